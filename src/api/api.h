@@ -1,0 +1,33 @@
+/*
+ * api: the wire dialects behind one http handler. Takes every request, verifies who sent it, routes by
+ * (method, path), answers in the dialect's own form; also /healthz, /readyz, /metrics and our own console paths.
+ *
+ * Threads: api_handle on the loop threads; one engine view per loop. Answers may come from the writer thread.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "engine/engine.h"
+#include "http/http.h"
+
+enum auth_mode { AUTH_STRICT, AUTH_LAX, AUTH_OFF };
+
+struct api_config {
+	struct engine *engine;
+	int threads;          /* loop threads of the http server */
+	enum auth_mode auth;
+	size_t nonces_max;    /* 0: 1,000,000 */
+};
+
+struct api;
+
+enum rc api_open(const struct api_config *cfg, struct api **out, struct err *err) NODISCARD;
+void api_close(struct api *api);
+/* Give metrics access to the server's own figures. */
+void api_set_server(struct api *api, const struct http_server *server);
+void api_set_draining(struct api *api); /* /readyz says 503 from now on */
+/* For struct http_config: handler and on_fault, ctx is the api. */
+void api_handle(void *ctx, struct http_req *req);
+void api_fault(void *ctx, struct http_req *req, int status, const char *why, struct http_reply *reply);
+
+#endif

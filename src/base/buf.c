@@ -1,0 +1,86 @@
+#include "base/buf.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/must.h"
+
+void buf_init(struct buf *b, size_t ceiling_size) { *b = (struct buf){ .ceiling = ceiling_size }; }
+
+void buf_fini(struct buf *b)
+{
+	mem_free(b->bytes);
+	*b = (struct buf){ .ceiling = b->ceiling };
+}
+
+void buf_reset(struct buf *b)
+{
+	b->len = 0;
+	b->is_over = false;
+	if (b->bytes)
+		b->bytes[0] = '\0';
+}
+
+char *buf_take(struct buf *b)
+{
+	char *p = b->bytes ? b->bytes : mem_alloc(1);
+	*b = (struct buf){ .ceiling = b->ceiling };
+	return p;
+}
+
+const char *buf_text(const struct buf *b) { return b->bytes ? b->bytes : ""; }
+
+/* Room for more bytes and the NUL, or is_over. */
+static bool reserve(struct buf *b, size_t more)
+{
+	if (b->is_over || more > b->ceiling || b->len > b->ceiling - more) {
+		b->is_over = true;
+		return false;
+	}
+	size_t need = b->len + more + 1;
+	if (need > b->cap) {
+		size_t cap = b->cap ? b->cap : 64;
+		while (cap < need)
+			cap *= 2;
+		b->bytes = mem_grow(b->bytes, cap, 1);
+		b->cap = cap;
+	}
+	return true;
+}
+
+void buf_add(struct buf *b, const void *bytes, size_t len)
+{
+	if (!reserve(b, len))
+		return;
+	if (len)
+		memcpy(b->bytes + b->len, bytes, len);
+	b->len += len;
+	b->bytes[b->len] = '\0';
+}
+
+void buf_adds(struct buf *b, const char *text) { buf_add(b, text, strlen(text)); }
+void buf_addc(struct buf *b, char c) { buf_add(b, &c, 1); }
+
+void buf_addf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap, again;
+	va_start(ap, fmt);
+	va_copy(again, ap);
+	int len = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	must(len >= 0);
+	if (reserve(b, (size_t)len)) {
+		(void)vsnprintf(b->bytes + b->len, (size_t)len + 1, fmt, again);
+		b->len += (size_t)len;
+	}
+	va_end(again);
+}
+
+void buf_drop_front(struct buf *b, size_t len)
+{
+	must(len <= b->len);
+	if (!len)
+		return;
+	b->len -= len;
+	memmove(b->bytes, b->bytes + len, b->len + 1);
+}

@@ -1,0 +1,69 @@
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	int http, exit_code;
+	bool again;
+} rc_rows[] = {
+#define X(name, http, exit_code, again) { #name, http, exit_code, again },
+	RC_TABLE(X)
+#undef X
+};
+
+const char *rc_name(enum rc rc) { return rc_rows[rc].name; }
+int rc_http_status(enum rc rc) { return rc_rows[rc].http; }
+int rc_exit_code(enum rc rc) { return rc_rows[rc].exit_code; }
+bool rc_is_retryable(enum rc rc) { return rc_rows[rc].again; }
+
+static void fill(struct err *err, enum rc rc, int sys, const char *fmt, va_list ap)
+{
+	err->rc = rc;
+	err->sys = sys;
+	(void)vsnprintf(err->msg, sizeof err->msg, fmt, ap); /* cutting is the contract */
+}
+
+enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...)
+{
+	if (err) {
+		va_list ap;
+		va_start(ap, fmt);
+		fill(err, rc, 0, fmt, ap);
+		va_end(ap);
+	}
+	return rc;
+}
+
+enum rc err_sys(struct err *err, enum rc rc, int sys, const char *fmt, ...)
+{
+	if (err) {
+		char text[96] = "";
+		va_list ap;
+		va_start(ap, fmt);
+		fill(err, rc, sys, fmt, ap);
+		va_end(ap);
+		const char *why = strerror_r(sys, text, sizeof text); /* the GNU one: never fails */
+		size_t used = strlen(err->msg);
+		(void)snprintf(err->msg + used, sizeof err->msg - used, ": %s", why);
+	}
+	return rc;
+}
+
+enum rc err_wrap(struct err *err, enum rc rc, const char *fmt, ...)
+{
+	if (err) {
+		char where[sizeof err->msg], inner[sizeof err->msg];
+		va_list ap;
+		va_start(ap, fmt);
+		(void)vsnprintf(where, sizeof where, fmt, ap);
+		va_end(ap);
+		memcpy(inner, err->msg, sizeof inner);
+		size_t used = strnlen(where, sizeof where - 1);
+		memcpy(err->msg, where, used);
+		(void)snprintf(err->msg + used, sizeof err->msg - used, ": %.400s", inner);
+	}
+	return rc;
+}

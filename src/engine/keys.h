@@ -1,0 +1,36 @@
+/*
+ * keys: access keys of the data folder, secrets encrypted at rest with DATA/secret.key (AES-256-GCM, the key id
+ * as associated data). Works with and without a running server: a key made by another process is seen at once.
+ *
+ * Owner: texts of struct access_key belong to the arena; wipe nothing, the arena of a request is short-lived.
+ */
+#ifndef ENGINE_KEYS_H
+#define ENGINE_KEYS_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "store/store.h"
+
+struct access_key {
+	const char *id, *secret, *account, *project_id, *name;
+	bool is_active;
+	int64_t created_at;
+};
+
+struct keyring;
+
+/* Reads DATA/secret.key, makes it (0600) when absent and no keys exist yet. RC_CORRUPT: wrong size or mode. */
+enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err) NODISCARD;
+void keyring_free(struct keyring *k); /* wipes */
+/* A new active key: id "LTAI" + 20 letters and digits, secret 30; account NULL: a fixed default account. */
+enum rc keyring_create(struct keyring *k, struct store *s, const char *account, const char *name, struct arena *a,
+		       struct access_key *out, struct err *err) NODISCARD;
+/* RC_NOT_FOUND: unknown. */
+enum rc keyring_find(struct keyring *k, struct store *s, const char *id, struct arena *a, struct access_key *out,
+		     struct err *err) NODISCARD;
+/* All keys, secrets left NULL. */
+enum rc keyring_list(struct store *s, struct arena *a, struct access_key **out, size_t *n, struct err *err) NODISCARD;
+enum rc keyring_set_active(struct store *s, const char *id, bool is_active, struct err *err) NODISCARD;
+enum rc keyring_delete(struct store *s, const char *id, struct err *err) NODISCARD;
+
+#endif

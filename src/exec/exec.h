@@ -1,0 +1,78 @@
+/*
+ * exec: starts one child per running attempt and watches it to its end.
+ *
+ * One supervisor thread owns all children: it forks, reads fd 3, waits by pidfd, enforces time limits, ends a
+ * child by SIGTERM to its process group and SIGKILL after the grace time, and reports through the handlers.
+ * A child: own process group (and so are its descendants unless they leave it), own folder as working
+ * directory, fd 0 /dev/null, fd 1 and 2 its log file, fd 3 the protocol, fd 4 the read end of a lifeline pipe
+ * that never carries data and ends when the server does; parent-death signal SIGKILL; a clean environment
+ * (PATH, HOME=its folder, LANG=C.UTF-8, TZ, STINT_TASK) without secrets; signal mask and dispositions reset.
+ * Everything in its group is killed when it ended, so nothing of it outlives the attempt.
+ *
+ * Not here: what tasks mean, retries, storage (engine/).
+ * Threads:  exec_start and exec_stop from any; handlers are called on the supervisor thread, one at a time, and
+ *           must not block; back-pressure: exec_message_done lets the next messages of that task be read.
+ * Invariants: E4 (every message carries its attempt), E7 (on_end is called exactly once for each start).
+ */
+#ifndef EXEC_EXEC_H
+#define EXEC_EXEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/err.h"
+#include "exec/protocol.h"
+#include "task/state.h"
+
+struct exec;
+
+/* What to run. Copied by exec_start. */
+struct exec_spec {
+	int64_t task_id, attempt;
+	const char *const *argv;      /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
+	const char *work_dir;         /* exists; the child's working directory */
+	const char *log_path;         /* opened for appending, 0600 */
+	const char *task_file;        /* value of STINT_TASK; written by the caller */
+	int64_t timeout_ms;           /* whole attempt; 0 none */
+	int64_t stall_ms;             /* longest silence on fd 3; 0 none */
+	int64_t grace_ms;             /* between SIGTERM and SIGKILL */
+	int64_t memory_limit;         /* RLIMIT_AS in bytes; 0 none */
+	int64_t log_limit;            /* RLIMIT-independent ceiling of the log in bytes, 0 none */
+};
+
+/* How an attempt ended: classified in one place (exec/classify.c). */
+struct exec_end {
+	int64_t task_id, attempt;
+	bool is_success;              /* exit 0, a result, no protocol fault, no error message */
+	enum task_fault fault;        /* FAULT_NONE on success */
+	const char *code;             /* e.g. "Task.Killed"; "" on success. Borrowed for the call */
+	const char *message;          /* in words: "the process was killed by signal 9 (out of memory?)" */
+	const char *result_json;      /* the result message; NULL without */
+	int exit_code, signal;        /* -1 / 0 when not applicable */
+	int64_t max_rss, user_ms, system_ms; /* of the child, from wait4's rusage */
+};
+
+struct exec_handlers {
+	void *ctx;
+	void (*on_start)(void *ctx, int64_t task_id, int64_t attempt, pid_t pid, int64_t pid_start);
+	/* Valid for the call only. At most 32 messages of a task are out until exec_message_done. RESULT and
+	 * ERROR are not passed on here: they are part of exec_end. */
+	void (*on_message)(void *ctx, int64_t task_id, int64_t attempt, const struct child_msg *msg);
+	void (*on_end)(void *ctx, const struct exec_end *end);
+};
+
+enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struct err *err) NODISCARD;
+/* Ask for a start. Never blocks on the child. A start that fails (fork, exec, log file) is an on_end with
+ * FAULT_MACHINE (FAULT_USER when the program does not exist). */
+void exec_start(struct exec *e, const struct exec_spec *spec);
+/* SIGTERM to the group now, SIGKILL after the grace time; on_end follows. Unknown task: nothing. reason in words. */
+void exec_stop(struct exec *e, int64_t task_id, const char *reason);
+void exec_message_done(struct exec *e, int64_t task_id);
+/* Stop every child (SIGTERM, grace at most grace_ms, SIGKILL), call on_end for each, join the thread, free. */
+void exec_close(struct exec *e, int64_t grace_ms);
+
+/* For recovery at start: is this very process (pid and start time) still alive? Kill its group if so. */
+bool exec_is_alive(pid_t pid, int64_t pid_start);
+void exec_kill_group(pid_t pid, int64_t pid_start);
+
+#endif

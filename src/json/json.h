@@ -1,0 +1,60 @@
+/*
+ * json: reading through jansson with limits, and a small streaming writer.
+ *
+ * Reading: json_read parses strictly (UTF-8, no duplicate keys, no trailing bytes, depth <= 32) and the
+ * value lives as long as the arena. A reader of vendor bodies uses json_pick, which finds "instanceName"
+ * also as "InstanceName" (the contract accepts both casings).
+ *
+ * Writing: struct jw appends to a buf; commas and escapes are its matter. Misuse (a value without a key
+ * inside an object) stops the process; running over the buf's ceiling is sticky in the buf.
+ *
+ * Both casings from one description: jw_key writes the key as given (camelCase); in PASCAL casing its
+ * first letter is raised. So a body is written once as a function of the casing.
+ */
+#ifndef JSON_JSON_H
+#define JSON_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+/* RC_INVALID says line and column. *out is released with the arena: never json_decref it. */
+enum rc json_read(const char *bytes, size_t len, struct arena *a, const json_t **out, struct err *err) NODISCARD;
+/* Member of an object under camelCase name or its PascalCase twin; NULL when absent or JSON null. */
+const json_t *json_pick(const json_t *object, const char *camel_name);
+/* A text member. Absent: *out = NULL. RC_INVALID naming the member when it is no string. */
+enum rc json_pick_text(const json_t *object, const char *camel_name, const char **out, struct err *err) NODISCARD;
+
+enum casing { CASING_CAMEL, CASING_PASCAL };
+
+struct jw {
+	struct buf *out;
+	enum casing casing;
+	int depth;
+	bool needs_comma, has_key;
+};
+
+void jw_init(struct jw *w, struct buf *out, enum casing casing);
+void jw_key(struct jw *w, const char *camel_name);        /* follows w->casing */
+void jw_key_exact(struct jw *w, const char *name);        /* for keys that are data */
+void jw_object(struct jw *w);
+void jw_end_object(struct jw *w);
+void jw_array(struct jw *w);
+void jw_end_array(struct jw *w);
+void jw_text(struct jw *w, const char *text);             /* NULL writes null; bad UTF-8 becomes U+FFFD */
+void jw_int(struct jw *w, int64_t v);
+void jw_real(struct jw *w, double v);                     /* shortest that reads back; not finite: null */
+void jw_bool(struct jw *w, bool v);
+void jw_null(struct jw *w);
+void jw_raw(struct jw *w, const char *json_text);         /* already JSON; trusted */
+
+/* key and value in one call */
+void jw_kv_text(struct jw *w, const char *key, const char *text);
+void jw_kv_int(struct jw *w, const char *key, int64_t v);
+void jw_kv_real(struct jw *w, const char *key, double v);
+void jw_kv_bool(struct jw *w, const char *key, bool v);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * calls: the kernel calls that can fail, as a table that tests swap to make the n-th one fail.
+ * The members have the signatures, results and errno of the calls they are named after.
+ * Swap only while no other thread runs.
+ */
+#ifndef OS_CALLS_H
+#define OS_CALLS_H
+
+#include <sys/types.h>
+
+struct os_calls {
+	int (*open)(const char *path, int flags, mode_t mode);
+	ssize_t (*read)(int fd, void *buf, size_t n);
+	ssize_t (*write)(int fd, const void *buf, size_t n);
+	int (*fsync)(int fd);
+	int (*close)(int fd);
+	int (*rename)(const char *from, const char *to);
+	int (*unlink)(const char *path);
+	int (*mkdir)(const char *path, mode_t mode);
+	int (*pipe2)(int fds[2], int flags);
+	pid_t (*fork)(void);
+};
+
+extern struct os_calls os;          /* what everyone calls through */
+extern const struct os_calls os_real;
+
+#endif

@@ -1,0 +1,271 @@
+/*
+ * Durable replacement: temp, write, fsync, rename, fsync of the folder. A crash at any point leaves
+ * the old file or the new one, and at worst a "*.tmp" beside it that the next replacement overwrites.
+ */
+#include "os/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "os/calls.h"
+
+static enum rc rc_of(int sys)
+{
+	switch (sys) {
+	case ENOENT:
+	case ENOTDIR:
+		return RC_NOT_FOUND;
+	case ENOSPC:
+	case EDQUOT:
+		return RC_BUSY;
+	case ENAMETOOLONG:
+		return RC_LIMIT;
+	default:
+		return RC_IO;
+	}
+}
+
+static enum rc failed(struct err *err, const char *verb, const char *path)
+{
+	int sys = errno;
+	return err_sys(err, rc_of(sys), sys, "cannot %s '%.300s'", verb, path);
+}
+
+enum rc path_join(char *out, const char *dir, const char *name, struct err *err)
+{
+	int len = snprintf(out, PATH_MAX, "%s/%s", dir, name);
+	if (len < 0 || len >= PATH_MAX)
+		return err_set(err, RC_LIMIT, "path too long: '%.100s/%.100s'", dir, name);
+	return RC_OK;
+}
+
+static enum rc read_all(int fd, const char *path, struct buf *out, struct err *err)
+{
+	char part[16384];
+	for (;;) {
+		ssize_t n = os.read(fd, part, sizeof part);
+		if (n == 0)
+			return RC_OK;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return failed(err, "read", path);
+		buf_add(out, part, (size_t)n);
+		if (out->is_over)
+			return err_set(err, RC_LIMIT, "'%.300s' is larger than %zu bytes", path, out->ceiling);
+	}
+}
+
+enum rc file_read(const char *path, struct buf *out, struct err *err)
+{
+	int fd = os.open(path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return failed(err, "open", path);
+	enum rc rc = read_all(fd, path, out, err);
+	(void)os.close(fd); /* opened for reading: nothing to lose */
+	return rc;
+}
+
+static enum rc sync_parent(const char *path, struct err *err)
+{
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
+
+	if (len >= sizeof dir)
+		return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
+	memcpy(dir, len ? path : ".", len ? len : 1);
+	dir[len ? len : 1] = '\0';
+	int fd = os.open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return failed(err, "open", dir);
+	enum rc rc = os.fsync(fd) == 0 ? RC_OK : failed(err, "fsync", dir);
+	(void)os.close(fd);
+	return rc;
+}
+
+static enum rc write_all(int fd, const char *path, const void *bytes, size_t len, struct err *err)
+{
+	const char *p = bytes;
+	while (len) {
+		ssize_t n = os.write(fd, p, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return failed(err, "write", path);
+		p += n;
+		len -= (size_t)n;
+	}
+	return RC_OK;
+}
+
+enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err)
+{
+	char temp[PATH_MAX];
+	int n = snprintf(temp, sizeof temp, "%s.tmp", path);
+	if (n < 0 || n >= PATH_MAX)
+		return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
+	int fd = os.open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
+	if (fd < 0)
+		return failed(err, "create", temp);
+	enum rc rc = write_all(fd, temp, bytes, len, err);
+	if (os.close(fd) != 0 && rc == RC_OK)
+		rc = failed(err, "close", temp);
+	if (rc == RC_OK)
+		rc = file_publish(temp, path, err);
+	if (rc != RC_OK)
+		(void)os.unlink(temp); /* the first failure is the one to report */
+	return rc;
+}
+
+enum rc file_publish(const char *temp, const char *path, struct err *err)
+{
+	int fd = os.open(temp, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return failed(err, "open", temp);
+	enum rc rc = os.fsync(fd) == 0 ? RC_OK : failed(err, "fsync", temp);
+	(void)os.close(fd);
+	if (rc == RC_OK && os.rename(temp, path) != 0)
+		rc = failed(err, "rename onto", path);
+	return rc == RC_OK ? sync_parent(path, err) : rc;
+}
+
+bool file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+enum rc file_size(const char *path, int64_t *size, struct err *err)
+{
+	struct stat st;
+	if (stat(path, &st) != 0)
+		return failed(err, "look at", path);
+	*size = (int64_t)st.st_size;
+	return RC_OK;
+}
+
+enum rc file_remove(const char *path, struct err *err)
+{
+	if (os.unlink(path) == 0 || errno == ENOENT)
+		return RC_OK;
+	return failed(err, "remove", path);
+}
+
+static enum rc make_one(const char *path, unsigned mode, struct err *err)
+{
+	struct stat st;
+	if (os.mkdir(path, (mode_t)mode) == 0)
+		return sync_parent(path, err);
+	if (errno != EEXIST)
+		return failed(err, "make folder", path);
+	if (stat(path, &st) != 0)
+		return failed(err, "look at", path);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, RC_CONFLICT, "'%.300s' exists and is no folder", path);
+	return RC_OK;
+}
+
+enum rc dir_make(const char *path, unsigned mode, struct err *err)
+{
+	char part[PATH_MAX];
+	size_t len = strlen(path);
+
+	if (len >= sizeof part)
+		return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
+	memcpy(part, path, len + 1);
+	for (size_t i = 1; i < len; i++) {
+		if (part[i] != '/')
+			continue;
+		part[i] = '\0';
+		enum rc rc = make_one(part, mode, err);
+		if (rc != RC_OK)
+			return rc;
+		part[i] = '/';
+	}
+	return make_one(part, mode, err);
+}
+
+/* Remove what lies in the open folder dir_fd; depth bounds the recursion. */
+static enum rc empty_dir(int dir_fd, const char *path, int depth, struct err *err)
+{
+	DIR *dir = fdopendir(dir_fd);
+	enum rc rc = RC_OK;
+
+	if (!dir) {
+		rc = failed(err, "list", path);
+		(void)os.close(dir_fd);
+		return rc;
+	}
+	for (struct dirent *e = readdir(dir); e && rc == RC_OK; e = readdir(dir)) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (unlinkat(dirfd(dir), e->d_name, 0) == 0 || errno == ENOENT)
+			continue;
+		if (errno != EISDIR && errno != EPERM) {
+			rc = failed(err, "remove", e->d_name);
+			break;
+		}
+		int sub = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (sub < 0)
+			rc = failed(err, "open", e->d_name);
+		else if (depth > 0)
+			rc = empty_dir(sub, e->d_name, depth - 1, err); /* closes sub */
+		else {
+			(void)os.close(sub);
+			rc = err_set(err, RC_LIMIT, "'%.300s' is nested too deeply", path);
+		}
+		if (rc == RC_OK && unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR) != 0)
+			rc = failed(err, "remove", e->d_name);
+	}
+	(void)closedir(dir);
+	return rc;
+}
+
+enum rc dir_remove(const char *path, struct err *err)
+{
+	int fd = os.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd < 0)
+		return errno == ENOENT ? RC_OK : failed(err, "open", path);
+	enum rc rc = empty_dir(fd, path, 32, err);
+	if (rc == RC_OK && rmdir(path) != 0)
+		rc = failed(err, "remove", path);
+	return rc;
+}
+
+enum rc path_inside(const char *path, const char *const *roots, int n_roots, char *out, struct err *err)
+{
+	char real[PATH_MAX], root[PATH_MAX];
+
+	if (!realpath(path, real))
+		return failed(err, "find", path);
+	for (int i = 0; i < n_roots; i++) {
+		if (!realpath(roots[i], root))
+			continue; /* a root that is not there holds nothing */
+		size_t len = strlen(root);
+		bool under = strncmp(real, root, len) == 0 && (real[len] == '/' || real[len] == '\0');
+		if (under || strcmp(root, "/") == 0) {
+			memcpy(out, real, strlen(real) + 1);
+			return RC_OK;
+		}
+	}
+	return err_set(err, RC_DENIED, "'%.300s' is outside of every import root", path);
+}
+
+enum rc file_lock(const char *path, int *fd, struct err *err)
+{
+	int f = os.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (f < 0)
+		return failed(err, "open", path);
+	if (flock(f, LOCK_EX | LOCK_NB) != 0) {
+		enum rc rc = errno == EWOULDBLOCK ? err_set(err, RC_CONFLICT, "'%.300s' is locked by another process", path)
+						  : failed(err, "lock", path);
+		(void)os.close(f);
+		return rc;
+	}
+	*fd = f;
+	return RC_OK;
+}

@@ -1,0 +1,39 @@
+/*
+ * file: files and folders, durably. The only door to the file system besides SQLite's own and the data readers' mmap.
+ *
+ * Errors:   RC_IO with errno in err->sys and the path in words; RC_NOT_FOUND when it is not there;
+ *           RC_LIMIT when larger than allowed; RC_BUSY when the disk is full.
+ * Threads:  any.
+ * All descriptors are close-on-exec. Every call goes through struct os_calls (os/calls.h), which tests swap.
+ */
+#ifndef OS_FILE_H
+#define OS_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Append the whole file to out (RC_LIMIT past out's ceiling). */
+enum rc file_read(const char *path, struct buf *out, struct err *err) NODISCARD;
+/* Replace path atomically: temp beside it, write, fsync, rename, fsync of the folder. mode e.g. 0600. */
+enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
+/* fsync temp (already written and closed), rename it to path, fsync the folder. */
+enum rc file_publish(const char *temp, const char *path, struct err *err) NODISCARD;
+bool file_exists(const char *path);
+enum rc file_size(const char *path, int64_t *size, struct err *err) NODISCARD;
+enum rc file_remove(const char *path, struct err *err) NODISCARD;      /* absent is fine */
+/* Folder and all its parents; mode for those made. fsyncs the parents of what it made. */
+enum rc dir_make(const char *path, unsigned mode, struct err *err) NODISCARD;
+/* Delete a folder with everything in it; does not follow symbolic links; absent is fine. */
+enum rc dir_remove(const char *path, struct err *err) NODISCARD;
+/* realpath(path) must lie in one of roots (themselves resolved). On success out (PATH_MAX bytes) has the
+ * resolved path. RC_NOT_FOUND: no such file. RC_DENIED: outside of every root. */
+enum rc path_inside(const char *path, const char *const *roots, int n_roots, char *out, struct err *err) NODISCARD;
+/* dir + "/" + name into out of size PATH_MAX; RC_LIMIT when too long. */
+enum rc path_join(char *out, const char *dir, const char *name, struct err *err) NODISCARD;
+/* Take an exclusive lock on a file (made if absent), held until the process ends. RC_CONFLICT: another has it. */
+enum rc file_lock(const char *path, int *fd, struct err *err) NODISCARD;
+
+#endif

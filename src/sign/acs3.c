@@ -1,0 +1,1 @@
+#include "sign/acs3.h"

@@ -1,0 +1,112 @@
+/*
+ * store: typed rows in tables, with transactions; what is kept, not what it means (engine/).
+ *
+ * A table is a description (struct table) of a C struct; the back ends (sqlite, mem) build everything from
+ * it, so a new column is one line in store/tables.h and one numbered file in store/schema/.
+ *
+ * Owner:    texts and blobs in rows that are read belong to the arena given; rows written are borrowed.
+ * Threads:  one struct store per thread (a connection). Any number of readers; writers of several stores on
+ *           the same data exclude each other (in the program there is one writer thread, engine/writer.c).
+ * Errors:   RC_NOT_FOUND (get of nothing), RC_CONFLICT (a unique key exists already), RC_BUSY (disk full, or
+ *           another process holds the write lock for long), RC_IO, RC_CORRUPT. After a failed commit the store
+ *           is broken: RC_IO to every call until reopened.
+ * Durability: store_commit returning RC_OK means the change is on disk (WAL, synchronous=FULL): E1.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/arena.h"
+#include "base/err.h"
+
+enum col_type { COL_INT /* int64_t */, COL_REAL /* double */, COL_TEXT /* const char *, NULL reads as "" */,
+		COL_BLOB /* struct blob */ };
+enum { COL_KEY = 1 /* part of the primary key */, COL_AUTO = 2 /* INTEGER PRIMARY KEY, given by the store when 0 */ };
+
+struct blob {
+	const void *bytes;
+	size_t len;
+};
+
+struct col {
+	const char *name;
+	enum col_type type;
+	size_t offset; /* in the row struct */
+	unsigned flags;
+};
+
+struct table {
+	const char *name;
+	size_t row_size;
+	const struct col *cols;
+	int n_cols;
+	const char *const *uniques; /* further unique keys, each "col,col"; NULL-terminated; may be NULL */
+};
+
+enum cmp { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE };
+
+/* A condition on one column; v_text for COL_TEXT, v_int for COL_INT. All of a query's must hold. */
+struct pred {
+	const char *col;
+	enum cmp cmp;
+	int64_t v_int;
+	const char *v_text;
+};
+#define PRED_INT(column, op, value) { .col = (column), .cmp = (op), .v_int = (value) }
+#define PRED_TEXT(column, op, value) { .col = (column), .cmp = (op), .v_text = (value) }
+
+enum { QUERY_PREDS = 6, QUERY_ORDERS = 3 };
+
+struct order {
+	const char *col; /* NULL ends the list */
+	bool is_desc;
+};
+
+struct query {
+	const struct table *table;
+	struct pred preds[QUERY_PREDS];
+	int n_preds;
+	struct order orders[QUERY_ORDERS];
+	int64_t offset, limit; /* limit 0: no limit */
+};
+
+struct store;
+
+/* Open or create. path is a file for sqlite, ignored for mem. Readers never create and never write. */
+enum store_mode { STORE_WRITER, STORE_READER };
+enum rc store_open_sqlite(const char *path, enum store_mode mode, struct store **out, struct err *err) NODISCARD;
+/* mem: a reference implementation for the contract suite and for tests of the engine; not durable. */
+enum rc store_open_mem(struct store **out, struct err *err) NODISCARD;
+void store_close(struct store *s); /* rolls back what is open; NULL is fine */
+
+enum rc store_begin(struct store *s, struct err *err) NODISCARD;     /* takes the write lock at once */
+enum rc store_commit(struct store *s, struct err *err) NODISCARD;
+void store_rollback(struct store *s);
+/* Within a transaction: undo point for one change of a batch. One level: mark, then keep or undo. */
+enum rc store_mark(struct store *s, struct err *err) NODISCARD;
+enum rc store_mark_keep(struct store *s, struct err *err) NODISCARD;
+enum rc store_mark_undo(struct store *s, struct err *err) NODISCARD;
+/* A consistent view for several reads outside of a write transaction. */
+enum rc store_begin_read(struct store *s, struct err *err) NODISCARD;
+void store_end_read(struct store *s);
+
+/* row points to a struct of t's shape. insert fills the COL_AUTO column of row when it was 0. */
+enum rc store_insert(struct store *s, const struct table *t, void *row, struct err *err) NODISCARD;
+/* Replace all columns of the row with the same primary key. RC_NOT_FOUND when there is none. */
+enum rc store_update(struct store *s, const struct table *t, const void *row, struct err *err) NODISCARD;
+/* First match of q (its order applies; offset and limit are ignored) into row. RC_NOT_FOUND: none. */
+enum rc store_get(struct store *s, const struct query *q, void *row, struct arena *a, struct err *err) NODISCARD;
+/* All matches in order, as one array of q->table->row_size elements in a. RC_LIMIT when a is full. */
+enum rc store_list(struct store *s, const struct query *q, struct arena *a, void **rows, size_t *n,
+		   struct err *err) NODISCARD;
+enum rc store_count(struct store *s, const struct query *q, int64_t *n, struct err *err) NODISCARD;
+/* Delete all matches; *n (may be NULL) says how many. */
+enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct err *err) NODISCARD;
+
+/* PRAGMA quick_check and foreign keys for sqlite: RC_CORRUPT with the first finding. For `stint doctor`. */
+enum rc store_check(struct store *s, struct err *err) NODISCARD;
+int store_schema_version(struct store *s); /* of the data as opened */
+
+#endif

@@ -1,0 +1,107 @@
+/*
+ * tables: the rows stint keeps. One struct and one description each; times are Unix milliseconds (UTC),
+ * 0 for "not yet"; JSON texts are what the name says. The SQL is in schema/, checked against this at start.
+ */
+#ifndef STORE_TABLES_H
+#define STORE_TABLES_H
+
+#include <stdint.h>
+#include "store/store.h"
+
+/* An access key. secret is AES-256-GCM under DATA/secret.key: nonce(12) | ciphertext | tag(16). */
+struct key_row {
+	const char *access_key_id; /* primary key */
+	struct blob secret;
+	const char *account;       /* decimal id of the owning account */
+	const char *project_id;    /* 32 hex digits; for the DCS dialect */
+	const char *name;          /* free text */
+	int64_t is_active;
+	int64_t created_at;
+};
+
+/* An app group. */
+struct app_row {
+	int64_t id;                /* primary key, automatic */
+	const char *account;
+	const char *name;          /* unique with account */
+	const char *type, *charge_type, *resource_group_id, *description, *domain;
+	const char *quota;         /* JSON object {docSize, computeResource, spec} */
+	const char *tags;          /* JSON array [{key, value}] */
+	int64_t created_at, updated_at;
+};
+
+/* An algorithm instance of a function in an app group. */
+struct instance_row {
+	int64_t id;                /* primary key, automatic */
+	int64_t app_id;            /* app.id, deleted with it */
+	const char *function;
+	const char *name;          /* unique with app_id and function */
+	const char *function_type, *model_type, *source, *description;
+	int64_t version_id;
+	const char *create_params; /* JSON object name -> text, in the order given */
+	const char *usage_params;
+	const char *cron;          /* "" none */
+	int64_t cron_next_at;      /* 0 none; else when it fires next */
+	int64_t last_generation;   /* of the newest task ever created: E3 */
+	int64_t model_generation;  /* in service; 0 none: E8 */
+	const char *model_sha256;  /* of the model file in service, hex */
+	int64_t last_run_ms;       /* duration of the last finished run */
+	int64_t busy_task_id;      /* the one unfinished task, 0 none: E2 */
+	const char *extend_info;   /* JSON object {dataReport, errors} of the last run */
+	int64_t created_at, updated_at;
+};
+
+/* One task: for OpenSearch a training run, numbered by generation. */
+struct task_row {
+	int64_t id;                /* primary key, automatic, never reused */
+	int64_t instance_id;       /* unique with generation */
+	int64_t generation;        /* 1, 2, 3 ... per instance */
+	const char *kind;          /* "train" */
+	const char *run_id;        /* trigger__2021-03-05T12:18:41 */
+	int64_t state;             /* enum task_state */
+	int64_t progress;          /* 0..100 */
+	int64_t attempt;           /* of the current or last attempt; 0 before the first */
+	int64_t max_attempts;
+	int64_t not_before;        /* pending: not claimed before this */
+	int64_t created_at, started_at, ended_at; /* started_at: first claim; kept over attempts */
+	int64_t updated_at;
+	const char *params;        /* JSON object as given at creation */
+	const char *checkpoint;    /* name of the newest one, "" none */
+	int64_t pid, pid_start;    /* of the live attempt; start is field 22 of /proc/PID/stat */
+	int64_t fault;             /* enum task_fault, of the end */
+	const char *error_code, *error_message; /* in words; "" without failure */
+	const char *result;        /* JSON object of the child's result message; "" none */
+	const char *data_hash;     /* hex; "" unknown */
+};
+
+/* Append-only history of a task. */
+struct event_row {
+	int64_t id;                /* primary key, automatic, ascending */
+	int64_t task_id;           /* deleted with the task */
+	int64_t at;
+	int64_t attempt;
+	const char *kind;          /* queued started progress checkpoint note requeued skipped ended */
+	const char *text;
+};
+
+/* A metric by step. (task_id, set_name, name, step) is the primary key. */
+struct metric_row {
+	int64_t task_id;           /* deleted with the task */
+	const char *name;          /* "logloss" */
+	const char *set_name;      /* "training", "validation", "test" or "" */
+	int64_t step;
+	double value;
+	int64_t at;
+};
+
+/* The instance used when a query names none; one per (app, function). */
+struct default_row {
+	int64_t app_id;            /* primary key with function */
+	const char *function;
+	int64_t instance_id;
+};
+
+extern const struct table table_key, table_app, table_instance, table_task, table_event, table_metric, table_default;
+extern const struct table *const all_tables[7];
+
+#endif
