@@ -19,7 +19,7 @@ int rc_http_status(enum rc rc) { return rc_rows[rc].http; }
 int rc_exit_code(enum rc rc) { return rc_rows[rc].exit_code; }
 bool rc_is_retryable(enum rc rc) { return rc_rows[rc].again; }
 
-static void fill(struct err *err, enum rc rc, int sys, const char *fmt, va_list ap)
+PRINTF(4, 0) static void fill(struct err *err, enum rc rc, int sys, const char *fmt, va_list ap)
 {
 	err->rc = rc;
 	err->sys = sys;
