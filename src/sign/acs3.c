@@ -20,30 +20,30 @@
 enum {
 	WINDOW_S = 15 * 60,
 	HEX_LEN = 64,
-	HEADERS_MAX = 200,    /* repeats are sought pairwise */
+	HEADERS_MAX = 200, /* repeats are sought pairwise */
 	KEY_ID_MAX = 128,
 	TOKEN_MAX = 8192,
 	CANONICAL_MAX = 1 << 20,
 };
 
-#define REFUSALS(X)                                                               \
-	X(NO_AUTHORIZATION, "MissingAccessKeyId", 400)                            \
-	X(MALFORMED, "IncompleteSignature", 400)                                  \
-	X(METHOD, "InvalidSignatureMethod", 400)                                  \
-	X(NO_DATE, "MissingTimestamp", 400)                                       \
-	X(NO_NONCE, "MissingSignatureNonce", 400)                                 \
-	X(NO_ACTION, "MissingAction", 400)                                        \
-	X(NO_VERSION, "MissingVersion", 400)                                      \
-	X(DATE_FORMAT, "InvalidTimeStamp.Format", 400)                            \
-	X(DATE_EXPIRED, "InvalidTimeStamp.Expired", 400)                          \
-	X(KEY_UNKNOWN, "InvalidAccessKeyId.NotFound", 404)                        \
-	X(KEY_INACTIVE, "InvalidAccessKeyId.Inactive", 400)                       \
-	X(NO_TOKEN, "MissingSecurityToken", 400)                                  \
-	X(TOKEN_OTHER, "InvalidSecurityToken.MismatchWithAccessKey", 400)         \
-	X(TOKEN_MALFORMED, "InvalidSecurityToken.Malformed", 400)                 \
-	X(TOKEN_EXPIRED, "InvalidSecurityToken.Expired", 400)                     \
-	X(MISMATCH, "SignatureDoesNotMatch", 400)                                 \
-	X(REPLAY, "SignatureNonceUsed", 400)                                      \
+#define REFUSALS(X)                                                                                                    \
+	X(NO_AUTHORIZATION, "MissingAccessKeyId", 400)                                                                 \
+	X(MALFORMED, "IncompleteSignature", 400)                                                                       \
+	X(METHOD, "InvalidSignatureMethod", 400)                                                                       \
+	X(NO_DATE, "MissingTimestamp", 400)                                                                            \
+	X(NO_NONCE, "MissingSignatureNonce", 400)                                                                      \
+	X(NO_ACTION, "MissingAction", 400)                                                                             \
+	X(NO_VERSION, "MissingVersion", 400)                                                                           \
+	X(DATE_FORMAT, "InvalidTimeStamp.Format", 400)                                                                 \
+	X(DATE_EXPIRED, "InvalidTimeStamp.Expired", 400)                                                               \
+	X(KEY_UNKNOWN, "InvalidAccessKeyId.NotFound", 404)                                                             \
+	X(KEY_INACTIVE, "InvalidAccessKeyId.Inactive", 400)                                                            \
+	X(NO_TOKEN, "MissingSecurityToken", 400)                                                                       \
+	X(TOKEN_OTHER, "InvalidSecurityToken.MismatchWithAccessKey", 400)                                              \
+	X(TOKEN_MALFORMED, "InvalidSecurityToken.Malformed", 400)                                                      \
+	X(TOKEN_EXPIRED, "InvalidSecurityToken.Expired", 400)                                                          \
+	X(MISMATCH, "SignatureDoesNotMatch", 400)                                                                      \
+	X(REPLAY, "SignatureNonceUsed", 400)                                                                           \
 	X(THROTTLED, "Throttling.User", 429)
 
 enum why {
@@ -52,14 +52,19 @@ enum why {
 #undef X
 };
 
-static const struct { const char *code; int status; } refusals[] = {
+static const struct {
+	const char *code;
+	int status;
+} refusals[] = {
 #define X(name, code, status) { code, status },
 	REFUSALS(X)
 #undef X
 };
 
 /* What Authorization says. */
-struct claim { struct slice key_id, signed_names, signature; };
+struct claim {
+	struct slice key_id, signed_names, signature;
+};
 
 /* One verification under way. */
 struct check {
@@ -161,7 +166,7 @@ static void add_canonical_request(struct buf *out, const struct sign_request *re
 
 /* Compute all a correct server or client computes. False when the arena or CANONICAL_MAX is too small. */
 static bool compute(const struct sign_request *req, const struct claim *claim, const char *secret, struct arena *a,
-		    struct sign_trace *out)
+                    struct sign_trace *out)
 {
 	struct buf text;
 	char hash[HEX_LEN + 1], mac[HEX_LEN + 1];
@@ -176,9 +181,9 @@ static bool compute(const struct sign_request *req, const struct claim *claim, c
 	if (is_over || !out->string_to_sign)
 		return false;
 	hmac_hex(secret, out->string_to_sign, mac);
-	out->authorization = arena_printf(a, SCHEME " Credential=%.*s,SignedHeaders=%.*s,Signature=%s",
-					  (int)claim->key_id.len, claim->key_id.at, (int)claim->signed_names.len,
-					  claim->signed_names.at, mac);
+	out->authorization =
+	        arena_printf(a, SCHEME " Credential=%.*s,SignedHeaders=%.*s,Signature=%s", (int)claim->key_id.len,
+	                     claim->key_id.at, (int)claim->signed_names.len, claim->signed_names.at, mac);
 	return !arena_is_full(a);
 }
 
@@ -187,7 +192,7 @@ static bool is_one_line(struct check *c)
 {
 	const struct sign_request *req = c->req;
 	bool ok = !req->method[strcspn(req->method, "\r\n")] && !req->raw_path[strcspn(req->raw_path, "\r\n")] &&
-		  !req->raw_query[strcspn(req->raw_query, "\r\n")];
+	          !req->raw_query[strcspn(req->raw_query, "\r\n")];
 
 	if (req->n_headers > HEADERS_MAX)
 		return refuse(c, WHY_MALFORMED, "The request has more than %d headers.", HEADERS_MAX);
@@ -279,8 +284,9 @@ static bool read_claim(struct check *c)
 	(void)canon_header(c->req, name, &text); /* absent reads as empty */
 	if (slice_take(&text, SCHEME " ") || slice_is(text, SCHEME))
 		return parse_claim(text, &c->claim) ||
-		       refuse(c, WHY_MALFORMED, "Authorization is not \"" SCHEME " Credential=KEY,SignedHeaders=a;b,"
-						"Signature=64 hex digits\" with the header names in ascending order.");
+		       refuse(c, WHY_MALFORMED,
+		              "Authorization is not \"" SCHEME " Credential=KEY,SignedHeaders=a;b,"
+		              "Signature=64 hex digits\" with the header names in ascending order.");
 	if (slice_take(&text, "ACS3-") || slice_take(&text, "acs "))
 		return refuse(c, WHY_METHOD, "The signature method is not supported; use " SCHEME ".");
 	return refuse(c, WHY_NO_AUTHORIZATION, "The request is not signed: it has no Authorization of a known scheme.");
@@ -298,10 +304,10 @@ static bool is_in_list(struct slice names, const char *header_name)
 /* Headers that decide who asks for what: two of a kind would let two readers see two requests. */
 static bool is_single_kind(const struct check *c, const char *name)
 {
-	static const char *const single[] = { "authorization",	      "host",	       "date",
-					      "content-type",	      "content-md5",   "x-sdk-date",
-					      "x-sdk-content-sha256", "x-project-id",  "x-domain-id",
-					      "x-security-token",     "x-auth-token" };
+	static const char *const single[] = { "authorization",        "host",         "date",
+		                              "content-type",         "content-md5",  "x-sdk-date",
+		                              "x-sdk-content-sha256", "x-project-id", "x-domain-id",
+		                              "x-security-token",     "x-auth-token" };
 
 	for (size_t i = 0; i < ARRAY_LEN(single); i++) {
 		if (canon_name_is(name, slice_of(single[i])))
@@ -323,7 +329,10 @@ static bool repeats_nothing(struct check *c)
 
 static bool has_required(struct check *c)
 {
-	static const struct { const char *name; enum why why; } required[] = {
+	static const struct {
+		const char *name;
+		enum why why;
+	} required[] = {
 		{ "x-acs-date", WHY_NO_DATE },
 		{ "x-acs-signature-nonce", WHY_NO_NONCE },
 		{ "x-acs-action", WHY_NO_ACTION },
@@ -355,7 +364,7 @@ static bool is_dated_now(struct check *c)
 		char now[CLOCK_TEXT_SIZE];
 		clock_iso(now, c->now_s);
 		return refuse(c, WHY_DATE_EXPIRED, "x-acs-date %s is more than 15 minutes from the server's time %s.",
-			      text, now);
+		              text, now);
 	}
 	return true;
 }
@@ -392,7 +401,7 @@ static bool signs_enough(struct check *c)
 		struct slice name = slice_cut(&rest, ';');
 		if (!canon_count(c->req, name))
 			return refuse(c, WHY_MISMATCH, "SignedHeaders names %.*s, which the request does not have.",
-				      (int)name.len, name.at);
+			              (int)name.len, name.at);
 	}
 	if (!is_in_list(c->claim.signed_names, "host"))
 		return refuse(c, WHY_MISMATCH, "SignedHeaders must name host.");
@@ -422,14 +431,14 @@ static bool is_signed(struct check *c, const char *secret)
 	sign_sha256_hex(c->req->body, c->req->body_len, hash);
 	if (CRYPTO_memcmp(mac, c->claim.signature.at, HEX_LEN) != 0)
 		return refuse(c, WHY_MISMATCH,
-			      "Specified signature does not match our calculation. server StringToSign is [%s]",
-			      c->trace.string_to_sign);
+		              "Specified signature does not match our calculation. server StringToSign is [%s]",
+		              c->trace.string_to_sign);
 	must(canon_header(c->req, slice_of("x-acs-content-sha256"), &claimed));
 	if (!slice_is(claimed, hash))
 		return refuse(c, WHY_MISMATCH,
-			      "x-acs-content-sha256 does not match the body, whose SHA-256 is %s. Specified signature "
-			      "does not match our calculation. server StringToSign is [%s]",
-			      hash, c->trace.string_to_sign);
+		              "x-acs-content-sha256 does not match the body, whose SHA-256 is %s. Specified signature "
+		              "does not match our calculation. server StringToSign is [%s]",
+		              hash, c->trace.string_to_sign);
 	return true;
 }
 
@@ -461,8 +470,8 @@ static bool is_first_use(struct check *c, struct nonces *nonces, const char *key
 }
 
 enum rc acs3_verify(const struct sign_request *req, int64_t now_s, bool check_signature, sign_lookup_fn *lookup,
-		    void *lookup_ctx, struct nonces *nonces, struct arena *a, struct sign_key *key,
-		    struct sign_refusal *refusal, struct sign_trace *trace, struct err *err)
+                    void *lookup_ctx, struct nonces *nonces, struct arena *a, struct sign_key *key,
+                    struct sign_refusal *refusal, struct sign_trace *trace, struct err *err)
 {
 	struct check c = { .req = req, .now_s = now_s, .a = a };
 	struct sign_key found = { 0 };
@@ -516,7 +525,7 @@ static const char *names_to_sign(const struct sign_request *req, struct arena *a
 	for (size_t i = 0; i < req->n_headers && names; i++) {
 		const char *name = req->headers[i].name;
 		bool wanted = canon_name_begins(name, "x-acs-") || canon_name_is(name, slice_of("host")) ||
-			      canon_name_is(name, slice_of("content-type"));
+		              canon_name_is(name, slice_of("content-type"));
 		if (!wanted)
 			continue;
 		size += strlen(name) + 1;
@@ -537,8 +546,7 @@ static const char *names_to_sign(const struct sign_request *req, struct arena *a
 	return list;
 }
 
-char *acs3_authorization(const struct sign_request *req, const char *access_key_id, const char *secret,
-			 struct arena *a)
+char *acs3_authorization(const struct sign_request *req, const char *access_key_id, const char *secret, struct arena *a)
 {
 	const char *names = names_to_sign(req, a);
 	struct sign_trace made = { 0 };

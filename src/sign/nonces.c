@@ -17,7 +17,9 @@
 
 enum { KEEP_S = 31 * 60, BUCKET_S = 60, BUCKETS = KEEP_S / BUCKET_S + 3 };
 
-struct print { uint64_t half[2]; };
+struct print {
+	uint64_t half[2];
+};
 
 struct entry {
 	struct print print;
@@ -148,7 +150,7 @@ static enum nonce_verdict add(struct nonces *n, struct print p, int64_t now_s)
 }
 
 enum nonce_verdict nonces_add(struct nonces *n, const char *scheme, const char *access_key_id, const char *nonce,
-			      int64_t now_s)
+                              int64_t now_s)
 {
 	struct print p = print_of(n, scheme, access_key_id, nonce);
 
