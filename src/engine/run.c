@@ -594,7 +594,7 @@ static void end_done(struct change *base)
 			return;
 		}
 	}
-	log_info("task.ended", "task=%lld attempt=%lld verdict=%s success=%d code=%s message=\"%s\" rss_kib=%lld user_ms=%lld",
+	log_info("task.ended", "task=%lld attempt=%lld verdict=%s success=%d code=%s message=\"%s\" max_rss=%lld user_ms=%lld",
 		 (long long)end->task_id, (long long)end->attempt, verdict_name(base->verdict), end->is_success, end->code,
 		 end->message, (long long)end->max_rss, (long long)end->user_ms);
 	drop_attempt(e, end->task_id);
