@@ -179,7 +179,7 @@ enum rc run_due(struct engine *e, int64_t now_ms, struct err *err)
 		return RC_OK;
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
 	e->looks_for_work = false;
-	enum rc rc = e->is_refusing ? RC_OK : fire_due(e, now_ms, a, err);
+	enum rc rc = e->takes_claims ? fire_due(e, now_ms, a, err) : RC_OK;
 	if (rc == RC_OK)
 		rc = claim_pending(e, now_ms, a, err);
 	return rc == RC_OK ? find_next_due(e, now_ms, a, err) : rc;
