@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,7 +261,8 @@ void child_start(struct child *c, struct host *h)
 void child_stop(struct child *c, const struct host *h, enum stop_why why, const char *fmt, ...)
 {
 	/* After the exit the cause is settled, save that the last lines may turn out to be wrong. */
-	if (c->why != STOP_NONE || c->state == CHILD_DONE || (c->state == CHILD_EXITED && why != STOP_PROTOCOL))
+	bool is_over = c->has_exit_event && why != STOP_PROTOCOL;
+	if (c->why != STOP_NONE || c->state == CHILD_DONE || is_over)
 		return;
 	va_list ap;
 	va_start(ap, fmt);

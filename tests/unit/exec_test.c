@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -704,6 +705,24 @@ TEST(a_flood_waits_for_acknowledgements_and_loses_nothing)
 	close_bench();
 }
 
+TEST(silence_is_counted_from_the_acknowledgement_on)
+{
+	enum { STALL_MS = 200 };
+	struct exec_spec spec = spec_of(1, sh("i=0; while [ $i -lt 33 ]; do echo '{\"event\":\"e\"}'; i=$((i+1)); done >&3;"
+					      STAY));
+	open_bench();
+	set_withholds(true);
+	spec.stall_ms = STALL_MS;
+	start_with(spec);
+	await_messages(1, EXEC_WINDOW);
+	EXPECT(!wait_for(&bench.seen[1].n_ends, 1, 2 * STALL_MS), "its silence was counted");
+	int64_t from = clock_mono_ms();
+	ack(1, EXEC_WINDOW);
+	expect_end(await_end(1), "silent", false, FAULT_TIMEOUT, "Task.Stalled", "200 ms");
+	EXPECT(clock_mono_ms() - from >= STALL_MS, "after %d ms", (int)(clock_mono_ms() - from));
+	close_bench();
+}
+
 TEST(what_an_ended_child_left_is_delivered_first)
 {
 	open_bench();
@@ -711,6 +730,9 @@ TEST(what_an_ended_child_left_is_delivered_first)
 	start_with(spec_of(1, sh("i=0; while [ $i -lt 100 ]; do echo '{\"event\":\"e\"}'; i=$((i+1)); done >&3; exit 3")));
 	await_messages(1, EXEC_WINDOW);
 	EXPECT(is_gone(bench.seen[1].pid), "still there");
+	/* Once another one has ended, the supervisor has seen the first one's exit too. */
+	start_with(spec_of(2, sh(":")));
+	(void)await_end(2);
 	EXPECT(!now(&bench.seen[1].n_ends), "ended before all was delivered");
 	exec_stop(bench.exec, 1, "too late to matter");
 	for (int n = EXEC_WINDOW; n < 100; n++) {
@@ -883,6 +905,9 @@ TEST(a_killed_server_leaves_no_child_and_recovery_no_descendant)
 	struct server s = { 0 };
 	struct proc_exit ended;
 
+	/* Orphans come to us, so that none stays as a zombie and the leader's number is really gone. */
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+
 	start_server(&s);
 	EXPECT(exec_is_alive((pid_t)s.child, s.mark), "%d is not alive", (int)s.child);
 	EXPECT(!exec_is_alive((pid_t)s.child, s.mark + 1), "the mark is not looked at");
@@ -891,11 +916,15 @@ TEST(a_killed_server_leaves_no_child_and_recovery_no_descendant)
 	proc_signal_group(&s.proc, SIGKILL);
 	EXPECT(proc_wait(&s.proc, &ended) && ended.signal == SIGKILL, "%d", ended.signal);
 	EXPECT(is_gone(s.child), "the child outlived its server");
+	EXPECT(!exec_is_alive((pid_t)s.child, s.mark), "a zombie is called alive");
+	EXPECT(waitpid((pid_t)s.child, NULL, 0) == s.child, "%d", errno);
 	EXPECT(!exec_is_alive((pid_t)s.child, s.mark), "a dead one is called alive");
 	/* The parent-death signal does not reach a grandchild: that is what exec_kill_group is for. */
 	EXPECT(kill((pid_t)s.grandchild, 0) == 0, "nothing left to test with");
 	exec_kill_group((pid_t)s.child, s.mark);
 	EXPECT(is_gone(s.grandchild), "the grandchild outlived recovery");
+	EXPECT(waitpid((pid_t)s.grandchild, NULL, 0) == s.grandchild, "%d", errno);
+	must(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
 	(void)fclose(s.out);
 }
 
@@ -1018,6 +1047,7 @@ static void run_all(void)
 	RUN(a_line_too_long_is_the_tasks_fault);
 	RUN(binary_zeros_are_the_tasks_fault);
 	RUN(a_flood_waits_for_acknowledgements_and_loses_nothing);
+	RUN(silence_is_counted_from_the_acknowledgement_on);
 	RUN(what_an_ended_child_left_is_delivered_first);
 	RUN(stop_ends_a_willing_child_softly_and_a_deaf_one_hard);
 	RUN(limits_of_time_and_log_are_enforced);
