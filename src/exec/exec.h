@@ -68,8 +68,10 @@ void exec_start(struct exec *e, const struct exec_spec *spec);
 /* SIGTERM to the group now, SIGKILL after the grace time; on_end follows. Unknown task: nothing. reason in words. */
 void exec_stop(struct exec *e, int64_t task_id, const char *reason);
 void exec_message_done(struct exec *e, int64_t task_id);
-/* Stop every child (SIGTERM, grace at most grace_ms, SIGKILL), call on_end for each, join the thread, free. */
-void exec_close(struct exec *e, int64_t grace_ms);
+/* Stop every child (SIGTERM, grace at most grace_ms, SIGKILL), call on_end for each, join the thread. Afterwards
+ * only exec_message_done (which does nothing) and exec_free may be called. */
+void exec_stop_all(struct exec *e, int64_t grace_ms);
+void exec_free(struct exec *e); /* NULL is fine */
 
 /* For recovery at start: is this very process (pid and start time) still alive? Kill its group if so. */
 bool exec_is_alive(pid_t pid, int64_t pid_start);
