@@ -162,6 +162,11 @@ TEST(replace_trusts_no_temp_left_by_a_crash)
 	EXPECT(symlink(in("victim"), in("key.tmp")) == 0, "symlink");
 	EXPECT(file_replace(in("key"), "secret2", 7, 0600, &e) == RC_OK, "%s", e.msg);
 	EXPECT(holds(in("victim"), "victim") && holds(in("key"), "secret2"), "wrote through a link");
+	EXPECT(symlink(in("victim"), in("key.tmp")) == 0, "symlink");
+	fail_call(0, EPERM); /* the link cannot be removed */
+	EXPECT(file_replace(in("key"), "secret3", 7, 0600, &e) == RC_IO && e.sys == EEXIST, "%s", e.msg);
+	fail_nothing();
+	EXPECT(holds(in("victim"), "victim") && holds(in("key"), "secret2"), "wrote through a link");
 	home_remove();
 }
 
@@ -281,7 +286,7 @@ TEST(read_gives_all_or_nothing)
 	buf_reset(&b);
 	buf_adds(&b, "abcd");
 	EXPECT(file_read(in("f"), &b, &e) == RC_LIMIT && strstr(e.msg, "13 bytes"), "%s", e.msg);
-	EXPECT(strcmp(buf_text(&b), "abcd") == 0, "%s", buf_text(&b));
+	EXPECT(b.len == 4 && strcmp(buf_text(&b), "abcd") == 0, "%s", buf_text(&b));
 	buf_reset(&b);
 	buf_adds(&b, "x");
 	EXPECT(file_read(in("none"), &b, &e) == RC_NOT_FOUND && strstr(e.msg, "none"), "%s", e.msg);
@@ -294,7 +299,7 @@ TEST(read_gives_all_or_nothing)
 		EXPECT(open_descriptors() == before, "call %d: a descriptor is left open", n);
 		if (rc == RC_OK && !fault.n_failed)
 			break;
-		EXPECT(rc == RC_OK || strcmp(buf_text(&b), "x") == 0, "call %d: %s", n, buf_text(&b));
+		EXPECT(rc == RC_OK || (b.len == 1 && strcmp(buf_text(&b), "x") == 0), "call %d: %s", n, buf_text(&b));
 		b.len = 1;
 		b.bytes[1] = '\0';
 	}

@@ -556,6 +556,35 @@ TEST(published_hashes)
 	EXPECT(same(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"), "%s", hex);
 }
 
+TEST(path_is_signed_as_received_but_for_three_replacements)
+{
+	const struct {
+		const char *raw, *canonical;
+	} row[] = {
+		{ "", "/" },
+		{ "/", "/" },
+		{ "/a+b*c%7Ed", "/a%20b%2Ac~d" },
+		{ "/%7e%2a%2B%41", "/%7e%2a%2B%41" },
+		{ "/~!'()%7", "/~!'()%7" },
+		{ "/%%7E%7", "/%~%7" },
+	};
+	FOR_EACH_ROW (i, row) {
+		struct arena *a = arena_new(ARENA_SIZE);
+		struct nonces *n = nonces_new(10);
+		struct scene s;
+		char start[100];
+		scene_init(&s);
+		s.req.raw_path = row[i].raw;
+		sign(&s, a);
+		struct verdict v = verify(&s, n, a);
+		int len = snprintf(start, sizeof start, "POST\n%s\na=1&b=2\n", row[i].canonical);
+		EXPECT(!v.refusal.code && strncmp(v.trace.canonical_request, start, (size_t)len) == 0, "%s: %s",
+		       row[i].raw, v.trace.canonical_request);
+		nonces_free(n);
+		arena_free(a);
+	}
+}
+
 TEST(query_is_decoded_sorted_and_encoded)
 {
 	const struct {
@@ -735,6 +764,7 @@ int main(void)
 	RUN(failures_are_no_verdicts);
 	RUN(what_the_arena_lacked_costs_no_nonce);
 	RUN(published_hashes);
+	RUN(path_is_signed_as_received_but_for_three_replacements);
 	RUN(query_is_decoded_sorted_and_encoded);
 	RUN(decoding_keeps_a_plus_outside_of_queries);
 	RUN(a_nonce_counts_per_scheme_and_key);
