@@ -345,6 +345,54 @@ TEST(refusals_beyond_the_vectors)
 	}
 }
 
+/* Verify with one byte of text changed, for each byte in turn; *place points to it meanwhile. */
+static void expect_each_byte_counts(struct scene *s, const char **place, const char *what)
+{
+	char *text = mem_dup(*place);
+	const char *kept = *place;
+
+	*place = text;
+	for (char *p = text; *p; p++) {
+		struct arena *a = arena_new(ARENA_SIZE);
+		struct nonces *n = nonces_new(10);
+		*p = (char)(*p ^ 1);
+		struct verdict v = verify(s, n, a);
+		EXPECT(v.rc == RC_OK && v.refusal.code, "%s: changed to '%s', still good", what, text);
+		*p = (char)(*p ^ 1);
+		nonces_free(n);
+		arena_free(a);
+	}
+	*place = kept;
+	mem_free(text);
+}
+
+TEST(a_change_of_any_signed_byte_is_refused)
+{
+	struct arena *a = arena_new(ARENA_SIZE);
+	struct scene s;
+
+	scene_init(&s);
+	sign(&s, a);
+	expect_each_byte_counts(&s, &s.req.method, "method");
+	expect_each_byte_counts(&s, &s.req.raw_path, "path");
+	expect_each_byte_counts(&s, &s.req.raw_query, "query");
+	for (size_t i = 0; i < s.req.n_headers; i++) {
+		expect_each_byte_counts(&s, &s.headers[i].value, s.headers[i].name);
+		expect_each_byte_counts(&s, &s.headers[i].name, s.headers[i].name);
+	}
+	char changed[sizeof body_text];
+	for (size_t i = 0; i < s.req.body_len; i++) {
+		struct nonces *n = nonces_new(10);
+		memcpy(changed, body_text, sizeof changed);
+		changed[i] = (char)(changed[i] ^ 1);
+		s.req.body = changed;
+		struct verdict v = verify(&s, n, a);
+		EXPECT(same(v.refusal.code, "SignatureDoesNotMatch"), "body: %s", code_of(&v));
+		nonces_free(n);
+	}
+	arena_free(a);
+}
+
 TEST(temporary_keys_need_their_own_token_in_time)
 {
 	const struct {
@@ -756,6 +804,7 @@ int main(void)
 	RUN(every_vector_of_the_contract);
 	RUN(we_sign_as_the_sdks_do);
 	RUN(refusals_beyond_the_vectors);
+	RUN(a_change_of_any_signed_byte_is_refused);
 	RUN(temporary_keys_need_their_own_token_in_time);
 	RUN(a_wrong_body_is_told_from_a_wrong_secret);
 	RUN(a_full_nonce_store_throttles);
