@@ -1,5 +1,6 @@
 #include "base/arena.h"
 #include <math.h>
+#include <unistd.h>
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"

@@ -393,6 +393,28 @@ TEST(a_change_of_any_signed_byte_is_refused)
 	arena_free(a);
 }
 
+TEST(too_many_headers_are_refused_before_any_is_compared)
+{
+	static struct sign_header many[201];
+	struct arena *a = arena_new(ARENA_SIZE);
+	struct nonces *n = nonces_new(10);
+	struct scene s;
+
+	scene_init(&s);
+	sign(&s, a);
+	FOR_EACH_ROW (i, many)
+		many[i] = i < s.req.n_headers ? s.headers[i] : (struct sign_header){ "accept", "x" };
+	s.req.headers = many;
+	s.req.n_headers = 201;
+	struct verdict v = verify(&s, n, a);
+	EXPECT(same(v.refusal.code, "IncompleteSignature") && strstr(v.refusal.message, "200"), "%s", code_of(&v));
+	s.req.n_headers = 200;
+	v = verify(&s, n, a);
+	EXPECT(!v.refusal.code, "200 headers: %s", code_of(&v));
+	nonces_free(n);
+	arena_free(a);
+}
+
 TEST(temporary_keys_need_their_own_token_in_time)
 {
 	const struct {
@@ -536,7 +558,7 @@ TEST(failures_are_no_verdicts)
 	EXPECT(strstr(v.err.msg, "ill"), "%s", v.err.msg);
 	s.lookup_rc = RC_OK;
 	size_t size = 0;
-	for (;; size += 8) { /* every way to run out of memory, until there is enough */
+	for (;; size += 2) { /* every way to run out of memory, until there is enough */
 		struct arena *small = arena_new(size);
 		v = verify(&s, n, small);
 		arena_free(small);
@@ -805,6 +827,7 @@ int main(void)
 	RUN(we_sign_as_the_sdks_do);
 	RUN(refusals_beyond_the_vectors);
 	RUN(a_change_of_any_signed_byte_is_refused);
+	RUN(too_many_headers_are_refused_before_any_is_compared);
 	RUN(temporary_keys_need_their_own_token_in_time);
 	RUN(a_wrong_body_is_told_from_a_wrong_secret);
 	RUN(a_full_nonce_store_throttles);
