@@ -17,6 +17,8 @@
 
 /* Append the whole file to out (RC_LIMIT past out's ceiling). */
 enum rc file_read(const char *path, struct buf *out, struct err *err) NODISCARD;
+/* Append at most max bytes from offset on, none past the end. Does not follow a symbolic link at the path's end. */
+enum rc file_read_part(const char *path, int64_t offset, size_t max, struct buf *out, struct err *err) NODISCARD;
 /* Replace path atomically: temp beside it, write, fsync, rename, fsync of the folder. mode e.g. 0600. */
 enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* fsync temp (already written and closed), rename it to path, fsync the folder. */
