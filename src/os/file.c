@@ -78,6 +78,38 @@ enum rc file_read(const char *path, struct buf *out, struct err *err)
 	return rc;
 }
 
+static enum rc read_part(int fd, const char *path, int64_t offset, size_t max, struct buf *out, struct err *err)
+{
+	char part[16384];
+
+	if (lseek(fd, (off_t)offset, SEEK_SET) < 0)
+		return failed(err, "seek in", path);
+	while (max) {
+		ssize_t n = os.read(fd, part, max < sizeof part ? max : sizeof part);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return failed(err, "read", path);
+		if (n == 0)
+			return RC_OK;
+		buf_add(out, part, (size_t)n);
+		if (out->is_over)
+			return err_set(err, RC_LIMIT, "a part of '%.300s' is larger than %zu bytes", path, out->ceiling);
+		max -= (size_t)n;
+	}
+	return RC_OK;
+}
+
+enum rc file_read_part(const char *path, int64_t offset, size_t max, struct buf *out, struct err *err)
+{
+	int fd = os.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return failed(err, "open", path);
+	enum rc rc = read_part(fd, path, offset, max, out, err);
+	(void)os.close(fd); /* opened for reading: nothing to lose */
+	return rc;
+}
+
 static enum rc sync_parent(const char *path, struct err *err)
 {
 	char dir[PATH_MAX];
