@@ -134,5 +134,5 @@ void sql_of_shape(struct buf *out, const struct shape *shape)
 	case VERBS:
 		break;
 	}
-	must(!"a verb");
+	must_failed("a verb", __FILE__, __LINE__, __func__);
 }
