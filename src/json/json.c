@@ -1,1 +1,255 @@
+/*
+ * Reading rests on jansson with JSON_REJECT_DUPLICATES; jansson itself bounds the nesting (2048), we bound it
+ * tighter because what we read is flat. Writing is by hand: answers are built by the thousand per second, and a
+ * tree in between would only be thrown away.
+ */
 #include "json/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/must.h"
+
+enum { DEPTH_MAX = 32, NAME_MAX_LEN = 63 };
+
+static void release(void *root) { json_decref(root); }
+
+static bool is_shallow(const json_t *v, int left)
+{
+	if (left == 0)
+		return false;
+	const char *key;
+	json_t *member;
+	size_t i;
+	if (json_is_object(v)) {
+		void *iter = json_object_iter((json_t *)(uintptr_t)v);
+		for (; iter; iter = json_object_iter_next((json_t *)(uintptr_t)v, iter)) {
+			key = json_object_iter_key(iter);
+			member = json_object_iter_value(iter);
+			if (!key || !is_shallow(member, left - 1))
+				return false;
+		}
+	}
+	json_array_foreach(v, i, member) {
+		if (!is_shallow(member, left - 1))
+			return false;
+	}
+	return true;
+}
+
+enum rc json_read(const char *bytes, size_t len, struct arena *a, const json_t **out, struct err *err)
+{
+	json_error_t why;
+	json_t *root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+
+	if (!root)
+		return err_set(err, RC_INVALID, "not JSON: %s at line %d, column %d", why.text, why.line, why.column);
+	arena_cleanup(a, release, root);
+	if (!is_shallow(root, DEPTH_MAX))
+		return err_set(err, RC_LIMIT, "JSON is nested deeper than %d levels", DEPTH_MAX);
+	*out = root;
+	return RC_OK;
+}
+
+/* The PascalCase twin of a camelCase name. */
+static void to_pascal(const char *camel, char out[NAME_MAX_LEN + 1])
+{
+	size_t len = strlen(camel);
+	must(len > 0 && len <= NAME_MAX_LEN);
+	memcpy(out, camel, len + 1);
+	if (out[0] >= 'a' && out[0] <= 'z')
+		out[0] = (char)(out[0] - 'a' + 'A');
+}
+
+const json_t *json_pick(const json_t *object, const char *camel_name)
+{
+	char pascal[NAME_MAX_LEN + 1];
+	const json_t *v = json_object_get(object, camel_name);
+
+	if (!v || json_is_null(v)) {
+		to_pascal(camel_name, pascal);
+		v = json_object_get(object, pascal);
+	}
+	return v && !json_is_null(v) ? v : NULL;
+}
+
+enum rc json_pick_text(const json_t *object, const char *camel_name, const char **out, struct err *err)
+{
+	const json_t *v = json_pick(object, camel_name);
+
+	if (v && !json_is_string(v))
+		return err_set(err, RC_INVALID, "%s must be a string", camel_name);
+	*out = v ? json_string_value(v) : NULL;
+	return RC_OK;
+}
+
+void jw_init(struct jw *w, struct buf *out, enum casing casing)
+{
+	*w = (struct jw){ .out = out, .casing = casing };
+}
+
+/* Comma before a value or key where one is due. */
+static void begin_value(struct jw *w)
+{
+	if (w->needs_comma && !w->has_key)
+		buf_addc(w->out, ',');
+	w->has_key = false;
+	w->needs_comma = true;
+}
+
+/* Bytes of a well-formed UTF-8 sequence at p, or 0 (RFC 3629: no surrogates, no overlong forms). */
+static size_t utf8_len(const unsigned char *p)
+{
+	if (p[0] < 0x80)
+		return 1;
+	size_t len = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	for (size_t i = 1; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+	    (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+static void write_string(struct buf *out, const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+
+	buf_addc(out, '"');
+	while (*p) {
+		size_t len = utf8_len(p);
+		if (len == 0) {
+			buf_adds(out, "\xef\xbf\xbd");
+			p++;
+		} else if (*p == '"' || *p == '\\') {
+			buf_addc(out, '\\');
+			buf_addc(out, (char)*p++);
+		} else if (*p < ' ') {
+			buf_addf(out, "\\u%04x", *p++);
+		} else {
+			buf_add(out, p, len);
+			p += len;
+		}
+	}
+	buf_addc(out, '"');
+}
+
+void jw_key_exact(struct jw *w, const char *name)
+{
+	must(!w->has_key);
+	if (w->needs_comma)
+		buf_addc(w->out, ',');
+	write_string(w->out, name);
+	buf_addc(w->out, ':');
+	w->has_key = true;
+	w->needs_comma = true;
+}
+
+void jw_key(struct jw *w, const char *camel_name)
+{
+	char pascal[NAME_MAX_LEN + 1];
+
+	if (w->casing == CASING_PASCAL) {
+		to_pascal(camel_name, pascal);
+		camel_name = pascal;
+	}
+	jw_key_exact(w, camel_name);
+}
+
+static void open_level(struct jw *w, char c)
+{
+	begin_value(w);
+	buf_addc(w->out, c);
+	w->needs_comma = false;
+	w->depth++;
+}
+
+static void close_level(struct jw *w, char c)
+{
+	must(w->depth > 0 && !w->has_key);
+	w->depth--;
+	buf_addc(w->out, c);
+	w->needs_comma = true;
+}
+
+void jw_object(struct jw *w) { open_level(w, '{'); }
+void jw_end_object(struct jw *w) { close_level(w, '}'); }
+void jw_array(struct jw *w) { open_level(w, '['); }
+void jw_end_array(struct jw *w) { close_level(w, ']'); }
+
+void jw_text(struct jw *w, const char *text)
+{
+	begin_value(w);
+	if (text)
+		write_string(w->out, text);
+	else
+		buf_adds(w->out, "null");
+}
+
+void jw_int(struct jw *w, int64_t v)
+{
+	begin_value(w);
+	buf_addf(w->out, "%lld", (long long)v);
+}
+
+void jw_real(struct jw *w, double v)
+{
+	char text[40];
+
+	begin_value(w);
+	if (!isfinite(v)) {
+		buf_adds(w->out, "null");
+		return;
+	}
+	for (int digits = 1; digits <= 17; digits++) {
+		(void)snprintf(text, sizeof text, "%.*g", digits, v);
+		if (strtod(text, NULL) == v)
+			break;
+	}
+	buf_adds(w->out, text);
+}
+
+void jw_bool(struct jw *w, bool v)
+{
+	begin_value(w);
+	buf_adds(w->out, v ? "true" : "false");
+}
+
+void jw_null(struct jw *w)
+{
+	begin_value(w);
+	buf_adds(w->out, "null");
+}
+
+void jw_raw(struct jw *w, const char *json_text)
+{
+	begin_value(w);
+	buf_adds(w->out, json_text);
+}
+
+void jw_kv_text(struct jw *w, const char *key, const char *text)
+{
+	jw_key(w, key);
+	jw_text(w, text);
+}
+
+void jw_kv_int(struct jw *w, const char *key, int64_t v)
+{
+	jw_key(w, key);
+	jw_int(w, v);
+}
+
+void jw_kv_real(struct jw *w, const char *key, double v)
+{
+	jw_key(w, key);
+	jw_real(w, v);
+}
+
+void jw_kv_bool(struct jw *w, const char *key, bool v)
+{
+	jw_key(w, key);
+	jw_bool(w, v);
+}
