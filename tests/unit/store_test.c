@@ -357,7 +357,7 @@ static void *read_pairs(void *arg)
 			n_bad++;
 		before = n;
 	}
-	return (void *)n_bad; // NOLINT: a number in a pointer's clothes
+	return (void *)n_bad;
 }
 
 TEST(readers_in_threads_never_see_half_a_transaction)
