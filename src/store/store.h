@@ -27,7 +27,10 @@
 
 enum col_type { COL_INT /* int64_t */, COL_REAL /* double */, COL_TEXT /* const char *, NULL reads as "" */,
 		COL_BLOB /* struct blob */ };
-enum { COL_KEY = 1 /* part of the primary key */, COL_AUTO = 2 /* the first column; INTEGER PRIMARY KEY, given by the store when 0 */ };
+enum {
+	COL_KEY = 1,  /* part of the primary key */
+	COL_AUTO = 2, /* the first column; INTEGER PRIMARY KEY, given by the store when 0 */
+};
 
 struct blob {
 	const void *bytes;
