@@ -51,8 +51,8 @@ struct engine {
 	pthread_mutex_t queue_lock;
 	pthread_cond_t queue_filled;
 	struct change *queue_head, **queue_tail;
-	bool is_refusing; /* new changes from outside are answered V_UNAVAILABLE */
-	bool is_stopping; /* the writer ends once the queue is empty */
+	atomic_bool is_refusing; /* new changes from outside are answered V_UNAVAILABLE */
+	atomic_bool is_stopping; /* the writer ends once the queue is empty */
 
 	struct attempt *attempts;
 	int n_attempts;

@@ -179,7 +179,7 @@ enum rc run_due(struct engine *e, int64_t now_ms, struct err *err)
 		return RC_OK;
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
 	e->looks_for_work = false;
-	enum rc rc = e->is_refusing ? RC_OK : fire_due(e, now_ms, a, err);
+	enum rc rc = e->takes_claims ? fire_due(e, now_ms, a, err) : RC_OK;
 	if (rc == RC_OK)
 		rc = claim_pending(e, now_ms, a, err);
 	return rc == RC_OK ? find_next_due(e, now_ms, a, err) : rc;
@@ -594,7 +594,7 @@ static void end_done(struct change *base)
 			return;
 		}
 	}
-	log_info("task.ended", "task=%lld attempt=%lld verdict=%s success=%d code=%s message=\"%s\" rss_kib=%lld user_ms=%lld",
+	log_info("task.ended", "task=%lld attempt=%lld verdict=%s success=%d code=%s message=\"%s\" max_rss=%lld user_ms=%lld",
 		 (long long)end->task_id, (long long)end->attempt, verdict_name(base->verdict), end->is_success, end->code,
 		 end->message, (long long)end->max_rss, (long long)end->user_ms);
 	drop_attempt(e, end->task_id);
