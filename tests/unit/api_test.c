@@ -14,6 +14,7 @@
 #include "api/opensearch/query.h"
 #include "api/opensearch/routes.h"
 #include "base/clock.h"
+#include "base/must.h"
 #include "base/rand.h"
 #include "engine/keys.h"
 #include "os/file.h"
