@@ -54,15 +54,6 @@ static void write_choices(struct jw *w, const char *choices)
 	jw_end_array(w);
 }
 
-/* Bounds are mostly whole numbers, and read better as such. */
-static void write_bound(struct jw *w, const char *key, double v)
-{
-	if (v > -1e15 && v < 1e15 && v == (double)(int64_t)v)
-		jw_kv_int(w, key, (int64_t)v);
-	else
-		jw_kv_real(w, key, v);
-}
-
 static void write_component(struct buf *out, const struct param_rule *rule)
 {
 	struct jw w;
@@ -75,8 +66,8 @@ static void write_component(struct buf *out, const struct param_rule *rule)
 	if (rule->default_text)
 		jw_kv_text(&w, "defaultValue", rule->default_text);
 	if (rule->type == PARAM_INT || rule->type == PARAM_REAL) {
-		write_bound(&w, "min", rule->low);
-		write_bound(&w, "max", rule->high);
+		jw_kv_real(&w, "min", rule->low);
+		jw_kv_real(&w, "max", rule->high);
 	}
 	if (rule->type == PARAM_CHOICE && rule->choices)
 		write_choices(&w, rule->choices);
