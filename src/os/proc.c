@@ -30,7 +30,23 @@
 #include "os/calls.h"
 #include "os/file.h"
 
-enum { STACK_SIZE = 65536, KERNEL_SIGSET_SIZE = 8 };
+/* The thread sanitizer's own wrapper of clone expects a copy of the memory: it changes the state of the "child". */
+#if defined(__SANITIZE_THREAD__)
+#define COPIES_MEMORY 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define COPIES_MEMORY 1
+#endif
+#endif
+#ifndef COPIES_MEMORY
+#define COPIES_MEMORY 0
+#endif
+
+enum {
+	STACK_SIZE = 65536,
+	KERNEL_SIGSET_SIZE = 8,
+	CLONE_FLAGS = (COPIES_MEMORY ? 0 : CLONE_VM) | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+};
 
 enum step { STEP_GROUP, STEP_PARENT, STEP_FDS, STEP_DIR, STEP_LIMITS, STEP_SIGNALS, STEP_EXEC, STEPS };
 static const char *const step_words[STEPS] = {
@@ -72,7 +88,7 @@ NO_SANITIZE static bool reset_signals(const struct plan *p)
 /* Move what stands in the way above n_fds first, so that no placing overwrites a source. */
 NO_SANITIZE static bool place_fds(const struct plan *p, int *status_fd)
 {
-	int n = p->spec->n_fds, from[PROC_FDS_MAX + 1];
+	int n = p->spec->n_fds, from[PROC_FDS_MAX + 1] = { 0 };
 
 	for (int i = 0; i <= n; i++) {
 		from[i] = i < n ? p->spec->fds[i] : p->status_fd;
@@ -232,7 +248,7 @@ static int start(struct plan *p, int *pidfd)
 	(void)sigfillset(&all);
 	(void)sigemptyset(&p->no_signals);
 	must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-	int pid = os.clone(child_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, p, pidfd);
+	int pid = os.clone(child_main, stack + sizeof stack, CLONE_FLAGS, p, pidfd);
 	int sys = errno;
 	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
 	errno = sys;
