@@ -1,6 +1,6 @@
 """Run the scenarios: one line per test ("ok NAME", "FAILED NAME", "skipped NAME: why"), exit 1 after a failure.
 
-Usage: run.py [PART ...]   only tests whose name contains one of the parts
+Usage: run.py [--in FOLDER] [PART ...]   only tests of that folder, whose name contains one of the parts
 """
 import pathlib
 import sys
@@ -48,7 +48,10 @@ def every(suite):
 
 
 def main(parts):
-    tests = list(every(unittest.defaultTestLoader.discover(str(HERE), pattern="test_*.py")))
+    folder = str(HERE)
+    if parts[:1] == ["--in"]:
+        folder, parts = parts[1], parts[2:]
+    tests = list(every(unittest.defaultTestLoader.discover(folder, pattern="test_*.py")))
     chosen = [t for t in tests if not parts or any(p in t.id() for p in parts)]
     if not chosen:
         print("no test has that in its name", file=sys.stderr)
