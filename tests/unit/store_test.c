@@ -296,7 +296,7 @@ static int in_child(void (*fn)(void))
 {
 	int status = -1;
 	(void)fflush(stdout);
-	pid_t pid = os.fork();
+	pid_t pid = fork();
 	if (pid == 0) {
 		fn();
 		_exit(test_failures != 0);
@@ -319,7 +319,7 @@ TEST(another_process_writes_meanwhile)
 	int go[2];
 	EXPECT(os.pipe2(go, O_CLOEXEC) == 0, "pipe");
 	(void)fflush(stdout);
-	pid_t pid = os.fork();
+	pid_t pid = fork();
 	if (pid == 0) {
 		char byte;
 		(void)os.close(go[1]);
