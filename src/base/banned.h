@@ -16,7 +16,8 @@
 /* clang takes the fortified macros of some of these for a redefinition; the gcc build checks for both. */
 #ifndef __clang__
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atoll atof gmtime localtime system tmpnam
-#pragma GCC poison popen rand srand gets
+/* Not rand: OpenSSL's headers have parameters of that name, and without srand it is no temptation. */
+#pragma GCC poison popen srand gets
 #ifndef STINT_IS_DOOR
 #pragma GCC poison fork vfork execve execvp malloc calloc realloc
 #endif

@@ -25,7 +25,7 @@
 enum {
 	EVENTS_PER_TURN = 64,
 	SCRATCH_SIZE = 2 * PROTOCOL_LINE_MAX,
-	/* How much longer than its grace time exec_close waits for acknowledgements. */
+	/* How much longer than its grace time exec_stop_all waits for acknowledgements. */
 	ACK_WAIT_MS = 2000,
 };
 
@@ -308,12 +308,21 @@ void exec_message_done(struct exec *e, int64_t task_id)
 	push(e, (struct command){ .kind = COMMAND_DONE, .task_id = task_id });
 }
 
-void exec_close(struct exec *e, int64_t grace_ms)
+void exec_stop_all(struct exec *e, int64_t grace_ms)
 {
 	must(grace_ms >= 0);
 	push(e, (struct command){ .kind = COMMAND_CLOSE, .grace_ms = grace_ms });
 	must(pthread_join(e->thread, NULL) == 0);
-	must(!e->first); /* nobody may use it any more */
+}
+
+void exec_free(struct exec *e)
+{
+	if (!e)
+		return;
+	for (struct command *c = pop(e); c; c = pop(e)) {
+		must(c->kind == COMMAND_DONE); /* an acknowledgement that came after its child's end */
+		mem_free(c);
+	}
 	release(e);
 }
 

@@ -75,10 +75,12 @@ void exec_start(struct exec *e, const struct exec_spec *spec);
 void exec_stop(struct exec *e, int64_t task_id, const char *reason);
 /* One message was dealt with. Unknown or ended task: nothing. Any thread, also from within on_message. */
 void exec_message_done(struct exec *e, int64_t task_id);
-/* Stop every child (SIGTERM, grace at most grace_ms, SIGKILL), call on_end for each, join the thread, free.
+/* Stop every child (SIGTERM, grace at most grace_ms, SIGKILL), call on_end for each, join the thread.
  * exec_message_done must go on meanwhile; two seconds after the grace time unread messages are dropped. A start
- * asked for meanwhile (by on_end, say) ends at once as stopped. Not from a handler; nothing may call after it. */
-void exec_close(struct exec *e, int64_t grace_ms);
+ * asked for meanwhile (by on_end, say) ends at once as stopped. Not from a handler. Afterwards only
+ * exec_message_done (late acknowledgements, which do nothing) and exec_free may be called. */
+void exec_stop_all(struct exec *e, int64_t grace_ms);
+void exec_free(struct exec *e); /* NULL is fine */
 
 /* For recovery at start: is this very process (the pid and pid_start that on_start told) still alive? */
 bool exec_is_alive(pid_t pid, int64_t pid_start);

@@ -15,9 +15,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Append the whole file to out (RC_LIMIT past out's ceiling). */
+/* Append the whole file to out (RC_LIMIT past out's ceiling); on failure out keeps what it had. */
 enum rc file_read(const char *path, struct buf *out, struct err *err) NODISCARD;
-/* Replace path atomically: temp beside it, write, fsync, rename, fsync of the folder. mode e.g. 0600. */
+/* Append at most max bytes from offset on, none past the end. Does not follow a symbolic link at the path's end. */
+enum rc file_read_part(const char *path, int64_t offset, size_t max, struct buf *out, struct err *err) NODISCARD;
+/* Replace path atomically: temp beside it, write, fsync, rename, fsync of the folder. mode e.g. 0600. One thread per
+ * path at a time. On failure the old content stands and no temp is left; only when the last step fails, the fsync of
+ * the folder (RC_IO, "fsync" and the folder's name), the new content is there and may be lost with the power. */
 enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* fsync temp (already written and closed), rename it to path, fsync the folder. */
 enum rc file_publish(const char *temp, const char *path, struct err *err) NODISCARD;
@@ -28,6 +32,11 @@ enum rc file_remove(const char *path, struct err *err) NODISCARD;      /* absent
 enum rc dir_make(const char *path, unsigned mode, struct err *err) NODISCARD;
 /* Delete a folder with everything in it; does not follow symbolic links; absent is fine. */
 enum rc dir_remove(const char *path, struct err *err) NODISCARD;
+/* Call fn for each entry but "." and ".."; stops at the first failure of fn. An absent folder is empty. */
+typedef enum rc dir_entry_fn(void *ctx, const char *name, struct err *err);
+enum rc dir_each(const char *path, dir_entry_fn *fn, void *ctx, struct err *err) NODISCARD;
+/* Delete everything in a folder but the entry named keep. */
+enum rc dir_prune(const char *path, const char *keep, struct err *err) NODISCARD;
 /* realpath(path) must lie in one of roots (themselves resolved). On success out (PATH_MAX bytes) has the
  * resolved path. RC_NOT_FOUND: no such file. RC_DENIED: outside of every root. */
 enum rc path_inside(const char *path, const char *const *roots, int n_roots, char *out, struct err *err) NODISCARD;

@@ -132,7 +132,8 @@ static void open_bench(void)
 
 static void close_bench(void)
 {
-	exec_close(bench.exec, 0);
+	exec_stop_all(bench.exec, 0);
+	exec_free(bench.exec);
 	bench.exec = NULL;
 }
 
@@ -900,7 +901,8 @@ TEST(close_stops_all_and_tells_of_each)
 		                             : "echo '{\"event\":\"up\"}' >&3; " STAY)));
 	for (int i = 1; i <= 5; i++)
 		await_messages(i, 1);
-	exec_close(bench.exec, 100);
+	exec_stop_all(bench.exec, 100);
+	exec_free(bench.exec);
 	bench.exec = NULL;
 	for (int i = 1; i <= 5; i++) {
 		expect_end(&bench.seen[i], "close", false, FAULT_MACHINE, "Task.Stopped", "the server is stopping");
@@ -916,7 +918,8 @@ TEST(close_does_not_wait_for_ever_for_acknowledgements)
 	set_withholds(true);
 	start_with(spec_of(1, role("flood")));
 	await_messages(1, EXEC_WINDOW);
-	exec_close(bench.exec, 0);
+	exec_stop_all(bench.exec, 0);
+	exec_free(bench.exec);
 	bench.exec = NULL;
 	expect_end(&bench.seen[1], "close", false, FAULT_MACHINE, "Task.Stopped", "the server is stopping");
 }
