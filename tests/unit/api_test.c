@@ -227,14 +227,16 @@ TEST(bodies_are_objects_in_either_casing)
 		const json_t *body;
 		const char *name = "?";
 		struct err err = { 0 };
-		EXPECT(body_parse(row[i].body, strlen(row[i].body), a, &body, &err) == RC_OK, "%s: %s", row[i].body, err.msg);
+		EXPECT(body_parse(row[i].body, strlen(row[i].body), BODY_OPTIONAL, a, &body, &err) == RC_OK, "%s: %s", row[i].body, err.msg);
 		EXPECT(body_text(body, "instanceName", &name, &err) == RC_OK, "%s: %s", row[i].body, err.msg);
 		EXPECT(row[i].name ? name && strcmp(name, row[i].name) == 0 : !name, "%s gave %s", row[i].body, name);
 	}
-	EXPECT(true, "NULL body");
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
-	const json_t *body;
-	EXPECT(body_parse(NULL, 0, a, &body, NULL) == RC_OK, "a request without body");
+	const json_t *body = NULL;
+	struct err err = { 0 };
+	EXPECT(body_parse(NULL, 0, BODY_REQUIRED, a, &body, &err) == RC_INVALID && !body, "nothing was taken for a body");
+	EXPECT(strstr(err.msg, "empty"), "said %s", err.msg);
+	EXPECT(body_parse(NULL, 0, BODY_OPTIONAL, a, &body, &err) == RC_OK && json_is_object(body), "%s", err.msg);
 }
 
 TEST(parameter_lists_are_read_or_refused_by_name)
@@ -249,11 +251,12 @@ TEST(parameter_lists_are_read_or_refused_by_name)
 		{ "{\"createParameters\":null}", false, 0, NULL },
 		{ "{\"createParameters\":[]}", true, 0, NULL },
 		{ "{\"createParameters\":[{\"name\":\"a\",\"value\":\"1\"},{\"Name\":\"b\",\"Value\":\"\"}]}", true, 2, NULL },
-		{ "{\"CreateParameters\":[{\"name\":\"a\"}]}", true, 1, NULL },
+		{ "{\"CreateParameters\":[{\"name\":\"a\",\"Value\":\"\"}]}", true, 1, NULL },
+		{ "{\"createParameters\":[{\"name\":\"a\",\"val\":\"5\"}]}", false, 0, "createParameters[0]: value must be present" },
 		{ "{\"createParameters\":{}}", false, 0, "createParameters must be an array" },
 		{ "{\"createParameters\":\"[]\"}", false, 0, "createParameters must be an array" },
 		{ "{\"createParameters\":[1]}", false, 0, "createParameters[0]" },
-		{ "{\"createParameters\":[{\"name\":\"a\"},{\"value\":\"x\"}]}", false, 0, "createParameters[1]: name" },
+		{ "{\"createParameters\":[{\"name\":\"a\",\"value\":\"\"},{\"value\":\"x\"}]}", false, 0, "createParameters[1]: name" },
 		{ "{\"createParameters\":[{\"name\":\"a\",\"value\":5}]}", false, 0, "value must be a string" },
 		{ "{\"createParameters\":[{\"name\":5}]}", false, 0, "name must be a string" },
 	};
@@ -262,7 +265,7 @@ TEST(parameter_lists_are_read_or_refused_by_name)
 		const json_t *body;
 		struct body_params params = { .n = 99 };
 		struct err err = { 0 };
-		EXPECT(body_parse(row[i].body, strlen(row[i].body), a, &body, &err) == RC_OK, "%s: %s", row[i].body, err.msg);
+		EXPECT(body_parse(row[i].body, strlen(row[i].body), BODY_OPTIONAL, a, &body, &err) == RC_OK, "%s: %s", row[i].body, err.msg);
 		enum rc rc = body_params(body, "createParameters", a, &params, &err);
 		EXPECT(rc == (row[i].says ? RC_INVALID : RC_OK), "%s: %s", row[i].body, err.msg);
 		if (row[i].says) {
@@ -951,6 +954,7 @@ TEST(refusals_come_in_the_contracts_order)
 		{ "GET", SCORE "/instances?source=mine", NULL, 400, "InvalidParameter", "user|builtin|all" },
 		{ "GET", APPS "/my-app/functions/none/instances", NULL, 404, "Version.NotExist", "" },
 		{ "POST", SCORE "/instances", "[]", 400, "InvalidRequest", "object" },
+		{ "POST", SCORE "/instances", NULL, 400, "InvalidRequest", "empty" },
 		{ "POST", SCORE "/instances", "{}", 400, "MissingParameter", "instanceName is required" },
 		{ "POST", SCORE "/instances", "{\"instanceName\":\"a\"}", 400, "MissingParameter", "modelType is required" },
 		{ "POST", SCORE "/instances", "{\"instanceName\":\"a\",\"modelType\":\"other\"}", 404, "Version.NotExist", "" },

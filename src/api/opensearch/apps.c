@@ -315,7 +315,7 @@ void apps_create(struct call *c)
 	const json_t *body;
 	struct app_row row;
 
-	if (body_parse(c->req->body, c->req->body_len, c->arena, &body, &err)) {
+	if (body_parse(c->req->body, c->req->body_len, BODY_REQUIRED, c->arena, &body, &err)) {
 		answer_error(c, API_ERR_INVALID_REQUEST, err.msg);
 		return;
 	}

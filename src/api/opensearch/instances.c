@@ -279,12 +279,12 @@ static enum rc read_fields(const json_t *body, struct arena *a, struct fields *o
 }
 
 /* The body's fields, or an answer and false. */
-static bool take_fields(struct call *c, struct fields *out)
+static bool take_fields(struct call *c, enum body_need need, struct fields *out)
 {
 	struct err err = { 0 };
 	const json_t *body;
 
-	if (body_parse(c->req->body, c->req->body_len, c->arena, &body, &err)) {
+	if (body_parse(c->req->body, c->req->body_len, need, c->arena, &body, &err)) {
 		answer_error(c, API_ERR_INVALID_REQUEST, err.msg);
 		return false;
 	}
@@ -300,7 +300,7 @@ void instances_create(struct call *c)
 	struct scope s;
 	struct fields f;
 
-	if (!scope_find(c, SCOPE_FUNCTION, &s) || !take_fields(c, &f))
+	if (!scope_find(c, SCOPE_FUNCTION, &s) || !take_fields(c, BODY_REQUIRED, &f))
 		return;
 	if (!f.name || !f.model_type) {
 		answer_error(c, API_ERR_MISSING_PARAMETER, f.name ? "modelType is required" : "instanceName is required");
@@ -329,7 +329,7 @@ void instances_update(struct call *c)
 	struct scope s;
 	struct fields f;
 
-	if (!scope_find(c, SCOPE_INSTANCE, &s) || !take_fields(c, &f))
+	if (!scope_find(c, SCOPE_INSTANCE, &s) || !take_fields(c, BODY_OPTIONAL, &f))
 		return;
 	c->change.instance_update = (struct instance_update){
 		.base = { .done = answer_change, .ctx = c },
