@@ -34,7 +34,8 @@ void defaults_get(struct call *c)
 		return;
 	enum verdict v = engine_default_get(c->view, s.app.id, s.function, c->arena, &row, &err);
 	if (v == V_OK)
-		answer_function(c, (struct envelope){ .result = write_result, .members = write_members, .subject = &row });
+		answer_function(c, (struct envelope){
+			.result = write_result, .members = write_members, .subject = &row });
 	else
 		answer_read(c, v, &err);
 }

@@ -68,7 +68,8 @@ static void write_detail(struct jw *w, const struct item *item)
 		jw_kv_int(w, "lastRunTime", item->row.last_run_ms);
 		jw_end_object(w);
 	}
-	jw_kv_text(w, "extendInfo", *item->row.extend_info ? item->row.extend_info : "{\"dataReport\":{},\"errors\":{}}");
+	const char *info = item->row.extend_info;
+	jw_kv_text(w, "extendInfo", *info ? info : "{\"dataReport\":{},\"errors\":{}}");
 }
 
 static void write_instance(struct jw *w, const void *subject)
@@ -303,7 +304,8 @@ void instances_create(struct call *c)
 	if (!scope_find(c, SCOPE_FUNCTION, &s) || !take_fields(c, BODY_REQUIRED, &f))
 		return;
 	if (!f.name || !f.model_type) {
-		answer_error(c, API_ERR_MISSING_PARAMETER, f.name ? "modelType is required" : "instanceName is required");
+		answer_error(c, API_ERR_MISSING_PARAMETER,
+			     f.name ? "modelType is required" : "instanceName is required");
 		return;
 	}
 	c->change.instance_create = (struct instance_create){
