@@ -104,7 +104,7 @@ void figures_write(struct figures *f, struct buf *out)
 		write_counters(&f->list[i], &labels, out);
 	metric_head(out, "stint_http_request_seconds", "histogram", "Time from a complete request to its answer.");
 	for (size_t i = 0; i < f->n; i++) {
-		if (!was_used(&f->list[i]))
+		if (i == FIGURE_REFUSED || !was_used(&f->list[i])) /* what was refused took no time of ours */
 			continue;
 		buf_reset(&labels);
 		metric_label(&labels, "operation", f->list[i].operation);

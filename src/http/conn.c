@@ -160,10 +160,13 @@ static void send_answer(struct conn *c)
 
 void conn_answer(struct request *r)
 {
-	if (r->conn)
-		send_answer(r->conn);
-	else
+	if (!r->conn) {
 		request_free(r);
+		return;
+	}
+	must(r->conn->req == r);
+	must(r->conn->state == CONN_HANDLING);
+	send_answer(r->conn);
 }
 
 /* The server's own refusal, in the caller's words. The connection ends with it: where the next request would begin is not
@@ -225,12 +228,18 @@ static void tell_continue(struct conn *c)
 	h2o_socket_write(c->sock, &line, 1, on_continue_written);
 }
 
+static const char no_room[] = "the server holds too many request bodies";
+
 static void read_chunked(struct conn *c)
 {
 	struct request *r = c->req;
 	size_t used = 0;
 	enum chunk_result result = chunk_decode(&r->chunk, c->sock->input->bytes, c->sock->input->size, &r->body, &used);
 	h2o_buffer_consume(&c->sock->input, used);
+	if (!request_charge(r)) {
+		fault(c, 503, no_room);
+		return;
+	}
 	switch (result) {
 	case CHUNK_MORE: break;
 	case CHUNK_DONE: dispatch(c); break;
@@ -246,7 +255,9 @@ static void read_counted(struct conn *c)
 	size_t n = c->sock->input->size < left ? c->sock->input->size : left;
 	buf_add(&r->body, c->sock->input->bytes, n);
 	h2o_buffer_consume(&c->sock->input, n);
-	if (n == left)
+	if (!request_charge(r))
+		fault(c, 503, no_room);
+	else if (n == left)
 		dispatch(c);
 }
 

@@ -36,6 +36,7 @@ enum {
 	REFUSED_MAX = 256,              /* connections over the limit that still get a 503; beyond it they are just closed */
 	ACCEPT_PAUSE_MS = 100,          /* out of descriptors: how long to leave the backlog alone */
 	ACCEPT_BATCH = 64,
+	BODIES_MAX = 128,               /* times body_max: bytes of all bodies held at once; beyond it 503 */
 };
 
 /* ---- messages to a loop ---- */
@@ -92,6 +93,7 @@ struct http_server {
 	_Atomic bool is_stopping;
 	_Atomic int64_t stop_at_ms;
 	_Atomic int64_t n_conns, n_accepted, n_refused;
+	_Atomic int64_t bodies_size; /* bytes of request bodies in memory */
 	bool is_stopped;
 };
 
@@ -118,6 +120,7 @@ struct request {
 	struct head head;
 	struct chunk chunk;
 	struct buf body, out;
+	size_t charged_size;       /* of body, already in server->bodies_size */
 	_Atomic bool is_replied;
 	bool is_kept_alive;        /* after the answer; decided when it is rendered */
 	char peer[INET6_ADDRSTRLEN];
@@ -125,6 +128,8 @@ struct request {
 
 struct request *request_new(struct loop *l, struct conn *c, const char *peer);
 void request_free(struct request *r);
+/* Count the body's growth; false when all bodies together are too large. */
+bool request_charge(struct request *r);
 void request_render(struct request *r, const struct http_reply *reply);
 
 /* ---- connections ---- */

@@ -44,11 +44,20 @@ void request_free(struct request *r)
 	must(!r->conn);
 	r->magic = 0;
 	struct http_server *s = r->server;
+	atomic_fetch_sub(&s->bodies_size, (int64_t)r->charged_size);
 	arena_free(r->pub.arena);
 	buf_fini(&r->body);
 	buf_fini(&r->out);
 	mem_free(r);
 	server_unref(s);
+}
+
+bool request_charge(struct request *r)
+{
+	int64_t more = (int64_t)(r->body.len - r->charged_size);
+	r->charged_size = r->body.len;
+	int64_t total = atomic_fetch_add(&r->server->bodies_size, more) + more;
+	return total / BODIES_MAX <= (int64_t)r->server->cfg.limits.body_max;
 }
 
 /* ---- rendering ---- */
@@ -144,6 +153,7 @@ void request_render(struct request *r, const struct http_reply *reply)
 	must(reply->status >= 200);
 	must(reply->status <= 999);
 	must(!reply->body_len || reply->body);
+	must(reply->body_len < REPLY_MAX / 2);
 	if (atomic_load(&r->server->is_stopping))
 		r->is_kept_alive = false;
 	render_head(r, reply);

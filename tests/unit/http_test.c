@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/buf.h"
@@ -20,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/rand.h"
 #include "http/chunk.h"
 #include "http/head.h"
 #include "test.h"
@@ -157,6 +159,35 @@ TEST(heads_that_look_odd_but_are_right)
 	}
 }
 
+/* Random damage to a good head: whole or byte by byte, the verdict is the same, and nothing is read out of bounds. */
+TEST(damaged_heads_get_the_same_verdict_however_they_arrive)
+{
+	static const char good[] = "PUT http://h/a?b HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\n"
+				   "Transfer-Encoding: chunked\r\nX: y\r\n\r\n";
+	static const char spice[] = "\r\n\t :/?*,;\0\x7f\xff""1h";
+	struct rng rng;
+	int n_good = 0;
+	rng_init(&rng, 20);
+	for (int i = 0; i < 3000; i++) {
+		char text[sizeof(good)];
+		memcpy(text, good, sizeof(good));
+		for (uint64_t n = 1 + rng_below(&rng, 3); n > 0; n--)
+			text[rng_below(&rng, sizeof(good) - 1)] = spice[rng_below(&rng, sizeof(spice) - 1)];
+		bool is_good[2];
+		struct head_fault f[2] = { { 0, "" }, { 0, "" } };
+		for (int whole = 0; whole < 2; whole++) {
+			struct arena *a = arena_new(1 << 20);
+			struct head h;
+			is_good[whole] = parse_text(text, sizeof(good) - 1, whole ? sizeof(good) : 1, a, &h, &f[whole]);
+			n_good += is_good[whole];
+			arena_free(a);
+		}
+		EXPECT(is_good[0] == is_good[1], "%d: %s", i, text);
+		EXPECT(is_good[0] || f[0].status == f[1].status, "%d: %d or %d: %s", i, f[0].status, f[1].status, text);
+	}
+	EXPECT(n_good > 0 && n_good < 6000, "%d", n_good);
+}
+
 /* ---- chunk ---- */
 
 static enum chunk_result decode(const char *text, size_t step, struct buf *out, size_t *used)
@@ -227,7 +258,7 @@ TEST(endless_chunk_lines_are_refused)
 
 /* ---- the server under test ---- */
 
-enum { HELD_MAX = 64 };
+enum { HELD_MAX = 128 }; /* also http's limit on full bodies at once */
 
 static struct {
 	pthread_mutex_t lock;
@@ -767,6 +798,95 @@ TEST(slow_and_idle_crowds_do_not_stop_a_good_client)
 	stop(s);
 }
 
+TEST(all_bodies_together_have_a_limit)
+{
+	enum { SIZE = 1000 };
+	struct http_config cfg = config();
+	cfg.limits.body_max = SIZE;
+	struct http_server *s = start(&cfg);
+	static struct client crowd[HELD_MAX], c;
+	static struct http_req *req[HELD_MAX];
+	static char body[SIZE];
+	memset(body, 'x', sizeof(body));
+	for (int i = 0; i < HELD_MAX; i++) { /* as many full bodies as are allowed */
+		client_open(&crowd[i], http_port(s));
+		client_send(&crowd[i], "PUT /held HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n\r\n");
+		client_send_n(&crowd[i], body, SIZE);
+	}
+	take_held(HELD_MAX, req);
+	client_open(&c, http_port(s));
+	client_send(&c, "PUT / HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n\r\nx");
+	EXPECT_ANSWER(&c, 503, "too many request bodies");
+	client_close(&c);
+	for (int i = 0; i < HELD_MAX; i++)
+		answer(req[i], 200, "ok");
+	for (int i = 0; i < HELD_MAX; i++) {
+		EXPECT_ANSWER(&crowd[i], 200, "ok");
+		client_close(&crowd[i]);
+	}
+	client_open(&c, http_port(s));
+	client_send(&c, "PUT / HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx");
+	EXPECT_ANSWER(&c, 200, "1:x");
+	client_close(&c);
+	stop(s);
+}
+
+TEST(running_out_of_descriptors_only_delays_new_clients)
+{
+	struct http_server *s = start_default();
+	struct client old, c;
+	struct rlimit before, tight;
+	client_open(&old, http_port(s));
+	client_send(&old, "GET / HTTP/1.1\r\n" HOST "\r\n");
+	EXPECT_ANSWER(&old, 200, "GET|/|");
+	must(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	int next = dup(0); /* the client's descriptor will be this one, and the server's would be the one after it */
+	must(next >= 0);
+	must(close(next) == 0);
+	tight = before;
+	tight.rlim_cur = (rlim_t)next + 1;
+	must(setrlimit(RLIMIT_NOFILE, &tight) == 0);
+	client_open(&c, http_port(s));
+	client_send(&c, "GET /new HTTP/1.1\r\n" HOST "\r\n");
+	struct timeval patience = { .tv_usec = 50000 };
+	must(setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0);
+	EXPECT(!client_fill(&c), "accepted without a descriptor");
+	client_send(&old, "GET /old HTTP/1.1\r\n" HOST "\r\n");
+	EXPECT_ANSWER(&old, 200, "GET|/old|");
+	must(setrlimit(RLIMIT_NOFILE, &before) == 0);
+	patience = (struct timeval){ .tv_sec = 20 };
+	must(setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0);
+	EXPECT_ANSWER(&c, 200, "GET|/new|");
+	client_close(&old);
+	client_close(&c);
+	stop(s);
+}
+
+/* The second connection goes idle after the first stopped reading, so its end shows that the first one's time is over too. */
+TEST(clients_that_do_not_read_are_given_up)
+{
+	struct http_config cfg = config();
+	cfg.threads = 1;
+	cfg.limits.idle_timeout_ms = 200;
+	struct http_server *s = start(&cfg);
+	struct client deaf, idle;
+	int small = 4096;
+	client_open(&deaf, http_port(s));
+	must(setsockopt(deaf.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)) == 0);
+	for (int i = 0; i < 8; i++) /* 24 MiB, more than the kernel keeps */
+		client_send(&deaf, "GET /big HTTP/1.1\r\n" HOST "\r\n");
+	client_open(&idle, http_port(s));
+	client_send(&idle, "GET / HTTP/1.1\r\n" HOST "\r\n");
+	EXPECT_ANSWER(&idle, 200, "GET|/|");
+	EXPECT(client_is_at_end(&idle), "kept open");
+	while (client_fill(&deaf) && deaf.in.len < 8 * BIG_SIZE)
+		;
+	EXPECT(deaf.in.len < 8 * BIG_SIZE, "all of it arrived");
+	client_close(&deaf);
+	client_close(&idle);
+	stop(s);
+}
+
 /* ---- threads ---- */
 
 TEST(two_requests_are_in_flight_on_two_loops_and_answered_from_here)
@@ -1077,6 +1197,7 @@ int main(void)
 	RUN(heads_are_the_same_however_they_arrive);
 	RUN(bad_heads_are_refused_with_a_status_and_a_reason);
 	RUN(heads_that_look_odd_but_are_right);
+	RUN(damaged_heads_get_the_same_verdict_however_they_arrive);
 	RUN(chunked_bodies_are_the_same_however_they_arrive);
 	RUN(endless_chunk_lines_are_refused);
 	RUN(one_connection_carries_many_requests);
@@ -1093,6 +1214,9 @@ int main(void)
 	RUN(idle_connections_are_closed_silently);
 	RUN(connections_over_the_limit_get_503);
 	RUN(slow_and_idle_crowds_do_not_stop_a_good_client);
+	RUN(all_bodies_together_have_a_limit);
+	RUN(running_out_of_descriptors_only_delays_new_clients);
+	RUN(clients_that_do_not_read_are_given_up);
 	RUN(two_requests_are_in_flight_on_two_loops_and_answered_from_here);
 	RUN(a_request_outlives_its_client);
 	RUN(a_request_outlives_its_server);

@@ -357,7 +357,7 @@ static void *read_pairs(void *arg)
 			n_bad++;
 		before = n;
 	}
-	return (void *)n_bad; // NOLINT: a number in a pointer's clothes
+	return (void *)n_bad;
 }
 
 TEST(readers_in_threads_never_see_half_a_transaction)
@@ -776,7 +776,8 @@ TEST(the_main_queries_use_an_index_and_no_sort)
 		  .orders = { { "generation", true } }, .limit = 10 }, "task_of_state (instance_id=? AND state=?)" },
 		{ "the unfinished ones of an instance", { .table = &table_task, .n_preds = 2,
 		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_LT, 2) },
-		  .orders = { { "generation", true } }, .limit = 10 }, "task_of_state (instance_id=? AND state<?); USE TEMP B-TREE" }, /* of one row: E2 */
+		  .orders = { { "generation", true } }, .limit = 10 },
+		  "task_of_state (instance_id=? AND state<?); USE TEMP B-TREE" }, /* of one row: E2 */
 		{ "between two times", { .table = &table_task, .n_preds = 4,
 		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_EQ, 2),
 			     PRED_INT("started_at", CMP_GT, 5), PRED_INT("ended_at", CMP_LT, 9) },

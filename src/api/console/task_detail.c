@@ -3,6 +3,7 @@
  * like the vendor's operations, but no part of the vendor's API.
  */
 #include <limits.h>
+#include <string.h>
 #include "api/opensearch/answer.h"
 #include "api/opensearch/routes.h"
 #include "api/opensearch/scope.h"
@@ -16,6 +17,7 @@ struct detail {
 	struct event_row *events;
 	struct metric_row *metrics;
 	size_t n_events, n_metrics;
+	const json_t *result, *params;
 };
 
 static void write_events(struct jw *w, const struct detail *d)
@@ -49,10 +51,10 @@ static void write_metrics(struct jw *w, const struct detail *d)
 	jw_end_array(w);
 }
 
-static void write_json(struct jw *w, const char *key, const char *json_text)
+static void write_json(struct jw *w, const char *key, const json_t *object)
 {
 	jw_key(w, key);
-	jw_raw(w, *json_text ? json_text : "{}");
+	envelope_value(w, object);
 }
 
 static void write_detail(struct jw *w, const struct detail *d)
@@ -78,8 +80,8 @@ static void write_detail(struct jw *w, const struct detail *d)
 	jw_kv_text(w, "errorMessage", row->error_message);
 	jw_kv_text(w, "fault", task_fault_word((enum task_fault)row->fault));
 	jw_kv_text(w, "dataHash", row->data_hash);
-	write_json(w, "result", row->result);
-	write_json(w, "params", row->params);
+	write_json(w, "result", d->result);
+	write_json(w, "params", d->params);
 	write_events(w, d);
 	write_metrics(w, d);
 	jw_end_object(w);
@@ -104,6 +106,13 @@ static void answer_detail(struct call *c, const struct detail *d)
 	buf_fini(&body);
 }
 
+static enum verdict read_json(struct call *c, const char *text, const json_t **out, struct err *err)
+{
+	if (!*text)
+		text = "{}";
+	return json_read(text, strlen(text), c->arena, out, err) ? V_FAILED : V_OK;
+}
+
 void console_task(struct call *c)
 {
 	struct scope s;
@@ -115,6 +124,10 @@ void console_task(struct call *c)
 	enum verdict v = engine_task_events(c->view, s.task.id, c->arena, &d.events, &d.n_events, &err);
 	if (v == V_OK)
 		v = engine_task_metrics(c->view, s.task.id, c->arena, &d.metrics, &d.n_metrics, &err);
+	if (v == V_OK)
+		v = read_json(c, s.task.result, &d.result, &err);
+	if (v == V_OK)
+		v = read_json(c, s.task.params, &d.params, &err);
 	if (v == V_OK)
 		answer_detail(c, &d);
 	else

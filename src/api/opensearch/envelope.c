@@ -67,3 +67,38 @@ void envelope_error(struct buf *out, const struct envelope *e)
 		e->members(&w, e->subject);
 	jw_end_object(&w);
 }
+
+static void write_object(struct jw *w, const json_t *object)
+{
+	json_t *o = (json_t *)(uintptr_t)object; /* jansson's iterators want to be able to change it; we do not */
+
+	jw_object(w);
+	for (void *iter = json_object_iter(o); iter; iter = json_object_iter_next(o, iter)) {
+		jw_key_exact(w, json_object_iter_key(iter));
+		envelope_value(w, json_object_iter_value(iter));
+	}
+	jw_end_object(w);
+}
+
+static void write_array(struct jw *w, const json_t *array)
+{
+	jw_array(w);
+	for (size_t i = 0; i < json_array_size(array); i++)
+		envelope_value(w, json_array_get(array, i));
+	jw_end_array(w);
+}
+
+/* Recursion is bounded by json_read's limit of nesting. */
+void envelope_value(struct jw *w, const json_t *value)
+{
+	switch (json_typeof(value)) {
+	case JSON_OBJECT: write_object(w, value); break;
+	case JSON_ARRAY: write_array(w, value); break;
+	case JSON_STRING: jw_text(w, json_string_value(value)); break;
+	case JSON_INTEGER: jw_int(w, json_integer_value(value)); break;
+	case JSON_REAL: jw_real(w, json_real_value(value)); break;
+	case JSON_TRUE: jw_bool(w, true); break;
+	case JSON_FALSE: jw_bool(w, false); break;
+	case JSON_NULL: jw_null(w); break;
+	}
+}

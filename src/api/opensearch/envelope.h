@@ -30,5 +30,7 @@ void envelope_function(struct buf *out, const struct envelope *e);
 void envelope_app(struct buf *out, const struct envelope *e);
 /* Without result and total; members are written once, after both trees. */
 void envelope_error(struct buf *out, const struct envelope *e);
+/* A value as it was read, whatever it is: keys as they are, real numbers in their shortest form. */
+void envelope_value(struct jw *w, const json_t *value);
 
 #endif

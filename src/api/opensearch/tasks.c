@@ -73,12 +73,8 @@ static void write_evaluation(struct jw *w, const json_t *result)
 		const char *key = json_object_iter_key(iter);
 		if (strcmp(key, "errors") == 0 || strcmp(key, "metrics") == 0 || strcmp(key, "attempts") == 0)
 			continue;
-		char *text = json_dumps(json_object_iter_value(iter), JSON_COMPACT | JSON_ENCODE_ANY);
-		if (!text)
-			continue;
 		jw_key_exact(w, key);
-		jw_raw(w, text);
-		free(text); /* jansson allocated it */
+		envelope_value(w, json_object_iter_value(iter));
 	}
 }
 
