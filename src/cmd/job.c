@@ -249,6 +249,9 @@ static void tell_result(const struct train_result *r)
 	train_result_json(r, &text);
 	json_t *object = json_loadb(buf_text(&text), text.len, 0, &where);
 	must(object);
+	/* The file's name in the task's folder is what others can use, not where this process saw it. */
+	(void)json_object_del(object, "model_path");
+	(void)json_object_del(object, "model_sha256");
 	must(json_object_set_new(object, "model", json_string("model.bin")) == 0);
 	must(json_object_set_new(object, "sha256", json_string(r->model_sha256)) == 0);
 	buf_reset(&text);

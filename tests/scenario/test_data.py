@@ -76,7 +76,7 @@ class Data(ServerCase):
         self.failed("label", "Data.Invalid", "label.csv:402", text=HEAD + GOOD + "maybe,u1,i1\n" + GOOD)
 
     def test_a_line_without_end(self):
-        self.failed("endless", "Data.Invalid", "endless.csv", text=HEAD + GOOD + "1," + "x" * (20 << 20))
+        self.failed("endless", "Data.TooLarge", "endless.csv:402", text=HEAD + GOOD + "1," + "x" * (20 << 20))
 
     def test_bytes_that_are_no_text(self):
         detail = self.train("bytes", text=b"\x00\xff\xfe\x00" * 5000)

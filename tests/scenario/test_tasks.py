@@ -94,7 +94,7 @@ class Children(ServerCase):
         return detail
 
     def test_a_hanging_child_is_ended_in_time(self):
-        self.failed("hang", "brief", "time")
+        self.failed("hang", "brief", "longer than its limit")
 
     def test_a_silent_child_is_ended(self):
         self.failed("hang", "quiet")

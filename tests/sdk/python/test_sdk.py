@@ -133,7 +133,7 @@ class Sdk(unittest.TestCase):
         request = models.GetFunctionCurrentVersionRequest(model_type="tf_checkpoint")
         now = self.good(self.client.get_function_current_version("ctr", request)).result
         names = {p.name: p.required for p in now.version_config.create_parameters}
-        self.assertEqual(names["train_data"], "true")
+        self.assertEqual(names["epochs"], "false")
         same = self.good(self.client.get_function_version("ctr", str(now.version_id))).result
         self.assertEqual(same.to_map(), now.to_map())
         self.refused(404, "Version.NotExist", self.client.get_function_version, "ctr", "999")
