@@ -50,9 +50,12 @@ enum {
 
 enum step { STEP_GROUP, STEP_PARENT, STEP_FDS, STEP_DIR, STEP_LIMITS, STEP_SIGNALS, STEP_EXEC, STEPS };
 static const char *const step_words[STEPS] = {
-	[STEP_GROUP] = "make a process group", [STEP_PARENT] = "tie the child to its parent",
-	[STEP_FDS] = "place the descriptors",  [STEP_DIR] = "enter the working directory",
-	[STEP_LIMITS] = "set the limits",      [STEP_SIGNALS] = "reset the signals",
+	[STEP_GROUP] = "make a process group",
+	[STEP_PARENT] = "tie the child to its parent",
+	[STEP_FDS] = "place the descriptors",
+	[STEP_DIR] = "enter the working directory",
+	[STEP_LIMITS] = "set the limits",
+	[STEP_SIGNALS] = "reset the signals",
 	[STEP_EXEC] = "run",
 };
 
@@ -63,7 +66,7 @@ struct report {
 /* All that the child needs, ready before it exists. */
 struct plan {
 	const struct proc_spec *spec;
-	const char *program;        /* what execve gets */
+	const char *program; /* what execve gets */
 	char *const *argv, *const *envp;
 	int status_fd;
 	pid_t parent;
@@ -268,8 +271,12 @@ enum rc proc_spawn(const struct proc_spec *spec, struct proc *out, struct err *e
 	if (os.pipe2(status, O_CLOEXEC) != 0)
 		return err_sys(err, RC_IO, errno, "cannot make a pipe to start '%.200s'", program);
 	/* execve takes its lists as not const for historical reasons; it does not write to them. */
-	struct plan plan = { .spec = spec, .program = program, .argv = (char *const *)(uintptr_t)spec->argv,
-			     .envp = (char *const *)(uintptr_t)spec->envp, .status_fd = status[1], .parent = getpid() };
+	struct plan plan = { .spec = spec,
+		             .program = program,
+		             .argv = (char *const *)(uintptr_t)spec->argv,
+		             .envp = (char *const *)(uintptr_t)spec->envp,
+		             .status_fd = status[1],
+		             .parent = getpid() };
 	struct proc p = { .pidfd = -1 };
 	p.pid = start(&plan, &p.pidfd);
 	int sys = errno;
@@ -432,7 +439,7 @@ static bool has_left_over(pid_t leader, int64_t mark, const char *env_name)
 	for (struct dirent *e = readdir(dir); e && !is_found; e = readdir(dir)) {
 		int64_t pid;
 		is_found = num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX &&
-			   is_left_over((pid_t)pid, leader, mark, env_name);
+		           is_left_over((pid_t)pid, leader, mark, env_name);
 	}
 	(void)closedir(dir);
 	return is_found;

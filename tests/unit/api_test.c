@@ -41,10 +41,16 @@ static void write_things(struct jw *w, const void *subject)
 
 static void write_members(struct jw *w, const void *subject) { jw_kv_text(w, "thingName", subject); }
 
-#define CAMEL_HEAD "\"status\":\"OK\",\"requestId\":\"ID\",\"httpCode\":200,\"code\":\"\",\"message\":\"\",\"latency\":12"
-#define PASCAL_HEAD "\"Status\":\"OK\",\"RequestId\":\"ID\",\"HttpCode\":200,\"Code\":\"\",\"Message\":\"\",\"Latency\":12"
-#define CAMEL_FAIL "\"status\":\"FAIL\",\"requestId\":\"ID\",\"httpCode\":409,\"code\":\"A.B\",\"message\":\"no \\\"x\\\"\",\"latency\":12"
-#define PASCAL_FAIL "\"Status\":\"FAIL\",\"RequestId\":\"ID\",\"HttpCode\":409,\"Code\":\"A.B\",\"Message\":\"no \\\"x\\\"\",\"Latency\":12"
+#define CAMEL_HEAD                                                                                                     \
+	"\"status\":\"OK\",\"requestId\":\"ID\",\"httpCode\":200,\"code\":\"\",\"message\":\"\",\"latency\":12"
+#define PASCAL_HEAD                                                                                                    \
+	"\"Status\":\"OK\",\"RequestId\":\"ID\",\"HttpCode\":200,\"Code\":\"\",\"Message\":\"\",\"Latency\":12"
+#define CAMEL_FAIL                                                                                                     \
+	"\"status\":\"FAIL\",\"requestId\":\"ID\",\"httpCode\":409,\"code\":\"A.B\",\"message\":\"no "                 \
+	"\\\"x\\\"\",\"latency\":12"
+#define PASCAL_FAIL                                                                                                    \
+	"\"Status\":\"FAIL\",\"RequestId\":\"ID\",\"HttpCode\":409,\"Code\":\"A.B\",\"Message\":\"no "                 \
+	"\\\"x\\\"\",\"Latency\":12"
 
 TEST(envelopes_are_the_contracts_to_the_byte)
 {
@@ -54,21 +60,41 @@ TEST(envelopes_are_the_contracts_to_the_byte)
 		struct envelope e;
 		const char *text;
 	} row[] = {
-		{ envelope_function, { .http_code = 200, .code = "", .message = "" },
-		  "{" CAMEL_HEAD ",\"result\":{}," PASCAL_HEAD "}" },
-		{ envelope_function, { .http_code = 200, .code = "", .message = "", .result = write_thing, .subject = "x" },
-		  "{" CAMEL_HEAD ",\"result\":{\"thingName\":\"x\"}," PASCAL_HEAD ",\"Result\":{\"ThingName\":\"x\"}}" },
 		{ envelope_function,
-		  { .http_code = 200, .code = "", .message = "", .result = write_things, .subject = "x", .total = &total },
+		  { .http_code = 200, .code = "", .message = "" },
+		  "{" CAMEL_HEAD ",\"result\":{}," PASCAL_HEAD "}" },
+		{ envelope_function,
+		  { .http_code = 200, .code = "", .message = "", .result = write_thing, .subject = "x" },
+		  "{" CAMEL_HEAD ",\"result\":{\"thingName\":\"x\"}," PASCAL_HEAD
+		  ",\"Result\":{\"ThingName\":\"x\"}}" },
+		{ envelope_function,
+		  { .http_code = 200,
+		    .code = "",
+		    .message = "",
+		    .result = write_things,
+		    .subject = "x",
+		    .total = &total },
 		  "{" CAMEL_HEAD ",\"totalCount\":7,\"result\":[{\"thingName\":\"x\"}]," PASCAL_HEAD
 		  ",\"TotalCount\":7,\"Result\":[{\"ThingName\":\"x\"}]}" },
 		{ envelope_function,
-		  { .http_code = 200, .code = "", .message = "", .result = write_thing, .members = write_members, .subject = "x" },
+		  { .http_code = 200,
+		    .code = "",
+		    .message = "",
+		    .result = write_thing,
+		    .members = write_members,
+		    .subject = "x" },
 		  "{" CAMEL_HEAD ",\"thingName\":\"x\",\"result\":{\"thingName\":\"x\"}," PASCAL_HEAD
 		  ",\"ThingName\":\"x\",\"Result\":{\"ThingName\":\"x\"}}" },
-		{ envelope_app, { .http_code = 200, .code = "", .message = "", .result = write_things, .subject = "x", .total = &total },
+		{ envelope_app,
+		  { .http_code = 200,
+		    .code = "",
+		    .message = "",
+		    .result = write_things,
+		    .subject = "x",
+		    .total = &total },
 		  "{\"requestId\":\"ID\",\"totalCount\":7,\"result\":[{\"thingName\":\"x\"}]}" },
-		{ envelope_error, { .http_code = 409, .code = "A.B", .message = "no \"x\"" },
+		{ envelope_error,
+		  { .http_code = 409, .code = "A.B", .message = "no \"x\"" },
 		  "{" CAMEL_FAIL "," PASCAL_FAIL "}" },
 	};
 	FOR_EACH_ROW(i, row) {
@@ -107,7 +133,8 @@ TEST(every_refusal_of_the_engine_has_a_code)
 	};
 	FOR_EACH_ROW(i, row) {
 		enum api_error e = api_error_of_verdict(row[i].verdict);
-		EXPECT(strcmp(api_error_code(e), row[i].code) == 0, "%s is %s", verdict_name(row[i].verdict), api_error_code(e));
+		EXPECT(strcmp(api_error_code(e), row[i].code) == 0, "%s is %s", verdict_name(row[i].verdict),
+		       api_error_code(e));
 		EXPECT(api_error_http(e) == row[i].http, "%s is %d", row[i].code, api_error_http(e));
 		EXPECT(*api_error_message(e), "%s says nothing", row[i].code);
 	}
@@ -122,14 +149,18 @@ TEST(queries_decode_and_the_first_value_counts)
 	const struct {
 		const char *name, *value;
 	} row[] = {
-		{ "a", "x y" }, { "b", "1+1=2" }, { "tags", "[{\"key\":\"foo\"}]" }, { "twice", "first" },
-		{ "empty", NULL }, { "bare", NULL }, { "A", NULL }, { "absent", NULL }, { "na me", "v" },
+		{ "a", "x y" },       { "b", "1+1=2" },   { "tags", "[{\"key\":\"foo\"}]" },
+		{ "twice", "first" }, { "empty", NULL },  { "bare", NULL },
+		{ "A", NULL },        { "absent", NULL }, { "na me", "v" },
 	};
-	EXPECT(query_parse("a=x+y&b=1%2B1=2&&tags=%5B%7B%22key%22%3A%22foo%22%7D%5D&twice=first&twice=second&empty=&bare&na%20me=v",
-			   a, &q, &err) == RC_OK, "%s", err.msg);
+	EXPECT(query_parse("a=x+y&b=1%2B1=2&&tags=%5B%7B%22key%22%3A%22foo%22%7D%5D&twice=first&twice=second&empty=&"
+	                   "bare&na%20me=v",
+	                   a, &q, &err) == RC_OK,
+	       "%s", err.msg);
 	FOR_EACH_ROW(i, row) {
 		const char *value = query_text(&q, row[i].name);
-		EXPECT(row[i].value ? value && strcmp(value, row[i].value) == 0 : !value, "%s is %s", row[i].name, value);
+		EXPECT(row[i].value ? value && strcmp(value, row[i].value) == 0 : !value, "%s is %s", row[i].name,
+		       value);
 	}
 }
 
@@ -170,7 +201,8 @@ TEST(bad_queries_are_refused_with_name_and_rule)
 		EXPECT(rc == RC_INVALID, "%s was taken", row[i].query);
 		EXPECT(strstr(err.msg, row[i].says), "%s: said '%s'", row[i].query, err.msg);
 		EXPECT(status == 42 && time == 43, "%s: output touched", row[i].query);
-		EXPECT(page.limit == (strncmp(row[i].query, "page", 4) == 0 ? 8 : 10), "%s: page touched", row[i].query);
+		EXPECT(page.limit == (strncmp(row[i].query, "page", 4) == 0 ? 8 : 10), "%s: page touched",
+		       row[i].query);
 	}
 }
 
@@ -190,8 +222,8 @@ TEST(pages_become_offset_and_limit)
 		struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
 		struct query_args q;
 		struct page page = { 0 };
-		EXPECT(query_parse(row[i].query, a, &q, NULL) == RC_OK && query_page(&q, 10, &page, NULL) == RC_OK, "%s",
-		       row[i].query);
+		EXPECT(query_parse(row[i].query, a, &q, NULL) == RC_OK && query_page(&q, 10, &page, NULL) == RC_OK,
+		       "%s", row[i].query);
 		EXPECT(page.offset == row[i].offset && page.limit == row[i].limit, "%s: %lld, %lld", row[i].query,
 		       (long long)page.offset, (long long)page.limit);
 	}
@@ -218,23 +250,32 @@ TEST(bodies_are_objects_in_either_casing)
 		const char *body;
 		const char *name; /* of member instanceName; NULL: absent */
 	} row[] = {
-		{ "", NULL }, { " \r\n\t", NULL }, { "{}", NULL }, { "{\"instanceName\":null}", NULL },
-		{ "{\"instanceName\":\"a\"}", "a" }, { "{\"InstanceName\":\"b\",\"more\":[1]}", "b" },
-		{ "{\"InstanceName\":\"b\",\"instanceName\":\"a\"}", "a" }, { "{\"instanceName\":\"\"}", "" },
+		{ "", NULL },
+		{ " \r\n\t", NULL },
+		{ "{}", NULL },
+		{ "{\"instanceName\":null}", NULL },
+		{ "{\"instanceName\":\"a\"}", "a" },
+		{ "{\"InstanceName\":\"b\",\"more\":[1]}", "b" },
+		{ "{\"InstanceName\":\"b\",\"instanceName\":\"a\"}", "a" },
+		{ "{\"instanceName\":\"\"}", "" },
 	};
 	FOR_EACH_ROW(i, row) {
 		struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
 		const json_t *body;
 		const char *name = "?";
 		struct err err = { 0 };
-		EXPECT(body_parse(row[i].body, strlen(row[i].body), a, &body, &err) == RC_OK, "%s: %s", row[i].body, err.msg);
+		EXPECT(body_parse(row[i].body, strlen(row[i].body), BODY_OPTIONAL, a, &body, &err) == RC_OK, "%s: %s",
+		       row[i].body, err.msg);
 		EXPECT(body_text(body, "instanceName", &name, &err) == RC_OK, "%s: %s", row[i].body, err.msg);
 		EXPECT(row[i].name ? name && strcmp(name, row[i].name) == 0 : !name, "%s gave %s", row[i].body, name);
 	}
-	EXPECT(true, "NULL body");
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
-	const json_t *body;
-	EXPECT(body_parse(NULL, 0, a, &body, NULL) == RC_OK, "a request without body");
+	const json_t *body = NULL;
+	struct err err = { 0 };
+	EXPECT(body_parse(NULL, 0, BODY_REQUIRED, a, &body, &err) == RC_INVALID && !body,
+	       "nothing was taken for a body");
+	EXPECT(strstr(err.msg, "empty"), "said %s", err.msg);
+	EXPECT(body_parse(NULL, 0, BODY_OPTIONAL, a, &body, &err) == RC_OK && json_is_object(body), "%s", err.msg);
 }
 
 TEST(parameter_lists_are_read_or_refused_by_name)
@@ -248,12 +289,16 @@ TEST(parameter_lists_are_read_or_refused_by_name)
 		{ "{}", false, 0, NULL },
 		{ "{\"createParameters\":null}", false, 0, NULL },
 		{ "{\"createParameters\":[]}", true, 0, NULL },
-		{ "{\"createParameters\":[{\"name\":\"a\",\"value\":\"1\"},{\"Name\":\"b\",\"Value\":\"\"}]}", true, 2, NULL },
-		{ "{\"CreateParameters\":[{\"name\":\"a\"}]}", true, 1, NULL },
+		{ "{\"createParameters\":[{\"name\":\"a\",\"value\":\"1\"},{\"Name\":\"b\",\"Value\":\"\"}]}", true, 2,
+		  NULL },
+		{ "{\"CreateParameters\":[{\"name\":\"a\",\"Value\":\"\"}]}", true, 1, NULL },
+		{ "{\"createParameters\":[{\"name\":\"a\",\"val\":\"5\"}]}", false, 0,
+		  "createParameters[0]: value must be present" },
 		{ "{\"createParameters\":{}}", false, 0, "createParameters must be an array" },
 		{ "{\"createParameters\":\"[]\"}", false, 0, "createParameters must be an array" },
 		{ "{\"createParameters\":[1]}", false, 0, "createParameters[0]" },
-		{ "{\"createParameters\":[{\"name\":\"a\"},{\"value\":\"x\"}]}", false, 0, "createParameters[1]: name" },
+		{ "{\"createParameters\":[{\"name\":\"a\",\"value\":\"\"},{\"value\":\"x\"}]}", false, 0,
+		  "createParameters[1]: name" },
 		{ "{\"createParameters\":[{\"name\":\"a\",\"value\":5}]}", false, 0, "value must be a string" },
 		{ "{\"createParameters\":[{\"name\":5}]}", false, 0, "name must be a string" },
 	};
@@ -262,14 +307,16 @@ TEST(parameter_lists_are_read_or_refused_by_name)
 		const json_t *body;
 		struct body_params params = { .n = 99 };
 		struct err err = { 0 };
-		EXPECT(body_parse(row[i].body, strlen(row[i].body), a, &body, &err) == RC_OK, "%s: %s", row[i].body, err.msg);
+		EXPECT(body_parse(row[i].body, strlen(row[i].body), BODY_OPTIONAL, a, &body, &err) == RC_OK, "%s: %s",
+		       row[i].body, err.msg);
 		enum rc rc = body_params(body, "createParameters", a, &params, &err);
 		EXPECT(rc == (row[i].says ? RC_INVALID : RC_OK), "%s: %s", row[i].body, err.msg);
 		if (row[i].says) {
 			EXPECT(strstr(err.msg, row[i].says), "%s: said '%s'", row[i].body, err.msg);
 			EXPECT(params.n == 99, "%s: output touched", row[i].body);
 		} else {
-			EXPECT(params.is_set == row[i].is_set && params.n == row[i].n, "%s: %zu", row[i].body, params.n);
+			EXPECT(params.is_set == row[i].is_set && params.n == row[i].n, "%s: %zu", row[i].body,
+			       params.n);
 		}
 	}
 }
@@ -277,7 +324,7 @@ TEST(parameter_lists_are_read_or_refused_by_name)
 /* ---- the table of operations ---- */
 
 static enum route_verdict find(const char *method, const char *raw_path, const struct route **out,
-			       struct path_args *args, char methods[ROUTE_METHODS_SIZE], struct arena *a)
+                               struct path_args *args, char methods[ROUTE_METHODS_SIZE], struct arena *a)
 {
 	struct path path = { 0 };
 	struct err err = { 0 };
@@ -301,7 +348,8 @@ TEST(every_documented_path_finds_its_operation)
 		{ "DELETE", "/v4/openapi/app-groups/my-app", "RemoveAppGroup", "opensearch:RemoveAppGroup" },
 		{ "GET", "/v4/openapi/functions/ctr/current-version", "GetFunctionCurrentVersion",
 		  "opensearch:DescribeFunction" },
-		{ "GET", "/v4/openapi/functions/ctr/versions/101", "GetFunctionVersion", "opensearch:DescribeFunction" },
+		{ "GET", "/v4/openapi/functions/ctr/versions/101", "GetFunctionVersion",
+		  "opensearch:DescribeFunction" },
 		{ "GET", "/v4/openapi/functions/ctr/version/101", "GetFunctionVersion", "opensearch:DescribeFunction" },
 		{ "POST", F "/instances", "CreateFunctionInstance", "opensearch:WriteFunction" },
 		{ "GET", F "/instances", "ListFunctionInstances", "opensearch:DescribeFunction" },
@@ -324,8 +372,8 @@ TEST(every_documented_path_finds_its_operation)
 		const struct route *route = NULL;
 		struct path_args args;
 		char methods[ROUTE_METHODS_SIZE];
-		EXPECT(find(row[i].method, row[i].path, &route, &args, methods, a) == ROUTE_FOUND, "%s %s", row[i].method,
-		       row[i].path);
+		EXPECT(find(row[i].method, row[i].path, &route, &args, methods, a) == ROUTE_FOUND, "%s %s",
+		       row[i].method, row[i].path);
 		if (!route)
 			continue;
 		EXPECT(strcmp(route->operation, row[i].operation) == 0, "%s %s is %s", row[i].method, row[i].path,
@@ -372,7 +420,8 @@ TEST(the_table_is_complete)
 		EXPECT((routes[i].access == ROUTE_OPEN) == (*routes[i].action == '\0'), "%s: action '%s'",
 		       routes[i].operation, routes[i].action);
 		for (size_t k = 0; k < i; k++)
-			EXPECT(strcmp(routes[i].path, routes[k].path) != 0 || strcmp(routes[i].method, routes[k].method) != 0,
+			EXPECT(strcmp(routes[i].path, routes[k].path) != 0 ||
+			               strcmp(routes[i].method, routes[k].method) != 0,
 			       "%s is twice in the table", routes[i].path);
 	}
 }
@@ -455,12 +504,12 @@ static struct api *api;
 static char key_id[64], key_secret[64];
 
 /* A function whose run says 40 percent, waits at a gate, and then ends as its parameter wants. */
-static const char script[] =
-	"echo '{\"metric\":\"logloss\",\"step\":1,\"value\":0.7,\"set\":\"validation\"}' >&3; "
-	"echo '{\"metric\":\"logloss\",\"step\":2,\"value\":0.44,\"set\":\"validation\"}' >&3; "
-	"echo '{\"progress\":40}' >&3; echo hello from the run; read word < %s/gate; "
-	"if [ \"$word\" = fail ]; then echo '{\"error\":{\"code\":\"Data.Empty\",\"message\":\"no rows\"}}' >&3; exit 1; fi; "
-	"echo '{\"result\":{\"recall\":91,\"auc\":0.85}}' >&3";
+static const char script[] = "echo '{\"metric\":\"logloss\",\"step\":1,\"value\":0.7,\"set\":\"validation\"}' >&3; "
+                             "echo '{\"metric\":\"logloss\",\"step\":2,\"value\":0.44,\"set\":\"validation\"}' >&3; "
+                             "echo '{\"progress\":40}' >&3; echo hello from the run; read word < %s/gate; "
+                             "if [ \"$word\" = fail ]; then echo '{\"error\":{\"code\":\"Data.Empty\",\"message\":\"no "
+                             "rows\"}}' >&3; exit 1; fi; "
+                             "echo '{\"result\":{\"recall\":91,\"auc\":0.85}}' >&3";
 
 static void write_file(const char *name, const char *text, size_t len)
 {
@@ -496,9 +545,11 @@ static void write_function(void)
 	jw_text(&w, buf_text(&command));
 	jw_end_array(&w);
 	jw_key(&w, "createParameters");
-	jw_raw(&w, "[{\"name\":\"rows\",\"type\":\"int\",\"low\":1,\"high\":1000,\"default\":\"10\",\"help\":\"Rows to read.\"},"
-		   "{\"name\":\"source\",\"type\":\"text\",\"required\":true,\"help\":\"Where from.\"},"
-		   "{\"name\":\"mode\",\"type\":\"choice\",\"choices\":\"fast|exact\",\"default\":\"fast\",\"help\":\"How.\"}]");
+	jw_raw(&w, "[{\"name\":\"rows\",\"type\":\"int\",\"low\":1,\"high\":1000,\"default\":\"10\",\"help\":\"Rows to "
+	           "read.\"},"
+	           "{\"name\":\"source\",\"type\":\"text\",\"required\":true,\"help\":\"Where from.\"},"
+	           "{\"name\":\"mode\",\"type\":\"choice\",\"choices\":\"fast|exact\",\"default\":\"fast\",\"help\":"
+	           "\"How.\"}]");
 	jw_end_object(&w);
 	write_file("functions.d/score.json", buf_text(&text), text.len);
 	buf_fini(&text);
@@ -513,8 +564,9 @@ static void begin(enum auth_mode auth, int max_running)
 	(void)snprintf(data_dir, sizeof data_dir, "%s/stint-api-XXXXXX", tmp ? tmp : "/tmp");
 	EXPECT(mkdtemp(data_dir), "temporary folder");
 	write_function();
-	struct engine_config engine_cfg = { .data_dir = data_dir, .self_exe = "/bin/false", .max_running = max_running,
-					    .stop_grace_ms = 2000 };
+	struct engine_config engine_cfg = {
+		.data_dir = data_dir, .self_exe = "/bin/false", .max_running = max_running, .stop_grace_ms = 2000
+	};
 	if (engine_open(&engine_cfg, &engine, &err))
 		printf("engine: %s\n", err.msg);
 	must(engine);
@@ -617,7 +669,8 @@ static void expect_error(const char *what, int status, const char *code)
 	EXPECT(seen.status == status, "%s: %d %s", what, seen.status, buf_text(&seen.body));
 	EXPECT(strcmp(seen.content_type, "application/json;charset=utf-8") == 0, "%s: %s", what, seen.content_type);
 	EXPECT(strcmp(at("Code"), code) == 0 && strcmp(at("code"), code) == 0, "%s: %s", what, buf_text(&seen.body));
-	EXPECT(strcmp(at("HttpCode"), number) == 0 && strcmp(at("httpCode"), number) == 0, "%s: %s", what, at("HttpCode"));
+	EXPECT(strcmp(at("HttpCode"), number) == 0 && strcmp(at("httpCode"), number) == 0, "%s: %s", what,
+	       at("HttpCode"));
 	EXPECT(strcmp(at("Status"), "FAIL") == 0 && strcmp(at("status"), "FAIL") == 0, "%s: %s", what, at("Status"));
 	EXPECT(strlen(at("Message")) > 5 && strcmp(at("Message"), at("message")) == 0, "%s: %s", what, at("Message"));
 	EXPECT(strlen(at("RequestId")) == 36 && strcmp(at("RequestId"), at("requestId")) == 0, "%s", what);
@@ -638,10 +691,13 @@ static void expect_written(const char *what)
 #define APPS "/v4/openapi/app-groups"
 #define SCORE APPS "/my-app/functions/score"
 #define ONE SCORE "/instances/score_test"
-#define CREATE_APP "{\"name\":\"my-app\",\"type\":\"enhanced\",\"quota\":{\"docSize\":1,\"computeResource\":20,\"spec\":\"opensearch.share.common\"}}"
+#define CREATE_APP                                                                                                     \
+	"{\"name\":\"my-app\",\"type\":\"enhanced\",\"quota\":{\"docSize\":1,\"computeResource\":20,\"spec\":"         \
+	"\"opensearch.share.common\"}}"
 #define CREATE_ONE                                                                                                     \
 	"{\"instanceName\":\"score_test\",\"modelType\":\"script\",\"description\":\"test instance\","                 \
-	"\"createParameters\":[{\"name\":\"source\",\"value\":\"here\"},{\"name\":\"rows\",\"value\":\"\"}],\"cron\":\"0 0 ? * 0,1\"}"
+	"\"createParameters\":[{\"name\":\"source\",\"value\":\"here\"},{\"name\":\"rows\",\"value\":\"\"}],\"cron\":" \
+	"\"0 0 ? * 0,1\"}"
 
 static void make_app_and_instance(void)
 {
@@ -754,8 +810,8 @@ TEST(a_failed_run_says_why_and_leaves_the_instance_as_it_was)
 	EXPECT_AT("Result/Task/DagStatus", "failed");
 
 	/* Our own view of the same task. */
-	EXPECT(call("GET", "/stint/v1/app-groups/my-app/functions/score/instances/score_test/tasks/1", NULL) == 200, "%s",
-	       buf_text(&seen.body));
+	EXPECT(call("GET", "/stint/v1/app-groups/my-app/functions/score/instances/score_test/tasks/1", NULL) == 200,
+	       "%s", buf_text(&seen.body));
 	EXPECT_AT("state", "failed");
 	EXPECT_AT("errorCode", "Data.Empty");
 	EXPECT_AT("errorMessage", "no rows");
@@ -768,12 +824,15 @@ TEST(a_failed_run_says_why_and_leaves_the_instance_as_it_was)
 
 	const struct {
 		const char *query, *text, *next;
-	} row[] = { { "", "hello from the run\n", "19" }, { "?offset=6", "from the run\n", "19" }, { "?offset=19", "", "19" },
+	} row[] = { { "", "hello from the run\n", "19" },
+		    { "?offset=6", "from the run\n", "19" },
+		    { "?offset=19", "", "19" },
 		    { "?offset=1000", "", "1000" } };
 	FOR_EACH_ROW(i, row) {
 		char target[256];
-		(void)snprintf(target, sizeof target, "/stint/v1/app-groups/my-app/functions/score/instances/score_test/tasks/1/log%s",
-			       row[i].query);
+		(void)snprintf(target, sizeof target,
+		               "/stint/v1/app-groups/my-app/functions/score/instances/score_test/tasks/1/log%s",
+		               row[i].query);
 		EXPECT(call("GET", target, NULL) == 200, "%s: %d", target, seen.status);
 		EXPECT(strcmp(buf_text(&seen.body), row[i].text) == 0, "%s: %s", target, buf_text(&seen.body));
 		EXPECT(strcmp(seen.next_offset, row[i].next) == 0, "%s: next %s", target, seen.next_offset);
@@ -866,7 +925,9 @@ TEST(instances_show_what_the_level_asks_for)
 	const struct {
 		const char *query;
 		bool is_normal, is_detail;
-	} row[] = { { "?output=simple", false, false }, { "", true, false }, { "?output=normal", true, false },
+	} row[] = { { "?output=simple", false, false },
+		    { "", true, false },
+		    { "?output=normal", true, false },
 		    { "?output=detail", true, true } };
 	FOR_EACH_ROW(i, row) {
 		char target[256];
@@ -882,9 +943,13 @@ TEST(instances_show_what_the_level_asks_for)
 		EXPECT_AT("Result/Belongs/Language", "zh");
 		EXPECT_AT("Result/Cron", row[i].is_normal ? "0 0 ? * 0,1" : "-");
 		EXPECT_AT("Result/CreateParameters",
-			  row[i].is_normal ? "[{\"Name\":\"source\",\"Value\":\"here\"},{\"Name\":\"rows\",\"Value\":\"\"}]" : "-");
+		          row[i].is_normal
+		                  ? "[{\"Name\":\"source\",\"Value\":\"here\"},{\"Name\":\"rows\",\"Value\":\"\"}]"
+		                  : "-");
 		EXPECT_AT("result/createParameters",
-			  row[i].is_normal ? "[{\"name\":\"source\",\"value\":\"here\"},{\"name\":\"rows\",\"value\":\"\"}]" : "-");
+		          row[i].is_normal
+		                  ? "[{\"name\":\"source\",\"value\":\"here\"},{\"name\":\"rows\",\"value\":\"\"}]"
+		                  : "-");
 		EXPECT_AT("Result/UsageParameters", row[i].is_normal ? "[]" : "-");
 		EXPECT_AT("Result/ExtendInfo", row[i].is_detail ? "{\"dataReport\":{},\"errors\":{}}" : "-");
 		EXPECT_AT("Result/Task", "-");
@@ -931,8 +996,10 @@ TEST(refusals_come_in_the_contracts_order)
 		int status;
 		const char *code, *says;
 	} row[] = {
-		{ "GET", APPS "/none/functions/none/instances/none/tasks/0", NULL, 404, "App.NotFound", "App not found" },
-		{ "GET", APPS "/my-app/functions/none/instances/none/tasks/0", NULL, 404, "Version.NotExist", "version not exist." },
+		{ "GET", APPS "/none/functions/none/instances/none/tasks/0", NULL, 404, "App.NotFound",
+		  "App not found" },
+		{ "GET", APPS "/my-app/functions/none/instances/none/tasks/0", NULL, 404, "Version.NotExist",
+		  "version not exist." },
 		{ "GET", SCORE "/instances/none/tasks/0", NULL, 404, "Instance.NotExist", "instance not exist." },
 		{ "GET", ONE "/tasks/0", NULL, 404, "Task.NotExist", "" },
 		{ "GET", ONE "/tasks/01", NULL, 404, "Task.NotExist", "" },
@@ -951,30 +1018,41 @@ TEST(refusals_come_in_the_contracts_order)
 		{ "GET", SCORE "/instances?source=mine", NULL, 400, "InvalidParameter", "user|builtin|all" },
 		{ "GET", APPS "/my-app/functions/none/instances", NULL, 404, "Version.NotExist", "" },
 		{ "POST", SCORE "/instances", "[]", 400, "InvalidRequest", "object" },
+		{ "POST", SCORE "/instances", NULL, 400, "InvalidRequest", "empty" },
 		{ "POST", SCORE "/instances", "{}", 400, "MissingParameter", "instanceName is required" },
-		{ "POST", SCORE "/instances", "{\"instanceName\":\"a\"}", 400, "MissingParameter", "modelType is required" },
-		{ "POST", SCORE "/instances", "{\"instanceName\":\"a\",\"modelType\":\"other\"}", 404, "Version.NotExist", "" },
-		{ "POST", SCORE "/instances", "{\"instanceName\":\"1a\",\"modelType\":\"script\"}", 400, "InvalidParameter", "instanceName" },
+		{ "POST", SCORE "/instances", "{\"instanceName\":\"a\"}", 400, "MissingParameter",
+		  "modelType is required" },
+		{ "POST", SCORE "/instances", "{\"instanceName\":\"a\",\"modelType\":\"other\"}", 404,
+		  "Version.NotExist", "" },
+		{ "POST", SCORE "/instances", "{\"instanceName\":\"1a\",\"modelType\":\"script\"}", 400,
+		  "InvalidParameter", "instanceName" },
 		{ "POST", SCORE "/instances", "{\"instanceName\":7,\"modelType\":\"script\"}", 400, "InvalidParameter",
 		  "instanceName must be a string" },
-		{ "POST", SCORE "/instances", "{\"instanceName\":\"a\",\"modelType\":\"script\",\"createParameters\":[{\"name\":\"rows\",\"value\":\"5\"}]}",
+		{ "POST", SCORE "/instances",
+		  "{\"instanceName\":\"a\",\"modelType\":\"script\",\"createParameters\":[{\"name\":\"rows\",\"value\":"
+		  "\"5\"}]}",
 		  400, "InvalidParameter", "source" },
 		{ "POST", SCORE "/instances",
-		  "{\"instanceName\":\"a\",\"modelType\":\"script\",\"createParameters\":[{\"name\":\"source\",\"value\":\"x\"},{\"name\":\"speed\",\"value\":\"5\"}]}",
+		  "{\"instanceName\":\"a\",\"modelType\":\"script\",\"createParameters\":[{\"name\":\"source\","
+		  "\"value\":\"x\"},{\"name\":\"speed\",\"value\":\"5\"}]}",
 		  400, "InvalidParameter", "speed" },
 		{ "POST", SCORE "/instances", CREATE_ONE, 409, "Instance.Duplicated", "" },
 		{ "POST", APPS, CREATE_APP, 409, "App.Duplicated", "" },
-		{ "POST", APPS, "{\"name\":\"a b\",\"type\":\"enhanced\"}", 400, "App.InvalidParameter.Name", "letters" },
+		{ "POST", APPS, "{\"name\":\"a b\",\"type\":\"enhanced\"}", 400, "App.InvalidParameter.Name",
+		  "letters" },
 		{ "POST", APPS, "{\"type\":\"enhanced\"}", 400, "MissingParameter", "name" },
 		{ "POST", APPS, "{\"name\":\"x\"}", 400, "MissingParameter", "type" },
 		{ "POST", APPS, "{\"name\":\"x\",\"type\":\"huge\"}", 400, "InvalidParameter", "standard or enhanced" },
-		{ "POST", APPS, "{\"name\":\"x\",\"type\":\"enhanced\",\"quota\":{\"docSize\":-1}}", 400, "InvalidParameter", "quota.docSize" },
-		{ "POST", APPS, "{\"name\":\"x\",\"type\":\"enhanced\",\"tags\":[{\"value\":\"v\"}]}", 400, "InvalidParameter", "tags" },
+		{ "POST", APPS, "{\"name\":\"x\",\"type\":\"enhanced\",\"quota\":{\"docSize\":-1}}", 400,
+		  "InvalidParameter", "quota.docSize" },
+		{ "POST", APPS, "{\"name\":\"x\",\"type\":\"enhanced\",\"tags\":[{\"value\":\"v\"}]}", 400,
+		  "InvalidParameter", "tags" },
 		{ "GET", APPS "?tags=nonsense", NULL, 400, "InvalidParameter", "" },
 		{ "GET", APPS "?sortBy=2", NULL, 400, "InvalidParameter", "sortBy" },
 		{ "GET", "/v4/openapi/functions/none/current-version", NULL, 404, "Version.NotExist", "" },
 		{ "GET", "/v4/openapi/functions/score/current-version", NULL, 400, "MissingParameter", "modelType" },
-		{ "GET", "/v4/openapi/functions/score/current-version?modelType=other", NULL, 404, "Version.NotExist", "" },
+		{ "GET", "/v4/openapi/functions/score/current-version?modelType=other", NULL, 404, "Version.NotExist",
+		  "" },
 		{ "GET", "/v4/openapi/functions/score/versions/999", NULL, 404, "Version.NotExist", "" },
 		{ "GET", "/v4/openapi/functions/score/versions/one", NULL, 404, "Version.NotExist", "" },
 		{ "PATCH", ONE, NULL, 405, "UnsupportedHTTPMethod", "GET, PUT, DELETE" },
@@ -998,8 +1076,9 @@ TEST(refusals_come_in_the_contracts_order)
 TEST(app_groups_are_camel_case_and_in_seconds)
 {
 	begin(AUTH_OFF, 0);
-	EXPECT(call("POST", APPS, "{\"name\":\"first\",\"type\":\"enhanced\",\"tags\":[{\"key\":\"foo\",\"value\":\"bar\"}]}") == 200, "%s",
-	       buf_text(&seen.body));
+	EXPECT(call("POST", APPS,
+	            "{\"name\":\"first\",\"type\":\"enhanced\",\"tags\":[{\"key\":\"foo\",\"value\":\"bar\"}]}") == 200,
+	       "%s", buf_text(&seen.body));
 	EXPECT_AT("result/name", "first");
 	EXPECT_AT("Result", "-");
 	EXPECT_AT("status", "-");
@@ -1021,9 +1100,13 @@ TEST(app_groups_are_camel_case_and_in_seconds)
 	const struct {
 		const char *query, *total, *first;
 	} row[] = {
-		{ "", "2", "second" }, { "?pageSize=1&pageNumber=2", "2", "first" }, { "?name=first", "1", "first" },
-		{ "?type=standard", "1", "second" }, { "?tags=%5B%7B%22key%22%3A%22foo%22%2C%22value%22%3A%22bar%22%7D%5D", "1", "first" },
-		{ "?instanceId=ops-x-1", "0", "-" }, { "?name=third", "0", "-" },
+		{ "", "2", "second" },
+		{ "?pageSize=1&pageNumber=2", "2", "first" },
+		{ "?name=first", "1", "first" },
+		{ "?type=standard", "1", "second" },
+		{ "?tags=%5B%7B%22key%22%3A%22foo%22%2C%22value%22%3A%22bar%22%7D%5D", "1", "first" },
+		{ "?instanceId=ops-x-1", "0", "-" },
+		{ "?name=third", "0", "-" },
 	};
 	FOR_EACH_ROW(i, row) {
 		(void)snprintf(target, sizeof target, APPS "%s", row[i].query);
@@ -1047,22 +1130,26 @@ TEST(app_groups_are_camel_case_and_in_seconds)
 TEST(versions_publish_the_rules)
 {
 	begin(AUTH_OFF, 0);
-	const char *targets[] = { "/v4/openapi/functions/score/current-version?modelType=script&functionType=PAAS&category=general",
-				  "/v4/openapi/functions/score/versions/101", "/v4/openapi/functions/score/version/101" };
+	const char *targets[] = {
+		"/v4/openapi/functions/score/current-version?modelType=script&functionType=PAAS&category=general",
+		"/v4/openapi/functions/score/versions/101", "/v4/openapi/functions/score/version/101"
+	};
 	FOR_EACH_ROW(i, targets) {
 		EXPECT(call("GET", targets[i], NULL) == 200, "%s: %s", targets[i], buf_text(&seen.body));
 		EXPECT_AT("Result/VersionId", "101");
 		EXPECT_AT("Result/VersionName", "v1");
 		EXPECT_AT("Result/ModelType", "script");
 		EXPECT_AT("Result/VersionConfig/CreateParameters",
-			  "[{\"Name\":\"rows\",\"Required\":\"false\"},{\"Name\":\"source\",\"Required\":\"true\"},"
-			  "{\"Name\":\"mode\",\"Required\":\"false\"}]");
+		          "[{\"Name\":\"rows\",\"Required\":\"false\"},{\"Name\":\"source\",\"Required\":\"true\"},"
+		          "{\"Name\":\"mode\",\"Required\":\"false\"}]");
 		EXPECT_AT("Result/VersionConfig/UsageParameters", "[]");
 		EXPECT_AT("Result/VersionConfig/Depends", "[]");
 		EXPECT_AT("result/versionConfig/createParameters/0/componentProps",
-			  "{\"component\":\"InputNumber\",\"attributes\":{\"defaultValue\":\"10\",\"min\":1,\"max\":1000}}");
+		          "{\"component\":\"InputNumber\",\"attributes\":{\"defaultValue\":\"10\",\"min\":1,\"max\":"
+		          "1000}}");
 		EXPECT_AT("result/versionConfig/createParameters/2/componentProps",
-			  "{\"component\":\"Select\",\"attributes\":{\"defaultValue\":\"fast\",\"options\":[\"fast\",\"exact\"]}}");
+		          "{\"component\":\"Select\",\"attributes\":{\"defaultValue\":\"fast\",\"options\":[\"fast\","
+		          "\"exact\"]}}");
 		EXPECT(strstr(at("result/versionConfig/createParameters/0/formItemProps"), "Rows to read."), "%s",
 		       at("result/versionConfig/createParameters/0"));
 	}
@@ -1092,7 +1179,7 @@ static void make_key(void)
 
 /* A signed request, its texts in a; secret may be a wrong one. */
 static struct request signed_request(const char *method, const char *target, const char *body, const char *secret,
-				     struct arena *a)
+                                     struct arena *a)
 {
 	struct request r = { .method = method, .target = target, .body = body };
 	struct sign_header headers[HEADERS_MAX];
@@ -1125,7 +1212,7 @@ static struct request signed_request(const char *method, const char *target, con
 		.body_len = body ? strlen(body) : 0,
 	};
 	r.headers[r.n_headers++] =
-		(struct http_header){ "authorization", acs3_authorization(&to_sign, key_id, secret, a) };
+	        (struct http_header){ "authorization", acs3_authorization(&to_sign, key_id, secret, a) };
 	return r;
 }
 
@@ -1164,7 +1251,8 @@ TEST(strict_takes_a_good_signature_and_nothing_else)
 		{ "GET", APPS, "OPENSEARCH AK:c2lnbmF0dXJl", 400, "InvalidSignatureMethod" },
 		{ "GET", APPS, "SDK-HMAC-SHA256 Access=AK", 400, "InvalidSignatureMethod" },
 		{ "GET", APPS, "ACS3-RSA-SHA256 Credential=AK", 400, "InvalidSignatureMethod" },
-		{ "POST", "/v3/openapi/app-groups/a/data-collections/a/actions/bulk", "OPENSEARCH AK:x", 400, "InvalidSignatureMethod" },
+		{ "POST", "/v3/openapi/app-groups/a/data-collections/a/actions/bulk", "OPENSEARCH AK:x", 400,
+		  "InvalidSignatureMethod" },
 	};
 	FOR_EACH_ROW(i, row) {
 		struct request r = { .method = row[i].method, .target = row[i].target };
@@ -1197,15 +1285,23 @@ TEST(lax_wants_a_known_key_only)
 TEST(health_readiness_and_metrics_are_open)
 {
 	static const char *const series[] = {
-		"stint_build_info{version=", "stint_http_requests_total{operation=\"CreateFunctionTask\",code=\"404\"} 1\n",
+		"stint_build_info{version=",
+		"stint_http_requests_total{operation=\"CreateFunctionTask\",code=\"404\"} 1\n",
 		"stint_http_requests_total{operation=\"unknown\",code=\"404\"} 1\n",
 		"stint_http_requests_total{operation=\"refused\",code=\"413\"} 1\n",
-		"stint_http_request_seconds_count{operation=\"Health\"} 1\n", "stint_http_connections 3\n",
-		"stint_http_connections_refused_total 1\n", "stint_tasks{state=\"pending\"} 0\n", "stint_up 1\n",
+		"stint_http_request_seconds_count{operation=\"Health\"} 1\n",
+		"stint_http_connections 3\n",
+		"stint_http_connections_refused_total 1\n",
+		"stint_tasks{state=\"pending\"} 0\n",
+		"stint_up 1\n",
 	};
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
-	struct http_req req = { .arena = a, .peer = "127.0.0.1", .method = "", .raw_path = "", .raw_query = "",
-				.id = "1081EB05-473C-5BF4-95BE-6D7CAD5E2213" };
+	struct http_req req = { .arena = a,
+		                .peer = "127.0.0.1",
+		                .method = "",
+		                .raw_path = "",
+		                .raw_query = "",
+		                .id = "1081EB05-473C-5BF4-95BE-6D7CAD5E2213" };
 	struct http_reply reply;
 
 	begin(AUTH_OFF, 0);

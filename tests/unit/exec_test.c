@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,10 +41,10 @@ static char self_path[PATH_MAX], dir[PATH_MAX];
 
 struct seen {
 	int n_starts, n_ends, n_msgs;
-	bool is_in_order;            /* metrics arrived with steps 0, 1, 2 ... */
+	bool is_in_order; /* metrics arrived with steps 0, 1, 2 ... */
 	pid_t pid;
 	int64_t mark, attempt;
-	struct buf events;           /* texts of events, a line each */
+	struct buf events; /* texts of events, a line each */
 	bool is_success;
 	enum task_fault fault;
 	char code[80], message[600];
@@ -56,7 +57,7 @@ static struct bench {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct seen seen[TASKS];
-	bool withholds;              /* do not acknowledge */
+	bool withholds; /* do not acknowledge */
 	struct exec *exec;
 } bench = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
@@ -198,8 +199,13 @@ static char *log_path(int64_t task_id)
 
 static struct exec_spec spec_of(int64_t task_id, const char *const *argv)
 {
-	return (struct exec_spec){ .task_id = task_id, .attempt = 1, .argv = argv, .work_dir = dir,
-				   .log_path = log_path(task_id), .task_file = "/some/task.json", .grace_ms = 5000 };
+	return (struct exec_spec){ .task_id = task_id,
+		                   .attempt = 1,
+		                   .argv = argv,
+		                   .work_dir = dir,
+		                   .log_path = log_path(task_id),
+		                   .task_file = "/some/task.json",
+		                   .grace_ms = 5000 };
 }
 
 static void start_with(struct exec_spec spec) { exec_start(bench.exec, &spec); }
@@ -224,8 +230,8 @@ static struct seen *run(const char *const *argv)
 	return await_end(1);
 }
 
-static void expect_end(const struct seen *s, const char *what, bool is_success, enum task_fault fault,
-		       const char *code, const char *says)
+static void expect_end(const struct seen *s, const char *what, bool is_success, enum task_fault fault, const char *code,
+                       const char *says)
 {
 	EXPECT(s->n_ends == 1, "%s: on_end %d times", what, s->n_ends);
 	EXPECT(s->is_success == is_success, "%s: %s: %s", what, s->code, s->message);
@@ -403,7 +409,8 @@ static void play_server(void)
 	struct exec *e;
 	must(getcwd(dir, sizeof dir));
 	must(exec_open(&handlers, &e, NULL) == RC_OK);
-	const struct exec_spec spec = spec_of(1, sh("sleep 1000 & echo \"{\\\"event\\\":\\\"$!\\\"}\" >&3; exec sleep 1000"));
+	const struct exec_spec spec =
+	        spec_of(1, sh("sleep 1000 & echo \"{\\\"event\\\":\\\"$!\\\"}\" >&3; exec sleep 1000"));
 	exec_start(e, &spec);
 	for (;;)
 		(void)pause();
@@ -413,17 +420,18 @@ static const struct {
 	const char *name;
 	void (*play)(void);
 } roles[] = {
-	{ "flood", play_flood }, { "trickle", play_trickle }, { "env", play_env },   { "fds", play_fds },
-	{ "signals", play_signals }, { "split", play_split }, { "long", play_long }, { "nuls", play_nuls },
-	{ "server", play_server },
+	{ "flood", play_flood }, { "trickle", play_trickle }, { "env", play_env },
+	{ "fds", play_fds },     { "signals", play_signals }, { "split", play_split },
+	{ "long", play_long },   { "nuls", play_nuls },       { "server", play_server },
 };
 
 /* ---- classification, without processes ---- */
 
 TEST(ends_are_classified)
 {
-	static const struct err no_file = { .rc = RC_NOT_FOUND, .msg = "gone" }, no_x = { .rc = RC_DENIED, .msg = "mode" },
-				no_fork = { .rc = RC_IO, .msg = "no memory" };
+	static const struct err no_file = { .rc = RC_NOT_FOUND, .msg = "gone" },
+	                        no_x = { .rc = RC_DENIED, .msg = "mode" },
+	                        no_fork = { .rc = RC_IO, .msg = "no memory" };
 	static const struct {
 		const char *what;
 		struct end_facts facts;
@@ -434,43 +442,97 @@ TEST(ends_are_classified)
 		{ "success", { .has_result = true }, true, FAULT_NONE, "", "" },
 		{ "no result", { 0 }, false, FAULT_USER, "Task.NoResult", "status 0" },
 		{ "status", { .exit_code = 3 }, false, FAULT_USER, "Task.Failed", "ended with status 3" },
-		{ "result, then status", { .has_result = true, .exit_code = 3 }, false, FAULT_USER, "Task.Failed",
+		{ "result, then status",
+		  { .has_result = true, .exit_code = 3 },
+		  false,
+		  FAULT_USER,
+		  "Task.Failed",
 		  "status 3" },
-		{ "result, then signal", { .has_result = true, .exit_code = -1, .signal = SIGSEGV }, false,
-		  FAULT_MACHINE, "Task.Killed", "signal 11 (Segmentation fault)" },
-		{ "killed", { .exit_code = -1, .signal = SIGKILL }, false, FAULT_MACHINE, "Task.Killed",
+		{ "result, then signal",
+		  { .has_result = true, .exit_code = -1, .signal = SIGSEGV },
+		  false,
+		  FAULT_MACHINE,
+		  "Task.Killed",
+		  "signal 11 (Segmentation fault)" },
+		{ "killed",
+		  { .exit_code = -1, .signal = SIGKILL },
+		  false,
+		  FAULT_MACHINE,
+		  "Task.Killed",
 		  "signal 9, perhaps because memory" },
 		{ "lost", { .has_result = true, .exit_code = -1 }, false, FAULT_MACHINE, "Task.Killed", "lost" },
-		{ "error", { .error_code = "A.B", .error_text = "why", .error_fault = FAULT_MACHINE, .exit_code = 1 },
-		  false, FAULT_MACHINE, "A.B", "why" },
+		{ "error",
+		  { .error_code = "A.B", .error_text = "why", .error_fault = FAULT_MACHINE, .exit_code = 1 },
+		  false,
+		  FAULT_MACHINE,
+		  "A.B",
+		  "why" },
 		{ "error though status 0 and result",
-		  { .error_code = "A.B", .error_text = "why", .error_fault = FAULT_USER, .has_result = true }, false,
-		  FAULT_USER, "A.B", "why" },
-		{ "silent error", { .error_code = "A.B", .error_text = "", .error_fault = FAULT_USER }, false,
-		  FAULT_USER, "A.B", "without a message" },
+		  { .error_code = "A.B", .error_text = "why", .error_fault = FAULT_USER, .has_result = true },
+		  false,
+		  FAULT_USER,
+		  "A.B",
+		  "why" },
+		{ "silent error",
+		  { .error_code = "A.B", .error_text = "", .error_fault = FAULT_USER },
+		  false,
+		  FAULT_USER,
+		  "A.B",
+		  "without a message" },
 		{ "error before the stop",
-		  { .error_code = "A", .error_text = "x", .error_fault = FAULT_USER, .why = STOP_TIMEOUT }, false,
-		  FAULT_USER, "A", "x" },
-		{ "stop", { .why = STOP_ASKED, .why_text = "you said so", .exit_code = -1, .signal = SIGTERM }, false,
-		  FAULT_MACHINE, "Task.Stopped", "stopped: you said so" },
-		{ "stop without words", { .why = STOP_ASKED, .exit_code = 0 }, false, FAULT_MACHINE, "Task.Stopped",
+		  { .error_code = "A", .error_text = "x", .error_fault = FAULT_USER, .why = STOP_TIMEOUT },
+		  false,
+		  FAULT_USER,
+		  "A",
+		  "x" },
+		{ "stop",
+		  { .why = STOP_ASKED, .why_text = "you said so", .exit_code = -1, .signal = SIGTERM },
+		  false,
+		  FAULT_MACHINE,
+		  "Task.Stopped",
+		  "stopped: you said so" },
+		{ "stop without words",
+		  { .why = STOP_ASKED, .exit_code = 0 },
+		  false,
+		  FAULT_MACHINE,
+		  "Task.Stopped",
 		  "was stopped" },
 		{ "stop, work complete", { .why = STOP_ASKED, .has_result = true }, true, FAULT_NONE, "", "" },
-		{ "stop, status", { .why = STOP_ASKED, .has_result = true, .exit_code = 1 }, false, FAULT_MACHINE,
-		  "Task.Stopped", "" },
-		{ "timeout", { .why = STOP_TIMEOUT, .why_text = "too long", .exit_code = -1, .signal = SIGKILL }, false,
-		  FAULT_TIMEOUT, "Task.TimedOut", "too long" },
-		{ "stall", { .why = STOP_STALL, .why_text = "silent", .exit_code = 1 }, false, FAULT_TIMEOUT,
-		  "Task.Stalled", "silent" },
-		{ "log", { .why = STOP_LOG_FULL, .why_text = "big", .has_result = true }, false, FAULT_USER,
-		  "Task.LogFull", "big" },
-		{ "protocol", { .why = STOP_PROTOCOL, .why_text = "line 3", .has_result = true }, false, FAULT_USER,
-		  "Task.Protocol", "line 3" },
+		{ "stop, status",
+		  { .why = STOP_ASKED, .has_result = true, .exit_code = 1 },
+		  false,
+		  FAULT_MACHINE,
+		  "Task.Stopped",
+		  "" },
+		{ "timeout",
+		  { .why = STOP_TIMEOUT, .why_text = "too long", .exit_code = -1, .signal = SIGKILL },
+		  false,
+		  FAULT_TIMEOUT,
+		  "Task.TimedOut",
+		  "too long" },
+		{ "stall",
+		  { .why = STOP_STALL, .why_text = "silent", .exit_code = 1 },
+		  false,
+		  FAULT_TIMEOUT,
+		  "Task.Stalled",
+		  "silent" },
+		{ "log",
+		  { .why = STOP_LOG_FULL, .why_text = "big", .has_result = true },
+		  false,
+		  FAULT_USER,
+		  "Task.LogFull",
+		  "big" },
+		{ "protocol",
+		  { .why = STOP_PROTOCOL, .why_text = "line 3", .has_result = true },
+		  false,
+		  FAULT_USER,
+		  "Task.Protocol",
+		  "line 3" },
 		{ "no program", { .no_start = &no_file }, false, FAULT_USER, "Task.NoProgram", "not started: gone" },
 		{ "not executable", { .no_start = &no_x }, false, FAULT_USER, "Task.NoProgram", "mode" },
 		{ "no process", { .no_start = &no_fork }, false, FAULT_MACHINE, "Task.NoStart", "no memory" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct end_class c;
 		classify_end(&row[i].facts, &c);
 		EXPECT(c.is_success == row[i].is_success, "%s", row[i].what);
@@ -504,22 +566,26 @@ TEST(scripts_end_as_they_should)
 		  "Data.Empty", "no rows", 4, 0 },
 		{ "echo '{\"error\":{\"code\":\"A\"}}' >&3; echo '{\"error\":{\"code\":\"B\"}}' >&3", false, FAULT_USER,
 		  "A", "without a message", 0, 0 },
-		{ "echo '{\"error\":{\"code\":\"Disk\",\"message\":\"full\",\"fault\":\"machine\"}}' >&3;" RESULT, false,
-		  FAULT_MACHINE, "Disk", "full", 0, 0 },
+		{ "echo '{\"error\":{\"code\":\"Disk\",\"message\":\"full\",\"fault\":\"machine\"}}' >&3;" RESULT,
+		  false, FAULT_MACHINE, "Disk", "full", 0, 0 },
 		{ "kill -9 $$", false, FAULT_MACHINE, "Task.Killed", "signal 9", -1, SIGKILL },
 		{ "kill -11 $$", false, FAULT_MACHINE, "Task.Killed", "signal 11", -1, SIGSEGV },
 		{ "kill -15 $$", false, FAULT_MACHINE, "Task.Killed", "signal 15", -1, SIGTERM },
-		{ "printf '{\"progress\":5' >&3; kill -9 $$", false, FAULT_MACHINE, "Task.Killed", "signal 9", -1, SIGKILL },
+		{ "printf '{\"progress\":5' >&3; kill -9 $$", false, FAULT_MACHINE, "Task.Killed", "signal 9", -1,
+		  SIGKILL },
 		{ "echo '{\"progress\":5}' >&3; echo 'epoch 1' >&3; " STAY, false, FAULT_USER, "Task.Protocol",
 		  "line 2 on descriptor 3 is wrong: not JSON", -1, SIGTERM },
 		{ "echo 'epoch 1' >&3; " STAY, false, FAULT_USER, "Task.Protocol", "it begins 'epoch 1'", -1, SIGTERM },
-		{ "printf '\\377\\001\\n' >&3; " STAY, false, FAULT_USER, "Task.Protocol", "begins '?" "?'", -1, SIGTERM },
+		{ "printf '\\377\\001\\n' >&3; " STAY, false, FAULT_USER, "Task.Protocol",
+		  "begins '?"
+		  "?'",
+		  -1, SIGTERM },
 		{ "echo >&3; " STAY, false, FAULT_USER, "Task.Protocol", "line 1", -1, SIGTERM },
-		{ "echo '{\"checkpoint\":\"../x\"}' >&3; " STAY, false, FAULT_USER, "Task.Protocol", "plain file name", -1,
-		  SIGTERM },
+		{ "echo '{\"checkpoint\":\"../x\"}' >&3; " STAY, false, FAULT_USER, "Task.Protocol", "plain file name",
+		  -1, SIGTERM },
 		{ RESULT "printf '{\"resu' >&3", false, FAULT_USER, "Task.Protocol", "line 2", 0, 0 },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		open_bench();
 		struct seen *s = run(sh(row[i].script));
 		expect_end(s, row[i].script, row[i].is_success, row[i].fault, row[i].code, row[i].says);
@@ -553,7 +619,8 @@ TEST(programs_that_cannot_start_say_why)
 		const char *code, *says;
 	} row[] = {
 		{ "/no/such/program", dir, log_path(1), FAULT_USER, "Task.NoProgram", "/no/such/program" },
-		{ "no-such-program", dir, log_path(1), FAULT_USER, "Task.NoProgram", "no program 'no-such-program' in PATH" },
+		{ "no-such-program", dir, log_path(1), FAULT_USER, "Task.NoProgram",
+		  "no program 'no-such-program' in PATH" },
 		{ "", dir, log_path(1), FAULT_USER, "Task.NoProgram", "empty" },
 		{ plain, dir, log_path(1), FAULT_USER, "Task.NoProgram", "Permission denied" },
 		{ "./plain", dir, log_path(1), FAULT_USER, "Task.NoProgram", "Permission denied" },
@@ -562,7 +629,7 @@ TEST(programs_that_cannot_start_say_why)
 		{ "/bin/true", "/no/such/dir", log_path(1), FAULT_MACHINE, "Task.NoStart", "working directory '/no" },
 		{ "/bin/true", dir, "/no/such/dir/log", FAULT_MACHINE, "Task.NoStart", "log '/no/such" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		const char *const argv[] = { row[i].program, NULL };
 		struct exec_spec spec = spec_of(1, argv);
 		spec.work_dir = row[i].work_dir;
@@ -595,7 +662,7 @@ TEST(a_child_has_five_descriptors)
 	int lines = 0;
 	for (const char *p = buf_text(&s->events); *p; p += strcspn(p, "\n") + 1)
 		lines++;
-	FOR_EACH_ROW(i, want)
+	FOR_EACH_ROW (i, want)
 		EXPECT(strstr(buf_text(&s->events), want[i]), "no %s in %s", want[i], buf_text(&s->events));
 	EXPECT(lines == 5, "%s", buf_text(&s->events));
 	close_bench();
@@ -611,11 +678,11 @@ TEST(a_child_has_a_clean_environment)
 	char home[PATH_MAX + 8];
 	(void)snprintf(home, sizeof home, "HOME=%s\n", dir);
 	const char *const want[] = { "PATH=/", home, "LANG=C.UTF-8\n", "TZ=Asia/Shanghai\n",
-				     "STINT_TASK=/some/task.json\n" };
+		                     "STINT_TASK=/some/task.json\n" };
 	int lines = 0;
 	for (const char *p = buf_text(&s->events); *p; p += strcspn(p, "\n") + 1)
 		lines++;
-	FOR_EACH_ROW(i, want)
+	FOR_EACH_ROW (i, want)
 		EXPECT(strstr(buf_text(&s->events), want[i]), "no %s in %s", want[i], buf_text(&s->events));
 	EXPECT(lines == 5 && !strstr(buf_text(&s->events), "SECRET"), "%s", buf_text(&s->events));
 	close_bench();
@@ -637,7 +704,7 @@ TEST(a_child_has_default_signals)
 TEST(a_child_has_its_folder_its_group_its_limits_and_its_log)
 {
 	struct exec_spec spec = spec_of(2, sh("pwd; echo oops >&2; ulimit -v; ulimit -c; read x && echo input;"
-					      "cut -d' ' -f5 < /proc/$$/stat; echo $$; " RESULT));
+	                                      "cut -d' ' -f5 < /proc/$$/stat; echo $$; " RESULT));
 	struct err e = { 0 };
 	char want[PATH_MAX + 128];
 	struct stat st;
@@ -671,7 +738,8 @@ TEST(a_line_too_long_is_the_tasks_fault)
 {
 	open_bench();
 	struct seen *s = run(role("long"));
-	expect_end(s, "70 KB", false, FAULT_USER, "Task.Protocol", "line 2 on descriptor 3 is wrong: longer than 65536");
+	expect_end(s, "70 KB", false, FAULT_USER, "Task.Protocol",
+	           "line 2 on descriptor 3 is wrong: longer than 65536");
 	EXPECT(strcmp(buf_text(&s->events), "before\n") == 0, "%s", buf_text(&s->events));
 	close_bench();
 }
@@ -705,13 +773,35 @@ TEST(a_flood_waits_for_acknowledgements_and_loses_nothing)
 	close_bench();
 }
 
+TEST(silence_is_counted_from_the_acknowledgement_on)
+{
+	enum { STALL_MS = 200 };
+	struct exec_spec spec =
+	        spec_of(1, sh("i=0; while [ $i -lt 33 ]; do echo '{\"event\":\"e\"}'; i=$((i+1)); done >&3;" STAY));
+	open_bench();
+	set_withholds(true);
+	spec.stall_ms = STALL_MS;
+	start_with(spec);
+	await_messages(1, EXEC_WINDOW);
+	EXPECT(!wait_for(&bench.seen[1].n_ends, 1, 2 * STALL_MS), "its silence was counted");
+	int64_t from = clock_mono_ms();
+	ack(1, EXEC_WINDOW);
+	expect_end(await_end(1), "silent", false, FAULT_TIMEOUT, "Task.Stalled", "200 ms");
+	EXPECT(clock_mono_ms() - from >= STALL_MS, "after %d ms", (int)(clock_mono_ms() - from));
+	close_bench();
+}
+
 TEST(what_an_ended_child_left_is_delivered_first)
 {
 	open_bench();
 	set_withholds(true);
-	start_with(spec_of(1, sh("i=0; while [ $i -lt 100 ]; do echo '{\"event\":\"e\"}'; i=$((i+1)); done >&3; exit 3")));
+	start_with(
+	        spec_of(1, sh("i=0; while [ $i -lt 100 ]; do echo '{\"event\":\"e\"}'; i=$((i+1)); done >&3; exit 3")));
 	await_messages(1, EXEC_WINDOW);
 	EXPECT(is_gone(bench.seen[1].pid), "still there");
+	/* Once another one has ended, the supervisor has seen the first one's exit too. */
+	start_with(spec_of(2, sh(":")));
+	(void)await_end(2);
 	EXPECT(!now(&bench.seen[1].n_ends), "ended before all was delivered");
 	exec_stop(bench.exec, 1, "too late to matter");
 	for (int n = EXEC_WINDOW; n < 100; n++) {
@@ -736,10 +826,12 @@ TEST(stop_ends_a_willing_child_softly_and_a_deaf_one_hard)
 		{ "echo '{\"event\":\"up\"}' >&3; " STAY, SIGTERM, false },
 		{ "trap '' TERM; echo '{\"event\":\"up\"}' >&3; while :; do " STAY "; done", SIGKILL, false },
 		{ "echo '{\"event\":\"up\"}' >&3; kill -STOP $$", SIGTERM, false },
-		{ "trap 'echo \"{\\\"error\\\":{}}\" >&3; exit 1' TERM; echo '{\"event\":\"up\"}' >&3; " STAY, 0, false },
-		{ "trap 'echo \"{\\\"result\\\":{}}\" >&3; exit 0' TERM; echo '{\"event\":\"up\"}' >&3; " STAY, 0, true },
+		{ "trap 'echo \"{\\\"error\\\":{}}\" >&3; exit 1' TERM; echo '{\"event\":\"up\"}' >&3; " STAY, 0,
+		  false },
+		{ "trap 'echo \"{\\\"result\\\":{}}\" >&3; exit 0' TERM; echo '{\"event\":\"up\"}' >&3; " STAY, 0,
+		  true },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct exec_spec spec = spec_of(1, sh(row[i].script));
 		spec.grace_ms = row[i].signal == SIGKILL ? 100 : 1000 * PATIENCE_S;
 		open_bench();
@@ -767,12 +859,13 @@ TEST(limits_of_time_and_log_are_enforced)
 		const char *code, *says;
 	} row[] = {
 		{ STAY, 50, 0, 0, FAULT_TIMEOUT, "Task.TimedOut", "limit of 50 ms" },
-		{ "while :; do echo '{\"progress\":1}' >&3; done", 300, 250, 0, FAULT_TIMEOUT, "Task.TimedOut", "300 ms" },
+		{ "while :; do echo '{\"progress\":1}' >&3; done", 300, 250, 0, FAULT_TIMEOUT, "Task.TimedOut",
+		  "300 ms" },
 		{ STAY, 20000, 50, 0, FAULT_TIMEOUT, "Task.Stalled", "nothing on descriptor 3 for 50 ms" },
 		{ "exec 3>&-; " STAY, 0, 50, 0, FAULT_TIMEOUT, "Task.Stalled", "50 ms" },
 		{ "head -c 100000 /dev/zero; " STAY, 0, 0, 10000, FAULT_USER, "Task.LogFull", "limit of 10000 bytes" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct exec_spec spec = spec_of(4, sh(row[i].script));
 		spec.timeout_ms = row[i].timeout_ms;
 		spec.stall_ms = row[i].stall_ms;
@@ -803,8 +896,9 @@ TEST(close_stops_all_and_tells_of_each)
 	open_bench();
 	int before = count_fds();
 	for (int i = 1; i <= 5; i++)
-		start_with(spec_of(i, sh(i == 3 ? "trap '' TERM; echo '{\"event\":\"up\"}' >&3; while :; do " STAY "; done"
-					       : "echo '{\"event\":\"up\"}' >&3; " STAY)));
+		start_with(
+		        spec_of(i, sh(i == 3 ? "trap '' TERM; echo '{\"event\":\"up\"}' >&3; while :; do " STAY "; done"
+		                             : "echo '{\"event\":\"up\"}' >&3; " STAY)));
 	for (int i = 1; i <= 5; i++)
 		await_messages(i, 1);
 	exec_stop_all(bench.exec, 100);
@@ -846,7 +940,7 @@ TEST(a_process_that_left_the_group_does_not_hold_the_end_up)
 {
 	open_bench();
 	struct seen *s = run(sh("mkfifo gate && setsid sh -c 'echo \"{\\\"event\\\":\\\"$$\\\"}\" >&3; echo > gate;"
-				"exec sleep 1000' & while [ ! -p gate ]; do :; done; read x < gate; " RESULT));
+	                        "exec sleep 1000' & while [ ! -p gate ]; do :; done; read x < gate; " RESULT));
 	EXPECT(s->is_success, "%s", s->message);
 	int64_t pid = first_number(&s->events);
 	if (pid > 1)
@@ -886,6 +980,9 @@ TEST(a_killed_server_leaves_no_child_and_recovery_no_descendant)
 	struct server s = { 0 };
 	struct proc_exit ended;
 
+	/* Orphans come to us, so that none stays as a zombie and the leader's number is really gone. */
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+
 	start_server(&s);
 	EXPECT(exec_is_alive((pid_t)s.child, s.mark), "%d is not alive", (int)s.child);
 	EXPECT(!exec_is_alive((pid_t)s.child, s.mark + 1), "the mark is not looked at");
@@ -894,11 +991,15 @@ TEST(a_killed_server_leaves_no_child_and_recovery_no_descendant)
 	proc_signal_group(&s.proc, SIGKILL);
 	EXPECT(proc_wait(&s.proc, &ended) && ended.signal == SIGKILL, "%d", ended.signal);
 	EXPECT(is_gone(s.child), "the child outlived its server");
+	EXPECT(!exec_is_alive((pid_t)s.child, s.mark), "a zombie is called alive");
+	EXPECT(waitpid((pid_t)s.child, NULL, 0) == s.child, "%d", errno);
 	EXPECT(!exec_is_alive((pid_t)s.child, s.mark), "a dead one is called alive");
 	/* The parent-death signal does not reach a grandchild: that is what exec_kill_group is for. */
 	EXPECT(kill((pid_t)s.grandchild, 0) == 0, "nothing left to test with");
 	exec_kill_group((pid_t)s.child, s.mark);
 	EXPECT(is_gone(s.grandchild), "the grandchild outlived recovery");
+	EXPECT(waitpid((pid_t)s.grandchild, NULL, 0) == s.grandchild, "%d", errno);
+	must(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
 	(void)fclose(s.out);
 }
 
@@ -1021,6 +1122,7 @@ static void run_all(void)
 	RUN(a_line_too_long_is_the_tasks_fault);
 	RUN(binary_zeros_are_the_tasks_fault);
 	RUN(a_flood_waits_for_acknowledgements_and_loses_nothing);
+	RUN(silence_is_counted_from_the_acknowledgement_on);
 	RUN(what_an_ended_child_left_is_delivered_first);
 	RUN(stop_ends_a_willing_child_softly_and_a_deaf_one_hard);
 	RUN(limits_of_time_and_log_are_enforced);
@@ -1040,7 +1142,7 @@ static void run_all(void)
 int main(int argc, char **argv)
 {
 	if (argc == 2) {
-		FOR_EACH_ROW(i, roles) {
+		FOR_EACH_ROW (i, roles) {
 			if (strcmp(argv[1], roles[i].name) == 0) {
 				roles[i].play();
 				return 0;

@@ -132,7 +132,8 @@ TEST(a_route_is_found_by_method_and_path)
 		struct path_args args;
 		char methods[ROUTE_METHODS_SIZE];
 		EXPECT(path_split(row[i].path, a, &path, NULL) == RC_OK, "%s", row[i].path);
-		enum route_verdict v = route_find(table, ARRAY_LEN(table), row[i].method, &path, &route, &args, methods);
+		enum route_verdict v =
+			route_find(table, ARRAY_LEN(table), row[i].method, &path, &route, &args, methods);
 		EXPECT(v == row[i].verdict, "%s %s gave %d", row[i].method, row[i].path, (int)v);
 		if (row[i].operation)
 			EXPECT(route && strcmp(route->operation, row[i].operation) == 0, "%s %s", row[i].method,

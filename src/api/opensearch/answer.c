@@ -17,14 +17,13 @@ static void complete(const struct call *c, struct envelope *e)
 		e->code = e->message = "";
 }
 
-static void send(struct call *c, const struct envelope *e, void (*write)(struct buf *, const struct envelope *))
+static void send_answer(struct call *c, const struct envelope *e, void (*write)(struct buf *, const struct envelope *))
 {
 	struct buf body;
 
 	buf_init(&body, ANSWER_MAX_SIZE);
 	write(&body, e);
-	if (body.is_over || arena_is_full(c->arena)) {
-		/* Part of the answer may be missing: none at all is better. */
+	if (body.is_over) {
 		struct envelope sorry = {
 			.http_code = api_error_http(API_ERR_INTERNAL),
 			.code = api_error_code(API_ERR_INTERNAL),
@@ -44,13 +43,13 @@ static void send(struct call *c, const struct envelope *e, void (*write)(struct 
 void answer_function(struct call *c, struct envelope e)
 {
 	complete(c, &e);
-	send(c, &e, envelope_function);
+	send_answer(c, &e, envelope_function);
 }
 
 void answer_app(struct call *c, struct envelope e)
 {
 	complete(c, &e);
-	send(c, &e, envelope_app);
+	send_answer(c, &e, envelope_app);
 }
 
 void answer_written(struct call *c) { answer_function(c, (struct envelope){ 0 }); }
@@ -70,7 +69,7 @@ static void answer_code(struct call *c, int status, const char *code, const char
 	struct envelope e = { .http_code = status, .code = code, .message = message, .host = host };
 
 	complete(c, &e);
-	send(c, &e, envelope_error);
+	send_answer(c, &e, envelope_error);
 }
 
 void answer_error(struct call *c, enum api_error e, const char *why)
@@ -158,7 +157,7 @@ void answer_push_refused(struct call *c)
 		.subject = c,
 	};
 	complete(c, &e);
-	send(c, &e, envelope_error);
+	send_answer(c, &e, envelope_error);
 }
 
 void answer_refusal(struct call *c, int status, const char *code, const char *message)

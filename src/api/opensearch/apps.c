@@ -229,9 +229,11 @@ static enum rc copy_tags(const json_t *tags, struct jw *w, struct err *err)
 	return RC_OK;
 }
 
+typedef enum rc copy_fn(const json_t *v, struct jw *w, struct err *err);
+
 /* A member as checked and compact JSON text; otherwise when it is absent. */
-static enum rc take_json(const json_t *body, const char *name, enum rc (*copy)(const json_t *, struct jw *, struct err *),
-			 const char *otherwise, struct arena *a, const char **out, struct err *err)
+static enum rc take_json(const json_t *body, const char *name, copy_fn *copy, const char *otherwise, struct arena *a,
+			 const char **out, struct err *err)
 {
 	const json_t *v = json_pick(body, name);
 	struct buf text;
@@ -315,7 +317,7 @@ void apps_create(struct call *c)
 	const json_t *body;
 	struct app_row row;
 
-	if (body_parse(c->req->body, c->req->body_len, c->arena, &body, &err)) {
+	if (body_parse(c->req->body, c->req->body_len, BODY_REQUIRED, c->arena, &body, &err)) {
 		answer_error(c, API_ERR_INVALID_REQUEST, err.msg);
 		return;
 	}
@@ -357,7 +359,7 @@ void apps_remove(struct call *c)
 	if (!scope_find(c, SCOPE_APP, &s))
 		return;
 	if (strcmp(s.app.charge_type, "PREPAY") == 0) {
-		answer_error(c, API_ERR_INVALID_REQUEST, "only a POSTPAY app group can be removed, and this one is PREPAY");
+		answer_error(c, API_ERR_INVALID_REQUEST, "only a POSTPAY app group can be removed, this one is PREPAY");
 		return;
 	}
 	c->change.app_remove = (struct app_remove){

@@ -10,10 +10,13 @@ static bool is_blank(const char *bytes, size_t len)
 	return i == len;
 }
 
-enum rc body_parse(const void *bytes, size_t len, struct arena *a, const json_t **out, struct err *err)
+enum rc body_parse(const void *bytes, size_t len, enum body_need need, struct arena *a, const json_t **out,
+		   struct err *err)
 {
 	const json_t *root;
 
+	if (is_blank(bytes, len) && need == BODY_REQUIRED)
+		return err_set(err, RC_INVALID, "request body: it is empty, but must be a JSON object");
 	enum rc rc = is_blank(bytes, len) ? json_read("{}", 2, a, &root, err) : json_read(bytes, len, a, &root, err);
 	if (rc)
 		return err_wrap(err, rc, "request body");
@@ -49,7 +52,9 @@ static enum rc read_param(const json_t *item, struct param *out, struct err *err
 		return rc;
 	if (!name || !*name)
 		return err_set(err, RC_INVALID, "name must be present and not empty");
-	*out = (struct param){ .name = name, .value = value ? value : "" };
+	if (!value)
+		return err_set(err, RC_INVALID, "value must be present (it may be empty)");
+	*out = (struct param){ .name = name, .value = value };
 	return RC_OK;
 }
 

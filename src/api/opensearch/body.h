@@ -17,8 +17,11 @@
 
 enum { BODY_TEXT_MAX = 4096, BODY_PARAMS_MAX = 256 };
 
-/* The body as an object. An empty or blank one counts as {}: the SDKs send nothing where nothing is to be said. */
-enum rc body_parse(const void *bytes, size_t len, struct arena *a, const json_t **out, struct err *err) NODISCARD;
+/* May there be no body? Where nothing need be said the SDKs send none, and then it counts as {}. */
+enum body_need { BODY_OPTIONAL, BODY_REQUIRED };
+/* The body as an object. */
+enum rc body_parse(const void *bytes, size_t len, enum body_need need, struct arena *a, const json_t **out,
+		   struct err *err) NODISCARD;
 /* A text member, NULL when absent. */
 enum rc body_text(const json_t *body, const char *name, const char **out, struct err *err) NODISCARD;
 
@@ -27,7 +30,7 @@ struct body_params {
 	size_t n;
 	struct param *list;
 };
-/* An array of {name, value}; a missing value reads as "". */
+/* An array of {name, value}, both strings; a value may be "". */
 enum rc body_params(const json_t *body, const char *name, struct arena *a, struct body_params *out,
 		    struct err *err) NODISCARD;
 

@@ -34,7 +34,8 @@ void defaults_get(struct call *c)
 		return;
 	enum verdict v = engine_default_get(c->view, s.app.id, s.function, c->arena, &row, &err);
 	if (v == V_OK)
-		answer_function(c, (struct envelope){ .result = write_result, .members = write_members, .subject = &row });
+		answer_function(c, (struct envelope){
+			.result = write_result, .members = write_members, .subject = &row });
 	else
 		answer_read(c, v, &err);
 }
@@ -48,7 +49,7 @@ void defaults_set(struct call *c)
 
 	if (!scope_find(c, SCOPE_FUNCTION, &s))
 		return;
-	if (body_parse(c->req->body, c->req->body_len, c->arena, &body, &err)) {
+	if (body_parse(c->req->body, c->req->body_len, BODY_OPTIONAL, c->arena, &body, &err)) {
 		answer_error(c, API_ERR_INVALID_REQUEST, err.msg);
 		return;
 	}

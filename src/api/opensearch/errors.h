@@ -25,7 +25,7 @@
 	X(OUT_OF_RANGE, "OutOfRange", 400, "over a limit of this server")                                          \
 	X(ACTION_NOT_FOUND, "InvalidAction.NotFound", 404, "there is no operation at this path")                   \
 	X(METHOD, "UnsupportedHTTPMethod", 405, "the path does not support this method")                           \
-	X(SIGNATURE_METHOD, "InvalidSignatureMethod", 400, "sign with ACS3-HMAC-SHA256; this server knows no other scheme") \
+	X(SIGNATURE_METHOD, "InvalidSignatureMethod", 400, "sign with ACS3-HMAC-SHA256; no other scheme is known here") \
 	X(UNAVAILABLE, "ServiceUnavailable", 503, "the server takes no changes right now; try again later")        \
 	X(INTERNAL, "InternalError", 500, "internal error; the server's log says more under this request id")
 

@@ -68,7 +68,8 @@ static void write_detail(struct jw *w, const struct item *item)
 		jw_kv_int(w, "lastRunTime", item->row.last_run_ms);
 		jw_end_object(w);
 	}
-	jw_kv_text(w, "extendInfo", *item->row.extend_info ? item->row.extend_info : "{\"dataReport\":{},\"errors\":{}}");
+	const char *info = item->row.extend_info;
+	jw_kv_text(w, "extendInfo", *info ? info : "{\"dataReport\":{},\"errors\":{}}");
 }
 
 static void write_instance(struct jw *w, const void *subject)
@@ -279,12 +280,12 @@ static enum rc read_fields(const json_t *body, struct arena *a, struct fields *o
 }
 
 /* The body's fields, or an answer and false. */
-static bool take_fields(struct call *c, struct fields *out)
+static bool take_fields(struct call *c, enum body_need need, struct fields *out)
 {
 	struct err err = { 0 };
 	const json_t *body;
 
-	if (body_parse(c->req->body, c->req->body_len, c->arena, &body, &err)) {
+	if (body_parse(c->req->body, c->req->body_len, need, c->arena, &body, &err)) {
 		answer_error(c, API_ERR_INVALID_REQUEST, err.msg);
 		return false;
 	}
@@ -300,10 +301,11 @@ void instances_create(struct call *c)
 	struct scope s;
 	struct fields f;
 
-	if (!scope_find(c, SCOPE_FUNCTION, &s) || !take_fields(c, &f))
+	if (!scope_find(c, SCOPE_FUNCTION, &s) || !take_fields(c, BODY_REQUIRED, &f))
 		return;
 	if (!f.name || !f.model_type) {
-		answer_error(c, API_ERR_MISSING_PARAMETER, f.name ? "modelType is required" : "instanceName is required");
+		answer_error(c, API_ERR_MISSING_PARAMETER,
+			     f.name ? "modelType is required" : "instanceName is required");
 		return;
 	}
 	c->change.instance_create = (struct instance_create){
@@ -329,7 +331,7 @@ void instances_update(struct call *c)
 	struct scope s;
 	struct fields f;
 
-	if (!scope_find(c, SCOPE_INSTANCE, &s) || !take_fields(c, &f))
+	if (!scope_find(c, SCOPE_INSTANCE, &s) || !take_fields(c, BODY_OPTIONAL, &f))
 		return;
 	c->change.instance_update = (struct instance_update){
 		.base = { .done = answer_change, .ctx = c },

@@ -61,9 +61,16 @@ bool scope_find(struct call *c, enum scope_depth depth, struct scope *out)
 {
 	struct scope s = { 0 };
 
-	if (!find_app(c, &s) || (depth >= SCOPE_FUNCTION && !scope_function(c, &s.function)) ||
-	    (depth >= SCOPE_INSTANCE && !find_instance(c, &s)) || (depth >= SCOPE_GENERATION && !read_generation(c, &s)) ||
-	    (depth >= SCOPE_TASK && !find_task(c, &s)))
+	bool is_found = find_app(c, &s);
+	if (is_found && depth >= SCOPE_FUNCTION)
+		is_found = scope_function(c, &s.function);
+	if (is_found && depth >= SCOPE_INSTANCE)
+		is_found = find_instance(c, &s);
+	if (is_found && depth >= SCOPE_GENERATION)
+		is_found = read_generation(c, &s);
+	if (is_found && depth >= SCOPE_TASK)
+		is_found = find_task(c, &s);
+	if (!is_found)
 		return false;
 	*out = s;
 	return true;

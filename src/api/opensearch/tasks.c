@@ -171,7 +171,7 @@ void tasks_create(struct call *c)
 
 	if (!scope_find(c, SCOPE_INSTANCE, &s))
 		return;
-	if (body_parse(c->req->body, c->req->body_len, c->arena, &body, &err)) {
+	if (body_parse(c->req->body, c->req->body_len, BODY_OPTIONAL, c->arena, &body, &err)) {
 		answer_error(c, API_ERR_INVALID_REQUEST, err.msg);
 		return;
 	}
