@@ -10,6 +10,8 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 #define UNUSED __attribute__((unused))
 #define COLD __attribute__((cold))
+/* Code that runs where a sanitizer's bookkeeping must not be touched (os/proc.c says why). */
+#define NO_SANITIZE __attribute__((no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")))
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

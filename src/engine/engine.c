@@ -1,1 +1,184 @@
+/* Opening and closing, in an order that leaves nobody talking to what is gone. */
 #include "engine/engine.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/must.h"
+#include "engine/priv.h"
+#include "os/file.h"
+
+static enum rc set_paths(struct engine *e, const struct engine_config *cfg, struct err *err)
+{
+	if (strlen(cfg->data_dir) >= sizeof e->data_dir)
+		return err_set(err, RC_LIMIT, "the data folder's path is longer than %zu bytes", sizeof e->data_dir - 1);
+	if (strlen(cfg->self_exe) >= sizeof e->self_exe)
+		return err_set(err, RC_LIMIT, "the program's path is longer than %zu bytes", sizeof e->self_exe - 1);
+	(void)snprintf(e->data_dir, sizeof e->data_dir, "%s", cfg->data_dir);
+	(void)snprintf(e->self_exe, sizeof e->self_exe, "%s", cfg->self_exe);
+	(void)snprintf(e->store_path, sizeof e->store_path, "%s/stint.db", cfg->data_dir);
+	return RC_OK;
+}
+
+static void set_roots(struct engine *e, const struct engine_config *cfg)
+{
+	char import[PATH_MAX];
+
+	(void)snprintf(import, sizeof import, "%s/import", e->data_dir);
+	e->roots = mem_array((size_t)cfg->n_import_roots + 1, sizeof *e->roots);
+	e->roots[e->n_roots++] = mem_dup(import);
+	for (int i = 0; i < cfg->n_import_roots; i++)
+		e->roots[e->n_roots++] = mem_dup(cfg->import_roots[i]);
+}
+
+static enum rc make_dirs(const struct engine *e, struct err *err)
+{
+	static const char *const names[] = { "import", "models", "logs", "functions.d" };
+	char path[PATH_MAX];
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && rc == RC_OK; i++) {
+		rc = path_join(path, e->data_dir, names[i], err);
+		if (rc == RC_OK)
+			rc = dir_make(path, 0700, err);
+	}
+	return rc;
+}
+
+static enum rc load_functions(struct engine *e, struct err *err)
+{
+	char path[PATH_MAX];
+	enum rc rc = path_join(path, e->data_dir, "functions.d", err);
+	return rc == RC_OK ? functions_load(path, &e->functions, err) : rc;
+}
+
+static void init_figures(struct engine *e)
+{
+	histogram_init(&e->queue_wait_s, metric_latency_bounds_s, ARRAY_LEN(metric_latency_bounds_s));
+	histogram_init(&e->commit_s, metric_latency_bounds_s, ARRAY_LEN(metric_latency_bounds_s));
+	histogram_init(&e->batch_size, metric_batch_bounds, ARRAY_LEN(metric_batch_bounds));
+}
+
+static enum rc open_all(struct engine *e, const struct engine_config *cfg, struct err *err)
+{
+	struct exec_handlers handlers;
+
+	enum rc rc = set_paths(e, cfg, err);
+	if (rc == RC_OK) {
+		set_roots(e, cfg);
+		rc = make_dirs(e, err);
+	}
+	if (rc == RC_OK)
+		rc = load_functions(e, err);
+	if (rc == RC_OK)
+		rc = keyring_open(e->data_dir, &e->keys, err);
+	if (rc == RC_OK)
+		rc = store_open_sqlite(e->store_path, STORE_WRITER, &e->store, err);
+	if (rc == RC_OK)
+		rc = run_recover(e, err);
+	if (rc == RC_OK)
+		rc = closer_start(e, err);
+	run_handlers(e, &handlers);
+	if (rc == RC_OK)
+		rc = exec_open(&handlers, &e->exec, err);
+	if (rc == RC_OK)
+		rc = writer_start(e, err);
+	if (rc == RC_OK)
+		closer_sweep(e);
+	return rc;
+}
+
+enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct err *err)
+{
+	struct engine *e = mem_new(struct engine);
+
+	e->max_running = cfg->max_running;
+	e->instances_max = cfg->instances_max;
+	e->stop_grace_ms = cfg->stop_grace_ms;
+	e->takes_claims = true;
+	atomic_init(&e->is_healthy, true);
+	init_figures(e);
+	enum rc rc = open_all(e, cfg, err);
+	if (rc != RC_OK) {
+		engine_close(e);
+		return rc;
+	}
+	*out = e;
+	return RC_OK;
+}
+
+/* From now on nothing is taken from outside, and the writer claims nothing. */
+static enum verdict apply_stop_claims(struct engine *e, struct change *c)
+{
+	(void)c;
+	e->takes_claims = false;
+	return V_OK;
+}
+
+struct stop_claims {
+	struct change base;
+	struct engine *engine;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool is_done;
+};
+
+static void claims_stopped(struct change *base)
+{
+	struct stop_claims *s = (struct stop_claims *)base;
+	s->engine->takes_claims = false; /* also when the store took no transaction */
+	(void)pthread_mutex_lock(&s->lock);
+	s->is_done = true;
+	(void)pthread_cond_signal(&s->done);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+static void stop_claims(struct engine *e)
+{
+	struct stop_claims s = { .base = { .apply = apply_stop_claims, .done = claims_stopped }, .engine = e };
+
+	must(pthread_mutex_init(&s.lock, NULL) == 0);
+	must(pthread_cond_init(&s.done, NULL) == 0);
+	(void)pthread_mutex_lock(&e->queue_lock);
+	e->is_refusing = true;
+	(void)pthread_mutex_unlock(&e->queue_lock);
+	writer_submit_own(e, &s.base);
+	(void)pthread_mutex_lock(&s.lock);
+	while (!s.is_done)
+		(void)pthread_cond_wait(&s.done, &s.lock);
+	(void)pthread_mutex_unlock(&s.lock);
+	(void)pthread_cond_destroy(&s.done);
+	(void)pthread_mutex_destroy(&s.lock);
+}
+
+void engine_close(struct engine *e)
+{
+	if (!e)
+		return;
+	if (e->has_writer)
+		stop_claims(e);
+	if (e->exec)
+		exec_stop_all(e->exec, e->stop_grace_ms); /* on_end for each child: to the closer */
+	closer_wait(e);                                /* ends go on to the writer */
+	writer_stop(e);                                /* its last acknowledgements still reach exec */
+	exec_free(e->exec);
+	closer_free(e);
+	run_free(e);
+	store_close(e->store);
+	keyring_free(e->keys);
+	functions_free(e->functions);
+	for (int i = 0; i < e->n_roots; i++)
+		mem_free(e->roots[i]);
+	mem_free(e->roots);
+	mem_free(e);
+}
+
+bool engine_is_healthy(const struct engine *e) { return atomic_load(&e->is_healthy); }
+const struct functions *engine_functions(const struct engine *e) { return e->functions; }
+
+const char *const *engine_import_roots(const struct engine *e, int *n)
+{
+	*n = e->n_roots;
+	return (const char *const *)e->roots;
+}

@@ -12,6 +12,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/arena.h"
@@ -57,7 +58,6 @@ struct engine_config {
 	int n_import_roots;
 	int64_t instances_max;            /* per app group and function; 0: 1000 */
 	int64_t stop_grace_ms;            /* for running children at engine_close */
-	bool use_mem_store;               /* tests */
 };
 
 /* Opens the store, migrates, recovers (E7), loads functions, starts writer, supervisor and scheduler. */
@@ -125,7 +125,7 @@ enum verdict engine_task_events(struct engine_view *v, int64_t task_id, struct a
 enum verdict engine_task_metrics(struct engine_view *v, int64_t task_id, struct arena *a, struct metric_row **rows,
 				 size_t *n, struct err *err);
 /* Path of the task's log file (PATH_MAX bytes). */
-void engine_task_log_path(const struct engine *e, int64_t task_id, char *out);
+void engine_task_log_path(const struct engine *e, const struct instance_row *i, int64_t generation, char *out);
 
 enum verdict engine_default_get(struct engine_view *v, int64_t app_id, const char *function, struct arena *a,
 				struct instance_row *out, struct err *err);
@@ -159,6 +159,7 @@ struct app_create {
 struct app_remove { /* with its instances, tasks, models, logs; V_INSTANCE_BUSY while one is unfinished */
 	struct change base;
 	const char *account, *identity;
+	int64_t app_id; /* filled when done with V_OK */
 };
 struct instance_create {
 	struct change base;
@@ -180,6 +181,8 @@ struct instance_delete {
 	struct change base;
 	int64_t app_id;
 	const char *function, *name;
+	/* the engine's own */
+	char model_dir[PATH_MAX], log_dir[PATH_MAX];
 };
 struct task_create {
 	struct change base;
@@ -192,6 +195,9 @@ struct task_delete {
 	int64_t app_id;
 	const char *function, *instance;
 	int64_t generation;
+	/* the engine's own */
+	bool is_in_service;
+	char model_dir[PATH_MAX], log_path[PATH_MAX];
 };
 struct default_set {
 	struct change base;

@@ -26,6 +26,8 @@
 
 struct exec;
 
+enum { EXEC_WINDOW = 32 };        /* messages of a task that may be out without exec_message_done */
+
 /* What to run. Copied by exec_start. */
 struct exec_spec {
 	int64_t task_id, attempt;
@@ -37,27 +39,31 @@ struct exec_spec {
 	int64_t stall_ms;             /* longest silence on fd 3; 0 none */
 	int64_t grace_ms;             /* between SIGTERM and SIGKILL */
 	int64_t memory_limit;         /* RLIMIT_AS in bytes; 0 none */
-	int64_t log_limit;            /* RLIMIT-independent ceiling of the log in bytes, 0 none */
+	int64_t log_limit;            /* ceiling of the log file in bytes, 0 none: looked at every second, and the log
+					 is cut to it (and a line that says so) at the end */
 };
 
 /* How an attempt ended: classified in one place (exec/classify.c). */
 struct exec_end {
 	int64_t task_id, attempt;
-	bool is_success;              /* exit 0, a result, no protocol fault, no error message */
+	bool is_success;              /* exit 0, a result, no protocol fault, no error message; also when the child was
+					 asked to stop meanwhile, since its work is complete */
 	enum task_fault fault;        /* FAULT_NONE on success */
 	const char *code;             /* e.g. "Task.Killed"; "" on success. Borrowed for the call */
 	const char *message;          /* in words: "the process was killed by signal 9 (out of memory?)" */
-	const char *result_json;      /* the result message; NULL without */
+	const char *result_json;      /* the last result message, also of a failed attempt; NULL without */
 	int exit_code, signal;        /* -1 / 0 when not applicable */
-	int64_t max_rss, user_ms, system_ms; /* of the child, from wait4's rusage */
+	int64_t max_rss;              /* bytes */
+	int64_t user_ms, system_ms;   /* like max_rss of the child and those it waited for */
 };
 
 struct exec_handlers {
 	void *ctx;
 	void (*on_start)(void *ctx, int64_t task_id, int64_t attempt, pid_t pid, int64_t pid_start);
-	/* Valid for the call only. At most 32 messages of a task are out until exec_message_done. RESULT and
-	 * ERROR are not passed on here: they are part of exec_end. */
+	/* Valid for the call only. At most EXEC_WINDOW messages of a task are out until exec_message_done. RESULT and
+	 * ERROR are not passed on here: they are part of exec_end. Not called when the start failed. */
 	void (*on_message)(void *ctx, int64_t task_id, int64_t attempt, const struct child_msg *msg);
+	/* After the last on_message of the attempt; it does not wait for the messages still out. */
 	void (*on_end)(void *ctx, const struct exec_end *end);
 };
 
@@ -67,12 +73,18 @@ enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struc
 void exec_start(struct exec *e, const struct exec_spec *spec);
 /* SIGTERM to the group now, SIGKILL after the grace time; on_end follows. Unknown task: nothing. reason in words. */
 void exec_stop(struct exec *e, int64_t task_id, const char *reason);
+/* One message was dealt with. Unknown or ended task: nothing. Any thread, also from within on_message. */
 void exec_message_done(struct exec *e, int64_t task_id);
-/* Stop every child (SIGTERM, grace at most grace_ms, SIGKILL), call on_end for each, join the thread, free. */
-void exec_close(struct exec *e, int64_t grace_ms);
+/* Stop every child (SIGTERM, grace at most grace_ms, SIGKILL), call on_end for each, join the thread.
+ * exec_message_done must go on meanwhile; two seconds after the grace time unread messages are dropped. A start
+ * asked for meanwhile (by on_end, say) ends at once as stopped. Not from a handler. Afterwards only
+ * exec_message_done (late acknowledgements, which do nothing) and exec_free may be called. */
+void exec_stop_all(struct exec *e, int64_t grace_ms);
+void exec_free(struct exec *e); /* NULL is fine */
 
-/* For recovery at start: is this very process (pid and start time) still alive? Kill its group if so. */
+/* For recovery at start: is this very process (the pid and pid_start that on_start told) still alive? */
 bool exec_is_alive(pid_t pid, int64_t pid_start);
+/* SIGKILL to its group if so. Also when only its descendants are left, which a parent-death signal does not reach. */
 void exec_kill_group(pid_t pid, int64_t pid_start);
 
 #endif

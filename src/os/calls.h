@@ -18,7 +18,8 @@ struct os_calls {
 	int (*unlink)(const char *path);
 	int (*mkdir)(const char *path, mode_t mode);
 	int (*pipe2)(int fds[2], int flags);
-	pid_t (*fork)(void);
+	/* The five arguments of clone(2) that we use; the last one receives the pidfd (CLONE_PIDFD). */
+	int (*clone)(int (*fn)(void *), void *stack_top, int flags, void *arg, int *pidfd);
 };
 
 extern struct os_calls os;          /* what everyone calls through */

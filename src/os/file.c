@@ -236,6 +236,47 @@ enum rc dir_remove(const char *path, struct err *err)
 	return rc;
 }
 
+enum rc dir_each(const char *path, dir_entry_fn *fn, void *ctx, struct err *err)
+{
+	DIR *dir = opendir(path);
+	enum rc rc = RC_OK;
+
+	if (!dir)
+		return errno == ENOENT ? RC_OK : failed(err, "list", path);
+	for (struct dirent *e = readdir(dir); e && rc == RC_OK; e = readdir(dir)) {
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			rc = fn(ctx, e->d_name, err);
+	}
+	(void)closedir(dir);
+	return rc;
+}
+
+struct prune {
+	const char *dir, *keep;
+};
+
+static enum rc prune_entry(void *ctx, const char *name, struct err *err)
+{
+	const struct prune *p = ctx;
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (strcmp(name, p->keep) == 0)
+		return RC_OK;
+	enum rc rc = path_join(path, p->dir, name, err);
+	if (rc != RC_OK)
+		return rc;
+	if (lstat(path, &st) != 0)
+		return errno == ENOENT ? RC_OK : failed(err, "look at", path);
+	return S_ISDIR(st.st_mode) ? dir_remove(path, err) : file_remove(path, err);
+}
+
+enum rc dir_prune(const char *path, const char *keep, struct err *err)
+{
+	struct prune p = { path, keep };
+	return dir_each(path, prune_entry, &p, err);
+}
+
 enum rc path_inside(const char *path, const char *const *roots, int n_roots, char *out, struct err *err)
 {
 	char real[PATH_MAX], root[PATH_MAX];

@@ -28,6 +28,11 @@ enum rc file_remove(const char *path, struct err *err) NODISCARD;      /* absent
 enum rc dir_make(const char *path, unsigned mode, struct err *err) NODISCARD;
 /* Delete a folder with everything in it; does not follow symbolic links; absent is fine. */
 enum rc dir_remove(const char *path, struct err *err) NODISCARD;
+/* Call fn for each entry but "." and ".."; stops at the first failure of fn. An absent folder is empty. */
+typedef enum rc dir_entry_fn(void *ctx, const char *name, struct err *err);
+enum rc dir_each(const char *path, dir_entry_fn *fn, void *ctx, struct err *err) NODISCARD;
+/* Delete everything in a folder but the entry named keep. */
+enum rc dir_prune(const char *path, const char *keep, struct err *err) NODISCARD;
 /* realpath(path) must lie in one of roots (themselves resolved). On success out (PATH_MAX bytes) has the
  * resolved path. RC_NOT_FOUND: no such file. RC_DENIED: outside of every root. */
 enum rc path_inside(const char *path, const char *const *roots, int n_roots, char *out, struct err *err) NODISCARD;

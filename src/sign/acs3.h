@@ -46,11 +46,11 @@ struct sign_key {
 typedef enum rc sign_lookup_fn(void *ctx, const char *access_key_id, struct arena *a, struct sign_key *out,
 			       struct err *err);
 
-/* Why a request was refused: the vendor's code, status and text. Values of static life. */
+/* Why a request was refused: the vendor's code (of static life), status and text (borrowed from the arena). */
 struct sign_refusal {
 	const char *code;    /* NULL: the request is good. Else e.g. "SignatureDoesNotMatch" */
 	int http_status;
-	const char *message; /* for SignatureDoesNotMatch with the server's string to sign in it */
+	const char *message; /* for SignatureDoesNotMatch with the server's string to sign in it; may span lines */
 };
 
 /* What a correct server computes, for tests and messages. Members NULL when refused before computing. */
@@ -63,9 +63,10 @@ struct nonces;
 /*
  * Check in the contract's order: form of Authorization, required headers, date window (15 min, inclusive),
  * key, token, signature and body hash, nonce. The nonce is recorded only when all else is good.
- * check_signature false ("lax" mode): everything up to the key, then accept.
- * RC_OK: *refusal says the verdict, *key (when found) who it is; trace may be NULL.
- * Anything else is a failure of lookup or of memory (RC_LIMIT), not a verdict.
+ * check_signature false ("lax" mode): everything up to the key, then accept; nonces may be NULL then.
+ * RC_OK: *refusal says the verdict, *key (when found, also of a refused request) who it is; trace may be NULL.
+ * Anything else is a failure of lookup or of memory (RC_LIMIT), not a verdict, and no output is written.
+ * Memory: 64 KiB serve any ordinary request; the most wasteful query ("a&a&a...") takes 20 times its length.
  */
 enum rc acs3_verify(const struct sign_request *req, int64_t now_s, bool check_signature, sign_lookup_fn *lookup,
 		    void *lookup_ctx, struct nonces *nonces, struct arena *a, struct sign_key *key,
@@ -74,7 +75,7 @@ enum rc acs3_verify(const struct sign_request *req, int64_t now_s, bool check_si
 /*
  * Make the Authorization value for a request whose headers (host, x-acs-action, x-acs-version, x-acs-date,
  * x-acs-signature-nonce, x-acs-content-sha256, content-type with a body) are already in req: signs host,
- * content-type and every x-acs-*. Returned from a; NULL when a is full.
+ * content-type and every x-acs-*, so none of these may stand there twice. Returned from a; NULL when a is full.
  */
 char *acs3_authorization(const struct sign_request *req, const char *access_key_id, const char *secret,
 			 struct arena *a);
@@ -84,9 +85,10 @@ void sign_sha256_hex(const void *bytes, size_t len, char out[65]);
 /*
  * nonces: which (scheme, key, nonce) came within the last 31 minutes. A bounded hash set of 128-bit
  * fingerprints in time buckets: old buckets are dropped whole; when full and nothing is old enough, new
- * requests are refused (throttling) rather than a replay let through.
+ * requests are refused (throttling) rather than a replay let through. It lives in memory only: a restart
+ * forgets, so a request of the last 15 minutes can be presented once more after one.
  */
-struct nonces *nonces_new(size_t max_entries);
+struct nonces *nonces_new(size_t max_entries); /* about 40 bytes each, reserved at once */
 void nonces_free(struct nonces *n);
 enum nonce_verdict { NONCE_NEW, NONCE_SEEN, NONCE_FULL };
 enum nonce_verdict nonces_add(struct nonces *n, const char *scheme, const char *access_key_id, const char *nonce,

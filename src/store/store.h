@@ -7,10 +7,14 @@
  * Owner:    texts and blobs in rows that are read belong to the arena given; rows written are borrowed.
  * Threads:  one struct store per thread (a connection). Any number of readers; writers of several stores on
  *           the same data exclude each other (in the program there is one writer thread, engine/writer.c).
- * Errors:   RC_NOT_FOUND (get of nothing), RC_CONFLICT (a unique key exists already), RC_BUSY (disk full, or
- *           another process holds the write lock for long), RC_IO, RC_CORRUPT. After a failed commit the store
+ * Errors:   RC_NOT_FOUND (get of nothing; a row refers to one that is not there), RC_CONFLICT (a unique key
+ *           exists already), RC_LIMIT (a value over STORE_VALUE_MAX), RC_BUSY (disk full, or another process
+ *           holds the write lock for long), RC_IO, RC_CORRUPT. After a failed commit or an I/O error the store
  *           is broken: RC_IO to every call until reopened.
- * Durability: store_commit returning RC_OK means the change is on disk (WAL, synchronous=FULL): E1.
+ *           In a transaction NOT_FOUND, CONFLICT and LIMIT leave it usable; any other error undoes all of it at
+ *           once, and every call up to and including store_commit or store_rollback answers that error again.
+ * Durability: store_commit returning RC_OK means the change is on disk (WAL, synchronous=FULL): E1. A change
+ *           outside of a transaction is one by itself.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -37,13 +41,28 @@ struct col {
 	unsigned flags;
 };
 
+struct table;
+struct pred;
+
+/* The INT column col holds the COL_AUTO key of a row of table to, and goes with it (ON DELETE CASCADE). */
+struct table_ref {
+	const char *col; /* NULL ends the list */
+	const struct table *to;
+};
+
 struct table {
 	const char *name;
 	size_t row_size;
 	const struct col *cols;
 	int n_cols;
-	const char *const *uniques; /* further unique keys, each "col,col"; NULL-terminated; may be NULL */
+	const char *const *uniques;   /* further unique keys, each "col,col"; NULL-terminated; may be NULL */
+	const struct table_ref *refs; /* may be NULL */
+	/* A condition few rows meet, on an INT column: what a partial index covers. A query that implies it is
+	 * answered from that index. May be NULL. */
+	const struct pred *hot;
 };
+
+enum { STORE_VALUE_MAX = 64 << 20 /* bytes of one text or blob */ };
 
 enum cmp { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE };
 
@@ -68,13 +87,15 @@ struct query {
 	const struct table *table;
 	struct pred preds[QUERY_PREDS];
 	int n_preds;
-	struct order orders[QUERY_ORDERS];
-	int64_t offset, limit; /* limit 0: no limit */
+	struct order orders[QUERY_ORDERS]; /* ties: by primary key, in the direction of the last order given */
+	int64_t offset, limit; /* limit 0: no limit; only store_list heeds these */
 };
 
 struct store;
 
-/* Open or create. path is a file for sqlite, ignored for mem. Readers never create and never write. */
+/* Open or create; a writer brings an older schema up to date. Readers never create and never write.
+ * RC_NOT_FOUND: a reader, and nothing there yet. RC_CONFLICT: made by a newer program, or a reader and the schema
+ * is old. RC_INVALID: another program's database. RC_CORRUPT: damaged, or its columns are not tables.h's. */
 enum store_mode { STORE_WRITER, STORE_READER };
 enum rc store_open_sqlite(const char *path, enum store_mode mode, struct store **out, struct err *err) NODISCARD;
 /* mem: a reference implementation for the contract suite and for tests of the engine; not durable. */
@@ -98,14 +119,15 @@ enum rc store_insert(struct store *s, const struct table *t, void *row, struct e
 enum rc store_update(struct store *s, const struct table *t, const void *row, struct err *err) NODISCARD;
 /* First match of q (its order applies; offset and limit are ignored) into row. RC_NOT_FOUND: none. */
 enum rc store_get(struct store *s, const struct query *q, void *row, struct arena *a, struct err *err) NODISCARD;
-/* All matches in order, as one array of q->table->row_size elements in a. RC_LIMIT when a is full. */
+/* All matches in order, as one array of q->table->row_size elements in a, never NULL. RC_LIMIT when a is full. */
 enum rc store_list(struct store *s, const struct query *q, struct arena *a, void **rows, size_t *n,
 		   struct err *err) NODISCARD;
 enum rc store_count(struct store *s, const struct query *q, int64_t *n, struct err *err) NODISCARD;
-/* Delete all matches; *n (may be NULL) says how many. */
+/* Delete all matches, and what refers to them; *n (may be NULL) says how many matches there were. */
 enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct err *err) NODISCARD;
 
-/* PRAGMA quick_check and foreign keys for sqlite: RC_CORRUPT with the first finding. For `stint doctor`. */
+/* PRAGMA quick_check and foreign keys for sqlite: RC_CORRUPT with the first finding. For `stint doctor`. Reads all
+ * of the data: slow when there is much. */
 enum rc store_check(struct store *s, struct err *err) NODISCARD;
 int store_schema_version(struct store *s); /* of the data as opened */
 

@@ -1,1 +1,95 @@
+/*
+ * A column is one line here, in its struct (tables.h) and in a numbered file of schema/. The member's C type gives the
+ * column's type, so those two cannot differ; the back end compares names and types with the database when it opens.
+ */
 #include "store/tables.h"
+
+#include <assert.h>
+#include "base/attr.h"
+#include "task/state.h"
+
+#define COL_OF(row, member, how)                                                                    \
+	{ #member,                                                                                  \
+	  _Generic(((row *)0)->member,                                                              \
+		   int64_t: COL_INT, double: COL_REAL, const char *: COL_TEXT, struct blob: COL_BLOB), \
+	  offsetof(row, member), (how) }
+#define KEY(member) COL_OF(ROW, member, COL_KEY)
+#define AUTO(member) COL_OF(ROW, member, COL_KEY | COL_AUTO)
+#define COL(member) COL_OF(ROW, member, 0)
+#define TABLE(name_, row_) .name = (name_), .row_size = sizeof(row_)
+#define COLS(array) .cols = (array), .n_cols = (int)ARRAY_LEN(array)
+
+#define ROW struct key_row
+static const struct col key_cols[] = {
+	KEY(access_key_id), COL(secret), COL(account), COL(project_id), COL(name), COL(is_active), COL(created_at),
+};
+#undef ROW
+const struct table table_key = { TABLE("key", struct key_row), COLS(key_cols) };
+
+#define ROW struct app_row
+static const struct col app_cols[] = {
+	AUTO(id),	  COL(account), COL(name),  COL(type), COL(charge_type), COL(resource_group_id),
+	COL(description), COL(domain),	COL(quota), COL(tags), COL(created_at),	 COL(updated_at),
+};
+#undef ROW
+static const char *const app_uniques[] = { "account,name", NULL };
+const struct table table_app = { TABLE("app", struct app_row), COLS(app_cols), .uniques = app_uniques };
+
+#define ROW struct instance_row
+static const struct col instance_cols[] = {
+	AUTO(id),	      COL(app_id),	     COL(function),	COL(name),	   COL(function_type),
+	COL(model_type),      COL(source),	     COL(description),	COL(version_id),   COL(create_params),
+	COL(usage_params),    COL(cron),	     COL(cron_next_at), COL(last_generation),
+	COL(model_generation), COL(model_sha256),    COL(last_run_ms),	COL(busy_task_id), COL(extend_info),
+	COL(created_at),      COL(updated_at),
+};
+#undef ROW
+static const char *const instance_uniques[] = { "app_id,function,name", NULL };
+static const struct table_ref instance_refs[] = { { "app_id", &table_app }, { NULL, NULL } };
+static const struct pred instance_hot = PRED_INT("cron_next_at", CMP_GT, 0);
+const struct table table_instance = { TABLE("instance", struct instance_row), COLS(instance_cols),
+				      .uniques = instance_uniques, .refs = instance_refs, .hot = &instance_hot };
+
+#define ROW struct task_row
+static const struct col task_cols[] = {
+	AUTO(id),	   COL(instance_id), COL(generation), COL(kind),	 COL(run_id),	  COL(state),
+	COL(progress),	   COL(attempt),     COL(max_attempts), COL(not_before), COL(created_at), COL(started_at),
+	COL(ended_at),	   COL(updated_at),  COL(params),     COL(checkpoint),	 COL(pid),	  COL(pid_start),
+	COL(fault),	   COL(error_code),  COL(error_message), COL(result),	 COL(data_hash),
+};
+#undef ROW
+static const char *const task_uniques[] = { "instance_id,generation", NULL };
+static const struct table_ref task_refs[] = { { "instance_id", &table_instance }, { NULL, NULL } };
+/* The unfinished ones. schema/ writes the number, so the order of states may not change. */
+static_assert(TASK_PENDING == 0 && TASK_RUNNING == 1 && TASK_SUCCESS == 2 && TASK_FAILED == 3,
+	      "task states are stored as numbers");
+static const struct pred task_hot = PRED_INT("state", CMP_LT, TASK_SUCCESS);
+const struct table table_task = { TABLE("task", struct task_row), COLS(task_cols), .uniques = task_uniques,
+				  .refs = task_refs, .hot = &task_hot };
+
+#define ROW struct event_row
+static const struct col event_cols[] = {
+	AUTO(id), COL(task_id), COL(at), COL(attempt), COL(kind), COL(text),
+};
+#undef ROW
+static const struct table_ref event_refs[] = { { "task_id", &table_task }, { NULL, NULL } };
+const struct table table_event = { TABLE("event", struct event_row), COLS(event_cols), .refs = event_refs };
+
+#define ROW struct metric_row
+static const struct col metric_cols[] = {
+	KEY(task_id), KEY(set_name), KEY(name), KEY(step), COL(value), COL(at),
+};
+#undef ROW
+static const struct table_ref metric_refs[] = { { "task_id", &table_task }, { NULL, NULL } };
+const struct table table_metric = { TABLE("metric", struct metric_row), COLS(metric_cols), .refs = metric_refs };
+
+#define ROW struct default_row
+static const struct col default_cols[] = { KEY(app_id), KEY(function), COL(instance_id) };
+#undef ROW
+static const struct table_ref default_refs[] = { { "instance_id", &table_instance }, { NULL, NULL } };
+const struct table table_default = { TABLE("default", struct default_row), COLS(default_cols),
+				     .refs = default_refs };
+
+const struct table *const all_tables[7] = {
+	&table_key, &table_app, &table_instance, &table_task, &table_event, &table_metric, &table_default,
+};

@@ -1,1 +1,238 @@
-#include "store/store.h"
+/*
+ * The operations. Each takes its statement from the cache and resets it before it returns: a statement left half way
+ * would keep its read lock, and with it an old view of the data and a log that cannot be cut.
+ */
+#include <string.h>
+#include "base/mem.h"
+#include "base/must.h"
+#include "store/sqlite/sqlite_priv.h"
+
+static void sqlite_close(struct store *base)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	cache_fini(s);
+	must(sqlite3_close(s->db) == SQLITE_OK); /* busy only if a statement were forgotten */
+	mem_free(s);
+}
+
+/* ---- transactions ---- */
+
+static enum rc sqlite_begin(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_BEGIN, err); }
+static enum rc sqlite_commit(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_COMMIT, err); }
+static enum rc sqlite_mark(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_MARK, err); }
+static enum rc sqlite_keep(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_KEEP, err); }
+
+static enum rc sqlite_undo(struct store *s, struct err *err)
+{
+	enum rc rc = cache_control(sqlite_of(s), CTL_UNDO, err);
+	return rc == RC_OK ? sqlite_keep(s, err) : rc; /* rolling back to a savepoint leaves it standing */
+}
+
+static enum rc sqlite_begin_read(struct store *s, struct err *err)
+{
+	return cache_control(sqlite_of(s), CTL_BEGIN_READ, err);
+}
+
+/* Some errors make SQLite roll back by itself; a rollback that reports an error has ended the transaction too. */
+static void sqlite_rollback(struct store *base)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	if (!sqlite3_get_autocommit(s->db) && cache_control(s, CTL_ROLLBACK, NULL) != RC_OK)
+		must(sqlite3_get_autocommit(s->db));
+}
+
+/* ---- changes ---- */
+
+/* Run a statement that gives no rows. */
+static enum rc change(struct sqlite_store *s, sqlite3_stmt *stmt, int bound, const struct table *t, const char *what,
+		      struct err *err)
+{
+	int code = bound == SQLITE_OK ? sqlite3_step(stmt) : bound;
+	enum rc rc = code == SQLITE_DONE ? RC_OK : sqlite_failed(s->db, code, t, what, err);
+	cache_done(stmt);
+	return rc;
+}
+
+static enum rc write_row(struct sqlite_store *s, enum verb verb, const struct table *t, const void *row,
+			 const char *what, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	struct shape shape = { .table = t, .verb = (uint8_t)verb };
+	enum rc rc = cache_get(s, &shape, &stmt, err);
+	return rc == RC_OK ? change(s, stmt, rows_bind(stmt, t, row), t, what, err) : rc;
+}
+
+static enum rc sqlite_insert(struct store *base, const struct table *t, const void *row, int64_t *id, struct err *err)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	enum rc rc = write_row(s, VERB_INSERT, t, row, "cannot insert", err);
+	if (rc == RC_OK)
+		*id = sqlite3_last_insert_rowid(s->db);
+	return rc;
+}
+
+static enum rc sqlite_update(struct store *base, const struct table *t, const void *row, struct err *err)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	enum rc rc = write_row(s, VERB_UPDATE, t, row, "cannot update", err);
+	return rc == RC_OK && sqlite3_changes64(s->db) == 0 ? refuse_absent(t, err) : rc;
+}
+
+/* ---- queries ---- */
+
+static int bind_query(sqlite3_stmt *stmt, const struct shape *shape, const struct query *q)
+{
+	int code = SQLITE_OK, n = shape->n_preds;
+
+	for (int i = 0; i < n && code == SQLITE_OK; i++) {
+		const struct pred *p = &q->preds[i];
+		if (shape->table->cols[shape->pred_col[i]].type == COL_INT)
+			code = sqlite3_bind_int64(stmt, i + 1, p->v_int);
+		else
+			code = sqlite3_bind_text(stmt, i + 1, p->v_text ? p->v_text : "", -1, SQLITE_STATIC);
+	}
+	if (shape->verb == VERB_LIST && code == SQLITE_OK)
+		code = sqlite3_bind_int64(stmt, n + 1, q->limit ? q->limit : -1);
+	if (shape->verb == VERB_LIST && code == SQLITE_OK)
+		code = sqlite3_bind_int64(stmt, n + 2, q->offset);
+	return code;
+}
+
+/* The statement of a query, bound and ready to step; on success the caller ends it with cache_done. */
+static enum rc start(struct sqlite_store *s, const struct shape *shape, const struct query *q, sqlite3_stmt **stmt,
+		     struct err *err)
+{
+	enum rc rc = cache_get(s, shape, stmt, err);
+	if (rc != RC_OK)
+		return rc;
+	int code = bind_query(*stmt, shape, q);
+	if (code == SQLITE_OK)
+		return RC_OK;
+	cache_done(*stmt);
+	return sqlite_failed(s->db, code, shape->table, "cannot bind", err);
+}
+
+static enum rc sqlite_get(struct store *base, const struct shape *shape, const struct query *q, void *row,
+			  struct arena *a, struct err *err)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	sqlite3_stmt *stmt;
+	enum rc rc = start(s, shape, q, &stmt, err);
+	if (rc != RC_OK)
+		return rc;
+	int code = sqlite3_step(stmt);
+	if (code == SQLITE_DONE)
+		rc = refuse_absent(shape->table, err);
+	else if (code != SQLITE_ROW)
+		rc = sqlite_failed(s->db, code, shape->table, "cannot read", err);
+	else if (!rows_read(stmt, shape->table, row, a))
+		rc = refuse_full_arena(shape->table, err);
+	cache_done(stmt);
+	return rc;
+}
+
+static enum rc sqlite_list(struct store *base, const struct shape *shape, const struct query *q, struct arena *a,
+			   void **rows, size_t *n, struct err *err)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	struct rows found = { NULL, 0, 0 };
+	sqlite3_stmt *stmt;
+	enum rc rc = start(s, shape, q, &stmt, err);
+	if (rc != RC_OK)
+		return rc;
+	int code = sqlite3_step(stmt);
+	for (; code == SQLITE_ROW && rc == RC_OK; code = sqlite3_step(stmt)) {
+		void *row = rows_add(&found, shape->table, q->limit, a);
+		if (!row || !rows_read(stmt, shape->table, row, a))
+			rc = refuse_full_arena(shape->table, err);
+	}
+	if (rc == RC_OK && code != SQLITE_DONE)
+		rc = sqlite_failed(s->db, code, shape->table, "cannot list", err);
+	cache_done(stmt);
+	*rows = found.bytes;
+	*n = found.n;
+	return rc;
+}
+
+static enum rc sqlite_count(struct store *base, const struct shape *shape, const struct query *q, int64_t *n,
+			    struct err *err)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	sqlite3_stmt *stmt;
+	enum rc rc = start(s, shape, q, &stmt, err);
+	if (rc != RC_OK)
+		return rc;
+	int code = sqlite3_step(stmt);
+	if (code == SQLITE_ROW)
+		*n = sqlite3_column_int64(stmt, 0);
+	else
+		rc = sqlite_failed(s->db, code, shape->table, "cannot count", err);
+	cache_done(stmt);
+	return rc;
+}
+
+static enum rc sqlite_delete(struct store *base, const struct shape *shape, const struct query *q, int64_t *n,
+			     struct err *err)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	sqlite3_stmt *stmt;
+	enum rc rc = start(s, shape, q, &stmt, err);
+	if (rc == RC_OK)
+		rc = change(s, stmt, SQLITE_OK, shape->table, "cannot delete", err);
+	if (rc == RC_OK)
+		*n = sqlite3_changes64(s->db); /* without the rows of other tables that went with them */
+	return rc;
+}
+
+/* ---- the whole file ---- */
+
+static enum rc check_pages(sqlite3 *db, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	enum rc rc = RC_OK;
+	int code = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(stmt);
+	const char *finding = code == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
+	if (code != SQLITE_ROW)
+		rc = sqlite_failed(db, code, NULL, "cannot check", err);
+	else if (!finding || strcmp(finding, "ok") != 0)
+		rc = err_set(err, RC_CORRUPT, "the database is damaged: %s", finding ? finding : "no finding");
+	(void)sqlite3_finalize(stmt); /* repeats the error of the step */
+	return rc;
+}
+
+static enum rc sqlite_check(struct store *base, struct err *err)
+{
+	sqlite3 *db = sqlite_of(base)->db;
+	int64_t n_orphans = 0;
+	enum rc rc = check_pages(db, err);
+	if (rc == RC_OK)
+		rc = sqlite_number(db, "SELECT count(*) FROM pragma_foreign_key_check", &n_orphans, err);
+	if (rc == RC_OK && n_orphans)
+		rc = err_set(err, RC_CORRUPT, "%lld rows refer to rows that do not exist", (long long)n_orphans);
+	return rc;
+}
+
+static int sqlite_schema_version(struct store *s) { return sqlite_of(s)->version; }
+
+const struct store_ops sqlite_ops = {
+	.name = "sqlite",
+	.close = sqlite_close,
+	.begin = sqlite_begin,
+	.commit = sqlite_commit,
+	.rollback = sqlite_rollback,
+	.mark = sqlite_mark,
+	.mark_keep = sqlite_keep,
+	.mark_undo = sqlite_undo,
+	.begin_read = sqlite_begin_read,
+	.end_read = sqlite_rollback,
+	.insert = sqlite_insert,
+	.update = sqlite_update,
+	.get = sqlite_get,
+	.list = sqlite_list,
+	.count = sqlite_count,
+	.delete = sqlite_delete,
+	.check = sqlite_check,
+	.schema_version = sqlite_schema_version,
+};

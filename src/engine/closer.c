@@ -1,0 +1,359 @@
+/*
+ * The closer: one thread for slow file work that must not hold up the writer or the supervisor. It checks a finished
+ * run's model against its checksum and makes it durable before the writer may put it in service (E8), and removes
+ * the files of what is gone. Removal is always after the commit that made a file nobody's; what a crash leaves
+ * behind is found by the sweep at the next start.
+ */
+#include <limits.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "base/num.h"
+#include "engine/priv.h"
+#include "json/json.h"
+#include "os/file.h"
+
+enum job_kind { JOB_REMOVE, JOB_PRUNE, JOB_CHECK, JOB_SWEEP };
+
+struct job {
+	enum job_kind kind;
+	char *path;
+	struct run_end *end;
+	struct job *next;
+};
+
+struct closer {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t filled;
+	struct job *head, **tail;
+	bool is_stopping;
+	struct store *store; /* a reader of its own */
+};
+
+static void submit(struct engine *e, enum job_kind kind, const char *path, struct run_end *end)
+{
+	struct closer *c = e->closer;
+	struct job *j = mem_new(struct job);
+
+	*j = (struct job){ .kind = kind, .path = mem_dup(path), .end = end };
+	(void)pthread_mutex_lock(&c->lock);
+	*c->tail = j;
+	c->tail = &j->next;
+	(void)pthread_cond_signal(&c->filled);
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
+void closer_remove_path(struct engine *e, const char *path) { submit(e, JOB_REMOVE, path, NULL); }
+void closer_prune_dir(struct engine *e, const char *path) { submit(e, JOB_PRUNE, path, NULL); }
+void closer_check_model(struct engine *e, struct run_end *end) { submit(e, JOB_CHECK, NULL, end); }
+void closer_sweep(struct engine *e) { submit(e, JOB_SWEEP, NULL, NULL); }
+
+static struct job *take(struct closer *c)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	while (!c->head && !c->is_stopping)
+		(void)pthread_cond_wait(&c->filled, &c->lock);
+	struct job *j = c->head;
+	if (j) {
+		c->head = j->next;
+		if (!c->head)
+			c->tail = &c->head;
+	}
+	(void)pthread_mutex_unlock(&c->lock);
+	return j;
+}
+
+static enum rc reader(struct engine *e, struct store **out, struct err *err)
+{
+	struct closer *c = e->closer;
+	enum rc rc = c->store ? RC_OK : store_open_sqlite(e->store_path, STORE_READER, &c->store, err);
+	*out = c->store;
+	return rc;
+}
+
+static void remove_path(const char *path)
+{
+	struct stat st;
+	struct err err = { 0 };
+
+	if (lstat(path, &st) != 0)
+		return;
+	enum rc rc = S_ISDIR(st.st_mode) ? dir_remove(path, &err) : file_remove(path, &err);
+	if (rc != RC_OK)
+		log_warn("files.not_removed", "path=%s reason=\"%s\"", path, err.msg);
+}
+
+/* ---- checking a model ---- */
+
+static enum rc hash_file(const char *path, char hex[65], struct err *err)
+{
+	unsigned char part[65536], digest[32];
+	FILE *f = fopen(path, "rbe");
+	if (!f)
+		return err_set(err, RC_NOT_FOUND, "the model file '%.200s' is missing", path);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	must(ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1);
+	for (size_t n = fread(part, 1, sizeof part, f); n > 0; n = fread(part, 1, sizeof part, f))
+		must(EVP_DigestUpdate(ctx, part, n) == 1);
+	bool is_whole = !ferror(f);
+	(void)fclose(f);
+	must(EVP_DigestFinal_ex(ctx, digest, NULL) == 1);
+	EVP_MD_CTX_free(ctx);
+	if (!is_whole)
+		return err_set(err, RC_IO, "the model file '%.200s' cannot be read", path);
+	for (size_t i = 0; i < sizeof digest; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	return RC_OK;
+}
+
+/* A result names its model, or has none (a user's function need not make one). */
+static enum rc check_model(const char *dir, const char *result_json, char sha256[65], struct err *err)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
+	const json_t *result;
+	const char *model, *claimed;
+	char path[PATH_MAX];
+
+	sha256[0] = '\0';
+	enum rc rc = json_read(result_json, strlen(result_json), a, &result, err);
+	if (rc == RC_OK)
+		rc = json_pick_text(result, "model", &model, err);
+	if (rc == RC_OK)
+		rc = json_pick_text(result, "sha256", &claimed, err);
+	if (rc != RC_OK || !model)
+		return rc;
+	if (strcmp(model, MODEL_FILE) != 0)
+		return err_set(err, RC_INVALID, "the result names the model '%.60s'; it must be " MODEL_FILE, model);
+	rc = path_join(path, dir, MODEL_FILE, err);
+	if (rc == RC_OK)
+		rc = hash_file(path, sha256, err);
+	if (rc == RC_OK && claimed && strcmp(claimed, sha256) != 0)
+		rc = err_set(err, RC_CORRUPT, "the model file's checksum is %s, the result says %.64s", sha256, claimed);
+	return rc == RC_OK ? file_publish(path, path, err) : rc; /* onto itself: fsync of file and folder */
+}
+
+static enum rc find_work_dir(struct engine *e, struct run_end *end, struct err *err)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct task_row t;
+	struct instance_row i;
+	char dir[PATH_MAX];
+	struct store *s;
+
+	enum rc rc = reader(e, &s, err);
+	if (rc == RC_OK)
+		rc = row_task(s, end->task_id, a, &t, err);
+	if (rc == RC_OK)
+		rc = row_instance(s, t.instance_id, a, &i, err);
+	if (rc != RC_OK)
+		return rc;
+	path_of_generation(e, &i, t.generation, dir);
+	end->work_dir = mem_dup(dir);
+	return RC_OK;
+}
+
+static void check_end(struct engine *e, struct run_end *end)
+{
+	struct err err = { 0 };
+	enum rc rc = find_work_dir(e, end, &err);
+
+	if (rc == RC_OK && end->is_success)
+		rc = check_model(end->work_dir, end->result_json, end->sha256, &err);
+	if (rc != RC_OK && end->is_success) {
+		end->is_success = false;
+		end->fault = rc == RC_INVALID || rc == RC_NOT_FOUND ? FAULT_USER : FAULT_MACHINE;
+		mem_free(end->code);
+		mem_free(end->message);
+		end->code = mem_dup("Model.Unusable");
+		end->message = mem_dup(err.msg);
+	}
+	run_closed(e, end);
+}
+
+/* ---- the sweep ---- */
+
+struct sweep {
+	struct store *store;
+	bool is_models; /* else logs */
+	char dir[PATH_MAX];
+	const struct instance_row *instance;
+};
+
+static void remove_in(const struct sweep *s, const char *name)
+{
+	char path[PATH_MAX];
+	if (path_join(path, s->dir, name, NULL) == RC_OK)
+		remove_path(path);
+}
+
+/* A folder of models, or a log: 7 or 7.log. */
+static enum rc sweep_generation(void *ctx, const char *name, struct err *err)
+{
+	struct sweep *s = ctx;
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct task_row t;
+	int64_t generation;
+
+	if (!num_i64_n(name, strcspn(name, "."), &generation))
+		return RC_OK; /* not ours */
+	enum rc rc = row_task_of(s->store, s->instance->id, generation, a, &t, err);
+	bool is_in_service = s->is_models && generation == s->instance->model_generation;
+	bool is_dead = rc == RC_NOT_FOUND || (rc == RC_OK && s->is_models && t.state == TASK_FAILED);
+	if (is_dead && !is_in_service)
+		remove_in(s, name);
+	return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
+static enum rc descend(const struct sweep *s, const char *name, const struct instance_row *i, dir_entry_fn *fn,
+		       struct err *err)
+{
+	struct sweep below = { .store = s->store, .instance = i, .is_models = s->is_models };
+	enum rc rc = path_join(below.dir, s->dir, name, err);
+	return rc == RC_OK ? dir_each(below.dir, fn, &below, err) : rc;
+}
+
+static enum rc sweep_instance(void *ctx, const char *name, struct err *err)
+{
+	struct sweep *s = ctx;
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct instance_row i;
+	int64_t id;
+	const char *dot = strrchr(name, '.');
+
+	if (!dot || !num_i64(dot + 1, &id))
+		return RC_OK;
+	enum rc rc = row_instance(s->store, id, a, &i, err);
+	if (rc == RC_NOT_FOUND) {
+		remove_in(s, name);
+		return RC_OK;
+	}
+	return rc == RC_OK ? descend(s, name, &i, sweep_generation, err) : rc;
+}
+
+static enum rc sweep_function(void *ctx, const char *name, struct err *err)
+{
+	return descend(ctx, name, NULL, sweep_instance, err);
+}
+
+static enum rc sweep_app(void *ctx, const char *name, struct err *err)
+{
+	struct sweep *s = ctx;
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct app_row app;
+	int64_t id;
+
+	if (!num_i64(name, &id))
+		return RC_OK;
+	enum rc rc = row_app(s->store, id, a, &app, err);
+	if (rc == RC_NOT_FOUND) {
+		remove_in(s, name);
+		return RC_OK;
+	}
+	return rc == RC_OK ? descend(s, name, NULL, sweep_function, err) : rc;
+}
+
+static enum rc sweep_tree(struct engine *e, const char *tree, struct err *err)
+{
+	struct sweep s = { .is_models = strcmp(tree, TREE_MODELS) == 0 };
+
+	enum rc rc = reader(e, &s.store, err);
+	if (rc == RC_OK)
+		rc = path_join(s.dir, e->data_dir, tree, err);
+	return rc == RC_OK ? dir_each(s.dir, sweep_app, &s, err) : rc;
+}
+
+static void sweep(struct engine *e)
+{
+	struct err err = { 0 };
+	enum rc rc = sweep_tree(e, TREE_MODELS, &err);
+	if (rc == RC_OK)
+		rc = sweep_tree(e, TREE_LOGS, &err);
+	if (rc != RC_OK)
+		log_warn("files.sweep_failed", "reason=\"%s\"", err.msg);
+}
+
+/* ---- the thread ---- */
+
+static void prune(const char *path)
+{
+	struct err err = { 0 };
+	if (dir_prune(path, MODEL_FILE, &err) != RC_OK)
+		log_warn("files.not_removed", "path=%s reason=\"%s\"", path, err.msg);
+}
+
+static void *closer_main(void *arg)
+{
+	struct engine *e = arg;
+
+	for (struct job *j = take(e->closer); j; j = take(e->closer)) {
+		switch (j->kind) {
+		case JOB_REMOVE:
+			remove_path(j->path);
+			break;
+		case JOB_PRUNE:
+			prune(j->path);
+			break;
+		case JOB_CHECK:
+			check_end(e, j->end);
+			break;
+		case JOB_SWEEP:
+			sweep(e);
+			break;
+		}
+		mem_free(j->path);
+		mem_free(j);
+	}
+	return NULL;
+}
+
+enum rc closer_start(struct engine *e, struct err *err)
+{
+	struct closer *c = mem_new(struct closer);
+
+	c->tail = &c->head;
+	must(pthread_mutex_init(&c->lock, NULL) == 0);
+	must(pthread_cond_init(&c->filled, NULL) == 0);
+	e->closer = c;
+	int sys = pthread_create(&c->thread, NULL, closer_main, e);
+	if (sys) {
+		mem_free(c);
+		e->closer = NULL;
+		return err_sys(err, RC_IO, sys, "cannot start the closer thread");
+	}
+	return RC_OK;
+}
+
+void closer_wait(struct engine *e)
+{
+	struct closer *c = e->closer;
+	if (!c)
+		return;
+	(void)pthread_mutex_lock(&c->lock);
+	c->is_stopping = true;
+	(void)pthread_cond_signal(&c->filled);
+	(void)pthread_mutex_unlock(&c->lock);
+	must(pthread_join(c->thread, NULL) == 0);
+}
+
+void closer_free(struct engine *e)
+{
+	struct closer *c = e->closer;
+	if (!c)
+		return;
+	while (c->head) { /* removals that came after the thread ended: the next start's sweep does them */
+		struct job *j = c->head;
+		c->head = j->next;
+		mem_free(j->path);
+		mem_free(j);
+	}
+	store_close(c->store);
+	(void)pthread_cond_destroy(&c->filled);
+	(void)pthread_mutex_destroy(&c->lock);
+	mem_free(c);
+	e->closer = NULL;
+}

@@ -1,0 +1,358 @@
+#include "engine/function.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "engine/priv.h"
+#include "json/json.h"
+#include "os/file.h"
+#include "train/train.h"
+
+enum { MANIFESTS_MAX = 256, MANIFEST_SIZE_MAX = 1 << 20, ARGS_MAX = 256, RULES_MAX = 256 };
+
+struct functions {
+	struct arena *arena; /* everything below lives here */
+	struct function *rows;
+	int n, cap;
+};
+
+enum { DAY_MS = 86400000, HOUR_MS = 3600000 };
+
+/* ctr's usage parameters are of the online part, which reads dictionaries by id. */
+static const struct function builtin_ctr = {
+	.name = "ctr",
+	.model_type = "tf_checkpoint",
+	.function_type = "PAAS",
+	.domain = "",
+	.category = "",
+	.language = "zh",
+	.version_id = 101,
+	.version_name = "v1",
+	.builtin = "ctr",
+	.timeout_ms = DAY_MS,
+	.stall_ms = HOUR_MS,
+	.grace_ms = 10000,
+	.max_attempts = 3,
+};
+
+static void add(struct functions *f, const struct function *row)
+{
+	if (f->n == f->cap) {
+		f->cap = f->cap ? 2 * f->cap : 8;
+		f->rows = mem_grow(f->rows, (size_t)f->cap, sizeof *f->rows);
+	}
+	f->rows[f->n++] = *row;
+}
+
+/* ---- manifests ---- */
+
+struct manifest {
+	struct functions *all;
+	const char *dir;
+	const json_t *json;
+	struct function out;
+};
+
+static enum rc text_member(const struct manifest *m, const char *name, const char *fallback, const char **out, struct err *err)
+{
+	enum rc rc = json_pick_text(m->json, name, out, err);
+	if (rc == RC_OK && !*out)
+		*out = fallback;
+	if (rc == RC_OK && !*out)
+		rc = err_set(err, RC_INVALID, "%s is required", name);
+	if (rc == RC_OK)
+		*out = arena_dup(m->all->arena, *out);
+	return rc;
+}
+
+static enum rc int_member(const struct manifest *m, const char *name, int64_t low, int64_t high, int64_t fallback, int64_t *out,
+			  struct err *err)
+{
+	const json_t *v = json_pick(m->json, name);
+	if (!v) {
+		*out = fallback;
+		return RC_OK;
+	}
+	if (!json_is_integer(v) || json_integer_value(v) < low || json_integer_value(v) > high)
+		return err_set(err, RC_INVALID, "%s must be an integer from %lld to %lld", name, (long long)low, (long long)high);
+	*out = json_integer_value(v);
+	return RC_OK;
+}
+
+static bool parse_type(const char *word, enum param_type *out)
+{
+	static const struct {
+		const char *word;
+		enum param_type type;
+	} types[] = { { "text", PARAM_TEXT }, { "int", PARAM_INT },	 { "real", PARAM_REAL },   { "bool", PARAM_BOOL },
+		      { "choice", PARAM_CHOICE }, { "rule", PARAM_RULE }, { "paths", PARAM_PATHS }, { "fields", PARAM_FIELDS } };
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (strcmp(types[i].word, word) == 0) {
+			*out = types[i].type;
+			return true;
+		}
+	}
+	return false;
+}
+
+static enum rc read_rule(const struct manifest *file, const json_t *v, struct param_rule *out, struct err *err)
+{
+	struct manifest m = { .all = file->all, .json = v };
+	const char *type = NULL;
+	const json_t *low = json_pick(v, "low"), *high = json_pick(v, "high");
+
+	*out = (struct param_rule){ .low = -1e15, .high = 1e15, .is_required = json_is_true(json_pick(v, "required")) };
+	enum rc rc = text_member(&m, "name", NULL, &out->name, err);
+	if (rc == RC_OK)
+		rc = text_member(&m, "type", "text", &type, err);
+	if (rc == RC_OK && !parse_type(type, &out->type))
+		rc = err_set(err, RC_INVALID, "parameter %s: type '%.40s' is none of text int real bool choice rule paths fields",
+			     out->name, type);
+	if (rc == RC_OK)
+		rc = text_member(&m, "help", "", &out->help, err);
+	if (rc == RC_OK)
+		rc = text_member(&m, "choices", "", &out->choices, err);
+	if (rc == RC_OK && json_pick(v, "default"))
+		rc = text_member(&m, "default", NULL, &out->default_text, err);
+	if (rc == RC_OK && out->type == PARAM_CHOICE && !*out->choices)
+		rc = err_set(err, RC_INVALID, "parameter %s: a choice needs choices such as \"a|b\"", out->name);
+	if (json_is_number(low))
+		out->low = json_number_value(low);
+	if (json_is_number(high))
+		out->high = json_number_value(high);
+	if (rc == RC_OK && out->default_text)
+		rc = param_check(out, out->default_text, err);
+	return rc;
+}
+
+static enum rc read_rules(const struct manifest *m, const char *name, const struct param_rule **rules, size_t *n,
+			  struct err *err)
+{
+	const json_t *list = json_pick(m->json, name);
+	size_t len = json_array_size(list);
+
+	if (list && !json_is_array(list))
+		return err_set(err, RC_INVALID, "%s must be an array", name);
+	if (len > RULES_MAX)
+		return err_set(err, RC_LIMIT, "%s has more than %d entries", name, RULES_MAX);
+	struct param_rule *out = arena_array(m->all->arena, len, sizeof *out);
+	if (!out)
+		return err_set(err, RC_LIMIT, "the manifests are too large");
+	for (size_t i = 0; i < len; i++) {
+		enum rc rc = read_rule(m, json_array_get(list, i), &out[i], err);
+		if (rc != RC_OK)
+			return rc;
+	}
+	*rules = out;
+	*n = len;
+	return RC_OK;
+}
+
+/* "run": an array of words, or a text split at blanks. */
+static enum rc read_run(struct manifest *m, struct err *err)
+{
+	const json_t *run = json_pick(m->json, "run");
+	const char **argv = arena_array(m->all->arena, ARGS_MAX + 1, sizeof *argv);
+	size_t n = 0;
+
+	if (!argv)
+		return err_set(err, RC_LIMIT, "the manifests are too large");
+	if (json_is_string(run)) {
+		for (const char *p = json_string_value(run); *p && n < ARGS_MAX;) {
+			size_t len = strcspn(p, " \t");
+			if (len)
+				argv[n++] = arena_dup_n(m->all->arena, p, len);
+			p += len;
+			p += strspn(p, " \t");
+		}
+	} else if (json_is_array(run)) {
+		size_t i;
+		const json_t *word;
+		json_array_foreach(run, i, word) {
+			if (!json_is_string(word) || n == ARGS_MAX)
+				return err_set(err, RC_INVALID, "run must be an array of at most %d strings", ARGS_MAX);
+			argv[n++] = arena_dup(m->all->arena, json_string_value(word));
+		}
+	}
+	if (n == 0)
+		return err_set(err, RC_INVALID, "run must be a command line (text or array), or \"builtin:ctr\"");
+	if (strncmp(argv[0], "builtin:", 8) != 0) {
+		m->out.argv = argv;
+		return RC_OK;
+	}
+	if (strcmp(argv[0], "builtin:ctr") != 0)
+		return err_set(err, RC_INVALID, "run: there is no '%.60s', only builtin:ctr", argv[0]);
+	m->out.builtin = "ctr";
+	return RC_OK;
+}
+
+static enum rc read_limits(struct manifest *m, struct err *err)
+{
+	struct function *f = &m->out;
+	int64_t timeout_s = 0, stall_s = 0, grace_s = 0, attempts = 0, memory_mib = 0;
+
+	enum rc rc = int_member(m, "versionId", 1, INT32_MAX, 101, &f->version_id, err);
+	if (rc == RC_OK)
+		rc = int_member(m, "timeoutSeconds", 0, 30 * 86400, 86400, &timeout_s, err);
+	if (rc == RC_OK)
+		rc = int_member(m, "stallSeconds", 0, 30 * 86400, 0, &stall_s, err);
+	if (rc == RC_OK)
+		rc = int_member(m, "graceSeconds", 0, 3600, 10, &grace_s, err);
+	if (rc == RC_OK)
+		rc = int_member(m, "maxAttempts", 1, 100, 3, &attempts, err);
+	if (rc == RC_OK)
+		rc = int_member(m, "memoryMiB", 0, 1 << 24, 0, &memory_mib, err);
+	f->timeout_ms = timeout_s * 1000;
+	f->stall_ms = stall_s * 1000;
+	f->grace_ms = grace_s * 1000;
+	f->max_attempts = (int)attempts;
+	f->memory_limit = memory_mib << 20;
+	return rc;
+}
+
+static bool is_function_name(const char *name)
+{
+	size_t len = strlen(name);
+	return len >= 1 && len <= 30 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
+}
+
+static enum rc read_names(struct manifest *m, struct err *err)
+{
+	struct function *f = &m->out;
+
+	enum rc rc = text_member(m, "name", NULL, &f->name, err);
+	if (rc == RC_OK && !is_function_name(f->name))
+		rc = err_set(err, RC_INVALID, "name: 1 to 30 lower-case letters, digits or '_'");
+	if (rc == RC_OK)
+		rc = text_member(m, "modelType", NULL, &f->model_type, err);
+	if (rc == RC_OK)
+		rc = text_member(m, "functionType", "PAAS", &f->function_type, err);
+	if (rc == RC_OK && strcmp(f->function_type, "PAAS") != 0 && strcmp(f->function_type, "SAAS") != 0)
+		rc = err_set(err, RC_INVALID, "functionType must be PAAS or SAAS");
+	if (rc == RC_OK)
+		rc = text_member(m, "domain", "", &f->domain, err);
+	if (rc == RC_OK)
+		rc = text_member(m, "category", "", &f->category, err);
+	if (rc == RC_OK)
+		rc = text_member(m, "language", "zh", &f->language, err);
+	if (rc == RC_OK)
+		rc = text_member(m, "versionName", "v1", &f->version_name, err);
+	return rc;
+}
+
+static enum rc read_manifest(struct manifest *m, struct err *err)
+{
+	struct function *f = &m->out;
+
+	if (!json_is_object(m->json))
+		return err_set(err, RC_INVALID, "not a JSON object");
+	enum rc rc = read_names(m, err);
+	if (rc == RC_OK)
+		rc = read_run(m, err);
+	if (rc == RC_OK)
+		rc = read_limits(m, err);
+	if (rc == RC_OK)
+		rc = read_rules(m, "createParameters", &f->create_rules, &f->n_create_rules, err);
+	if (rc == RC_OK)
+		rc = read_rules(m, "usageParameters", &f->usage_rules, &f->n_usage_rules, err);
+	if (rc == RC_OK && f->builtin && f->n_create_rules == 0) {
+		f->create_rules = train_rules;
+		f->n_create_rules = n_train_rules;
+	}
+	if (rc == RC_OK && functions_by_version(m->all, f->name, f->version_id))
+		rc = err_set(err, RC_INVALID, "function %s has version %lld already", f->name, (long long)f->version_id);
+	return rc;
+}
+
+static enum rc load_file(void *ctx, const char *name, struct err *err)
+{
+	struct manifest *dir = ctx;
+	struct arena *a CLEANUP(arena_freep) = arena_new(MANIFEST_SIZE_MAX);
+	struct buf text;
+	char path[PATH_MAX];
+	size_t len = strlen(name);
+
+	if (len < 6 || strcmp(name + len - 5, ".json") != 0)
+		return RC_OK;
+	struct manifest m = { .all = dir->all };
+	buf_init(&text, MANIFEST_SIZE_MAX);
+	enum rc rc = path_join(path, dir->dir, name, err);
+	if (rc == RC_OK && dir->all->n >= MANIFESTS_MAX)
+		rc = err_set(err, RC_LIMIT, "more than %d functions", MANIFESTS_MAX);
+	if (rc == RC_OK)
+		rc = file_read(path, &text, err);
+	if (rc == RC_OK)
+		rc = json_read(buf_text(&text), text.len, a, &m.json, err);
+	if (rc == RC_OK)
+		rc = read_manifest(&m, err);
+	buf_fini(&text);
+	if (rc != RC_OK)
+		return err_wrap(err, rc, "manifest %s", path);
+	add(dir->all, &m.out);
+	return RC_OK;
+}
+
+static int by_name(const void *x, const void *y)
+{
+	const struct function *a = x, *b = y;
+	int order = strcmp(a->name, b->name);
+	return order ? order : a->version_id < b->version_id ? 1 : -1; /* the newest version first */
+}
+
+enum rc functions_load(const char *dir, struct functions **out, struct err *err)
+{
+	struct functions *f = mem_new(struct functions);
+	struct function ctr = builtin_ctr;
+	struct manifest m = { .all = f, .dir = dir };
+
+	f->arena = arena_new(16 << 20);
+	ctr.create_rules = train_rules;
+	ctr.n_create_rules = n_train_rules;
+	add(f, &ctr);
+	enum rc rc = dir_each(dir, load_file, &m, err);
+	if (rc != RC_OK) {
+		functions_free(f);
+		return rc;
+	}
+	qsort(f->rows, (size_t)f->n, sizeof *f->rows, by_name);
+	*out = f;
+	return RC_OK;
+}
+
+void functions_free(struct functions *f)
+{
+	if (!f)
+		return;
+	arena_free(f->arena);
+	mem_free(f->rows);
+	mem_free(f);
+}
+
+static bool matches(const char *wanted, const char *have) { return !wanted || strcmp(wanted, have) == 0; }
+
+const struct function *functions_find(const struct functions *f, const char *name, const char *model_type,
+				      const char *function_type, const char *domain, const char *category)
+{
+	for (int i = 0; i < f->n; i++) {
+		const struct function *row = &f->rows[i];
+		if (strcmp(row->name, name) == 0 && matches(model_type, row->model_type) &&
+		    matches(function_type, row->function_type) && matches(domain, row->domain) &&
+		    matches(category, row->category))
+			return row;
+	}
+	return NULL;
+}
+
+const struct function *functions_by_version(const struct functions *f, const char *name, int64_t version_id)
+{
+	for (int i = 0; i < f->n; i++) {
+		if (f->rows[i].version_id == version_id && strcmp(f->rows[i].name, name) == 0)
+			return &f->rows[i];
+	}
+	return NULL;
+}
+
+const struct function *functions_any(const struct functions *f, const char *name)
+{
+	return functions_find(f, name, NULL, NULL, NULL, NULL);
+}

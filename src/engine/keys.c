@@ -1,0 +1,237 @@
+/*
+ * Secrets at rest: nonce(12) | ciphertext | tag(16), AES-256-GCM under DATA/secret.key, the key id as associated
+ * data, so that a row copied under another id does not decrypt.
+ */
+#include "engine/keys.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "base/rand.h"
+#include "os/file.h"
+#include "store/tables.h"
+
+enum { KEY_LEN = 32, NONCE_LEN = 12, TAG_LEN = 16, SECRET_MAX = 256, ID_RANDOM = 20, SECRET_LEN = 30 };
+#define DEFAULT_ACCOUNT "1000000000000000"
+
+struct keyring {
+	unsigned char key[KEY_LEN];
+};
+
+enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err)
+{
+	char path[PATH_MAX];
+	struct buf text;
+	struct keyring *k = mem_new(struct keyring);
+
+	buf_init(&text, 4096);
+	enum rc rc = path_join(path, data_dir, "secret.key", err);
+	if (rc == RC_OK)
+		rc = file_read(path, &text, err);
+	if (rc == RC_OK && text.len != KEY_LEN)
+		rc = err_set(err, RC_CORRUPT, "%s has %zu bytes instead of %d: restore it from a backup; without it no stored "
+					      "access key can be read", path, text.len, KEY_LEN);
+	if (rc == RC_OK)
+		memcpy(k->key, text.bytes, KEY_LEN);
+	if (rc == RC_NOT_FOUND) {
+		rand_bytes(k->key, KEY_LEN);
+		rc = file_replace(path, k->key, KEY_LEN, 0600, err);
+	}
+	if (text.bytes)
+		mem_wipe(text.bytes, text.cap);
+	buf_fini(&text);
+	if (rc != RC_OK) {
+		keyring_free(k);
+		return rc;
+	}
+	*out = k;
+	return RC_OK;
+}
+
+void keyring_free(struct keyring *k)
+{
+	if (!k)
+		return;
+	mem_wipe(k, sizeof *k);
+	mem_free(k);
+}
+
+/* out: NONCE_LEN + len + TAG_LEN bytes. */
+static void seal(const struct keyring *k, const char *id, const char *secret, size_t len, unsigned char *out)
+{
+	int n = 0;
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+	rand_bytes(out, NONCE_LEN);
+	must(ctx);
+	must(EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, k->key, out) == 1);
+	must(EVP_EncryptUpdate(ctx, NULL, &n, (const unsigned char *)id, (int)strlen(id)) == 1);
+	must(EVP_EncryptUpdate(ctx, out + NONCE_LEN, &n, (const unsigned char *)secret, (int)len) == 1);
+	must(EVP_EncryptFinal_ex(ctx, out + NONCE_LEN + n, &n) == 1);
+	must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_LEN, out + NONCE_LEN + len) == 1);
+	EVP_CIPHER_CTX_free(ctx);
+}
+
+/* false: not made with this key for this id. */
+static bool unseal(const struct keyring *k, const char *id, const unsigned char *sealed, size_t len, char *secret)
+{
+	int n = 0;
+	unsigned char tag[TAG_LEN];
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+	must(ctx);
+	memcpy(tag, sealed + NONCE_LEN + len, TAG_LEN);
+	must(EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, k->key, sealed) == 1);
+	must(EVP_DecryptUpdate(ctx, NULL, &n, (const unsigned char *)id, (int)strlen(id)) == 1);
+	must(EVP_DecryptUpdate(ctx, (unsigned char *)secret, &n, sealed + NONCE_LEN, (int)len) == 1);
+	must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_LEN, tag) == 1);
+	bool is_good = EVP_DecryptFinal_ex(ctx, (unsigned char *)secret + n, &n) == 1;
+	EVP_CIPHER_CTX_free(ctx);
+	secret[len] = '\0';
+	return is_good;
+}
+
+static void random_word(char *out, size_t n)
+{
+	static const char letters[] = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz0123456789";
+	struct rng r;
+	uint64_t seed[4];
+
+	rand_bytes(seed, sizeof seed); /* 256 bits of the kernel's: the generator only spreads them over letters */
+	memcpy(r.s, seed, sizeof seed);
+	for (size_t i = 0; i < n; i++)
+		out[i] = letters[rng_below(&r, sizeof letters - 1)];
+	out[n] = '\0';
+	mem_wipe(&r, sizeof r);
+	mem_wipe(seed, sizeof seed);
+}
+
+enum rc keyring_create(struct keyring *k, struct store *s, const char *account, const char *name, struct arena *a,
+		       struct access_key *out, struct err *err)
+{
+	char id[4 + ID_RANDOM + 1] = "LTAI", secret[SECRET_LEN + 1], project[33];
+	unsigned char sealed[NONCE_LEN + SECRET_LEN + TAG_LEN];
+
+	random_word(id + 4, ID_RANDOM);
+	random_word(secret, SECRET_LEN);
+	rand_hex(project, 32);
+	seal(k, id, secret, SECRET_LEN, sealed);
+	struct key_row row = { .access_key_id = id,
+			       .secret = { sealed, sizeof sealed },
+			       .account = account ? account : DEFAULT_ACCOUNT,
+			       .project_id = project,
+			       .name = name ? name : "",
+			       .is_active = 1,
+			       .created_at = clock_wall_ms() };
+	enum rc rc = store_begin(s, err);
+	if (rc == RC_OK) {
+		rc = store_insert(s, &table_key, &row, err);
+		if (rc == RC_OK)
+			rc = store_commit(s, err);
+		else
+			store_rollback(s);
+	}
+	if (rc == RC_OK)
+		*out = (struct access_key){ .id = arena_dup(a, id),
+					    .secret = arena_dup(a, secret),
+					    .account = arena_dup(a, row.account),
+					    .project_id = arena_dup(a, project),
+					    .name = arena_dup(a, row.name),
+					    .is_active = true,
+					    .created_at = row.created_at };
+	mem_wipe(secret, sizeof secret);
+	return rc;
+}
+
+static struct access_key public_part(const struct key_row *row)
+{
+	return (struct access_key){ .id = row->access_key_id,
+				    .account = row->account,
+				    .project_id = row->project_id,
+				    .name = row->name,
+				    .is_active = row->is_active != 0,
+				    .created_at = row->created_at };
+}
+
+static enum rc get_row(struct store *s, const char *id, struct arena *a, struct key_row *out, struct err *err)
+{
+	struct query q = { .table = &table_key, .preds = { PRED_TEXT("access_key_id", CMP_EQ, id) }, .n_preds = 1 };
+	return store_get(s, &q, out, a, err);
+}
+
+enum rc keyring_find(struct keyring *k, struct store *s, const char *id, struct arena *a, struct access_key *out,
+		     struct err *err)
+{
+	struct key_row row;
+
+	enum rc rc = get_row(s, id, a, &row, err);
+	if (rc != RC_OK)
+		return rc;
+	size_t len = row.secret.len - NONCE_LEN - TAG_LEN;
+	if (row.secret.len <= NONCE_LEN + TAG_LEN || len > SECRET_MAX)
+		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s has a wrong length", id);
+	char *secret = arena_alloc(a, len + 1);
+	if (!secret)
+		return err_set(err, RC_LIMIT, "out of request memory");
+	if (!unseal(k, row.access_key_id, row.secret.bytes, len, secret))
+		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s does not fit DATA/secret.key", id);
+	*out = public_part(&row);
+	out->secret = secret;
+	return RC_OK;
+}
+
+enum rc keyring_list(struct store *s, struct arena *a, struct access_key **out, size_t *n, struct err *err)
+{
+	struct key_row *rows;
+	struct query q = { .table = &table_key, .orders = { { "created_at", false }, { "access_key_id", false } } };
+
+	enum rc rc = store_list(s, &q, a, (void **)&rows, n, err);
+	if (rc != RC_OK)
+		return rc;
+	struct access_key *keys = arena_array(a, *n, sizeof *keys);
+	if (!keys)
+		return err_set(err, RC_LIMIT, "too many keys to list");
+	for (size_t i = 0; i < *n; i++)
+		keys[i] = public_part(&rows[i]);
+	*out = keys;
+	return RC_OK;
+}
+
+enum rc keyring_set_active(struct store *s, const char *id, bool is_active, struct err *err)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(65536);
+	struct key_row row;
+
+	enum rc rc = store_begin(s, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = get_row(s, id, a, &row, err);
+	if (rc == RC_OK) {
+		row.is_active = is_active;
+		rc = store_update(s, &table_key, &row, err);
+	}
+	if (rc == RC_OK)
+		return store_commit(s, err);
+	store_rollback(s);
+	return rc;
+}
+
+enum rc keyring_delete(struct store *s, const char *id, struct err *err)
+{
+	int64_t n = 0;
+	struct query q = { .table = &table_key, .preds = { PRED_TEXT("access_key_id", CMP_EQ, id) }, .n_preds = 1 };
+
+	enum rc rc = store_begin(s, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = store_delete(s, &q, &n, err);
+	if (rc == RC_OK && n == 0)
+		rc = err_set(err, RC_NOT_FOUND, "no access key '%.60s'", id);
+	if (rc == RC_OK)
+		return store_commit(s, err);
+	store_rollback(s);
+	return rc;
+}

@@ -1,0 +1,151 @@
+/*
+ * priv: what the files of engine/ share. The threads and what each owns:
+ *   writer      (writer.c)  e->store, all task state, the run table (run.c); waits for changes or the next due time
+ *   supervisor  (exec/)     children; its callbacks only copy and submit changes
+ *   closer      (closer.c)  slow file work: checking and publishing models, removing folders
+ * Lock: e->queue_lock guards the queue and the stop flags, nothing else; nothing is called under it.
+ */
+#ifndef ENGINE_PRIV_H
+#define ENGINE_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "base/metric.h"
+#include "engine/engine.h"
+#include "engine/keys.h"
+#include "exec/exec.h"
+#include "store/store.h"
+
+enum {
+	BATCH_MAX = 256,
+	EVENTS_MAX = 10000,   /* kept per attempt; further ones are counted */
+	METRICS_MAX = 100000, /* likewise */
+	ARENA_MAX = 64 << 20, /* of one change, or one read */
+};
+
+struct closer;
+
+/* A claimed attempt, from claim to finish. Writer thread only. */
+struct attempt {
+	int64_t task_id, number;
+	int n_events, n_metrics;
+	bool starts; /* claimed in this batch, to be started after its commit */
+	struct attempt *next;
+};
+
+struct engine {
+	char data_dir[3072], self_exe[1024];
+	struct store *store; /* the writer's; NULL while it cannot be opened */
+	char store_path[3200];
+	struct functions *functions;
+	struct keyring *keys;
+	struct exec *exec;
+	struct closer *closer;
+	char **roots; /* import roots, DATA/import first */
+	int n_roots;
+	int max_running;
+	int64_t instances_max, stop_grace_ms;
+
+	pthread_t writer;
+	bool has_writer;
+	pthread_mutex_t queue_lock;
+	pthread_cond_t queue_filled;
+	struct change *queue_head, **queue_tail;
+	atomic_bool is_refusing; /* new changes from outside are answered V_UNAVAILABLE */
+	atomic_bool is_stopping; /* the writer ends once the queue is empty */
+
+	struct attempt *attempts;
+	int n_attempts;
+	int64_t retry_at_mono; /* after a failed batch: do not try the store before this */
+	bool takes_claims;   /* false while stopping */
+	bool gives_up;       /* closing with a store that takes no writes: ends are left to the next start */
+	bool looks_for_work; /* something may be claimable or due: look after this batch */
+	int64_t next_due_at; /* wall ms; INT64_MAX: nothing waits for a time */
+
+	atomic_bool is_healthy;
+	struct counter n_success, n_failed, n_requeued, n_commits, n_cron_fired, n_cron_skipped;
+	struct histogram queue_wait_s, batch_size, commit_s, run_s;
+};
+
+struct engine_view {
+	struct engine *engine;
+	struct store *store;
+};
+
+/* writer.c */
+enum rc writer_start(struct engine *e, struct err *err) NODISCARD;
+void writer_stop(struct engine *e); /* after the queue is empty; joins */
+/* From outside: refused while stopping. From the engine's own threads: always taken. */
+void writer_submit(struct engine *e, struct change *c);
+void writer_submit_own(struct engine *e, struct change *c);
+/* Fold a store failure inside apply() into a verdict. */
+enum verdict verdict_of(enum rc rc);
+
+/* run.c: claims, children, ends. All but the exec handlers on the writer thread. */
+void run_handlers(struct engine *e, struct exec_handlers *out);
+enum rc run_recover(struct engine *e, struct err *err) NODISCARD;
+/* Inside the batch's transaction: fire what cron has due, claim what may run; sets next_due_at. */
+enum rc run_due(struct engine *e, int64_t now_ms, struct err *err) NODISCARD;
+void run_start_claimed(struct engine *e);  /* after its commit */
+void run_forget_claimed(struct engine *e); /* after its rollback */
+void run_free(struct engine *e);
+struct run_end;
+/* From the closer, once the model was checked or found wanting. Takes ownership of end. */
+void run_closed(struct engine *e, struct run_end *end);
+
+/* closer.c */
+enum rc closer_start(struct engine *e, struct err *err) NODISCARD;
+/* Two steps, since the writer still submits removals while it drains: finish the queue and join, then free. */
+void closer_wait(struct engine *e);
+void closer_free(struct engine *e);
+void closer_remove_path(struct engine *e, const char *path);     /* folder or file, later */
+void closer_prune_dir(struct engine *e, const char *path);       /* keep the model file only, later */
+void closer_check_model(struct engine *e, struct run_end *end);  /* then run_closed */
+#define MODEL_FILE "model.bin"
+void closer_sweep(struct engine *e); /* remove folders and logs that no row names */
+
+/* An attempt's end on its way from exec through the closer to the writer. */
+struct run_end {
+	struct change base;
+	struct engine *engine;
+	int64_t task_id, attempt;
+	bool is_success;
+	bool is_final; /* the task ended with it, not only the attempt */
+	enum task_fault fault;
+	char *code, *message, *result_json;
+	char *work_dir;
+	char sha256[65];
+	int64_t max_rss, user_ms, system_ms;
+};
+
+/* paths.c */
+#define TREE_MODELS "models"
+#define TREE_LOGS "logs"
+void path_of_app(const struct engine *e, const char *tree, int64_t app_id, char *out);
+void path_of_instance(const struct engine *e, const char *tree, const struct instance_row *i, char *out);
+void path_of_generation(const struct engine *e, const struct instance_row *i, int64_t generation, char *out); /* models */
+
+/* rows.c: typed gets used by several files */
+enum rc row_app(struct store *s, int64_t id, struct arena *a, struct app_row *out, struct err *err) NODISCARD;
+enum rc row_app_of(struct store *s, const char *account, const char *identity, struct arena *a, struct app_row *out,
+		   struct err *err) NODISCARD;
+enum rc row_instance(struct store *s, int64_t id, struct arena *a, struct instance_row *out, struct err *err) NODISCARD;
+enum rc row_instance_of(struct store *s, int64_t app_id, const char *function, const char *name, struct arena *a,
+			struct instance_row *out, struct err *err) NODISCARD;
+enum rc row_task(struct store *s, int64_t id, struct arena *a, struct task_row *out, struct err *err) NODISCARD;
+enum rc row_task_of(struct store *s, int64_t instance_id, int64_t generation, struct arena *a, struct task_row *out,
+		    struct err *err) NODISCARD;
+enum rc row_task_newest(struct store *s, int64_t instance_id, struct arena *a, struct task_row *out,
+			struct err *err) NODISCARD;
+enum rc row_event_add(struct store *s, int64_t task_id, int64_t attempt, int64_t at, const char *kind, const char *text,
+		      struct err *err) NODISCARD;
+
+/* tasks.c: the one way a task comes into being; run_prefix "trigger" or "scheduled". instance is updated too. */
+enum rc task_insert(struct engine *e, struct instance_row *instance, const char *run_prefix, int64_t now_ms,
+		    struct arena *a, int64_t *generation, struct err *err) NODISCARD;
+
+/* zone.c: schedules in the process's time zone (TZ). 0: the schedule is empty. */
+int64_t zone_cron_next(const char *cron, int64_t after_ms);
+void zone_run_time(int64_t at_ms, char out[20]); /* YYYY-MM-DDThh:mm:ss */
+
+#endif

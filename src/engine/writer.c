@@ -1,0 +1,235 @@
+/*
+ * The writer: one thread, one connection, group commit.
+ *
+ * It takes all waiting changes (at most BATCH_MAX, no added delay: while one batch is being synced the next one
+ * gathers), applies each behind its own undo point, fires what is due, commits once, and only then answers (E1).
+ * A refused change answers without failing its batch. When the commit itself fails nothing of the batch counts:
+ * all its changes are answered as not done, claimed attempts are forgotten, and a broken store is reopened before
+ * the next batch, so that memory and disk never go separate ways.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "engine/priv.h"
+
+enum { RETRY_DELAY_MS = 250 };
+
+static const char *const names[] = {
+#define X(name) #name,
+	VERDICT_TABLE(X)
+#undef X
+};
+
+const char *verdict_name(enum verdict v) { return names[v]; }
+
+enum verdict verdict_of(enum rc rc)
+{
+	switch (rc) {
+	case RC_OK:
+		return V_OK;
+	case RC_INVALID:
+	case RC_DENIED:
+		return V_BAD_INPUT;
+	case RC_LIMIT:
+		return V_TOO_MANY;
+	case RC_BUSY:
+		return V_UNAVAILABLE;
+	default:
+		return V_FAILED;
+	}
+}
+
+static void enqueue(struct engine *e, struct change *c, bool is_own)
+{
+	c->next = NULL;
+	c->verdict = V_UNAVAILABLE;
+	(void)pthread_mutex_lock(&e->queue_lock);
+	bool is_taken = is_own || !e->is_refusing;
+	if (is_taken) {
+		*e->queue_tail = c;
+		e->queue_tail = &c->next;
+		(void)pthread_cond_signal(&e->queue_filled);
+	}
+	(void)pthread_mutex_unlock(&e->queue_lock);
+	if (!is_taken) {
+		(void)err_set(&c->err, RC_BUSY, "the server is stopping");
+		c->done(c);
+	}
+}
+
+void writer_submit(struct engine *e, struct change *c) { enqueue(e, c, false); }
+void writer_submit_own(struct engine *e, struct change *c) { enqueue(e, c, true); }
+
+/* How long the writer may rest: 0 work now, -1 until woken. Wall time is looked at once a minute at least, so that
+ * a step of the clock delays a schedule by no more than that. */
+static int64_t rest_ms(const struct engine *e)
+{
+	int64_t retry_ms = e->retry_at_mono - clock_mono_ms();
+	if (e->is_stopping)
+		return 0;
+	if (retry_ms > 0)
+		return retry_ms; /* the store was failing a moment ago: do not spin on it */
+	if (e->queue_head)
+		return 0;
+	if (e->next_due_at == INT64_MAX)
+		return -1;
+	int64_t due_ms = e->next_due_at - clock_wall_ms();
+	return due_ms < 0 ? 0 : due_ms < 60000 ? due_ms : 60000;
+}
+
+/* Wait for changes or for the next due time; take a batch. false: stop. */
+static bool take_batch(struct engine *e, struct change *batch[BATCH_MAX], int *n)
+{
+	*n = 0;
+	(void)pthread_mutex_lock(&e->queue_lock);
+	for (int64_t ms = rest_ms(e); ms != 0; ms = rest_ms(e)) {
+		if (ms < 0) {
+			(void)pthread_cond_wait(&e->queue_filled, &e->queue_lock);
+			continue;
+		}
+		int64_t until = clock_mono_ms() + ms;
+		struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+		(void)pthread_cond_timedwait(&e->queue_filled, &e->queue_lock, &ts);
+	}
+	while (*n < BATCH_MAX && e->queue_head) {
+		batch[(*n)++] = e->queue_head;
+		e->queue_head = e->queue_head->next;
+	}
+	if (!e->queue_head)
+		e->queue_tail = &e->queue_head;
+	bool goes_on = *n > 0 || !e->is_stopping;
+	(void)pthread_mutex_unlock(&e->queue_lock);
+	return goes_on;
+}
+
+static enum rc open_store(struct engine *e, struct err *err)
+{
+	if (e->store)
+		return RC_OK;
+	return store_open_sqlite(e->store_path, STORE_WRITER, &e->store, err);
+}
+
+static enum rc apply_one(struct engine *e, struct change *c, struct err *err)
+{
+	enum rc rc = store_mark(e->store, err);
+	if (rc != RC_OK)
+		return rc;
+	c->verdict = c->apply(e, c);
+	return c->verdict == V_OK ? store_mark_keep(e->store, err) : store_mark_undo(e->store, err);
+}
+
+static enum rc apply_batch(struct engine *e, struct change *batch[], int n, struct err *err)
+{
+	enum rc rc = store_begin(e->store, err);
+	for (int i = 0; i < n && rc == RC_OK; i++)
+		rc = apply_one(e, batch[i], err);
+	if (rc == RC_OK)
+		rc = run_due(e, clock_wall_ms(), err);
+	int64_t from_us = clock_mono_us();
+	if (rc == RC_OK)
+		rc = store_commit(e->store, err);
+	histogram_add(&e->commit_s, (double)(clock_mono_us() - from_us) / 1e6);
+	return rc;
+}
+
+/* The batch did not happen: say so to all, and make memory agree with the disk again. */
+static void fail_batch(struct engine *e, struct change *batch[], int n, enum rc rc, const struct err *err)
+{
+	log_error("store.write_failed", "changes=%d rc=%s reason=\"%s\"", n, rc_name(rc), err->msg);
+	store_rollback(e->store);
+	run_forget_claimed(e);
+	for (int i = 0; i < n; i++) {
+		if (batch[i]->verdict == V_OK) {
+			batch[i]->verdict = rc == RC_BUSY ? V_UNAVAILABLE : V_FAILED;
+			batch[i]->err = *err;
+		}
+	}
+	e->looks_for_work = true;
+	if (rc != RC_BUSY) { /* in doubt what is on disk: look at it afresh */
+		store_close(e->store);
+		e->store = NULL;
+	}
+}
+
+static void run_batch(struct engine *e, struct change *batch[], int n)
+{
+	struct err err = { 0 };
+	enum rc rc = open_store(e, &err);
+
+	if (rc != RC_OK) {
+		log_error("store.reopen_failed", "reason=\"%s\"", err.msg);
+		for (int i = 0; i < n; i++)
+			batch[i]->err = err;
+	} else {
+		rc = apply_batch(e, batch, n, &err);
+		if (rc != RC_OK)
+			fail_batch(e, batch, n, rc, &err);
+	}
+	if (rc != RC_OK) {
+		atomic_store(&e->is_healthy, false);
+		e->retry_at_mono = clock_mono_ms() + RETRY_DELAY_MS;
+		e->next_due_at = 0;
+		e->gives_up = e->is_stopping;
+	} else {
+		counter_add(&e->n_commits, 1);
+		histogram_add(&e->batch_size, n);
+		atomic_store(&e->is_healthy, true);
+	}
+	for (int i = 0; i < n; i++) {
+		struct change *c = batch[i];
+		if (c->verdict == V_OK && c->committed)
+			c->committed(e, c);
+		c->done(c); /* c may be gone now */
+	}
+	if (rc == RC_OK)
+		run_start_claimed(e);
+}
+
+static void *writer_main(void *arg)
+{
+	struct engine *e = arg;
+	struct change *batch[BATCH_MAX];
+	int n;
+
+	while (take_batch(e, batch, &n))
+		run_batch(e, batch, n);
+	return NULL;
+}
+
+enum rc writer_start(struct engine *e, struct err *err)
+{
+	pthread_condattr_t attr;
+
+	must(pthread_condattr_init(&attr) == 0);
+	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+	must(pthread_cond_init(&e->queue_filled, &attr) == 0);
+	must(pthread_condattr_destroy(&attr) == 0);
+	must(pthread_mutex_init(&e->queue_lock, NULL) == 0);
+	e->queue_tail = &e->queue_head;
+	e->looks_for_work = true;
+	e->next_due_at = 0;
+	int sys = pthread_create(&e->writer, NULL, writer_main, e);
+	if (sys)
+		return err_sys(err, RC_IO, sys, "cannot start the writer thread");
+	e->has_writer = true;
+	return RC_OK;
+}
+
+void writer_stop(struct engine *e)
+{
+	if (!e->has_writer)
+		return;
+	(void)pthread_mutex_lock(&e->queue_lock);
+	e->is_refusing = true;
+	e->is_stopping = true;
+	(void)pthread_cond_signal(&e->queue_filled);
+	(void)pthread_mutex_unlock(&e->queue_lock);
+	must(pthread_join(e->writer, NULL) == 0);
+	(void)pthread_cond_destroy(&e->queue_filled);
+	(void)pthread_mutex_destroy(&e->queue_lock);
+	e->has_writer = false;
+}

@@ -1,0 +1,435 @@
+/*
+ * Starting a child. clone(CLONE_VM | CLONE_VFORK) runs child_main on a stack of ours while the calling thread
+ * is held, sharing all memory with it until execve. So what runs there
+ *  P1 makes only system calls, and everything it needs was prepared before;
+ *  P2 writes to no memory but its own frame (errno, which it shares, is the held thread's);
+ *  P3 runs no signal handler: all signals are blocked around the clone and set to default before they are let in;
+ *  P4 is invisible to sanitizers: it leaves its functions by execve, which their bookkeeping never sees.
+ * A failure comes back through a close-on-exec pipe: a report, or end of file once the program runs.
+ */
+#include "os/proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/must.h"
+#include "base/num.h"
+#include "os/calls.h"
+#include "os/file.h"
+
+enum { STACK_SIZE = 65536, KERNEL_SIGSET_SIZE = 8 };
+
+enum step { STEP_GROUP, STEP_PARENT, STEP_FDS, STEP_DIR, STEP_LIMITS, STEP_SIGNALS, STEP_EXEC, STEPS };
+static const char *const step_words[STEPS] = {
+	[STEP_GROUP] = "make a process group", [STEP_PARENT] = "tie the child to its parent",
+	[STEP_FDS] = "place the descriptors",  [STEP_DIR] = "enter the working directory",
+	[STEP_LIMITS] = "set the limits",      [STEP_SIGNALS] = "reset the signals",
+	[STEP_EXEC] = "run",
+};
+
+struct report {
+	int step, sys;
+};
+
+/* All that the child needs, ready before it exists. */
+struct plan {
+	const struct proc_spec *spec;
+	const char *program;        /* what execve gets */
+	char *const *argv, *const *envp;
+	int status_fd;
+	pid_t parent;
+	sigset_t no_signals;
+};
+
+/* ---- in the child: P1 to P4 ---- */
+
+NO_SANITIZE static bool reset_signals(const struct plan *p)
+{
+	/* The raw call, for two reasons: sanitizers keep a table behind sigaction, which is shared here, and libc
+	 * refuses its own two signals. All zero is SIG_DFL in the kernel's layout as well. */
+	static const long zero[16];
+	for (int sig = 1; sig < NSIG; sig++) {
+		if (sig != SIGKILL && sig != SIGSTOP &&
+		    syscall(SYS_rt_sigaction, sig, zero, NULL, KERNEL_SIGSET_SIZE) != 0)
+			return false;
+	}
+	return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &p->no_signals, NULL, KERNEL_SIGSET_SIZE) == 0;
+}
+
+/* Move what stands in the way above n_fds first, so that no placing overwrites a source. */
+NO_SANITIZE static bool place_fds(const struct plan *p, int *status_fd)
+{
+	int n = p->spec->n_fds, from[PROC_FDS_MAX + 1];
+
+	for (int i = 0; i <= n; i++) {
+		from[i] = i < n ? p->spec->fds[i] : p->status_fd;
+		if (from[i] < n)
+			from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, n);
+		if (from[i] < 0)
+			return false;
+	}
+	*status_fd = from[n];
+	for (int i = 0; i < n; i++) {
+		if (dup2(from[i], i) < 0)
+			return false;
+	}
+	return close_range((unsigned)n, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
+}
+
+NO_SANITIZE static bool set_limits(const struct plan *p)
+{
+	static const struct rlimit no_core = { 0, 0 };
+	rlim_t most = (rlim_t)p->spec->memory_limit;
+	const struct rlimit memory = { most, most };
+
+	return setrlimit(RLIMIT_CORE, &no_core) == 0 && (!most || setrlimit(RLIMIT_AS, &memory) == 0);
+}
+
+NO_SANITIZE static bool tie_to_parent(const struct plan *p)
+{
+	if (!p->spec->dies_with_parent)
+		return true;
+	/* A parent that died before the prctl sends no signal any more: look once after it. */
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == p->parent;
+}
+
+/* Do step; true when it worked. Only STEP_EXEC never returns true. */
+NO_SANITIZE static bool take_step(const struct plan *p, enum step step, int *status_fd)
+{
+	switch (step) {
+	case STEP_GROUP:
+		return setpgid(0, 0) == 0;
+	case STEP_PARENT:
+		return tie_to_parent(p);
+	case STEP_FDS:
+		return place_fds(p, status_fd);
+	case STEP_DIR:
+		return !p->spec->work_dir || chdir(p->spec->work_dir) == 0;
+	case STEP_LIMITS:
+		return set_limits(p);
+	case STEP_SIGNALS:
+		return reset_signals(p);
+	case STEP_EXEC:
+	case STEPS:
+		break;
+	}
+	(void)execve(p->program, p->argv, p->envp); /* returns only to fail */
+	return false;
+}
+
+NO_SANITIZE static int child_main(void *arg)
+{
+	const struct plan *p = arg;
+	int status_fd = p->status_fd;
+
+	for (int step = 0; step < STEPS; step++) {
+		if (!take_step(p, (enum step)step, &status_fd)) {
+			struct report r = { step, errno };
+			/* When even this fails the parent sees a child that ended with 127. */
+			if (write(status_fd, &r, sizeof r) < 0)
+				break;
+			break;
+		}
+	}
+	_exit(127);
+}
+
+/* ---- in the parent ---- */
+
+static const char *env_get(const char *const *envp, const char *name)
+{
+	size_t len = strlen(name);
+	for (; *envp; envp++) {
+		if (strncmp(*envp, name, len) == 0 && (*envp)[len] == '=')
+			return *envp + len + 1;
+	}
+	return NULL;
+}
+
+static bool is_file(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The file that argv[0] names. Empty members of PATH, which would mean the working directory, are passed over. */
+static enum rc find_program(const struct proc_spec *spec, char out[PATH_MAX], struct err *err)
+{
+	const char *name = spec->argv[0], *path = env_get(spec->envp, "PATH");
+	bool is_seen = false;
+
+	if (strchr(name, '/') || !*name) {
+		if (!*name || strlen(name) >= PATH_MAX)
+			return err_set(err, RC_NOT_FOUND, "the program's name is %s", *name ? "too long" : "empty");
+		memcpy(out, name, strlen(name) + 1);
+		return RC_OK;
+	}
+	while (path && *path) {
+		int dir_len = (int)strcspn(path, ":");
+		int len = dir_len ? snprintf(out, PATH_MAX, "%.*s/%s", dir_len, path, name) : 0;
+		if (len > 0 && len < PATH_MAX && is_file(out)) {
+			if (access(out, X_OK) == 0)
+				return RC_OK;
+			is_seen = true;
+		}
+		path += dir_len;
+		path += *path == ':';
+	}
+	if (is_seen)
+		return err_set(err, RC_DENIED, "the program '%.200s' in PATH may not be executed", name);
+	return err_set(err, RC_NOT_FOUND, "there is no program '%.200s' in PATH", name);
+}
+
+static enum rc say_failure(const struct report *r, const struct plan *p, struct err *err)
+{
+	if (r->step == STEP_DIR)
+		return err_sys(err, RC_IO, r->sys, "cannot enter the working directory '%.200s'", p->spec->work_dir);
+	if (r->step != STEP_EXEC)
+		return err_sys(err, RC_IO, r->sys, "cannot %s for '%.200s'", step_words[r->step], p->program);
+	switch (r->sys) {
+	case ENOENT: /* also when the interpreter named in its first line is missing */
+	case ENOTDIR:
+		return err_sys(err, RC_NOT_FOUND, r->sys, "cannot run '%.200s' (or its interpreter)", p->program);
+	case EACCES:
+	case ENOEXEC:
+	case ELOOP:
+	case ELIBBAD:
+		return err_sys(err, RC_DENIED, r->sys, "cannot run '%.200s'", p->program);
+	default:
+		return err_sys(err, RC_IO, r->sys, "cannot run '%.200s'", p->program);
+	}
+}
+
+/* The child's report, or 0 bytes when the program runs. */
+static bool read_report(int fd, struct report *r)
+{
+	ssize_t n;
+	do
+		n = os.read(fd, r, sizeof *r);
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof *r;
+}
+
+static int start(struct plan *p, int *pidfd)
+{
+	/* On the held thread's own stack: memory that stays until the child has left it, and no limit to set. */
+	_Alignas(16) unsigned char stack[STACK_SIZE];
+	sigset_t all, before;
+
+	(void)sigfillset(&all);
+	(void)sigemptyset(&p->no_signals);
+	must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+	int pid = os.clone(child_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, p, pidfd);
+	int sys = errno;
+	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+	errno = sys;
+	return pid;
+}
+
+enum rc proc_spawn(const struct proc_spec *spec, struct proc *out, struct err *err)
+{
+	char program[PATH_MAX];
+	int status[2];
+	struct report report = { 0, 0 };
+
+	must(spec->n_fds >= 0 && spec->n_fds <= PROC_FDS_MAX && spec->memory_limit >= 0);
+	enum rc rc = find_program(spec, program, err);
+	if (rc != RC_OK)
+		return rc;
+	if (os.pipe2(status, O_CLOEXEC) != 0)
+		return err_sys(err, RC_IO, errno, "cannot make a pipe to start '%.200s'", program);
+	/* execve takes its lists as not const for historical reasons; it does not write to them. */
+	struct plan plan = { .spec = spec, .program = program, .argv = (char *const *)(uintptr_t)spec->argv,
+			     .envp = (char *const *)(uintptr_t)spec->envp, .status_fd = status[1], .parent = getpid() };
+	struct proc p = { .pidfd = -1 };
+	p.pid = start(&plan, &p.pidfd);
+	int sys = errno;
+	(void)os.close(status[1]);
+	bool is_failed = p.pid > 0 && read_report(status[0], &report);
+	(void)os.close(status[0]);
+	if (p.pid < 0)
+		return err_sys(err, RC_IO, sys, "cannot make a process for '%.200s'", program);
+	if (is_failed) {
+		struct proc_exit ended;
+		(void)proc_wait(&p, &ended); /* what matters is in the report */
+		return say_failure(&report, &plan, err);
+	}
+	*out = p;
+	return RC_OK;
+}
+
+static int64_t ms_of(const struct timeval *t) { return (int64_t)t->tv_sec * 1000 + t->tv_usec / 1000; }
+
+bool proc_wait(struct proc *p, struct proc_exit *out)
+{
+	int status = 0;
+	struct rusage used = { 0 };
+	pid_t got;
+
+	do
+		got = wait4(p->pid, &status, 0, &used);
+	while (got < 0 && errno == EINTR);
+	(void)os.close(p->pidfd);
+	p->pidfd = -1;
+	*out = (struct proc_exit){ .exit_code = -1 };
+	if (got < 0)
+		return false;
+	if (WIFEXITED(status))
+		out->exit_code = WEXITSTATUS(status);
+	else
+		out->signal = WTERMSIG(status);
+	out->max_rss_size = (int64_t)used.ru_maxrss * 1024;
+	out->user_ms = ms_of(&used.ru_utime);
+	out->system_ms = ms_of(&used.ru_stime);
+	return true;
+}
+
+void proc_signal_group(const struct proc *p, int sig)
+{
+	must(p->pid > 1); /* kill(-1) and kill(0) would reach far more than a child */
+	if (kill(-p->pid, sig) != 0)
+		must(errno == ESRCH || errno == EPERM);
+}
+
+/* ---- recognising a process ---- */
+
+struct stat_line {
+	char state;
+	pid_t group;
+	int64_t start_ticks;
+};
+
+/* Field number n of a stat line, given the text from field 3 on (the name before it may hold blanks). */
+static bool stat_field(const char *from_third, int n, int64_t *out)
+{
+	const char *p = from_third;
+	for (int i = 3; i < n; i++) {
+		p += strcspn(p, " ");
+		p += strspn(p, " ");
+	}
+	return num_i64_n(p, strcspn(p, " \n"), out);
+}
+
+static bool read_stat(pid_t pid, struct stat_line *out)
+{
+	char path[64];
+	struct buf text;
+	int64_t group, start;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	buf_init(&text, 4096);
+	bool ok = file_read(path, &text, NULL) == RC_OK;
+	const char *third = ok ? strrchr(buf_text(&text), ')') : NULL;
+	ok = third && third[1] == ' ' && stat_field(third + 2, 5, &group) && stat_field(third + 2, 22, &start);
+	if (ok)
+		*out = (struct stat_line){ third[2], (pid_t)group, start };
+	buf_fini(&text);
+	return ok;
+}
+
+enum { TICK_BITS = 40, BOOT_BITS = 13 };
+static int64_t boot_hash;
+static pthread_once_t boot_once = PTHREAD_ONCE_INIT;
+
+/* Start times count from the boot, and a machine may boot alike each day: so the boot is part of the mark. */
+static void read_boot(void)
+{
+	struct buf id;
+	uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+
+	buf_init(&id, 256);
+	/* Where it is hidden all boots look alike, and the start time has to do. */
+	if (file_read("/proc/sys/kernel/random/boot_id", &id, NULL) != RC_OK)
+		buf_reset(&id);
+	for (size_t i = 0; i < id.len; i++)
+		hash = (hash ^ (unsigned char)id.bytes[i]) * UINT64_C(1099511628211);
+	boot_hash = (int64_t)(hash >> (64 - BOOT_BITS));
+	buf_fini(&id);
+}
+
+static int64_t mark_of(const struct stat_line *s)
+{
+	must(pthread_once(&boot_once, read_boot) == 0);
+	return boot_hash << TICK_BITS | (s->start_ticks & ((INT64_C(1) << TICK_BITS) - 1));
+}
+
+bool proc_start_mark(pid_t pid, int64_t *mark)
+{
+	struct stat_line s;
+	if (!read_stat(pid, &s))
+		return false;
+	*mark = mark_of(&s);
+	return true;
+}
+
+bool proc_is_same(pid_t pid, int64_t mark)
+{
+	struct stat_line s;
+	return pid > 1 && read_stat(pid, &s) && s.state != 'Z' && s.state != 'X' && mark_of(&s) == mark;
+}
+
+static bool has_env(pid_t pid, const char *name)
+{
+	char path[64];
+	struct buf env;
+	size_t len = strlen(name);
+	bool is_found = false;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+	buf_init(&env, 262144);
+	enum rc rc = file_read(path, &env, NULL);
+	bool is_read = rc == RC_OK || rc == RC_LIMIT; /* a too long one is judged by its beginning */
+	for (size_t at = 0; is_read && at < env.len && !is_found; at += strlen(env.bytes + at) + 1)
+		is_found = strncmp(env.bytes + at, name, len) == 0 && env.bytes[at + len] == '=';
+	buf_fini(&env);
+	return is_found;
+}
+
+/* Is this process left over from the group that leader led? */
+static bool is_left_over(pid_t pid, pid_t leader, int64_t mark, const char *env_name)
+{
+	struct stat_line s;
+	return read_stat(pid, &s) && s.group == leader && s.state != 'Z' && mark_of(&s) >= mark &&
+	       mark_of(&s) >> TICK_BITS == mark >> TICK_BITS && has_env(pid, env_name);
+}
+
+static bool has_left_over(pid_t leader, int64_t mark, const char *env_name)
+{
+	DIR *dir = opendir("/proc");
+	bool is_found = false;
+
+	if (!dir)
+		return false;
+	for (struct dirent *e = readdir(dir); e && !is_found; e = readdir(dir)) {
+		int64_t pid;
+		is_found = num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX &&
+			   is_left_over((pid_t)pid, leader, mark, env_name);
+	}
+	(void)closedir(dir);
+	return is_found;
+}
+
+void proc_kill_left_group(pid_t pid, int64_t mark, const char *env_name)
+{
+	struct stat_line s;
+
+	if (pid <= 1)
+		return;
+	/* While a member lives the kernel gives the number to nobody else, so the group is still that group. */
+	bool is_ours = read_stat(pid, &s) ? mark_of(&s) == mark : has_left_over(pid, mark, env_name);
+	if (is_ours)
+		(void)kill(-pid, SIGKILL); /* gone by itself meanwhile: as good */
+}

@@ -1,0 +1,172 @@
+#include "sign/canon.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct slice slice_of(const char *text) { return (struct slice){ text, strlen(text) }; }
+
+bool slice_is(struct slice s, const char *text) { return strlen(text) == s.len && memcmp(s.at, text, s.len) == 0; }
+
+struct slice slice_cut(struct slice *s, char c)
+{
+	const char *at = s->len ? memchr(s->at, c, s->len) : NULL;
+	struct slice front = { s->at, at ? (size_t)(at - s->at) : s->len };
+	size_t gone = front.len + (at != NULL);
+
+	*s = (struct slice){ s->at + gone, s->len - gone };
+	return front;
+}
+
+bool slice_take(struct slice *s, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	if (s->len < len || memcmp(s->at, prefix, len) != 0)
+		return false;
+	*s = (struct slice){ s->at + len, s->len - len };
+	return true;
+}
+
+bool canon_name_is(const char *header_name, struct slice name)
+{
+	return strlen(header_name) == name.len && strncasecmp(header_name, name.at, name.len) == 0;
+}
+
+bool canon_name_begins(const char *header_name, const char *prefix)
+{
+	return strncasecmp(header_name, prefix, strlen(prefix)) == 0;
+}
+
+size_t canon_count(const struct sign_request *req, struct slice name)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < req->n_headers; i++)
+		n += canon_name_is(req->headers[i].name, name);
+	return n;
+}
+
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+bool canon_header(const struct sign_request *req, struct slice name, struct slice *value)
+{
+	for (size_t i = 0; i < req->n_headers; i++) {
+		if (!canon_name_is(req->headers[i].name, name))
+			continue;
+		struct slice v = slice_of(req->headers[i].value);
+		while (v.len && is_blank(v.at[0]))
+			v = (struct slice){ v.at + 1, v.len - 1 };
+		while (v.len && is_blank(v.at[v.len - 1]))
+			v.len--;
+		*value = v;
+		return true;
+	}
+	return false;
+}
+
+static bool is_unreserved(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+	       c == '.' || c == '~';
+}
+
+void canon_encode(struct buf *out, struct slice bytes)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < bytes.len; i++) {
+		char c = bytes.at[i];
+		unsigned char b = (unsigned char)c;
+		char code[3] = { '%', digits[b >> 4], digits[b & 15] };
+		if (is_unreserved(c))
+			buf_addc(out, c);
+		else
+			buf_add(out, code, sizeof code);
+	}
+}
+
+/* Value of a hex digit of either case, or -1. */
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+size_t canon_decode(char *to, struct slice from, enum canon_plus plus)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < from.len; i++) {
+		char c = from.at[i];
+		bool is_code = c == '%' && from.len - i > 2 && hex_value(from.at[i + 1]) >= 0 &&
+		               hex_value(from.at[i + 2]) >= 0;
+		if (is_code) {
+			to[n++] = (char)(unsigned char)(hex_value(from.at[i + 1]) << 4 | hex_value(from.at[i + 2]));
+			i += 2;
+		} else {
+			to[n++] = c == '+' && plus == CANON_PLUS_IS_SPACE ? ' ' : c;
+		}
+	}
+	return n;
+}
+
+struct pair {
+	struct slice key, value;
+};
+
+static int compare_slices(struct slice x, struct slice y)
+{
+	size_t len = x.len < y.len ? x.len : y.len;
+	int order = len ? memcmp(x.at, y.at, len) : 0;
+
+	return order ? order : (x.len > y.len) - (x.len < y.len);
+}
+
+static int compare_pairs(const void *x, const void *y)
+{
+	const struct pair *p = x, *q = y;
+	int order = compare_slices(p->key, q->key);
+
+	return order ? order : compare_slices(p->value, q->value);
+}
+
+/* Decode into the scratch space at *to, which moves on. */
+static struct slice decode_to(char **to, struct slice from)
+{
+	struct slice s = { *to, canon_decode(*to, from, CANON_PLUS_IS_SPACE) };
+
+	*to += s.len;
+	return s;
+}
+
+void canon_query(struct buf *out, const char *raw_query, struct arena *a)
+{
+	struct slice rest = slice_of(raw_query);
+	size_t n = 0, most = 1;
+
+	for (size_t i = 0; i < rest.len; i++)
+		most += rest.at[i] == '&';
+	struct pair *pairs = arena_array(a, most, sizeof *pairs);
+	char *scratch = arena_alloc(a, rest.len + 1);
+	if (!pairs || !scratch)
+		return;
+	while (rest.len) {
+		struct slice value = slice_cut(&rest, '&');
+		if (!value.len)
+			continue;
+		struct slice key = slice_cut(&value, '=');
+		pairs[n].key = decode_to(&scratch, key);
+		pairs[n++].value = decode_to(&scratch, value);
+	}
+	qsort(pairs, n, sizeof *pairs, compare_pairs);
+	for (size_t i = 0; i < n; i++) {
+		buf_adds(out, i ? "&" : "");
+		canon_encode(out, pairs[i].key);
+		buf_addc(out, '=');
+		canon_encode(out, pairs[i].value);
+	}
+}

@@ -1,0 +1,123 @@
+/*
+ * SQL text of a shape. Parameters: for insert and update column i is ?i+1; else predicate i is ?i+1, and a list's
+ * LIMIT and OFFSET follow. All names are quoted, since "key" and "default" are words of SQL.
+ */
+#include "base/must.h"
+#include "store/sqlite/sqlite_priv.h"
+
+static const char *const cmp_words[] = {
+	[CMP_EQ] = "=", [CMP_NE] = "<>", [CMP_LT] = "<", [CMP_LE] = "<=", [CMP_GT] = ">", [CMP_GE] = ">=",
+};
+
+static bool is_key(const struct table *t, int col) { return t->cols[col].flags & COL_KEY; }
+
+static void add_names(struct buf *out, const struct table *t)
+{
+	for (int i = 0; i < t->n_cols; i++)
+		buf_addf(out, "%s\"%s\"", i ? "," : "", t->cols[i].name);
+}
+
+static void add_insert(struct buf *out, const struct table *t)
+{
+	buf_addf(out, "INSERT INTO \"%s\" (", t->name);
+	add_names(out, t);
+	buf_adds(out, ") VALUES (");
+	for (int i = 0; i < t->n_cols; i++)
+		buf_addf(out, "%s?%d", i ? "," : "", i + 1);
+	buf_adds(out, ")");
+}
+
+/* The key is not set again: rows that refer to it need no look. */
+static void add_update(struct buf *out, const struct table *t)
+{
+	const char *between = "";
+	buf_addf(out, "UPDATE \"%s\" SET ", t->name);
+	for (int i = 0; i < t->n_cols; i++) {
+		if (is_key(t, i))
+			continue;
+		buf_addf(out, "%s\"%s\"=?%d", between, t->cols[i].name, i + 1);
+		between = ",";
+	}
+	between = " WHERE ";
+	for (int i = 0; i < t->n_cols; i++) {
+		if (!is_key(t, i))
+			continue;
+		buf_addf(out, "%s\"%s\"=?%d", between, t->cols[i].name, i + 1);
+		between = " AND ";
+	}
+}
+
+static void add_where(struct buf *out, const struct shape *shape)
+{
+	const struct table *t = shape->table;
+	const char *between = " WHERE ";
+
+	for (int i = 0; i < shape->n_preds; i++) {
+		buf_addf(out, "%s\"%s\"%s?%d", between, t->cols[shape->pred_col[i]].name,
+			 cmp_words[shape->pred_cmp[i]], i + 1);
+		between = " AND ";
+	}
+	/* Implied by the parameters, which the planner does not see: said again in the words of the partial index. */
+	if (shape->is_hot)
+		buf_addf(out, "%s\"%s\"%s%lld", between, t->hot->col, cmp_words[t->hot->cmp],
+			 (long long)t->hot->v_int);
+}
+
+static void add_order(struct buf *out, const struct shape *shape)
+{
+	const struct table *t = shape->table;
+	const char *between = " ORDER BY ";
+	bool is_desc = false;
+
+	for (int i = 0; i < shape->n_orders; i++) {
+		is_desc = shape->order_desc[i];
+		buf_addf(out, "%s\"%s\"%s", between, t->cols[shape->order_col[i]].name, is_desc ? " DESC" : "");
+		between = ",";
+	}
+	for (int i = 0; i < t->n_cols; i++) {
+		if (!is_key(t, i))
+			continue;
+		buf_addf(out, "%s\"%s\"%s", between, t->cols[i].name, is_desc ? " DESC" : "");
+		between = ",";
+	}
+}
+
+static void add_select(struct buf *out, const struct shape *shape)
+{
+	buf_adds(out, "SELECT ");
+	add_names(out, shape->table);
+	buf_addf(out, " FROM \"%s\"", shape->table->name);
+	add_where(out, shape);
+	add_order(out, shape);
+	if (shape->verb == VERB_GET)
+		buf_adds(out, " LIMIT 1");
+	else
+		buf_addf(out, " LIMIT ?%d OFFSET ?%d", shape->n_preds + 1, shape->n_preds + 2);
+}
+
+void sql_of_shape(struct buf *out, const struct shape *shape)
+{
+	switch ((enum verb)shape->verb) {
+	case VERB_INSERT:
+		add_insert(out, shape->table);
+		return;
+	case VERB_UPDATE:
+		add_update(out, shape->table);
+		return;
+	case VERB_GET:
+	case VERB_LIST:
+		add_select(out, shape);
+		return;
+	case VERB_COUNT:
+		buf_addf(out, "SELECT count(*) FROM \"%s\"", shape->table->name);
+		add_where(out, shape);
+		return;
+	case VERB_DELETE:
+		buf_addf(out, "DELETE FROM \"%s\"", shape->table->name);
+		add_where(out, shape);
+		return;
+	case VERBS:
+		break;
+	}
+	must(!"a verb");
+}

@@ -1,0 +1,70 @@
+/*
+ * sqlite_priv: the SQLite back end's parts. For files of this folder and tests/unit/store_test.c alone.
+ *
+ *   open.c     connection, identity of the file, comparison of its columns with the descriptions
+ *   migrate.c  bringing an older database up to date
+ *   sql.c      SQL text of a shape
+ *   cache.c    prepared statements by shape
+ *   rows.c     C rows to parameters and back
+ *   sqlite.c   the operations
+ *   fail.c     result codes
+ */
+#ifndef STORE_SQLITE_SQLITE_PRIV_H
+#define STORE_SQLITE_SQLITE_PRIV_H
+
+#include <sqlite3.h>
+#include "base/buf.h"
+#include "store/schema/schema.h"
+#include "store/store_priv.h"
+
+enum {
+	STORE_APPLICATION_ID = 0x73746e74, /* "stnt", at byte 68 of the file */
+	BUSY_TIMEOUT_MS = 5000,
+	CACHE_SETS = 64, /* a power of two */
+	CACHE_WAYS = 4,
+	SQL_MAX = 8192,  /* bytes of one statement */
+};
+
+enum control { CTL_BEGIN, CTL_COMMIT, CTL_ROLLBACK, CTL_MARK, CTL_KEEP, CTL_UNDO, CTL_BEGIN_READ, CONTROLS };
+
+struct cached {
+	struct shape shape;
+	sqlite3_stmt *stmt; /* NULL: free place */
+	uint64_t used_at;   /* tick of the last use */
+};
+
+struct sqlite_store {
+	struct store base;
+	sqlite3 *db;
+	int version; /* user_version as opened */
+	sqlite3_stmt *controls[CONTROLS];
+	struct cached cache[CACHE_SETS][CACHE_WAYS];
+	uint64_t tick;
+	uint64_t n_prepared; /* statements prepared so far; for tests */
+};
+
+static inline struct sqlite_store *sqlite_of(struct store *s) { return (struct sqlite_store *)s; }
+
+extern const struct store_ops sqlite_ops;
+
+/* The failure of the last call on db in our terms. t: the table concerned, NULL for none. what: what was tried. */
+enum rc sqlite_failed(sqlite3 *db, int code, const struct table *t, const char *what, struct err *err);
+
+void sql_of_shape(struct buf *out, const struct shape *shape);
+
+/* The prepared statement of a shape, owned by the cache; the caller resets it after use (cache_done). */
+enum rc cache_get(struct sqlite_store *s, const struct shape *shape, sqlite3_stmt **out, struct err *err) NODISCARD;
+void cache_done(sqlite3_stmt *stmt); /* reset, forget parameters; it holds no lock then */
+enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err) NODISCARD;
+void cache_fini(struct sqlite_store *s);
+
+int rows_bind(sqlite3_stmt *stmt, const struct table *t, const void *row);             /* column i to ?i+1 */
+bool rows_read(sqlite3_stmt *stmt, const struct table *t, void *row, struct arena *a); /* false: arena full */
+
+/* Bring db from its user_version to n, one transaction each. Neighbours may do the same at once. */
+enum rc migrate(sqlite3 *db, const struct migration *list, int n, struct err *err) NODISCARD;
+/* The one number that sql gives. */
+enum rc sqlite_number(sqlite3 *db, const char *sql, int64_t *out, struct err *err) NODISCARD;
+enum rc sqlite_run(sqlite3 *db, const char *sql, struct err *err) NODISCARD;
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * cache: the packed binary file of a data set: write it block by block, check it, read blocks from it.
+ * Format: docs/binary-cache.md. Which rows go into which block is train/deal.h's matter.
+ *
+ * Errors:  RC_CORRUPT damaged, of another version or not the one asked for; RC_NOT_FOUND; RC_BUSY disk full; RC_IO.
+ * Threads: a writer has one owner; an open cache is read-only, any thread may decode blocks.
+ */
+#ifndef TRAIN_CACHE_H
+#define TRAIN_CACHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "train/dataset.h"
+#include "train/spool.h"
+
+enum { CACHE_KEY_SIZE = 32 };
+
+struct cache_writer {
+	struct spool file;
+	struct dataset_info info;   /* filled as blocks come; n_fields, n_features and hash_bits by cache_create's caller */
+	struct buf directory;
+	unsigned char *block;       /* the one being packed */
+	size_t block_cap;
+};
+
+/* path: a temporary name, to be published after cache_finish. */
+enum rc cache_create(struct cache_writer *w, const char *path, const struct dataset_info *info, struct err *err) NODISCARD;
+/* All blocks of PART_TRAIN come before those of PART_VALID. */
+enum rc cache_add_block(struct cache_writer *w, enum part part, const struct example *examples, uint32_t n,
+			struct err *err) NODISCARD;
+/* Uses info's content_hash, seen and schema_json. Then the file is complete and closed. */
+enum rc cache_finish(struct cache_writer *w, const unsigned char key[CACHE_KEY_SIZE], struct err *err) NODISCARD;
+void cache_drop(struct cache_writer *w); /* remove what is not finished; finished is fine */
+
+struct cache;
+/* Checks every byte. */
+enum rc cache_open(const char *path, const unsigned char key[CACHE_KEY_SIZE], struct cache **out, struct err *err) NODISCARD;
+void cache_close(struct cache *c);
+const struct dataset_info *cache_info(const struct cache *c);
+enum rc cache_block(const struct cache *c, enum part part, uint32_t index, struct block *b, struct err *err) NODISCARD;
+
+#endif
