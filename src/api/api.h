@@ -2,7 +2,11 @@
  * api: the wire dialects behind one http handler. Takes every request, verifies who sent it, routes by
  * (method, path), answers in the dialect's own form; also /healthz, /readyz, /metrics and our own console paths.
  *
+ * What it answers, and where it differs from the vendor: docs/api-coverage.md, docs/differences.md.
+ *
  * Threads: api_handle on the loop threads; one engine view per loop. Answers may come from the writer thread.
+ * Owner:   api_open's caller; cfg is copied, its engine borrowed.
+ * Errors:  api_open only: RC_INVALID. A request is always answered, in the vendor's form of error if need be.
  */
 #ifndef API_API_H
 #define API_API_H
@@ -22,6 +26,8 @@ struct api_config {
 struct api;
 
 enum rc api_open(const struct api_config *cfg, struct api **out, struct err *err) NODISCARD;
+/* After http_stop. Waits until every change handed to the engine is answered, so it may come before or after
+ * engine_close (which answers them all). NULL is fine. */
 void api_close(struct api *api);
 /* Give metrics access to the server's own figures. */
 void api_set_server(struct api *api, const struct http_server *server);

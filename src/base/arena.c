@@ -41,7 +41,7 @@ struct arena {
 struct arena *arena_new(size_t ceiling_size)
 {
 	struct arena *a = mem_new(struct arena);
-	a->ceiling = ceiling_size;
+	a->ceiling = ceiling_size < PTRDIFF_MAX ? ceiling_size : PTRDIFF_MAX; /* so that rounding up cannot wrap */
 	return a;
 }
 
@@ -75,7 +75,8 @@ bool arena_is_full(const struct arena *a) { return a->is_full; }
 
 void *arena_alloc(struct arena *a, size_t size)
 {
-	if (size > a->ceiling || a->used > a->ceiling - size) {
+	/* Full is for good: a builder that lost one piece must not go on with the smaller ones. */
+	if (a->is_full || size > a->ceiling || a->used > a->ceiling - size) {
 		a->is_full = true;
 		return NULL;
 	}
@@ -121,6 +122,8 @@ char *arena_dup(struct arena *a, const char *text)
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
 	va_list again;
+	if (a->is_full)
+		return NULL; /* an argument may be what a full arena returned */
 	va_copy(again, ap);
 	int len = vsnprintf(NULL, 0, fmt, ap);
 	must(len >= 0);

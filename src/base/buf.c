@@ -1,11 +1,16 @@
 #include "base/buf.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
 #include "base/must.h"
 
-void buf_init(struct buf *b, size_t ceiling_size) { *b = (struct buf){ .ceiling = ceiling_size }; }
+void buf_init(struct buf *b, size_t ceiling_size)
+{
+	enum { GROWTH = 4 }; /* doubling past a ceiling near SIZE_MAX would wrap */
+	*b = (struct buf){ .ceiling = ceiling_size < SIZE_MAX / GROWTH ? ceiling_size : SIZE_MAX / GROWTH };
+}
 
 void buf_fini(struct buf *b)
 {

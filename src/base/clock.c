@@ -22,20 +22,34 @@ static void split(int64_t wall_s, struct tm *tm)
 	must(gmtime_r(&t, tm));
 }
 
+enum { DATE_LEN = 19 };
+
+/* Not strftime, which leaves years before 1000 unpadded. */
+static void print_date(char text[CLOCK_TEXT_SIZE], const struct tm *tm)
+{
+	int n = snprintf(text, CLOCK_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", tm->tm_year + 1900, tm->tm_mon + 1,
+	                 tm->tm_mday, tm->tm_hour, tm->tm_min, tm->tm_sec);
+	must(n == DATE_LEN);
+}
+
 void clock_iso(char text[CLOCK_TEXT_SIZE], int64_t wall_s)
 {
 	struct tm tm;
 	split(wall_s, &tm);
-	must(strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0);
+	print_date(text, &tm);
+	memcpy(text + DATE_LEN, "Z", 2);
 }
 
 void clock_iso_ms(char text[CLOCK_TEXT_SIZE], int64_t wall_ms)
 {
 	struct tm tm;
-	split(wall_ms / 1000, &tm);
-	size_t n = strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-	must(n > 0);
-	(void)snprintf(text + n, CLOCK_TEXT_SIZE - n, ".%03dZ", (int)(wall_ms % 1000));
+	int ms = (int)(wall_ms % 1000);
+	if (ms < 0)
+		ms += 1000; /* before 1970: the second is the earlier one */
+	split((wall_ms - ms) / 1000, &tm);
+	print_date(text, &tm);
+	int n = snprintf(text + DATE_LEN, CLOCK_TEXT_SIZE - DATE_LEN, ".%03dZ", ms);
+	must(n == 5);
 }
 
 bool clock_parse_iso(const char *text, int64_t *wall_s)

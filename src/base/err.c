@@ -19,11 +19,38 @@ int rc_http_status(enum rc rc) { return rc_rows[rc].http; }
 int rc_exit_code(enum rc rc) { return rc_rows[rc].exit_code; }
 bool rc_is_retryable(enum rc rc) { return rc_rows[rc].again; }
 
+/* Drop the character that ends the text unfinished: messages are UTF-8 also when they were cut. */
+static size_t whole_len(const char *text, size_t len)
+{
+	size_t lead = len;
+
+	while (lead && len - lead < 4 && ((unsigned char)text[lead - 1] & 0xc0) == 0x80)
+		lead--;
+	if (!lead)
+		return len;
+	unsigned char c = (unsigned char)text[lead - 1];
+	size_t want = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+	return len - (lead - 1) < want ? lead - 1 : len;
+}
+
+/* Values from outside are quoted in messages: no control character of theirs gets through. */
+static void tidy(char msg[sizeof((struct err *)NULL)->msg])
+{
+	size_t len = strlen(msg);
+
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)msg[i] < ' ' || msg[i] == 0x7f)
+			msg[i] = ' ';
+	}
+	msg[whole_len(msg, len)] = '\0';
+}
+
 PRINTF(4, 0) static void fill(struct err *err, enum rc rc, int sys, const char *fmt, va_list ap)
 {
 	err->rc = rc;
 	err->sys = sys;
 	(void)vsnprintf(err->msg, sizeof err->msg, fmt, ap); /* cutting is the contract */
+	tidy(err->msg);
 }
 
 enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...)
@@ -48,6 +75,7 @@ enum rc err_sys(struct err *err, enum rc rc, int sys, const char *fmt, ...)
 		const char *why = strerror_r(sys, text, sizeof text); /* the GNU one: never fails */
 		size_t used = strlen(err->msg);
 		(void)snprintf(err->msg + used, sizeof err->msg - used, ": %s", why);
+		tidy(err->msg);
 	}
 	return rc;
 }
@@ -64,6 +92,7 @@ enum rc err_wrap(struct err *err, enum rc rc, const char *fmt, ...)
 		size_t used = strnlen(where, sizeof where - 1);
 		memcpy(err->msg, where, used);
 		(void)snprintf(err->msg + used, sizeof err->msg - used, ": %.400s", inner);
+		tidy(err->msg);
 	}
 	return rc;
 }

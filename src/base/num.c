@@ -67,7 +67,8 @@ bool num_f64_n(const char *bytes, size_t len, double *out)
 
 	if (len >= sizeof text)
 		return false;
-	memcpy(text, bytes, len);
+	if (len)
+		memcpy(text, bytes, len);
 	text[len] = '\0';
 	return strlen(text) == len && num_f64(text, out);
 }

@@ -1,9 +1,12 @@
 /* Opening and closing, in an order that leaves nobody talking to what is gone. */
 #include "engine/engine.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "base/must.h"
 #include "engine/priv.h"
@@ -11,14 +14,30 @@
 
 static enum rc set_paths(struct engine *e, const struct engine_config *cfg, struct err *err)
 {
-	if (strlen(cfg->data_dir) >= sizeof e->data_dir)
+	char real[PATH_MAX]; /* children work elsewhere: every path they are told must be absolute */
+
+	if (!realpath(cfg->data_dir, real))
+		return err_sys(err, RC_NOT_FOUND, errno, "cannot find the data folder '%.300s'", cfg->data_dir);
+	if (strlen(real) >= sizeof e->data_dir)
 		return err_set(err, RC_LIMIT, "the data folder's path is longer than %zu bytes", sizeof e->data_dir - 1);
 	if (strlen(cfg->self_exe) >= sizeof e->self_exe)
 		return err_set(err, RC_LIMIT, "the program's path is longer than %zu bytes", sizeof e->self_exe - 1);
-	(void)snprintf(e->data_dir, sizeof e->data_dir, "%s", cfg->data_dir);
+	(void)snprintf(e->data_dir, sizeof e->data_dir, "%s", real);
 	(void)snprintf(e->self_exe, sizeof e->self_exe, "%s", cfg->self_exe);
-	(void)snprintf(e->store_path, sizeof e->store_path, "%s/stint.db", cfg->data_dir);
+	(void)snprintf(e->store_path, sizeof e->store_path, "%s/stint.db", real);
 	return RC_OK;
+}
+
+/* Absolute also when the folder is not there yet: relative ones are meant from where the server was started. */
+static char *absolute(const char *path)
+{
+	char real[PATH_MAX], here[PATH_MAX], joined[PATH_MAX];
+
+	if (realpath(path, real))
+		return mem_dup(real);
+	if (path[0] != '/' && getcwd(here, sizeof here) && path_join(joined, here, path, NULL) == RC_OK)
+		return mem_dup(joined);
+	return mem_dup(path);
 }
 
 static void set_roots(struct engine *e, const struct engine_config *cfg)
@@ -29,7 +48,7 @@ static void set_roots(struct engine *e, const struct engine_config *cfg)
 	e->roots = mem_array((size_t)cfg->n_import_roots + 1, sizeof *e->roots);
 	e->roots[e->n_roots++] = mem_dup(import);
 	for (int i = 0; i < cfg->n_import_roots; i++)
-		e->roots[e->n_roots++] = mem_dup(cfg->import_roots[i]);
+		e->roots[e->n_roots++] = absolute(cfg->import_roots[i]);
 }
 
 static enum rc make_dirs(const struct engine *e, struct err *err)

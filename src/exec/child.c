@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +17,10 @@
 #include "os/calls.h"
 
 enum {
-	SPEC_SIZE_MAX = 262144,     /* the command line with all its texts */
-	LINES_PER_TURN = 64,        /* then the other children have their turn */
+	SPEC_SIZE_MAX = 262144, /* the command line with all its texts */
+	LINES_PER_TURN = 64,    /* then the other children have their turn */
 	LOG_CHECK_MS = 1000,
-	EXCERPT_SIZE = 80,          /* of a wrong line, in the message about it */
+	EXCERPT_SIZE = 80, /* of a wrong line, in the message about it */
 };
 
 /* ---- made and freed ---- */
@@ -86,20 +87,24 @@ static void trim_log(struct child *c)
 	if (c->log_fd < 0 || fstat(c->log_fd, &st) != 0 || st.st_size <= c->spec.log_limit)
 		return;
 	int len = snprintf(note, sizeof note, "\n[the log was cut here: its limit is %lld bytes]\n",
-			   (long long)c->spec.log_limit);
+	                   (long long)c->spec.log_limit);
 	if (ftruncate(c->log_fd, (off_t)c->spec.log_limit) != 0 || os.write(c->log_fd, note, (size_t)len) != len)
-		log_warn("exec.log_not_cut", "task=%lld path=%s errno=%d", (long long)c->spec.task_id,
-			 c->spec.log_path, errno);
+		log_warn("exec.log_not_cut", "task=%lld path=%s errno=%d", (long long)c->spec.task_id, c->spec.log_path,
+		         errno);
 }
 
 static void finish(struct child *c, struct host *h, const struct err *no_start)
 {
 	const struct end_facts facts = {
 		.no_start = no_start,
-		.error_code = c->error_code, .error_text = c->error_text, .error_fault = c->error_fault,
-		.why = c->why, .why_text = c->why_text,
+		.error_code = c->error_code,
+		.error_text = c->error_text,
+		.error_fault = c->error_fault,
+		.why = c->why,
+		.why_text = c->why_text,
 		.has_result = c->result_json != NULL,
-		.exit_code = c->exit.exit_code, .signal = c->exit.signal,
+		.exit_code = c->exit.exit_code,
+		.signal = c->exit.signal,
 	};
 	struct end_class class;
 
@@ -110,11 +115,18 @@ static void finish(struct child *c, struct host *h, const struct err *no_start)
 	c->state = CHILD_DONE;
 	classify_end(&facts, &class);
 	const struct exec_end end = {
-		.task_id = c->spec.task_id, .attempt = c->spec.attempt,
-		.is_success = class.is_success, .fault = class.fault, .code = class.code, .message = class.message,
+		.task_id = c->spec.task_id,
+		.attempt = c->spec.attempt,
+		.is_success = class.is_success,
+		.fault = class.fault,
+		.code = class.code,
+		.message = class.message,
 		.result_json = c->result_json,
-		.exit_code = c->exit.exit_code, .signal = c->exit.signal,
-		.max_rss = c->exit.max_rss_size, .user_ms = c->exit.user_ms, .system_ms = c->exit.system_ms,
+		.exit_code = c->exit.exit_code,
+		.signal = c->exit.signal,
+		.max_rss = c->exit.max_rss_size,
+		.user_ms = c->exit.user_ms,
+		.system_ms = c->exit.system_ms,
 	};
 	h->handlers.on_end(h->handlers.ctx, &end);
 }
@@ -174,9 +186,13 @@ static enum rc spawn(struct child *c, const struct host *h, int pipe_fd, int log
 	const char *const *env = make_env(c);
 	const int fds[] = { h->null_fd, log_fd, log_fd, pipe_fd, h->lifeline_fd };
 	const struct proc_spec spec = {
-		.argv = c->spec.argv, .envp = env, .work_dir = c->spec.work_dir,
-		.fds = fds, .n_fds = (int)ARRAY_LEN(fds),
-		.memory_limit = c->spec.memory_limit, .dies_with_parent = true,
+		.argv = c->spec.argv,
+		.envp = env,
+		.work_dir = c->spec.work_dir,
+		.fds = fds,
+		.n_fds = (int)ARRAY_LEN(fds),
+		.memory_limit = c->spec.memory_limit,
+		.dies_with_parent = true,
 	};
 
 	if (arena_is_full(c->arena))
@@ -195,10 +211,7 @@ static enum rc watch(const struct host *h, int fd, bool *flag, struct err *err)
 
 /* Explicitly: a child of another thread that is between clone and exec may hold a copy of the descriptor, and
  * then closing ours does not end the watch. */
-static void unwatch(const struct host *h, int fd)
-{
-	(void)epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-}
+static void unwatch(const struct host *h, int fd) { (void)epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, fd, NULL); }
 
 static enum rc watch_both(struct child *c, const struct host *h, struct err *err)
 {
@@ -260,7 +273,8 @@ void child_start(struct child *c, struct host *h)
 void child_stop(struct child *c, const struct host *h, enum stop_why why, const char *fmt, ...)
 {
 	/* After the exit the cause is settled, save that the last lines may turn out to be wrong. */
-	if (c->why != STOP_NONE || c->state == CHILD_DONE || (c->state == CHILD_EXITED && why != STOP_PROTOCOL))
+	bool is_over = c->has_exit_event && why != STOP_PROTOCOL;
+	if (c->why != STOP_NONE || c->state == CHILD_DONE || is_over)
 		return;
 	va_list ap;
 	va_start(ap, fmt);
@@ -276,8 +290,8 @@ void child_stop(struct child *c, const struct host *h, enum stop_why why, const 
 
 static void kill_now(struct child *c)
 {
-	log_warn("exec.killed", "task=%lld attempt=%lld pid=%d grace_ms=%lld", (long long)c->spec.task_id,
-		 (long long)c->spec.attempt, (int)c->proc.pid, (long long)c->spec.grace_ms);
+	log_warn("exec.killed", "task=%lld attempt=%lld pid=%d did not end by SIGTERM", (long long)c->spec.task_id,
+	         (long long)c->spec.attempt, (int)c->proc.pid);
 	c->is_killed = true;
 	proc_signal_group(&c->proc, SIGKILL);
 }
@@ -296,17 +310,17 @@ static void check_log(struct child *c, const struct host *h)
 	c->log_check_at = h->now_mono + LOG_CHECK_MS;
 	if (fstat(c->log_fd, &st) == 0 && st.st_size > c->spec.log_limit)
 		child_stop(c, h, STOP_LOG_FULL, "its log is larger than the limit of %lld bytes",
-			   (long long)c->spec.log_limit);
+		           (long long)c->spec.log_limit);
 }
 
 static void enforce_limits(struct child *c, const struct host *h)
 {
 	if (c->why == STOP_NONE && h->now_mono >= c->timeout_at)
 		child_stop(c, h, STOP_TIMEOUT, "it ran longer than its limit of %lld ms",
-			   (long long)c->spec.timeout_ms);
+		           (long long)c->spec.timeout_ms);
 	if (c->why == STOP_NONE && h->now_mono >= stall_at(c))
 		child_stop(c, h, STOP_STALL, "it reported nothing on descriptor 3 for %lld ms",
-			   (long long)c->spec.stall_ms);
+		           (long long)c->spec.stall_ms);
 	if (c->why == STOP_NONE && h->now_mono >= c->log_check_at)
 		check_log(c, h);
 	if (c->why != STOP_NONE && !c->is_killed && h->now_mono >= c->kill_at)
@@ -350,7 +364,7 @@ static void break_protocol(struct child *c, const struct host *h, const char *li
 	c->is_listening = false;
 	close_pipe(c, h);
 	child_stop(c, h, STOP_PROTOCOL, "line %lld on descriptor 3 is wrong: %.240s; it begins '%s'",
-		   (long long)c->n_lines, what, excerpt);
+	           (long long)c->n_lines, what, excerpt);
 }
 
 static void keep_error(struct child *c, const struct child_msg *m)

@@ -54,10 +54,10 @@ static void say_signal(struct end_class *out, int sig)
 	fail(out, FAULT_MACHINE, "Task.Killed");
 	if (sig == SIGKILL)
 		(void)snprintf(out->text, sizeof out->text,
-			       "the program was killed by signal 9, perhaps because memory ran out");
+		               "the program was killed by signal 9, perhaps because memory ran out");
 	else
 		(void)snprintf(out->text, sizeof out->text, "the program was killed by signal %d (%s)", sig,
-			       words ? words : "no name");
+		               words ? words : "no name");
 }
 
 static void say_status(struct end_class *out, int status)

@@ -35,9 +35,9 @@ struct command {
 	struct command *next;
 	enum command_kind kind;
 	int64_t task_id;
-	struct child *child;    /* START: owned */
-	char *reason;           /* STOP: owned */
-	int64_t grace_ms;       /* CLOSE */
+	struct child *child; /* START: owned */
+	char *reason;        /* STOP: owned */
+	int64_t grace_ms;    /* CLOSE */
 };
 
 struct exec {
@@ -48,7 +48,7 @@ struct exec {
 	int wake_fd, lifeline_write_fd;
 	pthread_t thread;
 
-	pthread_mutex_t lock;   /* first, last */
+	pthread_mutex_t lock; /* first, last */
 	struct command *first, **last;
 };
 
@@ -250,8 +250,7 @@ static enum rc open_fds(struct exec *e, struct err *err)
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	e->host.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &e->is_woken };
-	if (e->wake_fd < 0 || e->host.epoll_fd < 0 ||
-	    epoll_ctl(e->host.epoll_fd, EPOLL_CTL_ADD, e->wake_fd, &ev) != 0)
+	if (e->wake_fd < 0 || e->host.epoll_fd < 0 || epoll_ctl(e->host.epoll_fd, EPOLL_CTL_ADD, e->wake_fd, &ev) != 0)
 		return err_sys(err, RC_IO, errno, "cannot prepare the supervisor's event queue");
 	return RC_OK;
 }
@@ -274,8 +273,12 @@ enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struc
 	struct exec *e = mem_new(struct exec);
 
 	must(handlers->on_start && handlers->on_message && handlers->on_end);
-	e->host = (struct host){ .handlers = *handlers, .scratch = arena_new(SCRATCH_SIZE), .epoll_fd = -1,
-				 .null_fd = -1, .lifeline_fd = -1, .drop_at_mono = INT64_MAX };
+	e->host = (struct host){ .handlers = *handlers,
+		                 .scratch = arena_new(SCRATCH_SIZE),
+		                 .epoll_fd = -1,
+		                 .null_fd = -1,
+		                 .lifeline_fd = -1,
+		                 .drop_at_mono = INT64_MAX };
 	e->wake_fd = e->lifeline_write_fd = -1;
 	e->last = &e->first;
 	must(pthread_mutex_init(&e->lock, NULL) == 0);

@@ -14,7 +14,7 @@ enum { NAME_SIZE_MAX = 64, TEXT_SIZE_MAX = 4096, RESULT_SIZE_MAX = 49152, FILE_N
 /* What a text member must be like. */
 struct text_rule {
 	size_t most;
-	bool is_word;      /* not empty, no control characters */
+	bool is_word; /* not empty, no control characters */
 };
 static const struct text_rule a_name = { NAME_SIZE_MAX, true }, a_text = { TEXT_SIZE_MAX, false };
 static const struct text_rule a_file = { FILE_NAME_MAX, true }, a_hash = { HASH_MAX, true };
@@ -196,12 +196,9 @@ static const struct kind {
 	const char *key;
 	enum rc (*read)(const struct reading *r, struct child_msg *m, struct err *err);
 } kinds[] = {
-	[MSG_PROGRESS] = { "progress", read_progress },
-	[MSG_METRIC] = { "metric", read_metric },
-	[MSG_EVENT] = { "event", read_event },
-	[MSG_CHECKPOINT] = { "checkpoint", read_checkpoint },
-	[MSG_RESULT] = { "result", read_result },
-	[MSG_ERROR] = { "error", read_error },
+	[MSG_PROGRESS] = { "progress", read_progress }, [MSG_METRIC] = { "metric", read_metric },
+	[MSG_EVENT] = { "event", read_event },          [MSG_CHECKPOINT] = { "checkpoint", read_checkpoint },
+	[MSG_RESULT] = { "result", read_result },       [MSG_ERROR] = { "error", read_error },
 	[MSG_DATA_HASH] = { "data_hash", read_hash },
 };
 
@@ -219,7 +216,8 @@ static enum rc find_kind(const json_t *line, enum child_msg_kind *out, struct er
 		*out = (enum child_msg_kind)i;
 	}
 	if (!seen)
-		return err_set(err, RC_INVALID, "none of progress, metric, event, checkpoint, result, error, data_hash");
+		return err_set(err, RC_INVALID,
+		               "none of progress, metric, event, checkpoint, result, error, data_hash");
 	return RC_OK;
 }
 

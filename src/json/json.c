@@ -204,6 +204,10 @@ void jw_real(struct jw *w, double v)
 		buf_adds(w->out, "null");
 		return;
 	}
+	if (fabs(v) < 1e15 && v == trunc(v)) { /* 45000, not 4.5e+04 */
+		buf_addf(w->out, "%.0f", v);
+		return;
+	}
 	for (int digits = 1; digits <= 17; digits++) {
 		(void)snprintf(text, sizeof text, "%.*g", digits, v);
 		if (strtod(text, NULL) == v)

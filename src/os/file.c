@@ -65,10 +65,47 @@ static enum rc read_all(int fd, const char *path, struct buf *out, struct err *e
 
 enum rc file_read(const char *path, struct buf *out, struct err *err)
 {
+	size_t before = out->len;
 	int fd = os.open(path, O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return failed(err, "open", path);
 	enum rc rc = read_all(fd, path, out, err);
+	if (rc != RC_OK && out->len > before) {
+		out->len = before; /* all of it or nothing */
+		out->bytes[before] = '\0';
+	}
+	(void)os.close(fd); /* opened for reading: nothing to lose */
+	return rc;
+}
+
+static enum rc read_part(int fd, const char *path, int64_t offset, size_t max, struct buf *out, struct err *err)
+{
+	char part[16384];
+
+	if (lseek(fd, (off_t)offset, SEEK_SET) < 0)
+		return failed(err, "seek in", path);
+	while (max) {
+		ssize_t n = os.read(fd, part, max < sizeof part ? max : sizeof part);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return failed(err, "read", path);
+		if (n == 0)
+			return RC_OK;
+		buf_add(out, part, (size_t)n);
+		if (out->is_over)
+			return err_set(err, RC_LIMIT, "a part of '%.300s' is larger than %zu bytes", path, out->ceiling);
+		max -= (size_t)n;
+	}
+	return RC_OK;
+}
+
+enum rc file_read_part(const char *path, int64_t offset, size_t max, struct buf *out, struct err *err)
+{
+	int fd = os.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return failed(err, "open", path);
+	enum rc rc = read_part(fd, path, offset, max, out, err);
 	(void)os.close(fd); /* opened for reading: nothing to lose */
 	return rc;
 }
@@ -98,7 +135,9 @@ static enum rc write_all(int fd, const char *path, const void *bytes, size_t len
 		ssize_t n = os.write(fd, p, len);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n == 0)
+			errno = EIO; /* would loop for ever otherwise */
+		if (n <= 0)
 			return failed(err, "write", path);
 		p += n;
 		len -= (size_t)n;
@@ -112,7 +151,9 @@ enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned m
 	int n = snprintf(temp, sizeof temp, "%s.tmp", path);
 	if (n < 0 || n >= PATH_MAX)
 		return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
-	int fd = os.open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
+	/* One left by a crash may have another mode or be a link: never write into what is there. */
+	(void)os.unlink(temp); /* mostly absent; when it cannot go, open says so */
+	int fd = os.open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
 	if (fd < 0)
 		return failed(err, "create", temp);
 	enum rc rc = write_all(fd, temp, bytes, len, err);

@@ -15,9 +15,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Append the whole file to out (RC_LIMIT past out's ceiling). */
+/* Append the whole file to out (RC_LIMIT past out's ceiling); on failure out keeps what it had. */
 enum rc file_read(const char *path, struct buf *out, struct err *err) NODISCARD;
-/* Replace path atomically: temp beside it, write, fsync, rename, fsync of the folder. mode e.g. 0600. */
+/* Append at most max bytes from offset on, none past the end. Does not follow a symbolic link at the path's end. */
+enum rc file_read_part(const char *path, int64_t offset, size_t max, struct buf *out, struct err *err) NODISCARD;
+/* Replace path atomically: temp beside it, write, fsync, rename, fsync of the folder. mode e.g. 0600. One thread per
+ * path at a time. On failure the old content stands and no temp is left; only when the last step fails, the fsync of
+ * the folder (RC_IO, "fsync" and the folder's name), the new content is there and may be lost with the power. */
 enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* fsync temp (already written and closed), rename it to path, fsync the folder. */
 enum rc file_publish(const char *temp, const char *path, struct err *err) NODISCARD;

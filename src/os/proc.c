@@ -30,13 +30,32 @@
 #include "os/calls.h"
 #include "os/file.h"
 
-enum { STACK_SIZE = 65536, KERNEL_SIGSET_SIZE = 8 };
+/* The thread sanitizer's own wrapper of clone expects a copy of the memory: it changes the state of the "child". */
+#if defined(__SANITIZE_THREAD__)
+#define COPIES_MEMORY 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define COPIES_MEMORY 1
+#endif
+#endif
+#ifndef COPIES_MEMORY
+#define COPIES_MEMORY 0
+#endif
+
+enum {
+	STACK_SIZE = 65536,
+	KERNEL_SIGSET_SIZE = 8,
+	CLONE_FLAGS = (COPIES_MEMORY ? 0 : CLONE_VM) | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+};
 
 enum step { STEP_GROUP, STEP_PARENT, STEP_FDS, STEP_DIR, STEP_LIMITS, STEP_SIGNALS, STEP_EXEC, STEPS };
 static const char *const step_words[STEPS] = {
-	[STEP_GROUP] = "make a process group", [STEP_PARENT] = "tie the child to its parent",
-	[STEP_FDS] = "place the descriptors",  [STEP_DIR] = "enter the working directory",
-	[STEP_LIMITS] = "set the limits",      [STEP_SIGNALS] = "reset the signals",
+	[STEP_GROUP] = "make a process group",
+	[STEP_PARENT] = "tie the child to its parent",
+	[STEP_FDS] = "place the descriptors",
+	[STEP_DIR] = "enter the working directory",
+	[STEP_LIMITS] = "set the limits",
+	[STEP_SIGNALS] = "reset the signals",
 	[STEP_EXEC] = "run",
 };
 
@@ -47,7 +66,7 @@ struct report {
 /* All that the child needs, ready before it exists. */
 struct plan {
 	const struct proc_spec *spec;
-	const char *program;        /* what execve gets */
+	const char *program; /* what execve gets */
 	char *const *argv, *const *envp;
 	int status_fd;
 	pid_t parent;
@@ -72,7 +91,7 @@ NO_SANITIZE static bool reset_signals(const struct plan *p)
 /* Move what stands in the way above n_fds first, so that no placing overwrites a source. */
 NO_SANITIZE static bool place_fds(const struct plan *p, int *status_fd)
 {
-	int n = p->spec->n_fds, from[PROC_FDS_MAX + 1];
+	int n = p->spec->n_fds, from[PROC_FDS_MAX + 1] = { 0 };
 
 	for (int i = 0; i <= n; i++) {
 		from[i] = i < n ? p->spec->fds[i] : p->status_fd;
@@ -232,7 +251,7 @@ static int start(struct plan *p, int *pidfd)
 	(void)sigfillset(&all);
 	(void)sigemptyset(&p->no_signals);
 	must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-	int pid = os.clone(child_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, p, pidfd);
+	int pid = os.clone(child_main, stack + sizeof stack, CLONE_FLAGS, p, pidfd);
 	int sys = errno;
 	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
 	errno = sys;
@@ -252,8 +271,12 @@ enum rc proc_spawn(const struct proc_spec *spec, struct proc *out, struct err *e
 	if (os.pipe2(status, O_CLOEXEC) != 0)
 		return err_sys(err, RC_IO, errno, "cannot make a pipe to start '%.200s'", program);
 	/* execve takes its lists as not const for historical reasons; it does not write to them. */
-	struct plan plan = { .spec = spec, .program = program, .argv = (char *const *)(uintptr_t)spec->argv,
-			     .envp = (char *const *)(uintptr_t)spec->envp, .status_fd = status[1], .parent = getpid() };
+	struct plan plan = { .spec = spec,
+		             .program = program,
+		             .argv = (char *const *)(uintptr_t)spec->argv,
+		             .envp = (char *const *)(uintptr_t)spec->envp,
+		             .status_fd = status[1],
+		             .parent = getpid() };
 	struct proc p = { .pidfd = -1 };
 	p.pid = start(&plan, &p.pidfd);
 	int sys = errno;
@@ -416,7 +439,7 @@ static bool has_left_over(pid_t leader, int64_t mark, const char *env_name)
 	for (struct dirent *e = readdir(dir); e && !is_found; e = readdir(dir)) {
 		int64_t pid;
 		is_found = num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX &&
-			   is_left_over((pid_t)pid, leader, mark, env_name);
+		           is_left_over((pid_t)pid, leader, mark, env_name);
 	}
 	(void)closedir(dir);
 	return is_found;

@@ -30,7 +30,6 @@ int table_col(const struct table *t, const char *name, size_t len)
 
 int table_auto(const struct table *t)
 {
-	/* By convention the automatic key is the first column. */
 	return t->cols[0].flags & COL_AUTO ? 0 : -1;
 }
 
@@ -141,7 +140,6 @@ static void break_store(struct store *s, const struct err *why)
 {
 	s->broken = *why;
 	s->broken.rc = RC_IO;
-	s->broken.sys = why->sys;
 }
 
 /* What a back end answered, with its effect on the transaction and the store (S2, S3). */

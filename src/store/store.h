@@ -27,7 +27,10 @@
 
 enum col_type { COL_INT /* int64_t */, COL_REAL /* double */, COL_TEXT /* const char *, NULL reads as "" */,
 		COL_BLOB /* struct blob */ };
-enum { COL_KEY = 1 /* part of the primary key */, COL_AUTO = 2 /* INTEGER PRIMARY KEY, given by the store when 0 */ };
+enum {
+	COL_KEY = 1,  /* part of the primary key */
+	COL_AUTO = 2, /* the first column; INTEGER PRIMARY KEY, given by the store when 0 */
+};
 
 struct blob {
 	const void *bytes;
@@ -109,7 +112,7 @@ void store_rollback(struct store *s);
 enum rc store_mark(struct store *s, struct err *err) NODISCARD;
 enum rc store_mark_keep(struct store *s, struct err *err) NODISCARD;
 enum rc store_mark_undo(struct store *s, struct err *err) NODISCARD;
-/* A consistent view for several reads outside of a write transaction. */
+/* A consistent view for several reads outside of a write transaction: of the moment of the first of them. */
 enum rc store_begin_read(struct store *s, struct err *err) NODISCARD;
 void store_end_read(struct store *s);
 

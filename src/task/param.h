@@ -12,7 +12,7 @@
 #include "base/err.h"
 
 enum param_type {
-	PARAM_TEXT,   /* any text without control characters, at most 4096 bytes */
+	PARAM_TEXT,   /* any text without control characters but the tab, at most 4096 bytes */
 	PARAM_INT,    /* decimal; low..high */
 	PARAM_REAL,   /* finite decimal; low..high */
 	PARAM_BOOL,   /* "true" or "false" */

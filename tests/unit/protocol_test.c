@@ -24,8 +24,14 @@ static void expect_same(const char *what, const struct child_msg *got, const str
 	EXPECT(same_text(got->result_json, want->result_json), "%s: result '%s'", what, or_null(got->result_json));
 }
 
-#define METRIC(n, st, v, s) { .kind = MSG_METRIC, .name = n, .step = st, .value = v, .set = s }
-#define ERROR(c, t, f) { .kind = MSG_ERROR, .code = c, .text = t, .fault = f }
+#define METRIC(n, st, v, s)                                                                                            \
+	{                                                                                                              \
+		.kind = MSG_METRIC, .name = n, .step = st, .value = v, .set = s                                        \
+	}
+#define ERROR(c, t, f)                                                                                                 \
+	{                                                                                                              \
+		.kind = MSG_ERROR, .code = c, .text = t, .fault = f                                                    \
+	}
 
 TEST(good_lines_are_read)
 {
@@ -56,7 +62,7 @@ TEST(good_lines_are_read)
 		  { .kind = MSG_RESULT,
 		    .result_json = "{\"auc\":0.1,\"a\":[1,-2.5,true,null,\"q\\\"\"],\"n\":9007199254740993}" } },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct arena *a = arena_new(ARENA_SIZE);
 		struct child_msg m = { 0 };
 		struct err e = { 0 };
@@ -138,7 +144,7 @@ TEST(wrong_lines_are_refused_in_words)
 		{ "{\"result\":5}", "result must be an object" },
 		{ "{\"result\":null}", "result must be an object" },
 	};
-	FOR_EACH_ROW(i, row)
+	FOR_EACH_ROW (i, row)
 		expect_refused(row[i].line, strlen(row[i].line), RC_INVALID, row[i].says);
 	expect_refused("{\"progress\":1}\0", 15, RC_INVALID, "not JSON");
 	expect_refused("\0\0\0", 3, RC_INVALID, "not JSON");
@@ -161,7 +167,7 @@ TEST(limits_hold_to_the_byte)
 		{ "{\"result\":{\"x\":\"", 49152 - 8, "\"}}", "result is longer than 49152" },
 		{ "{\"progress\":1,\"pad\":\"", 65536 - 23, "\"}", "longer than 65536" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct arena *a = arena_new(ARENA_SIZE);
 		struct child_msg m;
 		struct err e = { 0 };
@@ -218,7 +224,7 @@ TEST(what_is_printed_is_read_back)
 		ERROR("X", "", FAULT_TIMEOUT),
 		{ .kind = MSG_RESULT, .result_json = "{\"a\":[1,2.5,\"x\\u000ay\"]}" },
 	};
-	FOR_EACH_ROW(i, row)
+	FOR_EACH_ROW (i, row)
 		expect_round_trip(&row[i]);
 }
 
@@ -277,10 +283,10 @@ TEST(inbox_bounds_a_line)
 		const char *bytes;
 		enum inbox_state want;
 	} row[] = {
-		{ "1234", INBOX_EMPTY },      { "1234\n", INBOX_LINE },    { "12345", INBOX_TOO_LONG },
+		{ "1234", INBOX_EMPTY },       { "1234\n", INBOX_LINE },       { "12345", INBOX_TOO_LONG },
 		{ "12345\n", INBOX_TOO_LONG }, { "123456\n", INBOX_TOO_LONG },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct inbox in;
 		const char *line = NULL;
 		size_t len = 0;

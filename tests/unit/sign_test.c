@@ -345,6 +345,76 @@ TEST(refusals_beyond_the_vectors)
 	}
 }
 
+/* Verify with one byte of text changed, for each byte in turn; *place points to it meanwhile. */
+static void expect_each_byte_counts(struct scene *s, const char **place, const char *what)
+{
+	char *text = mem_dup(*place);
+	const char *kept = *place;
+
+	*place = text;
+	for (char *p = text; *p; p++) {
+		struct arena *a = arena_new(ARENA_SIZE);
+		struct nonces *n = nonces_new(10);
+		*p = (char)(*p ^ 1);
+		struct verdict v = verify(s, n, a);
+		EXPECT(v.rc == RC_OK && v.refusal.code, "%s: changed to '%s', still good", what, text);
+		*p = (char)(*p ^ 1);
+		nonces_free(n);
+		arena_free(a);
+	}
+	*place = kept;
+	mem_free(text);
+}
+
+TEST(a_change_of_any_signed_byte_is_refused)
+{
+	struct arena *a = arena_new(ARENA_SIZE);
+	struct scene s;
+
+	scene_init(&s);
+	sign(&s, a);
+	expect_each_byte_counts(&s, &s.req.method, "method");
+	expect_each_byte_counts(&s, &s.req.raw_path, "path");
+	expect_each_byte_counts(&s, &s.req.raw_query, "query");
+	for (size_t i = 0; i < s.req.n_headers; i++) {
+		expect_each_byte_counts(&s, &s.headers[i].value, s.headers[i].name);
+		expect_each_byte_counts(&s, &s.headers[i].name, s.headers[i].name);
+	}
+	char changed[sizeof body_text];
+	for (size_t i = 0; i < s.req.body_len; i++) {
+		struct nonces *n = nonces_new(10);
+		memcpy(changed, body_text, sizeof changed);
+		changed[i] = (char)(changed[i] ^ 1);
+		s.req.body = changed;
+		struct verdict v = verify(&s, n, a);
+		EXPECT(same(v.refusal.code, "SignatureDoesNotMatch"), "body: %s", code_of(&v));
+		nonces_free(n);
+	}
+	arena_free(a);
+}
+
+TEST(too_many_headers_are_refused_before_any_is_compared)
+{
+	static struct sign_header many[201];
+	struct arena *a = arena_new(ARENA_SIZE);
+	struct nonces *n = nonces_new(10);
+	struct scene s;
+
+	scene_init(&s);
+	sign(&s, a);
+	FOR_EACH_ROW (i, many)
+		many[i] = i < s.req.n_headers ? s.headers[i] : (struct sign_header){ "accept", "x" };
+	s.req.headers = many;
+	s.req.n_headers = 201;
+	struct verdict v = verify(&s, n, a);
+	EXPECT(same(v.refusal.code, "IncompleteSignature") && strstr(v.refusal.message, "200"), "%s", code_of(&v));
+	s.req.n_headers = 200;
+	v = verify(&s, n, a);
+	EXPECT(!v.refusal.code, "200 headers: %s", code_of(&v));
+	nonces_free(n);
+	arena_free(a);
+}
+
 TEST(temporary_keys_need_their_own_token_in_time)
 {
 	const struct {
@@ -488,7 +558,7 @@ TEST(failures_are_no_verdicts)
 	EXPECT(strstr(v.err.msg, "ill"), "%s", v.err.msg);
 	s.lookup_rc = RC_OK;
 	size_t size = 0;
-	for (;; size += 8) { /* every way to run out of memory, until there is enough */
+	for (;; size += 2) { /* every way to run out of memory, until there is enough */
 		struct arena *small = arena_new(size);
 		v = verify(&s, n, small);
 		arena_free(small);
@@ -554,6 +624,35 @@ TEST(published_hashes)
 	EXPECT(same(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"), "%s", hex);
 	sign_sha256_hex("abc", 3, hex); /* FIPS 180-4 */
 	EXPECT(same(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"), "%s", hex);
+}
+
+TEST(path_is_signed_as_received_but_for_three_replacements)
+{
+	const struct {
+		const char *raw, *canonical;
+	} row[] = {
+		{ "", "/" },
+		{ "/", "/" },
+		{ "/a+b*c%7Ed", "/a%20b%2Ac~d" },
+		{ "/%7e%2a%2B%41", "/%7e%2a%2B%41" },
+		{ "/~!'()%7", "/~!'()%7" },
+		{ "/%%7E%7", "/%~%7" },
+	};
+	FOR_EACH_ROW (i, row) {
+		struct arena *a = arena_new(ARENA_SIZE);
+		struct nonces *n = nonces_new(10);
+		struct scene s;
+		char start[100];
+		scene_init(&s);
+		s.req.raw_path = row[i].raw;
+		sign(&s, a);
+		struct verdict v = verify(&s, n, a);
+		int len = snprintf(start, sizeof start, "POST\n%s\na=1&b=2\n", row[i].canonical);
+		EXPECT(!v.refusal.code && strncmp(v.trace.canonical_request, start, (size_t)len) == 0, "%s: %s",
+		       row[i].raw, v.trace.canonical_request);
+		nonces_free(n);
+		arena_free(a);
+	}
 }
 
 TEST(query_is_decoded_sorted_and_encoded)
@@ -727,6 +826,8 @@ int main(void)
 	RUN(every_vector_of_the_contract);
 	RUN(we_sign_as_the_sdks_do);
 	RUN(refusals_beyond_the_vectors);
+	RUN(a_change_of_any_signed_byte_is_refused);
+	RUN(too_many_headers_are_refused_before_any_is_compared);
 	RUN(temporary_keys_need_their_own_token_in_time);
 	RUN(a_wrong_body_is_told_from_a_wrong_secret);
 	RUN(a_full_nonce_store_throttles);
@@ -735,6 +836,7 @@ int main(void)
 	RUN(failures_are_no_verdicts);
 	RUN(what_the_arena_lacked_costs_no_nonce);
 	RUN(published_hashes);
+	RUN(path_is_signed_as_received_but_for_three_replacements);
 	RUN(query_is_decoded_sorted_and_encoded);
 	RUN(decoding_keeps_a_plus_outside_of_queries);
 	RUN(a_nonce_counts_per_scheme_and_key);

@@ -63,6 +63,21 @@ static void add_where(struct buf *out, const struct shape *shape)
 			 (long long)t->hot->v_int);
 }
 
+/* Is the order settled as far as this column goes: the same for all matches, or asked for already? The planner does
+ * not always see it, and would sort. */
+static bool is_settled(const struct shape *shape, int col)
+{
+	for (int i = 0; i < shape->n_preds; i++) {
+		if (shape->pred_col[i] == col && shape->pred_cmp[i] == CMP_EQ)
+			return true;
+	}
+	for (int i = 0; i < shape->n_orders; i++) {
+		if (shape->order_col[i] == col)
+			return true;
+	}
+	return false;
+}
+
 static void add_order(struct buf *out, const struct shape *shape)
 {
 	const struct table *t = shape->table;
@@ -75,7 +90,7 @@ static void add_order(struct buf *out, const struct shape *shape)
 		between = ",";
 	}
 	for (int i = 0; i < t->n_cols; i++) {
-		if (!is_key(t, i))
+		if (!is_key(t, i) || is_settled(shape, i))
 			continue;
 		buf_addf(out, "%s\"%s\"%s", between, t->cols[i].name, is_desc ? " DESC" : "");
 		between = ",";
@@ -119,5 +134,5 @@ void sql_of_shape(struct buf *out, const struct shape *shape)
 	case VERBS:
 		break;
 	}
-	must(!"a verb");
+	must_failed("a verb", __FILE__, __LINE__, __func__);
 }

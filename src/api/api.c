@@ -1,0 +1,296 @@
+/*
+ * The way of a request: find the route, authenticate, read the query, let the route's handler answer.
+ * Authentication comes before "no such path" wherever signed operations live, so that an unsigned caller learns
+ * nothing about what is there; open routes (health, metrics) need no key.
+ */
+#include "api/api.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include "api/call.h"
+#include "api/opensearch/answer.h"
+#include "api/opensearch/routes.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { NONCES_MAX = 1000000 };
+
+/* A loop thread's own; no other thread looks at it before api_close. */
+struct loop {
+	struct engine_view *view;
+	bool is_spoiled;
+};
+
+struct api {
+	struct engine *engine;
+	enum auth_mode auth;
+	int n_loops;
+	struct loop *loops;
+	struct nonces *nonces;
+	struct figures *figures;
+	_Atomic(const struct http_server *) server;
+	atomic_bool is_draining;
+	pthread_mutex_t lock;      /* owed */
+	pthread_cond_t settled;
+	int64_t owed;              /* changes submitted and not answered yet */
+};
+
+enum rc api_open(const struct api_config *cfg, struct api **out, struct err *err)
+{
+	size_t n_routes;
+
+	if (cfg->threads < 1)
+		return err_set(err, RC_INVALID, "api: %d loop threads", cfg->threads);
+	const struct route *routes = api_routes(&n_routes);
+	struct api *api = mem_new(struct api);
+	api->engine = cfg->engine;
+	api->auth = cfg->auth;
+	api->n_loops = cfg->threads;
+	api->loops = mem_array((size_t)cfg->threads, sizeof *api->loops);
+	api->nonces = nonces_new(cfg->nonces_max ? cfg->nonces_max : NONCES_MAX);
+	api->figures = figures_new(routes, n_routes);
+	must(pthread_mutex_init(&api->lock, NULL) == 0);
+	must(pthread_cond_init(&api->settled, NULL) == 0);
+	*out = api;
+	return RC_OK;
+}
+
+static void wait_until_settled(struct api *api)
+{
+	pthread_mutex_lock(&api->lock);
+	while (api->owed > 0)
+		pthread_cond_wait(&api->settled, &api->lock);
+	pthread_mutex_unlock(&api->lock);
+}
+
+void api_close(struct api *api)
+{
+	if (!api)
+		return;
+	wait_until_settled(api);
+	for (int i = 0; i < api->n_loops; i++)
+		engine_view_close(api->loops[i].view);
+	mem_free(api->loops);
+	nonces_free(api->nonces);
+	figures_free(api->figures);
+	pthread_cond_destroy(&api->settled);
+	pthread_mutex_destroy(&api->lock);
+	mem_free(api);
+}
+
+void api_set_server(struct api *api, const struct http_server *server) { atomic_store(&api->server, server); }
+void api_set_draining(struct api *api) { atomic_store(&api->is_draining, true); }
+struct figures *api_figures(struct api *api) { return api->figures; }
+
+const char *api_not_ready(struct api *api)
+{
+	if (atomic_load(&api->is_draining))
+		return "the server is stopping";
+	return engine_is_healthy(api->engine) ? NULL : "the store takes no changes";
+}
+
+bool api_http_stats(struct api *api, struct http_stats *out)
+{
+	const struct http_server *server = atomic_load(&api->server);
+
+	if (server)
+		http_stats(server, out);
+	return server != NULL;
+}
+
+/* ---- the call ---- */
+
+enum rc call_view(struct call *c, struct engine_view **out, struct err *err)
+{
+	must(c->req->loop >= 0 && c->req->loop < c->api->n_loops);
+	struct loop *loop = &c->api->loops[c->req->loop];
+
+	if (loop->is_spoiled) {
+		engine_view_close(loop->view);
+		*loop = (struct loop){ 0 };
+	}
+	if (!loop->view) {
+		enum rc rc = engine_view_open(c->engine, &loop->view, err);
+		if (rc)
+			return rc;
+	}
+	*out = loop->view;
+	return RC_OK;
+}
+
+void call_spoil_view(struct call *c)
+{
+	must(!c->is_submitted);
+	c->api->loops[c->req->loop].is_spoiled = true;
+}
+
+void call_submit(struct call *c)
+{
+	pthread_mutex_lock(&c->api->lock);
+	c->api->owed++;
+	pthread_mutex_unlock(&c->api->lock);
+	c->is_submitted = true;
+}
+
+static void settle(struct api *api)
+{
+	pthread_mutex_lock(&api->lock);
+	if (--api->owed == 0)
+		pthread_cond_broadcast(&api->settled);
+	pthread_mutex_unlock(&api->lock);
+}
+
+static double seconds_since(const struct http_req *req)
+{
+	return (double)(clock_mono_us() - req->start_us) / 1e6;
+}
+
+int64_t call_latency_ms(const struct call *c) { return (clock_mono_us() - c->req->start_us) / 1000; }
+
+void call_reply(struct call *c, int status, const char *content_type, const struct buf *body)
+{
+	/* The call dies with its request, inside http_reply. */
+	struct api *api = c->api;
+	bool was_submitted = c->is_submitted;
+
+	must(c->n_headers < CALL_HEADERS);
+	c->headers[c->n_headers++] = (struct http_header){ "x-acs-request-id", c->req->id };
+	const struct http_reply reply = {
+		.status = status,
+		.content_type = content_type,
+		.body = buf_text(body),
+		.body_len = body->len,
+		.headers = c->headers,
+		.n_headers = c->n_headers,
+	};
+	figures_add(api->figures, c->figure, status, seconds_since(c->req));
+	log_debug("http.request", "request=%s method=%s path=%s status=%d", c->req->id, c->req->method,
+		  c->req->raw_path, status);
+	http_reply(c->req, &reply);
+	if (was_submitted)
+		settle(api);
+}
+
+/* ---- dispatch ---- */
+
+static bool starts(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
+
+/* Is this a place of signed operations, whether or not there is one at this very path? */
+static bool is_signed_place(const char *raw_path)
+{
+	return starts(raw_path, "/v4/") || starts(raw_path, "/stint/");
+}
+
+static bool enter(struct call *c)
+{
+	struct err err = { 0 };
+
+	if (call_view(c, &c->view, &err)) {
+		log_error("api.no_view", "request=%s why=\"%s\"", c->req->id, err.msg);
+		answer_error(c, API_ERR_UNAVAILABLE, NULL);
+		return false;
+	}
+	return auth_check(c, c->api->auth, c->api->nonces);
+}
+
+static void run(struct call *c)
+{
+	struct err err = { 0 };
+
+	if (query_parse(c->req->raw_query, c->arena, &c->query, &err))
+		answer_bad_input(c, &err);
+	else
+		c->route->handle(c);
+}
+
+static void dispatch(struct call *c, const struct path *path)
+{
+	const struct route *route = NULL;
+	size_t n;
+	const struct route *routes = api_routes(&n);
+
+	enum route_verdict found = route_find(routes, n, c->req->method, path, &route, &c->args, c->methods);
+	if (found == ROUTE_FOUND) {
+		c->route = route;
+		c->operation = route->operation;
+		c->figure = figures_of(c->api->figures, route->operation);
+	}
+	bool is_open = found == ROUTE_NO_PATH ? !is_signed_place(c->req->raw_path) : route->access == ROUTE_OPEN;
+	if (!is_open && !enter(c))
+		return;
+	if (found == ROUTE_NO_PATH)
+		answer_error(c, API_ERR_ACTION_NOT_FOUND, NULL);
+	else if (found == ROUTE_NO_METHOD)
+		answer_method(c);
+	else
+		run(c);
+}
+
+static const char no_memory[] = "{\"code\":\"ServiceUnavailable\",\"message\":\"no memory for this request\","
+				"\"Code\":\"ServiceUnavailable\",\"Message\":\"no memory for this request\"}";
+
+static void reply_without_memory(struct http_req *req)
+{
+	http_reply(req, &(struct http_reply){ .status = 503, .content_type = answer_json_type, .body = no_memory,
+					      .body_len = sizeof no_memory - 1 });
+}
+
+void api_handle(void *ctx, struct http_req *req)
+{
+	struct api *api = ctx;
+	struct path path;
+	struct err err = { 0 };
+	struct call *c = arena_new_of(req->arena, struct call);
+
+	if (!c) {
+		reply_without_memory(req);
+		return;
+	}
+	/* The arena's memory is zero already, and a call is large for the change in it. */
+	c->api = api;
+	c->engine = api->engine;
+	c->req = req;
+	c->arena = req->arena;
+	c->operation = c->account = "";
+	c->figure = FIGURE_UNKNOWN;
+	if (starts(req->raw_path, "/v3/openapi/"))
+		answer_push_refused(c);
+	else if (path_split(req->raw_path, c->arena, &path, &err))
+		answer_error(c, API_ERR_INVALID_REQUEST, err.msg);
+	else
+		dispatch(c, &path);
+}
+
+void api_fault(void *ctx, struct http_req *req, int status, const char *why, struct http_reply *reply)
+{
+	struct api *api = ctx;
+	enum api_error e = api_error_of_status(status);
+	const struct envelope envelope = {
+		.http_code = status,
+		.request_id = req->id,
+		.code = api_error_code(e),
+		.message = why && *why ? why : api_error_message(e),
+		.latency_ms = 0,
+	};
+	struct http_header *header = arena_new_of(req->arena, struct http_header);
+	struct buf body;
+
+	buf_init(&body, 64 << 10);
+	envelope_error(&body, &envelope);
+	char *bytes = arena_dup_n(req->arena, buf_text(&body), body.len);
+	*reply = (struct http_reply){
+		.status = status,
+		.content_type = answer_json_type,
+		.body = bytes ? bytes : no_memory,
+		.body_len = bytes ? body.len : sizeof no_memory - 1,
+	};
+	if (header) {
+		*header = (struct http_header){ "x-acs-request-id", req->id };
+		reply->headers = header;
+		reply->n_headers = 1;
+	}
+	buf_fini(&body);
+	figures_add(api->figures, FIGURE_REFUSED, status, 0);
+}

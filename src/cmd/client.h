@@ -1,0 +1,69 @@
+/*
+ * client: signed calls to a server, as the vendor's SDKs make them (libcurl, ACS3-HMAC-SHA256).
+ *
+ * Where the endpoint and the key come from, first found wins, each by itself: the options; the environment
+ * (STINT_ENDPOINT, ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET) unless --data is given; the data
+ * folder (the address its running server wrote, its first active key).
+ *
+ * Owner:  answers and paths live in the client's arena, until client_close or client_forget.
+ * Errors: RC_BUSY nobody listens there, RC_TIMEOUT, else by the answer's HTTP status with "CODE: message".
+ */
+#ifndef CMD_CLIENT_H
+#define CMD_CLIENT_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "cmd/args.h"
+#include "json/json.h"
+
+struct client_options {
+	const char *endpoint, *key_id, *key_secret, *data;
+	bool as_json;
+};
+/* Rows of a command's option table; o is a struct client_options. */
+#define CLIENT_OPTIONS(o)                                                                           \
+	OPTION_TEXT("endpoint", &(o).endpoint, "URL", "Server (default $STINT_ENDPOINT, else that of --data)."),        \
+	OPTION_TEXT("access-key-id", &(o).key_id, "ID", "Key (default $ALIBABA_CLOUD_ACCESS_KEY_ID, else of --data)."), \
+	OPTION_TEXT("access-key-secret", &(o).key_secret, "TEXT", "Its secret (default $ALIBABA_CLOUD_ACCESS_KEY_SECRET)."), \
+	OPTION_TEXT("data", &(o).data, "DIR", "Data folder to take endpoint and key from (default $STINT_DATA)."), \
+	OPTION_FLAG("json", &(o).as_json, "Print the server's answer as JSON.")
+
+struct client;
+
+struct access {
+	const char *endpoint, *key_id, *key_secret;
+};
+/* Only find out where and as whom; needs no server when the endpoint is given. */
+enum rc client_access(const struct client_options *o, struct arena *a, struct access *out, struct err *err) NODISCARD;
+
+enum rc client_open(const struct client_options *o, struct client **out, struct err *err) NODISCARD;
+void client_close(struct client *c); /* NULL is fine */
+struct arena *client_arena(struct client *c);
+/* Drop every answer so far: for commands that poll. */
+void client_forget(struct client *c);
+
+/* "/v4/openapi/app-groups/{}/functions/{}" with each {} replaced by a percent-encoded segment. */
+const char *client_path(struct client *c, const char *pattern, const char *const *segments, size_t n);
+/* "a=b&c=d" from pairs of texts; pairs whose value is NULL are left out. */
+const char *client_query(struct client *c, const char *const *pairs, size_t n_pairs);
+
+struct answer {
+	int status;
+	const char *text;    /* the body */
+	size_t len;
+	const json_t *json;  /* its root; NULL when it is not JSON (client_fetch) */
+	int64_t next_offset; /* header x-stint-next-offset; -1 absent */
+};
+/* method and action as in the vendor's documentation; body NULL: none. */
+enum rc client_call(struct client *c, const char *method, const char *action, const char *path, const char *query,
+		    const char *body, struct answer *out, struct err *err) NODISCARD;
+/* GET of something that is not JSON when it succeeds. */
+enum rc client_fetch(struct client *c, const char *action, const char *path, const char *query, struct answer *out,
+		     struct err *err) NODISCARD;
+
+/* Members of an answer's result, in either casing; "" and 0 when absent. */
+const json_t *answer_result(const struct answer *a);
+const char *json_text_of(const json_t *object, const char *camel_name);
+int64_t json_int_of(const json_t *object, const char *camel_name);
+
+#endif

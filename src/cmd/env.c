@@ -1,0 +1,207 @@
+/* env: settings and first lines for the vendor's SDKs, ready to paste. */
+#include <stdio.h>
+#include <string.h>
+#include "cmd/client.h"
+#include "cmd/say.h"
+
+/* In the templates @E is the endpoint's host and port, @P its protocol, @U the URL, @K the key id, @S the secret. */
+static const char shell_text[] =
+	"export STINT_ENDPOINT='@U'\n"
+	"export ALIBABA_CLOUD_ACCESS_KEY_ID='@K'\n"
+	"export ALIBABA_CLOUD_ACCESS_KEY_SECRET='@S'\n";
+
+static const char python_text[] =
+	"# pip install alibabacloud-opensearch20171225\n"
+	"from alibabacloud_opensearch20171225 import models\n"
+	"from alibabacloud_opensearch20171225.client import Client\n"
+	"from alibabacloud_tea_openapi.models import Config\n"
+	"\n"
+	"client = Client(Config(\n"
+	"    access_key_id='@K',\n"
+	"    access_key_secret='@S',\n"
+	"    endpoint='@E',\n"
+	"    protocol='@P',\n"
+	"))\n"
+	"request = models.ListAppGroupsRequest(page_number=1, page_size=10)\n"
+	"for group in client.list_app_groups(request).body.result:\n"
+	"    print(group.name, group.status)\n";
+
+static const char node_text[] =
+	"// npm install @alicloud/opensearch20171225\n"
+	"const { default: Client, ListAppGroupsRequest } = require('@alicloud/opensearch20171225');\n"
+	"const { $OpenApiUtil } = require('@alicloud/openapi-core');\n"
+	"\n"
+	"const client = new Client(new $OpenApiUtil.Config({\n"
+	"  accessKeyId: '@K',\n"
+	"  accessKeySecret: '@S',\n"
+	"  endpoint: '@E',\n"
+	"  protocol: '@P',\n"
+	"}));\n"
+	"client.listAppGroups(new ListAppGroupsRequest({ pageNumber: 1, pageSize: 10 }))\n"
+	"  .then((answer) => answer.body.result.forEach((group) => console.log(group.name, group.status)));\n";
+
+static const char java_text[] =
+	"// Maven: com.aliyun:opensearch20171225\n"
+	"import com.aliyun.opensearch20171225.Client;\n"
+	"import com.aliyun.opensearch20171225.models.ListAppGroupsRequest;\n"
+	"import com.aliyun.teaopenapi.models.Config;\n"
+	"\n"
+	"public class First {\n"
+	"    public static void main(String[] args) throws Exception {\n"
+	"        Client client = new Client(new Config()\n"
+	"            .setAccessKeyId(\"@K\")\n"
+	"            .setAccessKeySecret(\"@S\")\n"
+	"            .setEndpoint(\"@E\")\n"
+	"            .setProtocol(\"@P\"));\n"
+	"        ListAppGroupsRequest request = new ListAppGroupsRequest().setPageNumber(1).setPageSize(10);\n"
+	"        client.listAppGroups(request).getBody().getResult()\n"
+	"            .forEach(group -> System.out.println(group.getName() + \" \" + group.getStatus()));\n"
+	"    }\n"
+	"}\n";
+
+static const char go_text[] =
+	"// go get github.com/alibabacloud-go/opensearch-20171225/v4\n"
+	"package main\n"
+	"\n"
+	"import (\n"
+	"\t\"fmt\"\n"
+	"\n"
+	"\topenapi \"github.com/alibabacloud-go/darabonba-openapi/v2/client\"\n"
+	"\topensearch \"github.com/alibabacloud-go/opensearch-20171225/v4/client\"\n"
+	"\t\"github.com/alibabacloud-go/tea/tea\"\n"
+	")\n"
+	"\n"
+	"func main() {\n"
+	"\tclient, err := opensearch.NewClient(&openapi.Config{\n"
+	"\t\tAccessKeyId:     tea.String(\"@K\"),\n"
+	"\t\tAccessKeySecret: tea.String(\"@S\"),\n"
+	"\t\tEndpoint:        tea.String(\"@E\"),\n"
+	"\t\tProtocol:        tea.String(\"@P\"),\n"
+	"\t})\n"
+	"\tif err != nil {\n"
+	"\t\tpanic(err)\n"
+	"\t}\n"
+	"\tanswer, err := client.ListAppGroups(&opensearch.ListAppGroupsRequest{})\n"
+	"\tif err != nil {\n"
+	"\t\tpanic(err)\n"
+	"\t}\n"
+	"\tfor _, group := range answer.Body.Result {\n"
+	"\t\tfmt.Println(tea.StringValue(group.Name), tea.StringValue(group.Status))\n"
+	"\t}\n"
+	"}\n";
+
+static const struct {
+	const char *name, *text;
+} languages[] = {
+	{ "shell", shell_text }, { "python", python_text }, { "node", node_text }, { "java", java_text }, { "go", go_text },
+};
+
+/* A URL without the colon and slashes of its scheme: "http", "127.0.0.1:8080". */
+struct place {
+	struct access access;
+	const char *host, *url;
+	char protocol[8];
+};
+
+static void place_of(const struct access *access, struct arena *a, struct place *out)
+{
+	const char *url = access->endpoint, *sep = strstr(url, "://");
+
+	out->access = *access;
+	out->host = sep ? sep + 3 : url;
+	out->url = sep ? url : arena_printf(a, "http://%s", url);
+	(void)snprintf(out->protocol, sizeof out->protocol, "%s", strncmp(url, "https:", 6) == 0 ? "https" : "http");
+}
+
+static void expand(const char *text, const struct place *p, struct buf *out)
+{
+	for (; *text; text++) {
+		const char *value = NULL;
+		if (text[0] == '@') {
+			switch (text[1]) {
+			case 'E': value = p->host; break;
+			case 'P': value = p->protocol; break;
+			case 'U': value = p->url; break;
+			case 'K': value = p->access.key_id; break;
+			case 'S': value = p->access.key_secret; break;
+			default: break; /* the '@' of a package's name */
+			}
+		}
+		if (value) {
+			buf_adds(out, value);
+			text++;
+		} else {
+			buf_addc(out, *text);
+		}
+	}
+}
+
+static void print_json(const struct place *p, struct buf *out)
+{
+	struct jw w;
+
+	jw_init(&w, out, CASING_CAMEL);
+	jw_object(&w);
+	jw_kv_text(&w, "url", p->url);
+	jw_kv_text(&w, "endpoint", p->host);
+	jw_kv_text(&w, "protocol", p->protocol);
+	jw_kv_text(&w, "access_key_id", p->access.key_id);
+	jw_kv_text(&w, "access_key_secret", p->access.key_secret);
+	jw_end_object(&w);
+}
+
+static void print_texts(const struct place *p, const char *only, struct buf *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(languages); i++) {
+		if (only && strcmp(only, languages[i].name) != 0)
+			continue;
+		if (!only)
+			buf_addf(out, "%s---- %s ----\n", i ? "\n" : "", languages[i].name);
+		expand(languages[i].text, p, out);
+	}
+}
+
+static enum rc check_language(const char *word, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(languages); i++) {
+		if (!word || strcmp(word, languages[i].name) == 0)
+			return RC_OK;
+	}
+	return err_set(err, RC_INVALID, "'%.40s' is none of shell, python, node, java, go", word);
+}
+
+static int run_env(const struct command *c, int argc, char **argv)
+{
+	const char *operands[OPERANDS_MAX];
+	struct client_options options = { 0 };
+	struct opt opts[] = { CLIENT_OPTIONS(options) };
+	struct access access;
+	struct place place;
+	struct err err = { 0 };
+	struct buf out;
+	int code;
+
+	if (!args_read(c, opts, ARRAY_LEN(opts), argc, argv, operands, &code))
+		return code;
+	struct arena *a = arena_new(1 << 20);
+	buf_init(&out, 1 << 20);
+	enum rc rc = check_language(operands[0], &err);
+	if (rc == RC_OK)
+		rc = client_access(&options, a, &access, &err);
+	if (rc == RC_OK) {
+		place_of(&access, a, &place);
+		if (options.as_json)
+			print_json(&place, &out);
+		else
+			print_texts(&place, operands[0], &out);
+	}
+	code = rc == RC_OK ? say_text(c, &out) : say_failed(c, rc, &err);
+	buf_fini(&out);
+	arena_free(a);
+	return code;
+}
+
+const struct command command_env = {
+	.name = "env", .operands = "[LANGUAGE]", .summary = "Print SDK settings to paste: shell, python, node, java, go.",
+	.example = "stint env python --data ./stint-data\neval \"$(stint env shell --data ./stint-data)\"", .run = run_env,
+};

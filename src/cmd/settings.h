@@ -1,0 +1,13 @@
+/*
+ * settings: a settings file (inih: "name = value", ';' or '#' comments) read by the same table as the command line.
+ * A name is an option's, with '_' or '-'. Sections are for the reader's eye only. A list option repeats its line.
+ */
+#ifndef CMD_SETTINGS_H
+#define CMD_SETTINGS_H
+
+#include "cmd/args.h"
+
+/* Options given on the command line keep their value. Texts live in a. RC_INVALID names file and line. */
+enum rc settings_read(const char *path, struct opt *opts, size_t n, struct arena *a, struct err *err) NODISCARD;
+
+#endif

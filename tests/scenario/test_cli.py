@@ -1,0 +1,171 @@
+"""The command line: every command once for people and once for programs, and its refusals."""
+import json
+import subprocess
+import unittest
+
+from common import ServerCase
+from stint_client import BINARY, WAIT_S, Server
+
+
+class Offline(unittest.TestCase):
+    def setUp(self):
+        self.server = Server()
+        self.addCleanup(self.server.close)
+        self.data = str(self.server.data)
+
+    def run_(self, *words, code=0, **more):
+        done = self.server.run(*words, check=False, **more)
+        self.assertEqual(done.returncode, code, done)
+        return done
+
+    def test_help_of_every_command(self):
+        listed = self.run_("help").stdout
+        names = [line[2:20].strip() for line in listed.splitlines() if line.startswith("  ") and line[2] != " "]
+        names = [n for n in names if n and not n.startswith("stint")]
+        self.assertGreater(len(names), 25)
+        for name in names:
+            text = self.run_(*name.split(), "--help").stdout
+            self.assertIn(f"Usage: stint {name}", text)
+            self.assertIn("\nExample:\n", text)
+            self.assertEqual(self.run_("help", *name.split()).stdout, text)
+
+    def test_refusals_name_the_word(self):
+        rows = [(["nonsense"], "unknown command 'nonsense'"), (["task"], "needs one of these words"),
+                (["serve", "--colour", "red"], "unknown option '--colour'"),
+                (["serve", "--threads", "none"], "--threads is an integer"), (["serve", "--threads"], "needs a value"),
+                (["serve", "--auth", "maybe"], "strict|lax|off"), (["serve", "extra"], "one word too many"),
+                (["serve", "--data", "a", "--data=b"], "given twice"), (["serve", "--listen", "8080"], "HOST:PORT"),
+                (["serve", "--listen", "::1:80"], "brackets"), (["serve", "--tls-cert", "x"], "go together"),
+                (["task", "get", "app", "i"], "GENERATION is missing"), (["key", "disable"], "ACCESS_KEY_ID is missing"),
+                (["version", "--json=perhaps"], "true or false"), (["job"], "only the server starts this")]
+        for words, says in rows:
+            with self.subTest(words=words):
+                self.assertIn(says, self.run_(*words, code=64).stderr)
+
+    def test_version(self):
+        self.assertRegex(self.run_("version").stdout, r"^stint \d+\.\d+\.\d+\n$")
+        self.assertIn("version", json.loads(self.run_("--version", "--json").stdout))
+
+    def test_keys(self):
+        self.assertIn("no data folder", self.run_("key", "list", "--data", self.data, code=66).stderr)
+        made = json.loads(self.run_("key", "create", "--data", self.data, "--name", 'a "b"', "--json").stdout)
+        self.assertRegex(made["access_key_id"], r"^LTAI\w{20}$")
+        self.assertEqual(set(made) & {"access_key_secret", "account", "project_id"},
+                         {"access_key_secret", "account", "project_id"})
+        listed = json.loads(self.run_("key", "list", "--data", self.data, "--json").stdout)
+        self.assertEqual([k["access_key_id"] for k in listed], [made["access_key_id"]])
+        self.assertNotIn("access_key_secret", listed[0])
+        self.assertNotIn(made["access_key_secret"], self.run_("key", "list", "--data", self.data).stdout)
+        self.run_("key", "disable", made["access_key_id"], "--data", self.data)
+        self.assertIn("disabled", self.run_("key", "list", "--data", self.data).stdout)
+        self.run_("key", "delete", made["access_key_id"], "--data", self.data)
+        self.run_("key", "delete", made["access_key_id"], "--data", self.data, code=66)
+        self.run_("key", "create", "--data", self.data, "--account", "x1", code=64)
+
+    def test_init_twice(self):
+        first = json.loads(self.run_("init", "--data", self.data, "--json").stdout)
+        again = json.loads(self.run_("init", "--data", self.data, "--json").stdout)
+        self.assertEqual(first, again)
+        self.assertTrue((self.server.data / "stint.ini").exists())
+
+    def test_env(self):
+        key = self.server.key()
+        texts = self.run_("env", "--data", self.data, "--endpoint", "https://example.org:99").stdout
+        for part in ("shell", "python", "node", "java", "go", key["access_key_secret"], "example.org:99", "'https'"):
+            self.assertIn(part, texts)
+        python = self.run_("env", "python", "--data", self.data, "--endpoint", "127.0.0.1:80").stdout
+        compile(python, "env", "exec")
+        self.run_("env", "cobol", "--data", self.data, "--endpoint", "x:1", code=64)
+        self.assertIn("no server runs on", self.run_("env", "--data", self.data, code=66).stderr)
+
+    def test_doctor(self):
+        self.assertIn("is not there", self.run_("doctor", "--data", self.data + "x", code=1).stdout)
+        self.run_("init", "--data", self.data)
+        self.assertIn("All is well", self.run_("doctor", "--data", self.data).stdout)
+        (self.server.data / "import" / "left.tmp").write_text("x")
+        self.assertIn("left.tmp", self.run_("doctor", "--data", self.data).stdout)
+        (self.server.data / "secret.key").chmod(0o644)
+        found = json.loads(self.run_("doctor", "--data", self.data, "--json", code=1).stdout)
+        self.assertIn("chmod 600", next(f["text"] for f in found if f["check"] == "secret.key"))
+
+    def test_train_and_predict(self):
+        shop, model = str(self.server.folder / "shop.csv"), str(self.server.folder / "model")
+        best = json.loads(self.run_("sample", "shop", "--out", shop, "--rows", "3000", "--json").stdout)
+        self.assertGreater(best["best_auc"], 0.6)
+        done = self.run_("train", "--train-data", shop, "--label-field", "click", "--out", model, "--epochs", "4", "--json")
+        result = json.loads(done.stdout)
+        self.assertIn("auc", result)
+        self.assertIn("%", done.stderr, "progress goes to stderr")
+        scored = self.run_("predict", "--model", model + "/model.bin", shop, "--metrics")
+        values = [float(v) for v in scored.stdout.split()]
+        self.assertEqual(len(values), 3000)
+        self.assertTrue(all(0 <= v <= 1 for v in values))
+        self.assertIn("AUC", scored.stderr)
+        json.loads(self.run_("predict", "--model", model + "/model.bin", "--describe").stdout)
+        self.assertIn("epochs", self.run_("train", "--train-data", shop, "--epochs", "x", code=64).stderr)
+        self.run_("train", "--train-data", "/no/such.csv", "--out", model, code=66)
+        self.run_("train", code=64)
+        bits = bytearray(open(model + "/model.bin", "rb").read())
+        bits[len(bits) // 2] ^= 1
+        open(model + "/model.bin", "wb").write(bits)
+        self.run_("predict", "--model", model + "/model.bin", shop, code=70)
+
+    def test_closed_stdout(self):
+        process = subprocess.Popen(f"{BINARY} help | head -c 1 >/dev/null; true", shell=True, stderr=subprocess.PIPE)
+        self.assertEqual(process.wait(WAIT_S), 0)
+        self.assertNotIn(b"Sanitizer", process.stderr.read())
+        process.stderr.close()
+
+    def test_no_server(self):
+        self.server.key()
+        done = self.run_("app", "list", "--data", self.data, "--endpoint", "http://127.0.0.1:1", code=75)
+        self.assertIn("no server answers", done.stderr)
+        self.run_("app", "list", "--data", self.data, "--endpoint", "ftp://x", code=64)
+        self.run_("app", "list", "--data", self.data, "--endpoint", "http://x/path", code=64)
+
+
+class Online(ServerCase):
+    @classmethod
+    def prepare(cls, server):
+        server.sample(rows=800)
+
+    def cli(self, *words, code=0):
+        done = self.server.run(*words, "--data", str(self.server.data), check=False)
+        self.assertEqual(done.returncode, code, done)
+        return done
+
+    def test_the_whole_way(self):
+        self.assertIn("shop is ready", self.cli("app", "create", "shop").stdout)
+        self.assertIn("App.Duplicated", self.cli("app", "create", "shop", code=65).stderr)
+        self.assertIn("shop", self.cli("app", "list").stdout)
+        self.assertEqual(json.loads(self.cli("app", "get", "shop", "--json").stdout)["result"]["name"], "shop")
+        self.cli("instance", "create", "shop", "ctr_shop", "-p", "train_data=shop.csv", "-p", "label_field=click",
+                 "--param", "epochs=2", "--description", "of the shop")
+        self.assertIn("epochs = 2", self.cli("instance", "get", "shop", "ctr_shop").stdout)
+        self.assertIn("of the shop", self.cli("instance", "list", "shop").stdout)
+        self.cli("instance", "update", "shop", "ctr_shop", "--cron", "0 3 ? * 1")
+        self.assertIn("0 3 ? * 1", self.cli("instance", "list", "shop").stdout)
+        self.assertIn("has no task", self.cli("task", "watch", "shop", "ctr_shop", code=66).stderr)
+        done = self.cli("task", "create", "shop", "ctr_shop", "--watch")
+        self.assertIn("success", done.stdout)
+        self.assertIn("auc", done.stdout)
+        self.assertIn("success", self.cli("task", "list", "shop", "ctr_shop").stdout)
+        self.assertIn("ended", self.cli("task", "get", "shop", "ctr_shop", "1").stdout)
+        self.assertEqual(json.loads(self.cli("task", "get", "shop", "ctr_shop", "1", "--json").stdout)["state"], "success")
+        self.assertIn("epoch", self.cli("task", "log", "shop", "ctr_shop", "--follow").stdout)
+        self.assertEqual(json.loads(self.cli("task", "create", "shop", "ctr_shop", "--json").stdout)["generation"], "2")
+        lines = self.cli("task", "watch", "shop", "ctr_shop", "2", "--json").stdout.splitlines()
+        self.assertEqual(json.loads(lines[-1])["state"], "success")
+        self.cli("task", "delete", "shop", "ctr_shop", "1")
+        self.assertIn("Task.NotExist", self.cli("task", "get", "shop", "ctr_shop", "1", code=66).stderr)
+        self.cli("instance", "update", "shop", "ctr_shop", "-p", "train_data=nowhere.csv")
+        self.assertIn("nowhere.csv", self.cli("task", "create", "shop", "ctr_shop", "--watch", code=65).stderr)
+        self.assertIn("All is well", self.cli("doctor").stdout)
+        self.cli("instance", "delete", "shop", "ctr_shop")
+        self.cli("app", "delete", "shop")
+        self.assertIn("App.NotFound", self.cli("app", "get", "shop", code=66).stderr)
+
+    def test_odd_names_reach_the_server_whole(self):
+        self.assertIn("App.NotFound", self.cli("app", "get", "a b/c?d#e", code=66).stderr)
+        self.assertIn("App.NotFound", self.cli("app", "get", "..", code=66).stderr)
+        self.assertIn("name=value", self.cli("instance", "create", "shop", "x", "-p", "oops", code=64).stderr)

@@ -1,0 +1,145 @@
+"""kill -9 at bad moments: nothing acknowledged is lost, no task stays running, a resumed model has the same bits."""
+import threading
+import unittest
+
+from stint_client import Server, process_alive, wait_for
+from test_tasks import child_pid
+
+# Long enough to be killed in the middle, single-threaded so that the bits repeat.
+LONG = {"train_data": "shop.csv", "label_field": "click", "epochs": "30", "early_stop_rounds": "0", "threads": "1",
+        "seed": "7"}
+
+
+class Crash(unittest.TestCase):
+    def server(self, *args):
+        server = Server(args=args)
+        self.addCleanup(server.close)
+        return server
+
+    def ok(self, answer):
+        self.assertEqual(answer.status, 200, answer)
+        return answer
+
+    def train(self, server, name):
+        self.ok(server.client.create_instance("shop", name, params=LONG))
+        self.ok(server.client.create_task("shop", name))
+
+    def test_killed_server_during_a_training(self):
+        """The task goes on from a checkpoint and ends with the very model of an undisturbed run."""
+        server = self.server("--max-running", "1")
+        server.sample(rows=6000)
+        server.start()
+        self.ok(server.client.create_app("shop"))
+        self.train(server, "calm")
+        calm = server.client.finished("shop", "calm", 1)
+        self.assertEqual(calm["state"], "success", calm)
+        self.train(server, "rough")
+
+        def has_checkpoint(at_least):
+            detail = server.client.detail("shop", "rough", 1).json
+            self.assertNotIn(detail["state"], ("success", "failed"), "too fast to be killed: raise epochs")
+            return sum(e["kind"] == "checkpoint" for e in detail["events"]) >= at_least and detail
+
+        for kills in (1, 2):
+            wait_for("a checkpoint", lambda: has_checkpoint(kills))
+            server.restart()
+            state = server.client.detail("shop", "rough", 1).json["state"]
+            self.assertIn(state, ("pending", "running"), "it is resumed")
+        rough = server.client.finished("shop", "rough", 1)
+        self.assertEqual((rough["state"], rough["progress"]), ("success", 100), rough)
+        self.assertEqual(rough["attempt"], 3)
+        self.assertEqual(rough["result"]["sha256"], calm["result"]["sha256"], "the same bits")
+        self.assertEqual(rough["result"]["auc"], calm["result"]["auc"])
+
+    def test_killed_server_takes_its_children_along(self):
+        server = self.server()
+        server.add_function("score")
+        server.start()
+        gate = server.folder / "gate"
+        self.ok(server.client.create_app("shop"))
+        self.ok(server.client.create_instance("shop", "one", "score", "script", {"mode": "gate", "gate": str(gate)}))
+        self.ok(server.client.create_task("shop", "one", "score"))
+        first = wait_for("the child", lambda: child_pid(server.client.detail("shop", "one", 1, "score").json))
+        server.kill()
+        wait_for("the end of the child", lambda: not process_alive(first))
+        server.start()
+        def second():
+            pid = child_pid(server.client.detail("shop", "one", 1, "score").json)
+            return pid != first and pid
+        wait_for("a new attempt within the promised time", second, timeout=20)
+        answer = server.client.create_task("shop", "one", "score")
+        self.assertEqual((answer.status, answer.code), (409, "Task.IsRunning"))
+        gate.touch()
+        self.assertEqual(server.client.finished("shop", "one", 1, "score")["attempt"], 2)
+
+    def test_killed_server_during_creates(self):
+        """Every create that was answered 200 is there afterwards; generations have no gap and no double."""
+        server = self.server("--max-running", "2")
+        server.add_function("score")
+        server.start()
+        self.ok(server.client.create_app("shop"))
+        acknowledged, lock, enough = {}, threading.Lock(), threading.Event()
+        client = server.client
+
+        def create_instances(k):
+            n = 0
+            while True:
+                name = f"w{k}_{n}"
+                try:
+                    if client.create_instance("shop", name, "score", "script", {"mode": "ok"}).status != 200:
+                        return
+                    with lock:
+                        acknowledged[name] = 0
+                    if client.create_task("shop", name, "score").status != 200:
+                        return
+                    with lock:
+                        acknowledged[name] = 1
+                        if len(acknowledged) >= 60:
+                            enough.set()
+                except OSError:
+                    return
+                n += 1
+
+        threads = [threading.Thread(target=create_instances, args=(k,)) for k in range(8)]
+        for thread in threads:
+            thread.start()
+        self.assertTrue(enough.wait(60))
+        server.kill()
+        for thread in threads:
+            thread.join()
+        server.start()
+        for name, tasks in acknowledged.items():
+            self.ok(server.client.get_instance("shop", name, "score"))
+            if tasks:
+                detail = server.client.finished("shop", name, 1, "score", timeout=120)
+                self.assertEqual((detail["state"], detail["generation"]), ("success", 1), detail)
+        unfinished = [n for n in acknowledged
+                      if server.client.list_tasks("shop", n, "score", status="running").json["TotalCount"]]
+        self.assertEqual(unfinished, [])
+
+    def test_sigterm_puts_running_tasks_back(self):
+        server = self.server()
+        server.add_function("score")
+        server.start()
+        gate = server.folder / "gate"
+        self.ok(server.client.create_app("shop"))
+        self.ok(server.client.create_instance("shop", "one", "score", "script", {"mode": "gate", "gate": str(gate)}))
+        self.ok(server.client.create_task("shop", "one", "score"))
+        wait_for("the child", lambda: child_pid(server.client.detail("shop", "one", 1, "score").json))
+        server.stop()
+        server.start()
+        gate.touch()
+        self.assertEqual(server.client.finished("shop", "one", 1, "score")["state"], "success")
+
+    def test_cron_fires(self):
+        server = self.server()
+        server.add_function("score")
+        server.start()
+        self.ok(server.client.create_app("shop"))
+        self.ok(server.client.create_instance("shop", "one", "score", "script", {"mode": "ok"}, cron="* * * * *"))
+        def fired():
+            return server.client.list_tasks("shop", "one", "score").result
+        task = wait_for("the full minute", fired, timeout=75)[0]
+        self.assertRegex(task["RunId"], r"^scheduled__")
+        self.assertEqual(server.client.finished("shop", "one", 1, "score")["state"], "success")
+        self.ok(server.client.update_instance("shop", "one", {"cron": ""}, "score"))

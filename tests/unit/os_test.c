@@ -1,0 +1,541 @@
+#include "os/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "os/calls.h"
+#include "test.h"
+
+/* ---- a folder per test ---- */
+
+static char home[PATH_MAX / 2];
+
+static void home_make(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	(void)snprintf(home, sizeof home, "%s/os_test.XXXXXX", tmp ? tmp : "/tmp");
+	EXPECT(mkdtemp(home), "%s", home);
+}
+
+static void home_remove(void)
+{
+	struct err e = { 0 };
+	EXPECT(dir_remove(home, &e) == RC_OK, "%s", e.msg);
+	EXPECT(!file_exists(home), "%s is still there", home);
+}
+
+/* Path in the folder; three may be in use at a time. */
+static const char *in(const char *name)
+{
+	static char paths[3][PATH_MAX];
+	static int turn;
+	char *path = paths[turn++ % 3];
+	(void)snprintf(path, PATH_MAX, "%s/%s", home, name);
+	return path;
+}
+
+static void put(const char *path, const char *text)
+{
+	struct err e = { 0 };
+	EXPECT(file_replace(path, text, strlen(text), 0600, &e) == RC_OK, "%s", e.msg);
+}
+
+static bool holds(const char *path, const char *text)
+{
+	struct buf b;
+	buf_init(&b, 10000);
+	bool same = file_read(path, &b, NULL) == RC_OK && strcmp(buf_text(&b), text) == 0;
+	buf_fini(&b);
+	return same;
+}
+
+static int entries_of(const char *path)
+{
+	DIR *d = opendir(path);
+	int n = 0;
+	for (const struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
+		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	if (d)
+		(void)closedir(d);
+	return n;
+}
+
+static int open_descriptors(void) { return entries_of("/proc/self/fd"); }
+
+/* ---- kernel calls that fail ---- */
+
+static struct {
+	int until; /* calls that still succeed; the next one fails, once */
+	int sys;   /* with this errno */
+	int n_failed;
+	bool was_renamed; /* a rename took place */
+} fault;
+
+static bool fails_now(void)
+{
+	if (fault.until-- != 0)
+		return false;
+	fault.n_failed++;
+	errno = fault.sys;
+	return true;
+}
+
+static int faulty_open(const char *path, int flags, mode_t mode)
+{
+	return fails_now() ? -1 : os_real.open(path, flags, mode);
+}
+static ssize_t faulty_read(int fd, void *buf, size_t n) { return fails_now() ? -1 : os_real.read(fd, buf, n); }
+static ssize_t faulty_write(int fd, const void *buf, size_t n) { return fails_now() ? -1 : os_real.write(fd, buf, n); }
+static int faulty_fsync(int fd) { return fails_now() ? -1 : os_real.fsync(fd); }
+static int faulty_unlink(const char *path) { return fails_now() ? -1 : os_real.unlink(path); }
+static int faulty_mkdir(const char *path, mode_t mode) { return fails_now() ? -1 : os_real.mkdir(path, mode); }
+
+static int faulty_close(int fd)
+{
+	int rc = os_real.close(fd); /* Linux lets go of the descriptor also when close reports an error */
+	return fails_now() ? -1 : rc;
+}
+
+static int faulty_rename(const char *from, const char *to)
+{
+	if (fails_now())
+		return -1;
+	int rc = os_real.rename(from, to);
+	fault.was_renamed = rc == 0;
+	return rc;
+}
+
+static void fail_call(int n, int sys)
+{
+	fault.until = n;
+	fault.sys = sys;
+	fault.n_failed = 0;
+	fault.was_renamed = false;
+	os.open = faulty_open;
+	os.read = faulty_read;
+	os.write = faulty_write;
+	os.fsync = faulty_fsync;
+	os.unlink = faulty_unlink;
+	os.mkdir = faulty_mkdir;
+	os.close = faulty_close;
+	os.rename = faulty_rename;
+}
+
+static void fail_nothing(void) { os = os_real; }
+
+/* ---- tests ---- */
+
+TEST(replace_writes_whole_files)
+{
+	home_make();
+	const char *path = in("a");
+	struct stat st;
+
+	put(path, "one");
+	EXPECT(holds(path, "one"), "first content");
+	put(path, "");
+	EXPECT(holds(path, ""), "emptied");
+	struct err e = { 0 };
+	EXPECT(file_replace(path, "a\0b", 3, 0640, &e) == RC_OK, "%s", e.msg);
+	int64_t size = 0;
+	EXPECT(file_size(path, &size, &e) == RC_OK && size == 3, "%lld bytes", (long long)size);
+	EXPECT(stat(path, &st) == 0 && (st.st_mode & 0777) == 0640, "mode %o", st.st_mode);
+	EXPECT(entries_of(home) == 1, "something is left beside it");
+	EXPECT(file_replace(in("none/a"), "x", 1, 0600, &e) == RC_NOT_FOUND && e.sys == ENOENT, "%s", e.msg);
+	EXPECT(strstr(e.msg, "none/a"), "%s", e.msg);
+	home_remove();
+}
+
+TEST(replace_trusts_no_temp_left_by_a_crash)
+{
+	home_make();
+	struct err e = { 0 };
+	struct stat st;
+
+	put(in("victim"), "victim");
+	put(in("key.tmp"), "left by a crash");
+	EXPECT(chmod(in("key.tmp"), 0666) == 0, "chmod");
+	EXPECT(file_replace(in("key"), "secret", 6, 0600, &e) == RC_OK, "%s", e.msg);
+	EXPECT(stat(in("key"), &st) == 0 && (st.st_mode & 0777) == 0600, "mode %o", st.st_mode);
+	EXPECT(symlink(in("victim"), in("key.tmp")) == 0, "symlink");
+	EXPECT(file_replace(in("key"), "secret2", 7, 0600, &e) == RC_OK, "%s", e.msg);
+	EXPECT(holds(in("victim"), "victim") && holds(in("key"), "secret2"), "wrote through a link");
+	EXPECT(symlink(in("victim"), in("key.tmp")) == 0, "symlink");
+	fail_call(0, EPERM); /* the link cannot be removed */
+	EXPECT(file_replace(in("key"), "secret3", 7, 0600, &e) == RC_IO && e.sys == EEXIST, "%s", e.msg);
+	fail_nothing();
+	EXPECT(holds(in("victim"), "victim") && holds(in("key"), "secret2"), "wrote through a link");
+	home_remove();
+}
+
+TEST(a_replace_that_fails_leaves_the_old_file_and_no_temp)
+{
+	static const struct {
+		int sys;
+		enum rc rc;
+	} row[] = { { EIO, RC_IO }, { ENOSPC, RC_BUSY }, { EDQUOT, RC_BUSY } };
+	FOR_EACH_ROW (i, row) {
+		int n = 0, n_refused = 0;
+		home_make();
+		for (bool more = true; more; n++) {
+			struct err e = { 0 };
+			put(in("f"), "old");
+			int before = open_descriptors();
+			fail_call(n, row[i].sys);
+			enum rc rc = file_replace(in("f"), "new", 3, 0600, &e);
+			fail_nothing();
+			more = fault.n_failed > 0;
+			n_refused += rc != RC_OK;
+			const char *want = rc == RC_OK || fault.was_renamed ? "new" : "old";
+			EXPECT(holds(in("f"), want), "call %d: not %s (%s)", n, want, e.msg);
+			EXPECT(rc == RC_OK || (rc == row[i].rc && e.sys == row[i].sys), "call %d: %s", n, e.msg);
+			EXPECT(rc == RC_OK || strstr(e.msg, home), "call %d names no path: %s", n, e.msg);
+			EXPECT(rc == RC_OK || !fault.was_renamed || strstr(e.msg, "open") || strstr(e.msg, "fsync"),
+			       "call %d: %s", n, e.msg);
+			EXPECT(entries_of(home) == 1, "call %d: a temp is left", n);
+			EXPECT(open_descriptors() == before, "call %d: a descriptor is left open", n);
+		}
+		/* open, write, close, open, fsync, rename, open, fsync; not the removal of a temp nor closing after
+		 * reading */
+		EXPECT(n_refused == 8, "%d of %d calls were noticed", n_refused, n);
+		home_remove();
+	}
+}
+
+static int transfers_to_interrupt;
+
+static ssize_t slow_write(int fd, const void *buf, size_t n)
+{
+	if (transfers_to_interrupt-- > 0) {
+		errno = EINTR;
+		return -1;
+	}
+	return os_real.write(fd, buf, n > 2 ? 2 : n);
+}
+
+static ssize_t slow_read(int fd, void *buf, size_t n)
+{
+	if (transfers_to_interrupt-- > 0) {
+		errno = EINTR;
+		return -1;
+	}
+	return os_real.read(fd, buf, n > 2 ? 2 : n);
+}
+
+static ssize_t no_write(int fd, const void *buf, size_t n)
+{
+	(void)fd, (void)buf, (void)n;
+	return 0;
+}
+
+TEST(short_and_interrupted_transfers_go_on)
+{
+	home_make();
+	struct err e = { 0 };
+
+	transfers_to_interrupt = 3;
+	os.write = slow_write;
+	EXPECT(file_replace(in("f"), "0123456789x", 11, 0600, &e) == RC_OK, "%s", e.msg);
+	transfers_to_interrupt = 3;
+	os.read = slow_read;
+	EXPECT(holds(in("f"), "0123456789x"), "content");
+	os.write = no_write;
+	EXPECT(file_replace(in("f"), "new", 3, 0600, &e) == RC_IO && e.sys == EIO, "%s", e.msg);
+	fail_nothing();
+	EXPECT(holds(in("f"), "0123456789x") && entries_of(home) == 1, "a write that takes nothing");
+	home_remove();
+}
+
+TEST(publish_moves_a_finished_file)
+{
+	home_make();
+	struct err e = { 0 };
+
+	put(in("new"), "model 2");
+	put(in("model"), "model 1");
+	EXPECT(file_publish(in("new"), in("model"), &e) == RC_OK, "%s", e.msg);
+	EXPECT(holds(in("model"), "model 2") && !file_exists(in("new")), "not moved");
+	EXPECT(file_publish(in("new"), in("model"), &e) == RC_NOT_FOUND, "%s", e.msg);
+	EXPECT(holds(in("model"), "model 2"), "a failed publish touched the target");
+	for (int n = 0;; n++) {
+		put(in("new"), "model 3");
+		put(in("model"), "model 2");
+		fail_call(n, EIO);
+		enum rc rc = file_publish(in("new"), in("model"), &e);
+		fail_nothing();
+		if (!fault.n_failed)
+			break;
+		EXPECT(holds(in("model"), fault.was_renamed ? "model 3" : "model 2"), "call %d: %s", n, rc_name(rc));
+		EXPECT(file_exists(in("new")) == !fault.was_renamed, "call %d", n);
+	}
+	home_remove();
+}
+
+TEST(read_gives_all_or_nothing)
+{
+	home_make();
+	struct buf b;
+	struct err e = { 0 };
+
+	put(in("f"), "0123456789");
+	buf_init(&b, 13);
+	buf_adds(&b, "abc");
+	EXPECT(file_read(in("f"), &b, &e) == RC_OK && strcmp(buf_text(&b), "abc0123456789") == 0, "%s", buf_text(&b));
+	buf_reset(&b);
+	buf_adds(&b, "abcd");
+	EXPECT(file_read(in("f"), &b, &e) == RC_LIMIT && strstr(e.msg, "13 bytes"), "%s", e.msg);
+	EXPECT(b.len == 4 && strcmp(buf_text(&b), "abcd") == 0, "%s", buf_text(&b));
+	buf_reset(&b);
+	buf_adds(&b, "x");
+	EXPECT(file_read(in("none"), &b, &e) == RC_NOT_FOUND && strstr(e.msg, "none"), "%s", e.msg);
+	EXPECT(file_read(home, &b, &e) == RC_IO && e.sys == EISDIR, "%s", e.msg);
+	for (int n = 0;; n++) {
+		int before = open_descriptors();
+		fail_call(n, EIO);
+		enum rc rc = file_read(in("f"), &b, &e);
+		fail_nothing();
+		EXPECT(open_descriptors() == before, "call %d: a descriptor is left open", n);
+		if (rc == RC_OK && !fault.n_failed)
+			break;
+		EXPECT(rc == RC_OK || (b.len == 1 && strcmp(buf_text(&b), "x") == 0), "call %d: %s", n, buf_text(&b));
+		b.len = 1;
+		b.bytes[1] = '\0';
+	}
+	buf_fini(&b);
+	home_remove();
+}
+
+TEST(small_file_calls)
+{
+	home_make();
+	struct err e = { 0 };
+	int64_t size = 42;
+	char out[PATH_MAX] = "kept";
+	static char name[PATH_MAX + 1];
+
+	EXPECT(!file_exists(in("f")) && file_remove(in("f"), &e) == RC_OK, "removing what is absent: %s", e.msg);
+	EXPECT(file_size(in("f"), &size, &e) == RC_NOT_FOUND && size == 42, "%s", e.msg);
+	put(in("f"), "x");
+	EXPECT(file_exists(in("f")) && file_remove(in("f"), &e) == RC_OK && !file_exists(in("f")), "%s", e.msg);
+	EXPECT(file_remove(home, &e) != RC_OK && file_exists(home), "removed a folder as a file");
+	EXPECT(path_join(out, "a/b", "c", &e) == RC_OK && strcmp(out, "a/b/c") == 0, "%s", out);
+	memset(name, 'x', PATH_MAX);
+	EXPECT(path_join(out, "a", name, &e) == RC_LIMIT, "%s", e.msg);
+	EXPECT(file_replace(name, "x", 1, 0600, &e) == RC_LIMIT, "%s", e.msg);
+	EXPECT(dir_make(name, 0700, &e) == RC_LIMIT, "%s", e.msg);
+	home_remove();
+}
+
+TEST(folders_are_made_with_their_parents)
+{
+	home_make();
+	struct err e = { 0 };
+	struct stat st;
+
+	EXPECT(dir_make(in("a/b//c/"), 0750, &e) == RC_OK, "%s", e.msg);
+	EXPECT(stat(in("a/b/c"), &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0777) == 0750, "mode %o",
+	       st.st_mode);
+	EXPECT(dir_make(in("a/b/c"), 0700, &e) == RC_OK, "again: %s", e.msg);
+	EXPECT(stat(in("a/b/c"), &st) == 0 && (st.st_mode & 0777) == 0750, "the mode of an old one changed");
+	put(in("a/f"), "x");
+	EXPECT(dir_make(in("a/f"), 0700, &e) == RC_CONFLICT && strstr(e.msg, "no folder"), "%s", e.msg);
+	EXPECT(dir_make(in("a/f/g"), 0700, &e) == RC_CONFLICT, "%s", e.msg);
+	EXPECT(dir_make("", 0700, &e) == RC_NOT_FOUND, "%s", e.msg);
+	EXPECT(symlink("a", in("link")) == 0 && dir_make(in("link/d"), 0700, &e) == RC_OK, "%s", e.msg);
+	EXPECT(file_exists(in("a/d")), "through a link");
+	for (int n = 0;; n++) {
+		int before = open_descriptors();
+		fail_call(n, ENOSPC);
+		enum rc rc = dir_make(in("x/y/z"), 0700, &e);
+		fail_nothing();
+		EXPECT(open_descriptors() == before, "call %d: a descriptor is left open", n);
+		EXPECT(rc != RC_OK || file_exists(in("x/y/z")), "call %d: claims what is not", n);
+		EXPECT(rc == RC_OK || rc == RC_BUSY, "call %d: %s", n, e.msg);
+		EXPECT(dir_make(in("x/y/z"), 0700, &e) == RC_OK, "the next try after call %d: %s", n, e.msg);
+		EXPECT(dir_remove(in("x"), &e) == RC_OK, "%s", e.msg);
+		if (!fault.n_failed)
+			break;
+	}
+	home_remove();
+}
+
+TEST(removing_a_folder_follows_no_link)
+{
+	home_make();
+	struct err e = { 0 };
+
+	EXPECT(dir_make(in("keep"), 0700, &e) == RC_OK && dir_make(in("go/sub/deep"), 0700, &e) == RC_OK, "%s", e.msg);
+	put(in("keep/f"), "kept");
+	put(in("go/f"), "x");
+	put(in("go/sub/deep/f"), "x");
+	EXPECT(symlink("../keep", in("go/link")) == 0 && symlink("nowhere", in("go/sub/dead")) == 0, "symlink");
+	EXPECT(dir_remove(in("go"), &e) == RC_OK && !file_exists(in("go")), "%s", e.msg);
+	EXPECT(holds(in("keep/f"), "kept"), "removed through a link");
+	EXPECT(dir_remove(in("go"), &e) == RC_OK, "absent: %s", e.msg);
+	EXPECT(symlink("keep", in("link")) == 0, "symlink");
+	EXPECT(dir_remove(in("link"), &e) != RC_OK && holds(in("keep/f"), "kept"), "followed the link itself");
+	EXPECT(dir_remove(in("keep/f"), &e) != RC_OK && holds(in("keep/f"), "kept"), "removed a file as a folder");
+	home_remove();
+}
+
+TEST(a_folder_nested_too_deeply_is_refused)
+{
+	home_make();
+	struct err e = { 0 };
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof path, "%s", in("deep"));
+	for (int i = 0; i < 40; i++)
+		(void)snprintf(path + strlen(path), sizeof path - strlen(path), "/d");
+	EXPECT(dir_make(path, 0700, &e) == RC_OK, "%s", e.msg);
+	int before = open_descriptors();
+	EXPECT(dir_remove(in("deep"), &e) == RC_LIMIT && strstr(e.msg, "deep"), "%s", e.msg);
+	EXPECT(open_descriptors() == before, "a descriptor is left open");
+	EXPECT(dir_remove(in("deep/d/d/d/d/d/d/d/d/d/d/d/d"), &e) == RC_OK, "%s", e.msg);
+	home_remove();
+}
+
+static enum rc count_entry(void *ctx, const char *name, struct err *err)
+{
+	int *left = ctx;
+	EXPECT(strcmp(name, ".") != 0 && strcmp(name, "..") != 0, "%s", name);
+	return --*left ? RC_OK : err_set(err, RC_CONFLICT, "enough");
+}
+
+TEST(each_entry_until_one_fails)
+{
+	home_make();
+	struct err e = { 0 };
+	int left = 10;
+
+	put(in("a"), "x");
+	put(in("b"), "x");
+	EXPECT(dir_make(in("c"), 0700, &e) == RC_OK, "%s", e.msg);
+	EXPECT(dir_each(home, count_entry, &left, &e) == RC_OK && left == 7, "%d left", left);
+	left = 2;
+	EXPECT(dir_each(home, count_entry, &left, &e) == RC_CONFLICT && left == 0, "%d left", left);
+	EXPECT(dir_each(in("none"), count_entry, &left, &e) == RC_OK && left == 0, "absent: %s", e.msg);
+	EXPECT(dir_each(in("a"), count_entry, &left, &e) == RC_NOT_FOUND, "a file: %s", e.msg);
+	home_remove();
+}
+
+TEST(prune_keeps_one_and_follows_no_link)
+{
+	home_make();
+	struct err e = { 0 };
+
+	EXPECT(dir_make(in("out"), 0700, &e) == RC_OK && dir_make(in("m/1/x"), 0700, &e) == RC_OK &&
+	               dir_make(in("m/2"), 0700, &e) == RC_OK,
+	       "%s", e.msg);
+	put(in("out/f"), "kept");
+	put(in("m/2/f"), "kept");
+	put(in("m/f"), "x");
+	EXPECT(symlink("../out", in("m/link")) == 0, "symlink");
+	EXPECT(dir_prune(in("m"), "2", &e) == RC_OK, "%s", e.msg);
+	EXPECT(entries_of(in("m")) == 1 && holds(in("m/2/f"), "kept"), "%d left", entries_of(in("m")));
+	EXPECT(holds(in("out/f"), "kept"), "removed through a link");
+	home_remove();
+}
+
+TEST(only_paths_inside_the_roots)
+{
+	home_make();
+	struct err e = { 0 };
+	char data[PATH_MAX], more[PATH_MAX], missing[PATH_MAX];
+
+	(void)snprintf(data, sizeof data, "%s/data", home);
+	(void)snprintf(more, sizeof more, "%s/more/", home);
+	(void)snprintf(missing, sizeof missing, "%s/missing", home);
+	const char *const roots[] = { missing, data, more };
+	EXPECT(dir_make(in("data/sub"), 0700, &e) == RC_OK && dir_make(in("database"), 0700, &e) == RC_OK &&
+	               dir_make(more, 0700, &e) == RC_OK,
+	       "%s", e.msg);
+	put(in("data/f"), "x");
+	put(in("data/sub/g"), "x");
+	put(in("database/f"), "x");
+	put(in("secret"), "x");
+	put(in("more/h"), "x");
+	EXPECT(symlink("../secret", in("data/to_secret")) == 0 && symlink("..", in("data/up")) == 0 &&
+	               symlink("sub/g", in("data/to_g")) == 0 && symlink("data", in("to_data")) == 0 &&
+	               symlink("loop", in("data/loop")) == 0,
+	       "symlink");
+	const struct {
+		const char *path;
+		enum rc rc;
+		const char *real;
+	} row[] = {
+		{ "data/f", RC_OK, "data/f" },
+		{ "data", RC_OK, "data" },
+		{ "data/", RC_OK, "data" },
+		{ "data/./sub/../f", RC_OK, "data/f" },
+		{ "data/to_g", RC_OK, "data/sub/g" },
+		{ "to_data/f", RC_OK, "data/f" },
+		{ "more/h", RC_OK, "more/h" },
+		{ "data/up/data/f", RC_OK, "data/f" },
+		{ "database/f", RC_DENIED, NULL },
+		{ "secret", RC_DENIED, NULL },
+		{ "data/../secret", RC_DENIED, NULL },
+		{ "data/sub/../../secret", RC_DENIED, NULL },
+		{ "data/to_secret", RC_DENIED, NULL },
+		{ "data/up/secret", RC_DENIED, NULL },
+		{ "data/up", RC_DENIED, NULL },
+		{ ".", RC_DENIED, NULL },
+		{ "data/none", RC_NOT_FOUND, NULL },
+		{ "data/f/g", RC_NOT_FOUND, NULL },
+		{ "data/loop", RC_IO, NULL },
+	};
+	FOR_EACH_ROW (i, row) {
+		char out[PATH_MAX] = "untouched", want[PATH_MAX] = "untouched";
+		enum rc rc = path_inside(in(row[i].path), roots, 3, out, &e);
+		if (row[i].real)
+			EXPECT(realpath(in(row[i].real), want), "%s", row[i].real);
+		EXPECT(rc == row[i].rc, "%s: %s", row[i].path, rc_name(rc));
+		EXPECT(strcmp(out, want) == 0, "%s: %s", row[i].path, out);
+	}
+	char out[PATH_MAX];
+	const char *const all[] = { "/" };
+	EXPECT(path_inside(in("secret"), all, 1, out, &e) == RC_OK, "under /: %s", e.msg);
+	EXPECT(path_inside(in("secret"), all, 0, out, &e) == RC_DENIED, "without roots");
+	home_remove();
+}
+
+TEST(a_lock_has_one_holder)
+{
+	home_make();
+	struct err e = { 0 };
+	int first = -1, second = -1;
+
+	EXPECT(file_lock(in("lock"), &first, &e) == RC_OK && first >= 0, "%s", e.msg);
+	EXPECT(fcntl(first, F_GETFD) & FD_CLOEXEC, "a child would inherit the lock");
+	int before = open_descriptors();
+	EXPECT(file_lock(in("lock"), &second, &e) == RC_CONFLICT && second == -1, "%s", e.msg);
+	EXPECT(strstr(e.msg, "lock") && open_descriptors() == before, "%s", e.msg);
+	(void)close(first);
+	EXPECT(file_lock(in("lock"), &second, &e) == RC_OK, "after release: %s", e.msg);
+	(void)close(second);
+	EXPECT(file_lock(in("none/lock"), &second, &e) == RC_NOT_FOUND, "%s", e.msg);
+	home_remove();
+}
+
+int main(void)
+{
+	(void)umask(022);
+	RUN(replace_writes_whole_files);
+	RUN(replace_trusts_no_temp_left_by_a_crash);
+	RUN(a_replace_that_fails_leaves_the_old_file_and_no_temp);
+	RUN(short_and_interrupted_transfers_go_on);
+	RUN(publish_moves_a_finished_file);
+	RUN(read_gives_all_or_nothing);
+	RUN(small_file_calls);
+	RUN(folders_are_made_with_their_parents);
+	RUN(removing_a_folder_follows_no_link);
+	RUN(a_folder_nested_too_deeply_is_refused);
+	RUN(each_entry_until_one_fails);
+	RUN(prune_keeps_one_and_follows_no_link);
+	RUN(only_paths_inside_the_roots);
+	RUN(a_lock_has_one_holder);
+	return test_failures != 0;
+}

@@ -1,0 +1,855 @@
+/*
+ * The SQLite store alone: what survives, what is refused at opening, neighbours, full disks, failing disks, crashes,
+ * migrations and query plans. What it shares with the memory store is in tests/contract/store_contract_test.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/crash.h"
+#include "os/calls.h"
+#include "os/file.h"
+#include "store/sqlite/sqlite_priv.h"
+#include "store/tables.h"
+#include "test.h"
+
+static char dir[512], path[600];
+static struct arena *a;
+static struct err e;
+
+#define OK(call) EXPECT((call) == RC_OK, "%s", e.msg)
+#define SAYS(text) EXPECT(strstr(e.msg, text), "said '%s'", e.msg)
+
+/* Each test has a path of its own, nothing there yet. */
+#define RUN_FRESH(test)                                                                             \
+	do {                                                                                        \
+		(void)snprintf(path, sizeof path, "%s/%s.db", dir, #test);                          \
+		a = arena_new((size_t)64 << 20);                                                    \
+		memset(&e, 0, sizeof e);                                                            \
+		RUN(test);                                                                          \
+		arena_free(a);                                                                      \
+	} while (0)
+
+static struct store *open_as(enum store_mode mode)
+{
+	struct store *s = NULL;
+	OK(store_open_sqlite(path, mode, &s, &e));
+	return s;
+}
+
+static sqlite3 *db_of(struct store *s) { return sqlite_of(s)->db; }
+
+static enum rc add_app(struct store *s, const char *name)
+{
+	struct app_row row = { .account = "1", .name = name };
+	return store_insert(s, &table_app, &row, &e);
+}
+
+static int64_t count_apps(struct store *s)
+{
+	int64_t n = -1;
+	OK(store_count(s, &(struct query){ .table = &table_app }, &n, &e));
+	return n;
+}
+
+/* Run SQL on the file behind the store's back. */
+static void tamper(const char *sql)
+{
+	sqlite3 *db = NULL;
+	char *words = NULL;
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK, "open");
+	EXPECT(sqlite3_exec(db, sql, NULL, NULL, &words) == SQLITE_OK, "%s: %s", sql, words);
+	sqlite3_free(words);
+	(void)sqlite3_close(db);
+}
+
+static void read_whole(struct buf *out)
+{
+	buf_init(out, (size_t)64 << 20);
+	OK(file_read(path, out, &e));
+}
+
+/* ---- opening ---- */
+
+TEST(rows_survive_a_reopen)
+{
+	struct store *s = open_as(STORE_WRITER);
+	OK(add_app(s, "a"));
+	OK(store_begin(s, &e));
+	OK(add_app(s, "never committed"));
+	store_close(s);
+	s = open_as(STORE_WRITER);
+	EXPECT(count_apps(s) == 1, "%lld", (long long)count_apps(s));
+	EXPECT(store_schema_version(s) == schema_version, "version");
+	OK(add_app(s, "b"));
+	store_close(s);
+	struct store *r = open_as(STORE_READER); /* no log beside the file, and no other connection */
+	EXPECT(count_apps(r) == 2, "reader");
+	store_close(r);
+}
+
+TEST(settings_that_durability_rests_on)
+{
+	const struct {
+		const char *sql;
+		int64_t value;
+	} row[] = {
+		{ "PRAGMA synchronous", 2 },
+		{ "PRAGMA foreign_keys", 1 },
+		{ "PRAGMA trusted_schema", 0 },
+		{ "PRAGMA busy_timeout", BUSY_TIMEOUT_MS },
+		{ "PRAGMA application_id", STORE_APPLICATION_ID },
+		{ "PRAGMA user_version", 1 },
+		{ "SELECT journal_mode = 'wal' FROM pragma_journal_mode", 1 },
+	};
+	struct store *s = open_as(STORE_WRITER);
+	FOR_EACH_ROW(i, row) {
+		int64_t v = -1;
+		OK(sqlite_number(db_of(s), row[i].sql, &v, &e));
+		EXPECT(v == row[i].value, "%s is %lld", row[i].sql, (long long)v);
+	}
+	struct stat st = { 0 };
+	EXPECT(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600, "mode %o", st.st_mode & 0777);
+	store_close(s);
+}
+
+TEST(files_that_are_not_ours_are_refused_and_left_alone)
+{
+	static const char text[] = "This is a letter, not a database. It is longer than the head of one, which has "
+				   "one hundred bytes, so that it is read at all.";
+	const struct {
+		const char *name, *sql; /* NULL: a text file */
+		enum rc rc;
+		const char *says;
+	} row[] = {
+		{ "foreign", "PRAGMA application_id=77; CREATE TABLE x(y)", RC_INVALID, "application id 77" },
+		{ "nameless", "CREATE TABLE x(y)", RC_INVALID, "application id 0" },
+		{ "versioned", "PRAGMA user_version=1", RC_INVALID, "another program" },
+		{ "newer", "PRAGMA application_id=1937010292; PRAGMA user_version=99", RC_CONFLICT, "version 99" },
+		{ "letter", NULL, RC_CORRUPT, "no database" },
+	};
+	FOR_EACH_ROW(i, row) {
+		(void)snprintf(path, sizeof path, "%s/%s.db", dir, row[i].name);
+		if (row[i].sql)
+			tamper(row[i].sql);
+		else
+			OK(file_replace(path, text, sizeof text, 0644, &e));
+		struct buf before, after;
+		read_whole(&before);
+		for (int mode = STORE_WRITER; mode <= STORE_READER; mode++) {
+			struct store *s = (struct store *)path;
+			EXPECT(store_open_sqlite(path, (enum store_mode)mode, &s, &e) == row[i].rc, "%s: %s",
+			       row[i].name, e.msg);
+			SAYS(row[i].says);
+			SAYS(path);
+			EXPECT((char *)s == path, "output touched");
+		}
+		read_whole(&after);
+		EXPECT(before.len == after.len && memcmp(before.bytes, after.bytes, after.len) == 0, "%s changed",
+		       row[i].name);
+		buf_fini(&before);
+		buf_fini(&after);
+	}
+	EXPECT(STORE_APPLICATION_ID == 1937010292, "the number in the table above");
+}
+
+TEST(a_newer_database_is_refused_with_both_versions)
+{
+	char own[32];
+	struct store *s = open_as(STORE_WRITER);
+	OK(add_app(s, "a"));
+	store_close(s);
+	tamper("PRAGMA user_version=4711");
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_CONFLICT, "%s", e.msg);
+	(void)snprintf(own, sizeof own, "up to %d", schema_version);
+	SAYS("version 4711");
+	SAYS(own);
+}
+
+TEST(readers_do_not_create)
+{
+	struct store *s = NULL;
+	EXPECT(store_open_sqlite(path, STORE_READER, &s, &e) == RC_NOT_FOUND, "%s", e.msg);
+	SAYS(path);
+	EXPECT(!s && !file_exists(path), "made");
+	OK(file_replace(path, "", 0, 0600, &e));
+	EXPECT(store_open_sqlite(path, STORE_READER, &s, &e) == RC_NOT_FOUND, "%s", e.msg);
+	SAYS("empty");
+	(void)snprintf(path, sizeof path, "%s/no/such/folder/x.db", dir);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_IO, "%s", e.msg);
+	SAYS("cannot open");
+}
+
+TEST(a_reader_wants_an_up_to_date_schema)
+{
+	struct store *s = open_as(STORE_WRITER);
+	store_close(s);
+	tamper("PRAGMA user_version=0"); /* as if this program had one migration more */
+	EXPECT(store_open_sqlite(path, STORE_READER, &s, &e) == RC_CONFLICT, "%s", e.msg);
+	SAYS("up to date");
+}
+
+TEST(columns_must_be_the_described_ones)
+{
+	const struct {
+		const char *sql, *says;
+	} row[] = {
+		{ "ALTER TABLE app RENAME COLUMN domain TO realm", "realm" },
+		{ "ALTER TABLE task ADD COLUMN extra TEXT NOT NULL DEFAULT ''", "extra" },
+		{ "ALTER TABLE event DROP COLUMN text", "5 of the 6" },
+		{ "DROP TABLE \"default\"", "default has 0 of the 3" },
+		{ "DROP TABLE metric; CREATE TABLE metric(task_id INTEGER, set_name TEXT, name TEXT, step INTEGER, "
+		  "value TEXT, at INTEGER, PRIMARY KEY(task_id, set_name, name, step))", "value" },
+		{ "DROP TABLE metric; CREATE TABLE metric(task_id INTEGER PRIMARY KEY, set_name TEXT, name TEXT, "
+		  "step INTEGER, value REAL, at INTEGER)", "set_name" },
+	};
+	FOR_EACH_ROW(i, row) {
+		(void)snprintf(path, sizeof path, "%s/columns-%zu.db", dir, i);
+		struct store *s = open_as(STORE_WRITER);
+		store_close(s);
+		tamper(row[i].sql);
+		EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_CORRUPT, "%s: %s", row[i].sql, e.msg);
+		SAYS(row[i].says);
+	}
+}
+
+/* Overwrite one page of 4096 bytes (the first is page 1). */
+static void spoil_page(int64_t page)
+{
+	char junk[4096];
+	memset(junk, 0xa5, sizeof junk);
+	int fd = os.open(path, O_WRONLY | O_CLOEXEC, 0);
+	EXPECT(fd >= 0 && pwrite(fd, junk, sizeof junk, (page - 1) * 4096) == (ssize_t)sizeof junk, "spoil");
+	(void)os.close(fd);
+}
+
+TEST(damage_is_called_damage)
+{
+	int64_t root = 0;
+	struct store *s = open_as(STORE_WRITER);
+	OK(add_app(s, "a"));
+	OK(sqlite_number(db_of(s), "SELECT rootpage FROM sqlite_schema WHERE name='app'", &root, &e));
+	store_close(s);
+	spoil_page(root);
+	s = open_as(STORE_WRITER);
+	struct app_row *rows = NULL;
+	size_t n = 7;
+	EXPECT(store_list(s, &(struct query){ .table = &table_app }, a, (void **)&rows, &n, &e) == RC_CORRUPT, "%s",
+	       e.msg);
+	EXPECT(n == 7 && !rows, "touched");
+	EXPECT(store_check(s, &e) == RC_CORRUPT, "%s", e.msg);
+	SAYS("damaged");
+	EXPECT(add_app(s, "b") == RC_CORRUPT, "%s", e.msg);
+	store_close(s);
+	spoil_page(1);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_CORRUPT, "%s", e.msg);
+}
+
+/* ---- neighbours ---- */
+
+TEST(a_reader_sees_what_is_committed_at_once)
+{
+	struct store *w = open_as(STORE_WRITER), *r = open_as(STORE_READER);
+	for (int i = 0; i < 5; i++) {
+		char name[16];
+		(void)snprintf(name, sizeof name, "%d", i);
+		OK(store_begin(w, &e));
+		OK(add_app(w, name));
+		EXPECT(count_apps(r) == i, "uncommitted seen");
+		OK(store_commit(w, &e));
+		EXPECT(count_apps(r) == i + 1, "committed not seen");
+	}
+	OK(store_begin_read(r, &e));
+	EXPECT(count_apps(r) == 5, "start of the view");
+	OK(add_app(w, "later"));
+	EXPECT(count_apps(r) == 5, "the view moved");
+	store_end_read(r);
+	EXPECT(count_apps(r) == 6, "after the view");
+	store_close(r);
+	store_close(w);
+}
+
+TEST(writers_exclude_each_other)
+{
+	struct store *x = open_as(STORE_WRITER), *y = open_as(STORE_WRITER);
+	(void)sqlite3_busy_timeout(db_of(y), 1);
+	OK(store_begin(x, &e));
+	EXPECT(store_begin(y, &e) == RC_BUSY, "%s", e.msg);
+	SAYS("write lock");
+	EXPECT(add_app(y, "y") == RC_BUSY, "%s", e.msg);
+	EXPECT(count_apps(y) == 0, "reading goes on");
+	OK(add_app(x, "x"));
+	OK(store_commit(x, &e));
+	OK(add_app(y, "y")); /* not broken */
+	EXPECT(count_apps(x) == 2, "both");
+	store_close(x);
+	store_close(y);
+}
+
+/* Run fn in a child process; its wait status. */
+static int in_child(void (*fn)(void))
+{
+	int status = -1;
+	(void)fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		fn();
+		_exit(test_failures != 0);
+	}
+	EXPECT(pid > 0 && waitpid(pid, &status, 0) == pid, "child");
+	return status;
+}
+
+static void create_a_key(void)
+{
+	struct store *s = open_as(STORE_WRITER);
+	struct key_row row = { .access_key_id = "LTAI1", .secret = { "\0\1\2", 3 }, .is_active = 1 };
+	OK(store_insert(s, &table_key, &row, &e));
+	store_close(s);
+}
+
+TEST(another_process_writes_meanwhile)
+{
+	/* A connection must not cross a fork, so the child is made first and waits at a pipe. */
+	int go[2];
+	EXPECT(os.pipe2(go, O_CLOEXEC) == 0, "pipe");
+	(void)fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		char byte;
+		(void)os.close(go[1]);
+		EXPECT(os.read(go[0], &byte, 1) == 1, "told to go");
+		create_a_key();
+		_exit(test_failures != 0);
+	}
+	struct store *w = open_as(STORE_WRITER), *r = open_as(STORE_READER);
+	int status = -1;
+	OK(add_app(w, "a"));
+	EXPECT(os.write(go[1], "g", 1) == 1, "go");
+	EXPECT(waitpid(pid, &status, 0) == pid && status == 0, "child says %d", status);
+	struct key_row row;
+	OK(store_get(r, &(struct query){ .table = &table_key }, &row, a, &e));
+	EXPECT(row.secret.len == 3 && memcmp(row.secret.bytes, "\0\1\2", 3) == 0, "secret");
+	OK(add_app(w, "b"));
+	store_close(w);
+	store_close(r);
+	(void)os.close(go[0]);
+	(void)os.close(go[1]);
+}
+
+enum { READERS = 3, BATCHES = 60 };
+static atomic_bool is_over;
+
+/* Apps come in pairs, so an odd number would be half a transaction. */
+static void *read_pairs(void *arg)
+{
+	struct store *r = arg;
+	struct query q = { .table = &table_app };
+	int64_t before = 0, n = 0;
+	intptr_t n_bad = 0;
+	while (!atomic_load(&is_over)) {
+		if (store_count(r, &q, &n, NULL) != RC_OK || n % 2 || n < before)
+			n_bad++;
+		before = n;
+	}
+	return (void *)n_bad;
+}
+
+TEST(readers_in_threads_never_see_half_a_transaction)
+{
+	struct store *w = open_as(STORE_WRITER), *r[READERS];
+	pthread_t threads[READERS];
+	atomic_store(&is_over, false);
+	for (int i = 0; i < READERS; i++) {
+		r[i] = open_as(STORE_READER);
+		EXPECT(pthread_create(&threads[i], NULL, read_pairs, r[i]) == 0, "thread");
+	}
+	for (int i = 0; i < BATCHES; i++) {
+		char x[16], y[16];
+		(void)snprintf(x, sizeof x, "x%d", i);
+		(void)snprintf(y, sizeof y, "y%d", i);
+		OK(store_begin(w, &e));
+		OK(add_app(w, x));
+		OK(add_app(w, y));
+		OK(store_commit(w, &e));
+	}
+	atomic_store(&is_over, true);
+	for (int i = 0; i < READERS; i++) {
+		void *bad = NULL;
+		EXPECT(pthread_join(threads[i], &bad) == 0 && !bad, "reader %d saw %zd oddities", i, (ssize_t)bad);
+		store_close(r[i]);
+	}
+	EXPECT(count_apps(w) == 2 * BATCHES, "rows");
+	store_close(w);
+}
+
+static void *open_new(void *arg)
+{
+	struct err why = { 0 };
+	struct store *s = NULL;
+	enum rc *rc = arg;
+	*rc = store_open_sqlite(path, STORE_WRITER, &s, &why);
+	store_close(s);
+	return NULL;
+}
+
+TEST(two_may_create_at_once)
+{
+	for (int round = 0; round < 8; round++) {
+		pthread_t threads[2];
+		enum rc rc[2] = { RC_INTERNAL, RC_INTERNAL };
+		(void)snprintf(path, sizeof path, "%s/at-once-%d.db", dir, round);
+		for (int i = 0; i < 2; i++)
+			EXPECT(pthread_create(&threads[i], NULL, open_new, &rc[i]) == 0, "thread");
+		for (int i = 0; i < 2; i++)
+			EXPECT(pthread_join(threads[i], NULL) == 0, "join");
+		EXPECT(rc[0] == RC_OK && rc[1] == RC_OK, "%s %s", rc_name(rc[0]), rc_name(rc[1]));
+	}
+}
+
+/* ---- a full disk ---- */
+
+static void set_max_pages(struct store *s, int64_t more)
+{
+	char sql[64];
+	int64_t now = 0;
+	OK(sqlite_number(db_of(s), "PRAGMA page_count", &now, &e));
+	(void)snprintf(sql, sizeof sql, "PRAGMA max_page_count=%lld", (long long)(now + more));
+	OK(sqlite_run(db_of(s), sql, &e));
+}
+
+TEST(a_full_disk_undoes_the_transaction_and_passes)
+{
+	char big[20000];
+	memset(big, 'x', sizeof big - 1);
+	big[sizeof big - 1] = '\0';
+	struct store *s = open_as(STORE_WRITER);
+	OK(add_app(s, "before"));
+	set_max_pages(s, 2);
+	struct app_row row = { .account = "1", .name = "big", .tags = big }, got;
+	OK(store_begin(s, &e));
+	OK(add_app(s, "small"));
+	EXPECT(store_insert(s, &table_app, &row, &e) == RC_BUSY, "%s", e.msg);
+	SAYS("disk is full");
+	EXPECT(row.id == 0, "touched");
+	/* The transaction is dead until it ends: nothing of it may be kept. */
+	EXPECT(add_app(s, "small too") == RC_BUSY, "%s", e.msg);
+	SAYS("undone");
+	SAYS("disk is full");
+	EXPECT(store_mark(s, &e) == RC_BUSY, "%s", e.msg);
+	EXPECT(store_get(s, &(struct query){ .table = &table_app }, &got, a, &e) == RC_BUSY, "%s", e.msg);
+	EXPECT(store_commit(s, &e) == RC_BUSY, "%s", e.msg);
+	EXPECT(count_apps(s) == 1, "something was kept");
+	EXPECT(store_insert(s, &table_app, &row, &e) == RC_BUSY, "alone: %s", e.msg);
+	set_max_pages(s, 100);
+	OK(store_insert(s, &table_app, &row, &e));
+	EXPECT(count_apps(s) == 2, "room again");
+	OK(store_check(s, &e));
+	store_close(s);
+}
+
+/* ---- a failing disk: a layer below SQLite whose n-th write or sync fails ---- */
+
+struct faulty_file {
+	sqlite3_file base;
+	sqlite3_file *real;
+};
+
+static int calls_left = -1; /* until the failing one; -1: none fails */
+static int failing_code;
+static sqlite3_io_methods faulty_methods;
+
+static bool fails_now(void)
+{
+	if (calls_left < 0)
+		return false;
+	return calls_left-- == 0;
+}
+
+#define REAL(f) (((struct faulty_file *)(f))->real)
+static int f_close(sqlite3_file *f)
+{
+	int code = REAL(f)->pMethods ? REAL(f)->pMethods->xClose(REAL(f)) : SQLITE_OK;
+	sqlite3_free(REAL(f));
+	return code;
+}
+static int f_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at) { return REAL(f)->pMethods->xRead(REAL(f), p, n, at); }
+static int f_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
+{
+	return fails_now() ? failing_code : REAL(f)->pMethods->xWrite(REAL(f), p, n, at);
+}
+static int f_truncate(sqlite3_file *f, sqlite3_int64 n) { return REAL(f)->pMethods->xTruncate(REAL(f), n); }
+static int f_sync(sqlite3_file *f, int flags)
+{
+	if (!fails_now())
+		return REAL(f)->pMethods->xSync(REAL(f), flags);
+	return failing_code == SQLITE_FULL ? SQLITE_IOERR_FSYNC : failing_code;
+}
+static int f_size(sqlite3_file *f, sqlite3_int64 *n) { return REAL(f)->pMethods->xFileSize(REAL(f), n); }
+static int f_lock(sqlite3_file *f, int l) { return REAL(f)->pMethods->xLock(REAL(f), l); }
+static int f_unlock(sqlite3_file *f, int l) { return REAL(f)->pMethods->xUnlock(REAL(f), l); }
+static int f_reserved(sqlite3_file *f, int *out) { return REAL(f)->pMethods->xCheckReservedLock(REAL(f), out); }
+static int f_control(sqlite3_file *f, int op, void *p) { return REAL(f)->pMethods->xFileControl(REAL(f), op, p); }
+static int f_sector(sqlite3_file *f) { return REAL(f)->pMethods->xSectorSize(REAL(f)); }
+static int f_traits(sqlite3_file *f) { return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f)); }
+static int f_shm_map(sqlite3_file *f, int i, int n, int x, void volatile **p)
+{
+	return REAL(f)->pMethods->xShmMap(REAL(f), i, n, x, p);
+}
+static int f_shm_lock(sqlite3_file *f, int at, int n, int x) { return REAL(f)->pMethods->xShmLock(REAL(f), at, n, x); }
+static void f_shm_barrier(sqlite3_file *f) { REAL(f)->pMethods->xShmBarrier(REAL(f)); }
+static int f_shm_unmap(sqlite3_file *f, int d) { return REAL(f)->pMethods->xShmUnmap(REAL(f), d); }
+
+/* Version 2: no mapped reading, which would pass this layer by. */
+static sqlite3_io_methods faulty_methods = {
+	2,	   f_close,  f_read,	f_write,  f_truncate, f_sync,	 f_size,    f_lock,	   f_unlock,
+	f_reserved, f_control, f_sector, f_traits, f_shm_map,  f_shm_lock, f_shm_barrier, f_shm_unmap, NULL, NULL,
+};
+
+static int faulty_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out_flags)
+{
+	sqlite3_vfs *real = vfs->pAppData;
+	struct faulty_file *ff = (struct faulty_file *)f;
+	ff->base.pMethods = NULL;
+	ff->real = sqlite3_malloc(real->szOsFile);
+	memset(ff->real, 0, (size_t)real->szOsFile);
+	int code = real->xOpen(real, name, ff->real, flags, out_flags);
+	if (code == SQLITE_OK)
+		ff->base.pMethods = &faulty_methods;
+	else
+		sqlite3_free(ff->real);
+	return code;
+}
+
+static sqlite3_vfs faulty_vfs;
+
+static void use_faulty_disk(void)
+{
+	sqlite3_vfs *real = sqlite3_vfs_find("unix");
+	faulty_vfs = *real;
+	faulty_vfs.zName = "faulty";
+	faulty_vfs.szOsFile = (int)sizeof(struct faulty_file);
+	faulty_vfs.pAppData = real;
+	faulty_vfs.xOpen = faulty_open;
+	(void)sqlite3_vfs_register(&faulty_vfs, 1);
+}
+
+/* One committed batch of two; whether the store says it is on disk. */
+static enum rc add_pair(struct store *s)
+{
+	enum rc rc = store_begin(s, &e);
+	if (rc != RC_OK)
+		return rc;
+	if (add_app(s, "x") == RC_OK)
+		(void)add_app(s, "y"); /* the commit repeats its error */
+	return store_commit(s, &e);
+}
+
+/* With the n-th write or sync failing: was there one? After it, all or nothing must be there, and what was
+ * acknowledged must. */
+static bool pair_with_fault(int n, int code)
+{
+	(void)snprintf(path, sizeof path, "%s/fault-%d-%d.db", dir, code, n);
+	struct store *s = open_as(STORE_WRITER);
+	failing_code = code;
+	calls_left = n;
+	enum rc rc = add_pair(s);
+	bool is_through = calls_left >= 0;
+	calls_left = -1;
+	if (rc == RC_IO) {
+		EXPECT(store_begin(s, &e) == RC_IO, "fault %d: goes on after an I/O error", n);
+		SAYS("reopened");
+	} else {
+		EXPECT(rc == RC_OK || rc == RC_BUSY, "fault %d: %s %s", n, rc_name(rc), e.msg);
+		EXPECT(count_apps(s) == (rc == RC_OK ? 2 : 0), "fault %d: %s", n, rc_name(rc));
+	}
+	store_close(s);
+	s = open_as(STORE_WRITER);
+	int64_t left = count_apps(s);
+	EXPECT(rc == RC_OK ? left == 2 : left == 0 || left == 2, "fault %d: %lld rows after %s", n, (long long)left,
+	       rc_name(rc));
+	OK(store_check(s, &e));
+	if (left == 0)
+		OK(add_pair(s));
+	store_close(s);
+	return is_through;
+}
+
+TEST(every_failing_write_or_sync_leaves_all_or_nothing)
+{
+	const int codes[] = { SQLITE_IOERR_WRITE, SQLITE_FULL };
+	use_faulty_disk();
+	FOR_EACH_ROW(i, codes) {
+		int n = 0;
+		while (n < 200 && !pair_with_fault(n, codes[i]))
+			n++;
+		EXPECT(n >= 3 && n < 200, "%d faults tried", n);
+	}
+	(void)sqlite3_vfs_unregister(&faulty_vfs);
+}
+
+/* ---- crashes ---- */
+
+static void commit_two(void)
+{
+	struct store *s = open_as(STORE_WRITER);
+	OK(add_app(s, "first"));
+	OK(add_app(s, "second"));
+	store_close(s);
+}
+
+static const char *armed_with;
+static void commit_two_armed(void)
+{
+	crash_arm(armed_with);
+	commit_two();
+}
+
+TEST(kill_9_around_a_commit)
+{
+	const struct {
+		const char *point;
+		bool dies;
+		int64_t left;
+	} row[] = {
+		{ "store.before_commit", true, 0 },   { "store.after_commit", true, 1 },
+		{ "store.before_commit:2", true, 1 }, { "store.after_commit:2", true, 2 },
+		{ "store.before_commit:3", false, 2 }, { "no.such.point", false, 2 },
+		{ "store.before_commit:0", false, 2 }, { "store.before_commit:x", false, 2 },
+		{ "", false, 2 },		      { NULL, false, 2 },
+	};
+	FOR_EACH_ROW(i, row) {
+		(void)snprintf(path, sizeof path, "%s/crash-%zu.db", dir, i);
+		armed_with = row[i].point;
+		int status = in_child(commit_two_armed);
+		EXPECT(row[i].dies ? WIFSIGNALED(status) && WTERMSIG(status) == 9 : status == 0, "%s: status %x",
+		       row[i].point ? row[i].point : "NULL", status);
+		struct store *s = open_as(STORE_WRITER);
+		EXPECT(count_apps(s) == row[i].left, "%s: %lld rows", row[i].point ? row[i].point : "NULL",
+		       (long long)count_apps(s));
+		OK(store_check(s, &e));
+		store_close(s);
+	}
+}
+
+/* ---- migrations ---- */
+
+static const struct migration steps[] = {
+	{ "0001_one.sql", "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p(id) ON DELETE CASCADE);"
+			  "INSERT INTO p VALUES(1); INSERT INTO c VALUES(1)" },
+	/* A table is rebuilt: with foreign keys on, its children would go. */
+	{ "0002_two.sql", "CREATE TABLE q(id INTEGER PRIMARY KEY, v TEXT NOT NULL DEFAULT ''); INSERT INTO q(id) "
+			  "SELECT id FROM p; DROP TABLE p; ALTER TABLE q RENAME TO p" },
+	{ "0003_bad.sql", "CREATE TABLE half(x); INSERT INTO nowhere VALUES(1)" },
+};
+static const struct migration orphaning[] = {
+	{ "0001_one.sql", "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p(id));"
+			  "INSERT INTO c VALUES(5)" },
+};
+
+static int64_t number(sqlite3 *db, const char *sql)
+{
+	int64_t v = -1;
+	OK(sqlite_number(db, sql, &v, &e));
+	return v;
+}
+
+TEST(migrations_are_all_or_nothing)
+{
+	sqlite3 *db = NULL;
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK, "open");
+	OK(migrate(db, steps, 1, &e));
+	EXPECT(number(db, "PRAGMA user_version") == 1, "version");
+	EXPECT(number(db, "PRAGMA application_id") == STORE_APPLICATION_ID, "application id");
+	OK(migrate(db, steps, 2, &e));
+	EXPECT(number(db, "SELECT count(*) FROM c") == 1, "children survive a rebuild");
+	EXPECT(migrate(db, steps, 3, &e) == RC_INTERNAL, "%s", e.msg);
+	SAYS("0003_bad.sql");
+	SAYS("nowhere");
+	EXPECT(number(db, "PRAGMA user_version") == 2, "version stays");
+	EXPECT(number(db, "SELECT count(*) FROM sqlite_schema WHERE name='half'") == 0, "half a migration");
+	OK(migrate(db, steps, 2, &e)); /* nothing to do */
+	(void)sqlite3_close(db);
+	(void)snprintf(path, sizeof path, "%s/orphans.db", dir);
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK, "open");
+	EXPECT(migrate(db, orphaning, 1, &e) == RC_CORRUPT, "%s", e.msg);
+	SAYS("1 rows refer");
+	EXPECT(number(db, "PRAGMA user_version") == 0, "version stays");
+	(void)sqlite3_close(db);
+}
+
+/* ---- statements and plans ---- */
+
+TEST(a_shape_is_prepared_once)
+{
+	struct store *s = open_as(STORE_WRITER);
+	struct app_row row = { .account = "1", .name = "a" };
+	OK(store_insert(s, &table_app, &row, &e));
+	uint64_t before = 0;
+	for (int64_t i = 0; i < 20; i++) {
+		struct query q = { .table = &table_app, .preds = { PRED_INT("id", CMP_EQ, row.id) }, .n_preds = 1 };
+		struct app_row got;
+		OK(store_get(s, &q, &got, a, &e));
+		got.updated_at = i;
+		OK(store_update(s, &table_app, &got, &e));
+		if (i == 0)
+			before = sqlite_of(s)->n_prepared;
+	}
+	EXPECT(sqlite_of(s)->n_prepared == before, "%llu more",
+	       (unsigned long long)(sqlite_of(s)->n_prepared - before));
+	store_close(s);
+}
+
+TEST(more_shapes_than_places)
+{
+	struct store *s = open_as(STORE_WRITER);
+	OK(add_app(s, "a"));
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 6 * 6 * 12; i++) {
+			struct query q = { .table = &table_app, .n_preds = 2,
+					   .preds = { { "id", (enum cmp)(i % 6), 1, NULL },
+						      { "created_at", (enum cmp)(i / 6 % 6), 0, NULL } },
+					   .orders = { { table_app.cols[i / 36].name, false } } };
+			const bool one[] = { true, false, false, true, false, true };
+			struct app_row got;
+			enum rc want = one[i % 6] && one[i / 6 % 6] ? RC_OK : RC_NOT_FOUND;
+			EXPECT(store_get(s, &q, &got, a, &e) == want, "shape %d", i);
+		}
+	}
+	EXPECT(sqlite_of(s)->n_prepared > CACHE_SETS * CACHE_WAYS, "too few shapes tried");
+	store_close(s);
+}
+
+/* What SQLite means to do, one line per step. */
+static const char *plan_of(struct store *s, const struct shape *shape)
+{
+	struct buf sql, out;
+	sqlite3_stmt *stmt = NULL;
+	buf_init(&sql, SQL_MAX);
+	buf_init(&out, 4096);
+	buf_adds(&sql, "EXPLAIN QUERY PLAN ");
+	sql_of_shape(&sql, shape);
+	EXPECT(sqlite3_prepare_v2(db_of(s), buf_text(&sql), -1, &stmt, NULL) == SQLITE_OK, "%s", buf_text(&sql));
+	while (sqlite3_step(stmt) == SQLITE_ROW)
+		buf_addf(&out, "%s; ", (const char *)sqlite3_column_text(stmt, 3));
+	(void)sqlite3_finalize(stmt);
+	const char *text = arena_dup(a, buf_text(&out));
+	buf_fini(&sql);
+	buf_fini(&out);
+	return text;
+}
+
+/* The shape that a query had: the one the cache holds since it ran. */
+static const struct shape *shape_run(struct store *s)
+{
+	struct cached *best = NULL;
+	for (int i = 0; i < CACHE_SETS * CACHE_WAYS; i++) {
+		struct cached *c = &sqlite_of(s)->cache[i / CACHE_WAYS][i % CACHE_WAYS];
+		if (c->stmt && (!best || c->used_at > best->used_at))
+			best = c;
+	}
+	return &best->shape;
+}
+
+TEST(the_main_queries_use_an_index_and_no_sort)
+{
+	const struct {
+		const char *what;
+		struct query q;
+		const char *uses; /* part of the plan; it sorts only if this says so */
+	} row[] = {
+		{ "a task by id", { .table = &table_task, .preds = { PRED_INT("id", CMP_EQ, 1) }, .n_preds = 1 },
+		  "INTEGER PRIMARY KEY" },
+		{ "a task by generation", { .table = &table_task, .n_preds = 2,
+		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("generation", CMP_EQ, 1) } },
+		  "(instance_id=? AND generation=?)" },
+		{ "an instance's tasks", { .table = &table_task, .n_preds = 1,
+		  .preds = { PRED_INT("instance_id", CMP_EQ, 1) }, .orders = { { "generation", true } }, .limit = 10 },
+		  "(instance_id=?)" },
+		{ "those of a state", { .table = &table_task, .n_preds = 2,
+		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_EQ, 3) },
+		  .orders = { { "generation", true } }, .limit = 10 }, "task_of_state (instance_id=? AND state=?)" },
+		{ "the unfinished ones of an instance", { .table = &table_task, .n_preds = 2,
+		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_LT, 2) },
+		  .orders = { { "generation", true } }, .limit = 10 },
+		  "task_of_state (instance_id=? AND state<?); USE TEMP B-TREE" }, /* of one row: E2 */
+		{ "between two times", { .table = &table_task, .n_preds = 4,
+		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_EQ, 2),
+			     PRED_INT("started_at", CMP_GT, 5), PRED_INT("ended_at", CMP_LT, 9) },
+		  .orders = { { "generation", true } }, .limit = 10 }, "task_of_state (instance_id=? AND state=?)" },
+		{ "the queue", { .table = &table_task, .n_preds = 2,
+		  .preds = { PRED_INT("state", CMP_EQ, 0), PRED_INT("not_before", CMP_LE, 9) },
+		  .orders = { { "not_before", false }, { "id", false } }, .limit = 10 },
+		  "task_unfinished (state=? AND not_before<?)" },
+		{ "the running ones", { .table = &table_task, .n_preds = 1, .preds = { PRED_INT("state", CMP_EQ, 1) },
+		  .orders = { { "not_before", false } } }, "task_unfinished (state=?)" },
+		{ "all unfinished ones", { .table = &table_task, .n_preds = 1,
+		  .preds = { PRED_INT("state", CMP_LT, 2) },
+		  .orders = { { "state", false }, { "not_before", false } } }, "task_unfinished" },
+		{ "the next cron", { .table = &table_instance, .n_preds = 1,
+		  .preds = { PRED_INT("cron_next_at", CMP_GT, 0) }, .orders = { { "cron_next_at", false } }, .limit = 1 },
+		  "instance_cron" },
+		{ "an instance by name", { .table = &table_instance, .n_preds = 3,
+		  .preds = { PRED_INT("app_id", CMP_EQ, 1), PRED_TEXT("function", CMP_EQ, "f"),
+			     PRED_TEXT("name", CMP_EQ, "n") } }, "(app_id=? AND function=? AND name=?)" },
+		{ "instances, newest first", { .table = &table_instance, .n_preds = 2,
+		  .preds = { PRED_INT("app_id", CMP_EQ, 1), PRED_TEXT("function", CMP_EQ, "f") },
+		  .orders = { { "created_at", true }, { "name", false } }, .limit = 10 }, "instance_newest" },
+		{ "a task's events", { .table = &table_event, .n_preds = 1,
+		  .preds = { PRED_INT("task_id", CMP_EQ, 1) }, .orders = { { "id", false } } }, "event_of_task" },
+		{ "a task's metrics of one set", { .table = &table_metric, .n_preds = 3,
+		  .preds = { PRED_INT("task_id", CMP_EQ, 1), PRED_TEXT("set_name", CMP_EQ, ""),
+			     PRED_TEXT("name", CMP_EQ, "loss") }, .orders = { { "step", false } } }, "PRIMARY KEY" },
+		{ "a key", { .table = &table_key, .n_preds = 1,
+		  .preds = { PRED_TEXT("access_key_id", CMP_EQ, "k") } }, "PRIMARY KEY" },
+	};
+	struct store *s = open_as(STORE_WRITER);
+	FOR_EACH_ROW(i, row) {
+		void *rows;
+		size_t n;
+		OK(store_list(s, &row[i].q, a, &rows, &n, &e));
+		const char *plan = plan_of(s, shape_run(s));
+		EXPECT(strstr(plan, row[i].uses), "%s: %s", row[i].what, plan);
+		EXPECT(!strstr(plan, "TEMP B-TREE") == !strstr(row[i].uses, "TEMP B-TREE"), "%s sorts: %s", row[i].what, plan);
+		/* A walk along a small partial index is wanted, one through the table is not. */
+		EXPECT(!strstr(plan, "SCAN") || strstr(plan, "task_unfinished") || strstr(plan, "instance_cron"),
+		       "%s scans: %s", row[i].what, plan);
+	}
+	store_close(s);
+}
+
+int main(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	(void)snprintf(dir, sizeof dir, "%.400s/store-XXXXXX", tmp ? tmp : "/tmp");
+	if (!mkdtemp(dir))
+		return 1;
+	RUN_FRESH(rows_survive_a_reopen);
+	RUN_FRESH(settings_that_durability_rests_on);
+	RUN_FRESH(files_that_are_not_ours_are_refused_and_left_alone);
+	RUN_FRESH(a_newer_database_is_refused_with_both_versions);
+	RUN_FRESH(readers_do_not_create);
+	RUN_FRESH(a_reader_wants_an_up_to_date_schema);
+	RUN_FRESH(columns_must_be_the_described_ones);
+	RUN_FRESH(damage_is_called_damage);
+	RUN_FRESH(a_reader_sees_what_is_committed_at_once);
+	RUN_FRESH(writers_exclude_each_other);
+	RUN_FRESH(another_process_writes_meanwhile);
+	RUN_FRESH(readers_in_threads_never_see_half_a_transaction);
+	RUN_FRESH(two_may_create_at_once);
+	RUN_FRESH(a_full_disk_undoes_the_transaction_and_passes);
+	RUN_FRESH(every_failing_write_or_sync_leaves_all_or_nothing);
+	RUN_FRESH(kill_9_around_a_commit);
+	RUN_FRESH(migrations_are_all_or_nothing);
+	RUN_FRESH(a_shape_is_prepared_once);
+	RUN_FRESH(more_shapes_than_places);
+	RUN_FRESH(the_main_queries_use_an_index_and_no_sort);
+	if (dir_remove(dir, &e) != RC_OK)
+		return 1;
+	return test_failures != 0;
+}
