@@ -26,12 +26,12 @@ struct build {
 	const struct build_input *in;
 	struct schema schema;
 	struct spool rows;
-	uint64_t n_rows[PARTS];	   /* read from train_data and from valid_data */
+	uint64_t n_rows[PARTS];    /* read from train_data and from valid_data */
 	uint64_t n_train, n_valid; /* after the split */
-	uint64_t n_features;	   /* of all rows together */
-	uint64_t taken;		   /* bytes of the files that are done with */
-	bool is_split;		   /* validation rows are some of train_data's */
-	struct shuffle choice;	   /* SPLIT_RANDOM: rows it sends below n_valid are validation */
+	uint64_t n_features;       /* of all rows together */
+	uint64_t taken;            /* bytes of the files that are done with */
+	bool is_split;             /* validation rows are some of train_data's */
+	struct shuffle choice;     /* SPLIT_RANDOM: rows it sends below n_valid are validation */
 	uint8_t *seen;
 	struct feat_row row; /* scratch */
 	EVP_MD_CTX *digest;

@@ -15,7 +15,7 @@
 #include "train/train.h"
 
 struct build_file {
-	char *path;	  /* checked against the roots */
+	char *path;       /* checked against the roots */
 	const char *name; /* as the user gave it */
 	enum train_format format;
 	enum part part; /* PART_VALID: of valid_data */
@@ -25,9 +25,9 @@ struct build_input {
 	const struct train_options *options;
 	const struct build_file *files;
 	int n_files;
-	uint64_t size;		  /* of all files, for the progress */
+	uint64_t size;            /* of all files, for the progress */
 	const char *content_hash; /* 64 hex digits; RC_INVALID when the files have changed since it was taken */
-	const char *dir;	  /* for temporary files */
+	const char *dir;          /* for temporary files */
 	const struct train_sink *sink;
 };
 

@@ -15,7 +15,7 @@
 struct dense {
 	const uint8_t *bits;
 	uint32_t *below; /* below[k]: bits set in bits[0 .. 64 k) */
-	uint32_t n;	 /* bits set in all */
+	uint32_t n;      /* bits set in all */
 };
 
 static inline size_t dense_bitmap_size(uint32_t hash_bits) { return ((size_t)1 << hash_bits) / 8; }

@@ -36,8 +36,8 @@ struct inflate {
 	char *path;
 	int fd;
 	uint64_t taken;
-	bool is_eof;	    /* the file has no more input */
-	bool is_inside;	    /* a packed part is begun and not ended */
+	bool is_eof;        /* the file has no more input */
+	bool is_inside;     /* a packed part is begun and not ended */
 	EVP_MD_CTX *digest; /* the caller's, or NULL */
 	const unsigned char *next;
 	size_t left;

@@ -23,7 +23,7 @@ struct lines {
 	char *bytes;
 	size_t cap, end;    /* bytes[0..end) are read */
 	size_t first, next; /* the current record is bytes[first..next) with its line end */
-	int64_t number;	    /* of the current record's first line, from 1 */
+	int64_t number;     /* of the current record's first line, from 1 */
 	int64_t n_lines;    /* lines taken so far */
 	bool is_eof;
 };

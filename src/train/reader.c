@@ -25,7 +25,7 @@ static enum train_format format_by_name(const char *path)
 		const char *ending;
 		enum train_format format;
 	} known[] = {
-		{ ".csv", FORMAT_CSV },	      { ".tsv", FORMAT_TSV },	 { ".jsonl", FORMAT_JSONL },
+		{ ".csv", FORMAT_CSV },       { ".tsv", FORMAT_TSV },    { ".jsonl", FORMAT_JSONL },
 		{ ".ndjson", FORMAT_JSONL },  { ".ffm", FORMAT_LIBFFM }, { ".libffm", FORMAT_LIBFFM },
 		{ ".libsvm", FORMAT_LIBSVM }, { ".svm", FORMAT_LIBSVM },
 	};

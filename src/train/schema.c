@@ -138,8 +138,8 @@ enum rc schema_add(struct schema *s, const char *name, size_t len, uint32_t *col
 	if (rc != RC_OK)
 		return rc;
 	bool is_number = list_has(&o->numeric_fields, name, len);
-	enum column_kind kind = is_number				? COLUMN_NUMBER
-				: list_has(&o->text_fields, name, len)	? COLUMN_TEXT
+	enum column_kind kind = is_number                               ? COLUMN_NUMBER
+				: list_has(&o->text_fields, name, len)  ? COLUMN_TEXT
 				: list_has(&o->multi_fields, name, len) ? COLUMN_TAGS
 									: COLUMN_CATEGORY;
 	*column = append(s, name, len, kind, is_number);

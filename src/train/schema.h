@@ -19,9 +19,9 @@
 
 enum column_kind {
 	COLUMN_CATEGORY, /* each value is a feature */
-	COLUMN_NUMBER,	 /* put into a bucket by size */
-	COLUMN_TEXT,	 /* each word is a feature */
-	COLUMN_TAGS,	 /* as category, with blanks around each value dropped, and never taken for numbers */
+	COLUMN_NUMBER,   /* put into a bucket by size */
+	COLUMN_TEXT,     /* each word is a feature */
+	COLUMN_TAGS,     /* as category, with blanks around each value dropped, and never taken for numbers */
 	COLUMN_KINDS
 };
 
@@ -30,7 +30,7 @@ struct column {
 	uint64_t hash; /* of the name: where its values' hashes begin */
 	enum column_kind kind;
 	bool is_strict; /* named in numeric_fields: what is no number is an error, not a category */
-	bool is_met;	/* jsonl: some row had it */
+	bool is_met;    /* jsonl: some row had it */
 };
 
 struct schema {
@@ -42,8 +42,8 @@ struct schema {
 	struct column *columns;
 	uint32_t n, cap;
 	uint32_t hash_bits;
-	uint32_t n_fields;		     /* columns, or in libffm and libsvm the highest field + 1 */
-	uint32_t *slots, n_slots;	     /* name -> column + 1, open addressing */
+	uint32_t n_fields;                   /* columns, or in libffm and libsvm the highest field + 1 */
+	uint32_t *slots, n_slots;            /* name -> column + 1, open addressing */
 	const struct train_options *options; /* NULL: read from JSON */
 };
 

@@ -19,7 +19,7 @@ struct spool {
 	char *path;
 	char *bytes;
 	size_t len, at; /* buffered; while reading bytes[at..len) are to come */
-	uint64_t size;	/* written so far, buffered bytes included */
+	uint64_t size;  /* written so far, buffered bytes included */
 };
 
 enum rc spool_create(struct spool *s, const char *path, enum spool_kind kind, struct err *err) NODISCARD;

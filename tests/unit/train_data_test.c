@@ -403,9 +403,9 @@ TEST(numbers_fall_into_buckets)
 		double v;
 		const char *bucket;
 	} row[] = {
-		{ 0, "=0" },	      { -0.0, "=0" }, { 8, "=8" },     { -8, "=-8" },  { 8.5, "+6" },
-		{ -8.5, "-6" },	      { 9, "+6" },    { 11.3, "+6" },  { 11.4, "+7" }, { 15.9, "+7" },
-		{ 16, "+8" },	      { 0.5, "+-2" }, { 0.75, "+-1" }, { 1.5, "+1" },  { 1e300, "+1993" },
+		{ 0, "=0" },          { -0.0, "=0" }, { 8, "=8" },     { -8, "=-8" },  { 8.5, "+6" },
+		{ -8.5, "-6" },       { 9, "+6" },    { 11.3, "+6" },  { 11.4, "+7" }, { 15.9, "+7" },
+		{ 16, "+8" },         { 0.5, "+-2" }, { 0.75, "+-1" }, { 1.5, "+1" },  { 1e300, "+1993" },
 		{ 1e-300, "+-1994" }, { 1.25, "+0" },
 	};
 	FOR_EACH_ROW (i, row) {
@@ -773,7 +773,7 @@ TEST(the_vendors_column_names_are_features)
 	struct train_options o;
 	struct err e = { 0 };
 	const char *const texts[] = { "feature_fields=a", "title_field=t",    "tags_field=g",
-				      "id_field=i",	  "category_field=a", NULL };
+				      "id_field=i",       "category_field=a", NULL };
 	EXPECT(parse_options(&g, texts, &o, &e) == RC_OK, "%s", e.msg);
 	EXPECT(o.feature_fields.n == 4 && strcmp(o.feature_fields.items[1], "i") == 0, "%d", o.feature_fields.n);
 	EXPECT(o.text_fields.n == 1 && o.multi_fields.n == 1, "kinds");
@@ -1214,7 +1214,7 @@ TEST(every_failing_call_is_reported_and_leaves_nothing)
 		int sys;
 		enum rc rc;
 	} row[] = {
-		{ "write", ENOSPC, RC_BUSY }, { "read", EIO, RC_IO },	{ "open", EMFILE, RC_IO },
+		{ "write", ENOSPC, RC_BUSY }, { "read", EIO, RC_IO },   { "open", EMFILE, RC_IO },
 		{ "fsync", EIO, RC_IO },      { "rename", EIO, RC_IO },
 	};
 	make_dir();
