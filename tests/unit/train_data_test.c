@@ -1026,6 +1026,53 @@ TEST(the_shuffle_is_a_permutation)
 	}
 }
 
+struct dealt {
+	uint64_t next;
+	uint32_t blocks;
+};
+
+/* Row p has p % 600 features, each of which says p. */
+static enum rc check_block(void *ctx, const struct example *rows, uint32_t n, struct err *err)
+{
+	(void)err;
+	struct dealt *t = ctx;
+	for (uint32_t i = 0; i < n; i++, t->next++) {
+		bool ok = rows[i].n == t->next % 600 && (rows[i].label > 0) == (t->next % 3 == 0);
+		for (uint32_t k = 0; ok && k < rows[i].n; k++)
+			ok = rows[i].features[k].index == t->next && rows[i].features[k].field == k;
+		EXPECT(ok, "row %llu", (unsigned long long)t->next);
+	}
+	t->blocks++;
+	return RC_OK;
+}
+
+TEST(dealing_puts_every_row_in_its_place)
+{
+	enum { ROWS = 5003, BLOCK = 64 };
+	static struct feature features[600];
+	struct deal *d = NULL;
+	struct dealt t = { 0 };
+	struct shuffle order;
+	struct err e = { 0 };
+
+	make_dir();
+	shuffle_init(&order, ROWS, 4);
+	/* Told of 100 MiB it makes several groups, whose buffers run over many times. */
+	EXPECT(deal_new(in_dir("deal.tmp"), ROWS, (uint64_t)100 << 20, BLOCK, &d, &e) == RC_OK, "%s", e.msg);
+	for (uint64_t i = 0; i < ROWS; i++) {
+		uint64_t place = shuffle_of(&order, i);
+		struct example row = { .label = place % 3 == 0, .n = (uint32_t)(place % 600), .features = features };
+		for (uint32_t k = 0; k < row.n; k++)
+			features[k] = (struct feature){ k, (uint32_t)place, 1 };
+		EXPECT(deal_add(d, place, &row, &e) == RC_OK, "%s", e.msg);
+	}
+	EXPECT(deal_out(d, check_block, &t, &e) == RC_OK, "%s", e.msg);
+	EXPECT(t.next == ROWS && t.blocks == (ROWS + BLOCK - 1) / BLOCK, "%llu rows in %u blocks", (unsigned long long)t.next,
+	       t.blocks);
+	deal_free(d);
+	drop_dir();
+}
+
 /* ---- the cache ---- */
 
 struct told {
@@ -1530,6 +1577,7 @@ int main(void)
 	RUN(the_split_is_exact);
 	RUN(training_blocks_are_random_samples);
 	RUN(the_shuffle_is_a_permutation);
+	RUN(dealing_puts_every_row_in_its_place);
 	RUN(a_cache_is_used_again);
 	RUN(a_cache_damaged_anywhere_is_built_again);
 	RUN(a_run_can_be_stopped_while_it_reads);
