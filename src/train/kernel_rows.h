@@ -12,6 +12,7 @@
  * and KERNEL (its variable) and KERNEL_NAME. The call with a constant pad lets the compiler unroll the usual sizes.
  */
 #include <math.h>
+#include "base/must.h"
 #include "train/kernel.h"
 #include "train/loss.h"
 
@@ -59,6 +60,7 @@ static float lr_step(struct weights *w, const struct adagrad *o, const struct fe
 static inline float fm_pairs(const struct weights *w, const struct feature *f, uint32_t n, float *sum, uint32_t pad)
 {
 	float squares = 0;
+	must(pad >= 4);
 	for (uint32_t d = 0; d < pad; d++)
 		sum[d] = 0;
 	for (uint32_t i = 0; i < n; i++) {
