@@ -209,6 +209,27 @@ bool args_read(const struct command *c, struct opt *opts, size_t n, int argc, ch
 	return false;
 }
 
+enum { HELP_COLUMN = 34, HELP_WIDTH = 76 };
+
+/* help behind its option, broken between words; every line starts in the same column. */
+static void print_wrapped(const char *help)
+{
+	size_t used = 0;
+
+	for (const char *p = help; *p;) {
+		size_t len = strcspn(p, " ");
+		if (used && used + 1 + len > HELP_WIDTH) {
+			printf("\n%*s", HELP_COLUMN + 3, "");
+			used = 0;
+		}
+		printf("%s%.*s", used ? " " : "", (int)len, p);
+		used += len + (used > 0);
+		p += len;
+		p += strspn(p, " ");
+	}
+	printf("\n");
+}
+
 static void print_lines_indented(const char *text)
 {
 	while (*text) {
@@ -229,7 +250,8 @@ void args_print_help(const struct command *c, const struct opt *opts, size_t n)
 		(void)snprintf(left, sizeof left, "%c%c%s--%s%s%s", opts[i].letter ? '-' : ' ',
 			       opts[i].letter ? opts[i].letter : ' ', opts[i].letter ? ", " : "  ", opts[i].name,
 			       opts[i].value ? " " : "", opts[i].value ? opts[i].value : "");
-		printf("  %-34s %s\n", left, opts[i].help);
+		printf("  %-*s ", HELP_COLUMN, left);
+		print_wrapped(opts[i].help);
 	}
 	printf("\nExample:\n");
 	print_lines_indented(c->example);

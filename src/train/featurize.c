@@ -36,21 +36,21 @@ uint32_t feat_index(const struct schema *s, uint64_t begin, const char *value, s
 }
 
 /*
- * Whole numbers from -16 to 16 have a bucket each: counts, hours, stars. Others share one with what has the same sign
- * and the same quarter of an octave. By comparison with constants, not log2, so that every machine agrees.
+ * Whole numbers from -8 to 8 have a bucket each: counts, stars. Others share one with what has the same sign and the
+ * same half of an octave; finer and coarser ones were measured (docs/data-formats.md). Compared with a constant,
+ * not by log2, so that every machine agrees.
  */
 size_t feat_bucket(double v, char out[FEAT_BUCKET_SIZE])
 {
-	static const double quarters[] = { 0.59460355750136051, 0.70710678118654757, 0.84089641525371461 };
+	static const double half_octave = 0.70710678118654757; /* sqrt(1/2) */
 	int octave, len;
 	double part = frexp(fabs(v), &octave); /* 0.5 <= part < 1 */
 
-	if (fabs(v) <= 16 && v == floor(v)) {
+	if (fabs(v) <= 8 && v == floor(v))
 		len = snprintf(out, FEAT_BUCKET_SIZE, "=%d", (int)v);
-	} else {
-		int step = (part >= quarters[0]) + (part >= quarters[1]) + (part >= quarters[2]);
-		len = snprintf(out, FEAT_BUCKET_SIZE, "%c%d", v < 0 ? '-' : '+', 4 * (octave - 1) + step);
-	}
+	else
+		len = snprintf(out, FEAT_BUCKET_SIZE, "%c%d", v < 0 ? '-' : '+',
+			       2 * (octave - 1) + (part >= half_octave));
 	return (size_t)len;
 }
 
@@ -127,8 +127,8 @@ static enum rc add_category(struct feat_row *r, const struct schema *s, uint32_t
 	size_t gap = strlen(s->separator);
 
 	for (;;) {
-		const char *stop = c->is_element || !gap || p == end ? NULL
-								     : memmem(p, (size_t)(end - p), s->separator, gap);
+		const char *stop =
+			c->is_element || !gap || p == end ? NULL : memmem(p, (size_t)(end - p), s->separator, gap);
 		struct piece v = { p, (size_t)((stop ? stop : end) - p) };
 		if (s->columns[column].kind == COLUMN_TAGS)
 			v = trim(v);
@@ -139,7 +139,8 @@ static enum rc add_category(struct feat_row *r, const struct schema *s, uint32_t
 	}
 }
 
-static enum rc add_number(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *c, struct err *err)
+static enum rc add_number(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *c,
+			  struct err *err)
 {
 	char bucket[FEAT_BUCKET_SIZE], shown[LINES_SHOWN_SIZE];
 	struct piece v = trim((struct piece){ c->bytes, c->len });
@@ -161,7 +162,8 @@ static bool is_word(char c)
 }
 
 /* Words in lower case; the cell is changed in place, nobody else reads it. */
-static enum rc add_text(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *c, struct err *err)
+static enum rc add_text(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *c,
+			struct err *err)
 {
 	char *p = c->bytes, *end = p + c->len;
 	enum rc rc = RC_OK;
@@ -178,8 +180,8 @@ static enum rc add_text(struct feat_row *r, const struct schema *s, uint32_t col
 	return rc;
 }
 
-enum rc feat_row_add_cell(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *cells, size_t n,
-		     struct err *err)
+enum rc feat_row_add_cell(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *cells,
+			  size_t n, struct err *err)
 {
 	static enum rc (*const add[])(struct feat_row *, const struct schema *, uint32_t, const struct cell *,
 				      struct err *) = {
@@ -227,7 +229,8 @@ enum rc feat_row_set_label(struct feat_row *r, const struct schema *s, const cha
 		lines_show(shown, bytes, len);
 		return format_is_sparse(s->format)
 			       ? err_set(err, RC_INVALID, "label '%s' is not a number", shown)
-			       : err_set(err, RC_INVALID, "label column '%.100s': '%s' is not a number", s->label_field, shown);
+			       : err_set(err, RC_INVALID, "label column '%.100s': '%s' is not a number", s->label_field,
+					 shown);
 	}
 	r->label = obeys(&s->positive, number) ? 1 : 0;
 	r->has_label = true;

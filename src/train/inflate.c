@@ -35,8 +35,9 @@ struct inflate {
 	const struct packing *packing; /* NULL until the first bytes are read */
 	char *path;
 	int fd;
-	bool is_eof;    /* the file has no more input */
-	bool is_inside; /* a packed part is begun and not ended */
+	uint64_t taken;
+	bool is_eof;	    /* the file has no more input */
+	bool is_inside;	    /* a packed part is begun and not ended */
 	EVP_MD_CTX *digest; /* the caller's, or NULL */
 	const unsigned char *next;
 	size_t left;
@@ -193,7 +194,10 @@ static enum rc zstd_step(struct inflate *s, unsigned char *out, size_t cap, size
 
 static const struct packing packings[] = {
 	{ "gzip", 2, "\x1f\x8b", gzip_begin, gzip_step, gzip_end },
-	{ "xz", 6, "\xfd" "7zXZ\0", xz_begin, xz_step, xz_end },
+	{ "xz", 6,
+	  "\xfd"
+	  "7zXZ\0",
+	  xz_begin, xz_step, xz_end },
 	{ "zstd", 4, "\x28\xb5\x2f\xfd", zstd_begin, zstd_step, zstd_end },
 	{ "plain", 0, "", plain_begin, plain_step, plain_end }, /* last: fits everything */
 };
@@ -249,6 +253,7 @@ static enum rc fill(struct inflate *s, struct err *err)
 	else if (s->digest)
 		must(EVP_DigestUpdate(s->digest, s->input + s->left, (size_t)n) == 1);
 	s->left += (size_t)n;
+	s->taken += (uint64_t)n;
 	return RC_OK;
 }
 
@@ -290,6 +295,8 @@ enum rc inflate_read(struct inflate *s, void *bytes, size_t cap, size_t *n, stru
 	return rc;
 }
 
+uint64_t inflate_taken(const struct inflate *s) { return s->taken; }
+
 void inflate_close(struct inflate *s)
 {
 	if (!s)
@@ -304,16 +311,14 @@ void inflate_close(struct inflate *s)
 enum rc inflate_digest(const char *path, EVP_MD_CTX *digest, uint64_t *size, struct err *err)
 {
 	struct inflate *s = NULL;
-	uint64_t sum = 0;
 	enum rc rc = inflate_open(path, INFLATE_FILE, digest, &s, err);
 
 	while (rc == RC_OK && !s->is_eof) {
 		s->left = 0;
 		rc = fill(s, err);
-		sum += s->left;
 	}
-	inflate_close(s);
 	if (rc == RC_OK)
-		*size = sum;
+		*size = s->taken;
+	inflate_close(s);
 	return rc;
 }

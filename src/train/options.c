@@ -61,7 +61,7 @@ const struct param_rule train_rules[] = {
 	{ .name = "description_field", .type = PARAM_TEXT,
 	  .help = "Column with the item's description, split into words." },
 	{ .name = "tags_field", .type = PARAM_TEXT,
-	  .help = "Column with the item's tags, several in a cell divided by value_separator; never taken for numbers." },
+	  .help = "Column with the item's tags, several in a cell, divided by value_separator; never numbers." },
 	{ .name = "category_field", .type = PARAM_TEXT,
 	  .help = "Column with the item's category; added to feature_fields where those are given." },
 };
@@ -105,12 +105,11 @@ static bool bool_of(const struct given *g, const char *name) { return strcmp(tex
 static int choice_of(const struct given *g, const char *name, const char *const *words, size_t n_words)
 {
 	const char *text = text_of(g, name);
-	for (size_t i = 0; i < n_words; i++) {
-		if (strcmp(words[i], text) == 0)
-			return (int)i;
-	}
-	must(!"a choice of the rules has no word here");
-	return 0;
+	size_t i = 0;
+	while (i < n_words && strcmp(words[i], text) != 0)
+		i++;
+	must(i < n_words); /* else a choice of the rules has no word above */
+	return (int)i;
 }
 
 static struct label_rule label_rule_of(const struct given *g)
@@ -169,7 +168,8 @@ static void list_add(struct text_list *list, const char *text)
 /* The columns that the vendor's parameters name are features, each of its own kind. */
 static void add_named_columns(const struct given *g, struct train_options *o)
 {
-	static const char *const all[] = { "id_field", "title_field", "description_field", "tags_field", "category_field" };
+	static const char *const all[] = { "id_field", "title_field", "description_field", "tags_field",
+					   "category_field" };
 
 	list_add(&o->text_fields, text_of(g, "title_field"));
 	list_add(&o->text_fields, text_of(g, "description_field"));
@@ -213,8 +213,9 @@ static enum rc check_fields(const struct train_options *o, struct err *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
 		if (list_has(fields[i].list, o->label_field))
-			return err_set(err, RC_INVALID, "label_field '%.200s' is in %s too: a label cannot be a feature",
-				       o->label_field, fields[i].name);
+			return err_set(err, RC_INVALID,
+				       "label_field '%.200s' is in %s too: a label cannot be a feature", o->label_field,
+				       fields[i].name);
 	}
 	for (int i = 0; o->feature_fields.n && i < o->numeric_fields.n; i++) {
 		if (!list_has(&o->feature_fields, o->numeric_fields.items[i]))
