@@ -562,7 +562,7 @@ TEST(a_resumed_run_equals_an_undisturbed_one)
 
 static void flip_byte(const char *path, off_t at)
 {
-	unsigned char b;
+	unsigned char b = 0;
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	EXPECT(fd >= 0 && pread(fd, &b, 1, at) == 1, "cannot read %s", path);
 	b ^= 0x10;
