@@ -113,12 +113,13 @@ static float ffm_score(const struct weights *w, const struct feature *f, uint32_
 }
 
 static inline void ffm_pairs_step(struct weights *w, const struct adagrad *o, const struct feature *f, uint32_t n,
-				  float slope, uint32_t pad)
+                                  float slope, uint32_t pad)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		for (uint32_t j = i + 1; j < n; j++) {
 			float *a = vector_at(w, f[i].index, f[j].field), *b = vector_at(w, f[j].index, f[i].field);
-			/* A value given twice in one row makes a pair with itself: two steps on one vector would clash. */
+			/* A value given twice in one row makes a pair with itself: two steps on one vector would clash.
+			 */
 			if (a != b)
 				vec_pair_step(a, b, slope * f[i].value * f[j].value, o, pad);
 		}
