@@ -736,7 +736,7 @@ TEST(options_have_their_defaults)
 	       "split");
 	EXPECT(o.model == MODEL_FFM && o.factors == 4 && o.epochs == 15 && o.early_stop_rounds == 3, "model");
 	EXPECT(o.hash_bits == 20 && o.normalize && o.threads == 1 && o.seed == 1, "rest");
-	EXPECT(fabs(o.learning_rate - 0.1) < 1e-12 && fabs(o.l2 - 2e-5) < 1e-12, "rates");
+	EXPECT(fabs(o.learning_rate - 0.2) < 1e-12 && fabs(o.l2 - 1e-3) < 1e-12, "rates");
 	arena_free(g.arena);
 }
 
