@@ -349,7 +349,7 @@ static void advance(struct conn *c)
 	case CONN_HANDSHAKE:
 	case CONN_HANDLING:
 	case CONN_WRITING:
-	case CONN_CLOSING: must(!"reading was stopped"); break;
+	case CONN_CLOSING: must(false); /* reading is stopped in these */
 	}
 }
 

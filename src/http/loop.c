@@ -302,7 +302,6 @@ static void loop_begin(struct loop *l)
 	h2o_socket_buffer_prototype.allocator.max = 0;
 	h2o_socket_buffer_prototype.mmap_settings = NULL;
 	l->now_ms = clock_mono_ms();
-	l->ev = h2o_evloop_create();
 	l->wake = h2o_evloop_socket_create(l->ev, l->wake_read_fd, 0);
 	l->wake_read_fd = -1;
 	l->wake->data = l;
@@ -343,6 +342,18 @@ static enum rc open_wake(struct loop *l, struct err *err)
 	return RC_OK;
 }
 
+/* h2o_evloop_create aborts when it gets no descriptor, so see first that there is one. (h2o_evloop_destroy never closes it:
+ * a stopped server leaves one descriptor per loop behind, which matters to tests only.) */
+static enum rc open_loop(struct loop *l, struct err *err)
+{
+	int probe = fcntl(l->wake_fd, F_DUPFD_CLOEXEC, 0);
+	if (probe < 0)
+		return err_sys(err, RC_IO, errno, "http: cannot make an event loop");
+	(void)close(probe);
+	l->ev = h2o_evloop_create();
+	return RC_OK;
+}
+
 static int start_thread(struct loop *l)
 {
 	sigset_t all, before;
@@ -356,11 +367,15 @@ static int start_thread(struct loop *l)
 enum rc loop_start(struct loop *l, struct err *err)
 {
 	enum rc rc = open_wake(l, err);
+	if (rc == RC_OK)
+		rc = open_loop(l, err);
 	if (rc != RC_OK)
 		return rc;
 	int sys = start_thread(l);
-	if (sys != 0)
+	if (sys != 0) {
+		h2o_evloop_destroy(l->ev);
 		return err_sys(err, RC_IO, sys, "http: cannot start a loop thread");
+	}
 	l->has_thread = true;
 	return RC_OK;
 }

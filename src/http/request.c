@@ -57,7 +57,7 @@ bool request_charge(struct request *r)
 	int64_t more = (int64_t)(r->body.len - r->charged_size);
 	r->charged_size = r->body.len;
 	int64_t total = atomic_fetch_add(&r->server->bodies_size, more) + more;
-	return total / BODIES_MAX <= (int64_t)r->server->cfg.limits.body_max;
+	return total <= 0 || (uint64_t)(total - 1) / BODIES_MAX < r->server->cfg.limits.body_max;
 }
 
 /* ---- rendering ---- */

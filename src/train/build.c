@@ -29,6 +29,7 @@ struct build {
 	uint64_t n_rows[PARTS];     /* read from train_data and from valid_data */
 	uint64_t n_train, n_valid;  /* after the split */
 	uint64_t n_features;        /* of all rows together */
+	uint64_t taken;             /* bytes of the files that are done with */
 	bool is_split;              /* validation rows are some of train_data's */
 	struct shuffle choice;      /* SPLIT_RANDOM: rows it sends below n_valid are validation */
 	uint8_t *seen;
@@ -127,6 +128,17 @@ static bool should_stop(const struct build *b)
 	return k && k->should_stop && k->should_stop(k->ctx);
 }
 
+/* Share of the work in percent: reading the files, then dealing their rows to blocks. */
+enum { PERCENT_READ = 70, PERCENT_DEALT = 99 };
+
+static void report(const struct build *b, int from, int to, uint64_t done, uint64_t all)
+{
+	const struct train_sink *k = b->in->sink;
+	double share = all ? (double)done / (double)all : 1;
+	if (k && k->progress)
+		k->progress(k->ctx, from + (int)((share < 1 ? share : 1) * (to - from)));
+}
+
 static enum rc stopped(struct err *err) { return err_set(err, RC_TIMEOUT, "stopped while reading the data"); }
 
 static enum rc read_file(struct build *b, const struct build_file *file, struct err *err)
@@ -142,8 +154,11 @@ static enum rc read_file(struct build *b, const struct build_file *file, struct 
 		rc = reader_row(&r, &b->row, &has, err);
 		if (rc != RC_OK || !has)
 			break;
+		if (i % STOP_EVERY == 0)
+			report(b, 0, PERCENT_READ, b->taken + inflate_taken(r.lines.in), b->in->size);
 		rc = i % STOP_EVERY == 0 && should_stop(b) ? stopped(err) : store_row(b, file->part, err);
 	}
+	b->taken += inflate_taken(r.lines.in);
 	reader_close(&r);
 	return rc;
 }
@@ -280,7 +295,13 @@ struct taker {
 static enum rc take_block(void *ctx, const struct example *rows, uint32_t n, struct err *err)
 {
 	struct taker *t = ctx;
-	return should_stop(t->build) ? stopped(err) : cache_add_block(&t->build->writer, t->part, rows, n, err);
+	const struct dataset_info *info = &t->build->writer.info;
+	enum rc rc = should_stop(t->build) ? stopped(err)
+					   : cache_add_block(&t->build->writer, t->part, rows, n, err);
+	uint64_t done = (uint64_t)info->rows[PART_TRAIN] + (uint64_t)info->rows[PART_VALID];
+
+	report(t->build, PERCENT_READ, PERCENT_DEALT, done, t->build->n_train + t->build->n_valid);
+	return rc;
 }
 
 static enum rc write_part(struct build *b, enum part part, const struct dense *dense, struct err *err)

@@ -25,6 +25,7 @@ struct build_input {
 	const struct train_options *options;
 	const struct build_file *files;
 	int n_files;
+	uint64_t size;              /* of all files, for the progress */
 	const char *content_hash;   /* 64 hex digits; RC_INVALID when the files have changed since it was taken */
 	const char *dir;            /* for temporary files */
 	const struct train_sink *sink;

@@ -27,6 +27,7 @@ struct opening {
 	const struct train_options *options;
 	struct build_file *files;
 	int n_files;
+	uint64_t size; /* of all of them */
 	char content_hash[65];
 	unsigned char key[CACHE_KEY_SIZE];
 	char cache_path[PATH_MAX];
@@ -76,6 +77,7 @@ static enum rc hash_files(struct opening *op, EVP_MD_CTX *digest, struct buf *ke
 	for (int i = 0; i < op->n_files && rc == RC_OK; i++) {
 		uint64_t size = 0;
 		rc = inflate_digest(op->files[i].path, digest, &size, err);
+		op->size += size;
 		buf_addf(key_text, "file=%s %llu %d\n", format_word(op->files[i].format), (unsigned long long)size,
 			 op->files[i].part);
 	}
@@ -126,6 +128,7 @@ static enum rc open_or_build(const struct opening *op, const char *work_dir, con
 	const struct build_input in = { .options = op->options,
 					.files = op->files,
 					.n_files = op->n_files,
+					.size = op->size,
 					.content_hash = op->content_hash,
 					.dir = work_dir,
 					.sink = sink };

@@ -36,21 +36,20 @@ uint32_t feat_index(const struct schema *s, uint64_t begin, const char *value, s
 }
 
 /*
- * Whole numbers from -16 to 16 have a bucket each: counts, hours, stars. Others share one with what has the same sign
- * and the same quarter of an octave. By comparison with constants, not log2, so that every machine agrees.
+ * Whole numbers from -8 to 8 have a bucket each: counts, stars. Others share one with what has the same sign and the
+ * same half of an octave; finer and coarser ones were measured (docs/data-formats.md). Compared with a constant,
+ * not by log2, so that every machine agrees.
  */
 size_t feat_bucket(double v, char out[FEAT_BUCKET_SIZE])
 {
-	static const double quarters[] = { 0.59460355750136051, 0.70710678118654757, 0.84089641525371461 };
+	static const double half_octave = 0.70710678118654757; /* sqrt(1/2) */
 	int octave, len;
 	double part = frexp(fabs(v), &octave); /* 0.5 <= part < 1 */
 
-	if (fabs(v) <= 16 && v == floor(v)) {
+	if (fabs(v) <= 8 && v == floor(v))
 		len = snprintf(out, FEAT_BUCKET_SIZE, "=%d", (int)v);
-	} else {
-		int step = (part >= quarters[0]) + (part >= quarters[1]) + (part >= quarters[2]);
-		len = snprintf(out, FEAT_BUCKET_SIZE, "%c%d", v < 0 ? '-' : '+', 4 * (octave - 1) + step);
-	}
+	else
+		len = snprintf(out, FEAT_BUCKET_SIZE, "%c%d", v < 0 ? '-' : '+', 2 * (octave - 1) + (part >= half_octave));
 	return (size_t)len;
 }
 

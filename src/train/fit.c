@@ -107,7 +107,7 @@ static void shuffle_examples(struct block *b, uint64_t seed)
 	}
 }
 
-/* Called every few thousand rows. */
+/* Called before each block and every few thousand rows. */
 static void poll_sink(struct worker *w)
 {
 	struct pass *p = w->pass;
@@ -167,7 +167,10 @@ static void *work(void *arg)
 	struct worker *w = arg;
 	struct pass *p = w->pass;
 
-	while (!atomic_load(&p->must_end)) {
+	for (;;) {
+		poll_sink(w);
+		if (atomic_load(&p->must_end))
+			break;
 		uint32_t i = atomic_fetch_add(&p->next_block, 1);
 		if (i >= p->fit->info->n_blocks[p->part])
 			break;

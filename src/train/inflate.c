@@ -35,6 +35,7 @@ struct inflate {
 	const struct packing *packing; /* NULL until the first bytes are read */
 	char *path;
 	int fd;
+	uint64_t taken;
 	bool is_eof;    /* the file has no more input */
 	bool is_inside; /* a packed part is begun and not ended */
 	EVP_MD_CTX *digest; /* the caller's, or NULL */
@@ -249,6 +250,7 @@ static enum rc fill(struct inflate *s, struct err *err)
 	else if (s->digest)
 		must(EVP_DigestUpdate(s->digest, s->input + s->left, (size_t)n) == 1);
 	s->left += (size_t)n;
+	s->taken += (uint64_t)n;
 	return RC_OK;
 }
 
@@ -290,6 +292,8 @@ enum rc inflate_read(struct inflate *s, void *bytes, size_t cap, size_t *n, stru
 	return rc;
 }
 
+uint64_t inflate_taken(const struct inflate *s) { return s->taken; }
+
 void inflate_close(struct inflate *s)
 {
 	if (!s)
@@ -304,16 +308,14 @@ void inflate_close(struct inflate *s)
 enum rc inflate_digest(const char *path, EVP_MD_CTX *digest, uint64_t *size, struct err *err)
 {
 	struct inflate *s = NULL;
-	uint64_t sum = 0;
 	enum rc rc = inflate_open(path, INFLATE_FILE, digest, &s, err);
 
 	while (rc == RC_OK && !s->is_eof) {
 		s->left = 0;
 		rc = fill(s, err);
-		sum += s->left;
 	}
-	inflate_close(s);
 	if (rc == RC_OK)
-		*size = sum;
+		*size = s->taken;
+	inflate_close(s);
 	return rc;
 }

@@ -121,10 +121,10 @@ void weights_free(struct weights *w)
 void weights_start(struct weights *w, uint64_t seed)
 {
 	struct rng rng;
-	float width = w->pad ? 1.0f / sqrtf((float)w->shape.factors) : 0;
-	/* With positive vectors every interaction starts alike and learns at once, which suits ffm's many small
-	 * vectors; fm's single vector per feature does better from around zero (docs/trainer.md has the figures). */
-	float low = w->shape.kind == MODEL_FM ? -0.5f : 0.0f;
+	/* Around zero, so that features that were not seen in training (and are left out of a row) miss no offset that
+	 * the others were trained to count on; a tenth of the usual width, so that noise does not pass for interaction.
+	 * docs/trainer.md has the figures of the alternatives. */
+	float half_width = w->pad ? 0.1f / sqrtf((float)w->shape.factors) : 0;
 	uint64_t n_vectors = (uint64_t)w->shape.n_features * w->vectors;
 
 	must(w->is_owned);
@@ -138,7 +138,7 @@ void weights_start(struct weights *w, uint64_t seed)
 	for (uint64_t i = 0; i < n_vectors; i++) {
 		float *v = w->vector + i * w->vector_step;
 		for (uint32_t d = 0; d < w->pad; d++) {
-			v[d] = d < w->shape.factors ? ((float)rng_unit(&rng) + low) * width : 0;
+			v[d] = d < w->shape.factors ? half_width * (2 * (float)rng_unit(&rng) - 1) : 0;
 			v[w->pad + d] = 1;
 		}
 	}

@@ -49,7 +49,7 @@ struct weights {
 enum rc weights_size(const struct shape *s, bool with_sums, size_t *size, struct err *err) NODISCARD;
 /* A block with sums, all zero. */
 enum rc weights_new(struct weights *w, const struct shape *s, struct err *err) NODISCARD;
-/* Starting values: bias and linear 0, vectors uniform in [0, 1/sqrt(factors)) for ffm, around 0 for fm; sums 1. */
+/* Starting values: bias and linear 0, vectors uniform in +-0.1 / sqrt(factors); sums 1. */
 void weights_start(struct weights *w, uint64_t seed);
 /* Look at a block without sums that someone else keeps; its size must be weights_size(). 64-byte aligned. */
 void weights_borrow(struct weights *w, const struct shape *s, float *block, size_t size);

@@ -1158,7 +1158,7 @@ TEST(versions_publish_the_rules)
 
 /* ---- who may ask ---- */
 
-static void make_key(void)
+static void make_key(const char *account)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
 	struct keyring *ring;
@@ -1170,7 +1170,7 @@ static void make_key(void)
 	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
 	EXPECT(keyring_open(data_dir, &ring, &err) == RC_OK, "%s", err.msg);
 	EXPECT(store_open_sqlite(path, STORE_WRITER, &store, &err) == RC_OK, "%s", err.msg);
-	EXPECT(keyring_create(ring, store, NULL, "test", a, &key, &err) == RC_OK, "%s", err.msg);
+	EXPECT(keyring_create(ring, store, account, "test", a, &key, &err) == RC_OK, "%s", err.msg);
 	(void)snprintf(key_id, sizeof key_id, "%s", key.id);
 	(void)snprintf(key_secret, sizeof key_secret, "%s", key.secret);
 	store_close(store);
@@ -1220,7 +1220,7 @@ TEST(strict_takes_a_good_signature_and_nothing_else)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
 	begin(AUTH_STRICT, 0);
-	make_key();
+	make_key(/* account: */ NULL);
 	struct request good = signed_request("POST", APPS, CREATE_APP, key_secret, a);
 	EXPECT(run(&good) == 200, "%s", buf_text(&seen.body));
 	run(&good);
@@ -1266,11 +1266,39 @@ TEST(strict_takes_a_good_signature_and_nothing_else)
 	end();
 }
 
+TEST(accounts_do_not_see_each_other)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
+	begin(AUTH_STRICT, 0);
+	make_key("2000000000000001");
+	struct request r = signed_request("POST", APPS, CREATE_APP, key_secret, a);
+	EXPECT(run(&r) == 200, "%s", buf_text(&seen.body));
+	char by_id[128];
+	(void)snprintf(by_id, sizeof by_id, APPS "/%s", at("result/id"));
+
+	make_key("2000000000000002");
+	const struct {
+		const char *method, *target;
+	} row[] = { { "GET", APPS "/my-app" }, { "DELETE", APPS "/my-app" }, { "GET", by_id }, { "DELETE", by_id },
+		    { "GET", ONE "/tasks" } };
+	FOR_EACH_ROW(i, row) {
+		r = signed_request(row[i].method, row[i].target, NULL, key_secret, a);
+		run(&r);
+		expect_error(row[i].target, 404, "App.NotFound");
+	}
+	r = signed_request("GET", APPS, NULL, key_secret, a);
+	run(&r);
+	EXPECT_AT("totalCount", "0");
+	r = signed_request("POST", APPS, CREATE_APP, key_secret, a);
+	EXPECT(run(&r) == 200, "the name is free in this account: %s", buf_text(&seen.body));
+	end();
+}
+
 TEST(lax_wants_a_known_key_only)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
 	begin(AUTH_LAX, 0);
-	make_key();
+	make_key(/* account: */ NULL);
 	struct request r = signed_request("GET", APPS, NULL, "wrong", a);
 	EXPECT(run(&r) == 200, "%s", buf_text(&seen.body));
 	(void)snprintf(key_id, sizeof key_id, "LTAInobody");
@@ -1352,6 +1380,7 @@ int main(void)
 	RUN(app_groups_are_camel_case_and_in_seconds);
 	RUN(versions_publish_the_rules);
 	RUN(strict_takes_a_good_signature_and_nothing_else);
+	RUN(accounts_do_not_see_each_other);
 	RUN(lax_wants_a_known_key_only);
 	RUN(health_readiness_and_metrics_are_open);
 	return test_failures != 0;

@@ -11,6 +11,7 @@ enum {
 	DEFAULT_PAGE_SIZE = 1,   /* as documented */
 	METRIC_NAMES_MAX = 64,   /* distinct ones shown while running */
 	EXTEND_INFO_MAX_SIZE = 1 << 20,
+	METRICS_MEMORY_SIZE = 32 << 20,
 };
 
 struct item {
@@ -119,15 +120,18 @@ static void write_errors(struct jw *w, const struct task_row *row)
 	jw_end_array(w);
 }
 
+/* A run may report more points than fit; its task can still be asked for, without them. */
 static enum verdict write_running(struct call *c, struct jw *w, const struct task_row *row, struct err *err)
 {
+	struct arena *scratch CLEANUP(arena_freep) = arena_new(METRICS_MEMORY_SIZE);
 	struct metric_row *metrics;
 	size_t n;
 
-	enum verdict v = engine_task_metrics(c->view, row->id, c->arena, &metrics, &n, err);
-	if (v != V_OK)
+	enum verdict v = engine_task_metrics(c->view, row->id, scratch, &metrics, &n, err);
+	if (v == V_OK)
+		write_metrics(w, metrics, n);
+	else if (v != V_TOO_MANY)
 		return v;
-	write_metrics(w, metrics, n);
 	jw_kv_int(w, "attempts", row->attempt);
 	return V_OK;
 }
