@@ -18,6 +18,7 @@ struct client {
 	struct arena *own;        /* endpoint and key */
 	struct access access;
 	const char *host;         /* of the endpoint: what the Host header will say */
+	const char *ca_file;      /* NULL: the system's */
 	CURL *curl;
 	struct buf body;
 	int64_t next_offset;
@@ -97,6 +98,8 @@ enum rc client_open(const struct client_options *o, struct client **out, struct 
 	c->arena = arena_new(ARENA_MAX);
 	c->own = arena_new(1 << 20);
 	buf_init(&c->body, ANSWER_MAX);
+	const char *env_ca = getenv("STINT_CA_FILE");
+	c->ca_file = o->ca_file ? o->ca_file : env_ca && *env_ca ? env_ca : NULL;
 	enum rc rc = client_access(o, c->own, &c->access, err);
 	if (rc == RC_OK)
 		rc = check_endpoint(c, err);
@@ -271,6 +274,8 @@ static void set_up(struct client *c, const char *method, const char *url, const 
 	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
 	curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
+	if (c->ca_file)
+		curl_easy_setopt(c->curl, CURLOPT_CAINFO, c->ca_file);
 	if (body || strcmp(method, "POST") == 0) {
 		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body ? body : "");
 		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, body ? (long)strlen(body) : 0L);
@@ -288,6 +293,9 @@ static enum rc transport_failure(const struct client *c, CURLcode code, struct e
 		return err_set(err, RC_INVALID, "the host of %.100s is not known", url);
 	case CURLE_OPERATION_TIMEDOUT:
 		return err_set(err, RC_TIMEOUT, "%.100s did not answer in time", url);
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+		return err_set(err, RC_DENIED, "the certificate of %.100s is not trusted; give its issuer with --ca-file", url);
 	case CURLE_WRITE_ERROR:
 		return no_memory(err);
 	default:

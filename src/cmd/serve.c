@@ -38,7 +38,7 @@ struct server {
 	int lock_fd;
 };
 
-enum { HOST_MAX = 256 };
+enum { HOST_MAX = 256, URL_MAX = HOST_MAX + 32 };
 
 struct address {
 	char host[HOST_MAX];
@@ -184,14 +184,29 @@ static enum rc start_http(const struct serve_options *o, const struct address *a
 	return rc;
 }
 
+static void url_of(const struct serve_options *o, const char *host, const struct server *s, char out[URL_MAX])
+{
+	bool is_v6 = strchr(host, ':') != NULL;
+
+	(void)snprintf(out, URL_MAX, "%s://%s%s%s:%d", o->tls_cert ? "https" : "http", is_v6 ? "[" : "", host,
+		       is_v6 ? "]" : "", http_port(s->http));
+}
+
+/* Where the commands on this machine find a server that listens on every address. */
+static const char *reachable(const char *host)
+{
+	if (strcmp(host, "0.0.0.0") == 0)
+		return "127.0.0.1";
+	return strcmp(host, "::") == 0 ? "::1" : host;
+}
+
 static enum rc announce(const struct serve_options *o, const struct address *at, const struct server *s, struct err *err)
 {
-	char url[HOST_MAX + 32];
-	bool is_v6 = strchr(at->host, ':') != NULL;
+	char url[URL_MAX], local[URL_MAX];
 
-	(void)snprintf(url, sizeof url, "%s://%s%s%s:%d", o->tls_cert ? "https" : "http", is_v6 ? "[" : "", at->host,
-		       is_v6 ? "]" : "", http_port(s->http));
-	enum rc rc = data_endpoint_write(o->data, url, err);
+	url_of(o, at->host, s, url);
+	url_of(o, reachable(at->host), s, local);
+	enum rc rc = data_endpoint_write(o->data, local, err);
 	if (rc != RC_OK)
 		return rc;
 	log_info("server.ready", "url=%s data=%s version=%s", url, o->data, STINT_VERSION);

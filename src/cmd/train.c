@@ -1,13 +1,8 @@
-/* train, predict and sample shop: the trainer without a server. */
-#include <fcntl.h>
-#include <errno.h>
-#include <math.h>
+/* train: a click-through-rate model from files, without a server. Stops cleanly at SIGINT and SIGTERM. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/must.h"
 #include "cmd/args.h"
 #include "cmd/say.h"
@@ -29,8 +24,6 @@ static bool should_stop(void *ctx)
 	(void)ctx;
 	return stop_asked;
 }
-
-/* ---- train ---- */
 
 struct watching {
 	struct progress bar;
@@ -164,152 +157,8 @@ static int run_train(const struct command *c, int argc, char **argv)
 	return code;
 }
 
-/* ---- predict ---- */
-
-static enum rc open_out(const char *path, int *fd, struct err *err)
-{
-	*fd = STDOUT_FILENO;
-	if (strcmp(path, "-") == 0)
-		return RC_OK;
-	*fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	return *fd >= 0 ? RC_OK : err_sys(err, RC_IO, errno, "cannot write '%.200s'", path);
-}
-
-static enum rc describe(const char *model_path, struct buf *out, struct err *err)
-{
-	struct model *m;
-
-	enum rc rc = model_load(model_path, &m, err);
-	if (rc == RC_OK) {
-		model_describe(m, out);
-		model_free(m);
-	}
-	return rc;
-}
-
-static enum rc predict(const char *model_path, const char *in, const char *format, const char *out,
-		       struct train_result *metrics, struct err *err)
-{
-	struct model *m;
-	int fd;
-
-	enum rc rc = model_load(model_path, &m, err);
-	if (rc != RC_OK)
-		return rc;
-	rc = open_out(out, &fd, err);
-	if (rc == RC_OK) {
-		rc = model_predict_file(m, in, format, fd, metrics, err);
-		if (fd != STDOUT_FILENO && close(fd) != 0 && rc == RC_OK)
-			rc = err_sys(err, RC_IO, errno, "cannot write '%.200s'", out);
-	}
-	model_free(m);
-	return rc;
-}
-
-static void print_metrics(const struct train_result *m, bool as_json, FILE *to)
-{
-	struct buf line;
-
-	buf_init(&line, OUT_MAX);
-	if (as_json)
-		train_result_json(m, &line);
-	else
-		buf_addf(&line, "%lld rows with a label: log loss %.5f, AUC %.5f, calibration %.4f",
-			 (long long)m->rows_valid, m->logloss, m->auc, m->calibration);
-	(void)fprintf(to, "%s\n", buf_text(&line));
-	buf_fini(&line);
-}
-
-static int run_predict(const struct command *c, int argc, char **argv)
-{
-	const char *model = "model/model.bin", *format = NULL, *out = "-", *operands[OPERANDS_MAX];
-	bool as_json = false, wants_metrics = false, describes = false;
-	struct opt opts[] = {
-		OPTION_TEXT("model", &model, "FILE", "Model file (default ./model/model.bin)."),
-		OPTION_CHOICE("format", &format, "FORMAT", "csv|tsv|jsonl|libffm|libsvm", "Format of FILE (default: the training data's)."),
-		OPTION_TEXT("out", &out, "FILE", "Where the probabilities go (default -: standard output)."),
-		OPTION_FLAG("metrics", &wants_metrics, "FILE has labels: print log loss and AUC on standard error."),
-		OPTION_FLAG("describe", &describes, "Only print what the model is, as JSON."),
-		OPTION_FLAG("json", &as_json, "Print the metrics as JSON."),
-	};
-	struct train_result metrics = { .logloss = NAN, .auc = NAN };
-	struct err err = { 0 };
-	struct buf text;
-	int code;
-
-	if (!args_read(c, opts, ARRAY_LEN(opts), argc, argv, operands, &code))
-		return code;
-	buf_init(&text, OUT_MAX);
-	enum rc rc;
-	if (describes)
-		rc = describe(model, &text, &err);
-	else if (!operands[0])
-		rc = err_set(&err, RC_INVALID, "FILE is missing; - reads standard input");
-	else
-		rc = predict(model, operands[0], format, out, wants_metrics ? &metrics : NULL, &err);
-	if (rc == RC_OK && describes)
-		code = say_text(c, &text);
-	else
-		code = rc == RC_OK ? 0 : say_failed(c, rc, &err);
-	if (rc == RC_OK && wants_metrics && !describes)
-		print_metrics(&metrics, as_json, stderr);
-	buf_fini(&text);
-	return code;
-}
-
-/* ---- sample ---- */
-
-static int run_sample(const struct command *c, int argc, char **argv)
-{
-	const char *path = "shop.csv", *operands[OPERANDS_MAX];
-	int64_t rows = 200000, seed = 1;
-	bool as_json = false;
-	struct opt opts[] = {
-		OPTION_TEXT("out", &path, "FILE", "Where the rows go (default ./shop.csv)."),
-		OPTION_INT("rows", &rows, "N", 10, 1000000000, "How many (default 200000)."),
-		OPTION_INT("seed", &seed, "N", 0, INT64_MAX, "Same seed, same bytes (default 1)."),
-		OPTION_FLAG("json", &as_json, "Print JSON."),
-	};
-	double best_auc, best_logloss;
-	struct err err = { 0 };
-	int code;
-
-	if (!args_read(c, opts, ARRAY_LEN(opts), argc, argv, operands, &code))
-		return code;
-	enum rc rc = sample_shop(path, rows, (uint64_t)seed, &best_auc, &best_logloss, &err);
-	if (rc != RC_OK)
-		return say_failed(c, rc, &err);
-	if (as_json) {
-		struct buf out;
-		struct jw w;
-		buf_init(&out, OUT_MAX);
-		jw_init(&w, &out, CASING_CAMEL);
-		jw_object(&w);
-		jw_kv_text(&w, "file", path);
-		jw_kv_int(&w, "rows", rows);
-		jw_kv_int(&w, "seed", seed);
-		jw_kv_real(&w, "best_auc", best_auc);
-		jw_kv_real(&w, "best_logloss", best_logloss);
-		jw_end_object(&w);
-		code = say_text(c, &out);
-		buf_fini(&out);
-		return code;
-	}
-	printf("%s: %lld rows. The best any model can do on the last tenth: AUC %.4f, log loss %.4f.\n", path,
-	       (long long)rows, best_auc, best_logloss);
-	return 0;
-}
-
 const struct command command_train = {
 	.name = "train", .operands = "", .summary = "Train a click-through-rate model from files, without a server.",
 	.example = "stint sample shop --out shop.csv\nstint train --train-data shop.csv --label-field click --out ./model",
 	.run = run_train,
-};
-const struct command command_predict = {
-	.name = "predict", .operands = "[FILE]", .summary = "Print the click probability of each row of FILE.",
-	.example = "stint predict --model ./model/model.bin new.csv --out scores.txt", .run = run_predict,
-};
-const struct command command_sample_shop = {
-	.name = "sample shop", .operands = "", .summary = "Write simulated shop clicks with a known best score.",
-	.example = "stint sample shop --out shop.csv --rows 200000 --seed 1", .run = run_sample,
 };
