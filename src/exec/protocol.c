@@ -92,7 +92,7 @@ static enum rc read_event(const struct reading *r, struct child_msg *m, struct e
 
 static enum rc read_checkpoint(const struct reading *r, struct child_msg *m, struct err *err)
 {
-	const char *name;
+	const char *name = NULL;
 	enum rc rc = get_text(r->value, "checkpoint", a_file, &name, err);
 
 	if (rc != RC_OK)
@@ -106,7 +106,7 @@ static enum rc read_checkpoint(const struct reading *r, struct child_msg *m, str
 
 static enum rc read_hash(const struct reading *r, struct child_msg *m, struct err *err)
 {
-	const char *hex;
+	const char *hex = NULL;
 	enum rc rc = get_text(r->value, "data_hash", a_hash, &hex, err);
 
 	if (rc != RC_OK)
