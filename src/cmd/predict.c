@@ -33,7 +33,7 @@ static enum rc describe(const char *model_path, struct buf *out, struct err *err
 }
 
 static enum rc predict(const char *model_path, const char *in, const char *format, const char *out,
-		       struct train_result *metrics, struct err *err)
+                       struct train_result *metrics, struct err *err)
 {
 	struct model *m;
 	int fd;
@@ -60,7 +60,7 @@ static void print_metrics(const struct train_result *m, bool as_json, FILE *to)
 		train_result_json(m, &line);
 	else
 		buf_addf(&line, "%lld rows with a label: log loss %.5f, AUC %.5f, calibration %.4f",
-			 (long long)m->rows_valid, m->logloss, m->auc, m->calibration);
+		         (long long)m->rows_valid, m->logloss, m->auc, m->calibration);
 	(void)fprintf(to, "%s\n", buf_text(&line));
 	buf_fini(&line);
 }
@@ -71,7 +71,8 @@ static int run_predict(const struct command *c, int argc, char **argv)
 	bool as_json = false, wants_metrics = false, describes = false;
 	struct opt opts[] = {
 		OPTION_TEXT("model", &model, "FILE", "Model file (default ./model/model.bin)."),
-		OPTION_CHOICE("format", &format, "FORMAT", "csv|tsv|jsonl|libffm|libsvm", "Format of FILE (default: the training data's)."),
+		OPTION_CHOICE("format", &format, "FORMAT", "csv|tsv|jsonl|libffm|libsvm",
+		              "Format of FILE (default: the training data's)."),
 		OPTION_TEXT("out", &out, "FILE", "Where the probabilities go (default -: standard output)."),
 		OPTION_FLAG("metrics", &wants_metrics, "FILE has labels: print log loss and AUC on standard error."),
 		OPTION_FLAG("describe", &describes, "Only print what the model is, as JSON."),
@@ -103,6 +104,9 @@ static int run_predict(const struct command *c, int argc, char **argv)
 }
 
 const struct command command_predict = {
-	.name = "predict", .operands = "[FILE]", .summary = "Print the click probability of each row of FILE.",
-	.example = "stint predict --model ./model/model.bin new.csv --out scores.txt", .run = run_predict,
+	.name = "predict",
+	.operands = "[FILE]",
+	.summary = "Print the click probability of each row of FILE.",
+	.example = "stint predict --model ./model/model.bin new.csv --out scores.txt",
+	.run = run_predict,
 };

@@ -4,7 +4,8 @@
 #include "cmd/say.h"
 #include "train/train.h"
 
-static void print_json(const char *path, int64_t rows, int64_t seed, double best_auc, double best_logloss, struct buf *out)
+static void print_json(const char *path, int64_t rows, int64_t seed, double best_auc, double best_logloss,
+                       struct buf *out)
 {
 	struct jw w;
 
@@ -43,14 +44,17 @@ static int run_sample(const struct command *c, int argc, char **argv)
 	if (as_json)
 		print_json(path, rows, seed, best_auc, best_logloss, &out);
 	else
-		buf_addf(&out, "%s: %lld rows. The best any model can do on the last tenth: AUC %.4f, log loss %.4f.", path,
-			 (long long)rows, best_auc, best_logloss);
+		buf_addf(&out, "%s: %lld rows. The best any model can do on the last tenth: AUC %.4f, log loss %.4f.",
+		         path, (long long)rows, best_auc, best_logloss);
 	code = say_text(c, &out);
 	buf_fini(&out);
 	return code;
 }
 
 const struct command command_sample_shop = {
-	.name = "sample shop", .operands = "", .summary = "Write simulated shop clicks with a known best score.",
-	.example = "stint sample shop --out shop.csv --rows 200000 --seed 1", .run = run_sample,
+	.name = "sample shop",
+	.operands = "",
+	.summary = "Write simulated shop clicks with a known best score.",
+	.example = "stint sample shop --out shop.csv --rows 200000 --seed 1",
+	.run = run_sample,
 };

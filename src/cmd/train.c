@@ -67,10 +67,10 @@ static struct opt *options_from_rules(const char **values, struct opt *own, size
 			*p = *p == '_' ? '-' : *p;
 		param_rule_words(r, words, sizeof words);
 		const char *preset = r->default_text && *r->default_text ? r->default_text : NULL;
-		opts[n_own + i] = (struct opt)OPTION_TEXT(
-			name, &values[i], "VALUE",
-			arena_printf(a, "%s (%s%s%s)", r->help ? r->help : "", words, preset ? "; default " : "",
-				     preset ? preset : ""));
+		opts[n_own + i] =
+		        (struct opt)OPTION_TEXT(name, &values[i], "VALUE",
+		                                arena_printf(a, "%s (%s%s%s)", r->help ? r->help : "", words,
+		                                             preset ? "; default " : "", preset ? preset : ""));
 	}
 	return opts;
 }
@@ -78,7 +78,8 @@ static struct opt *options_from_rules(const char **values, struct opt *own, size
 static void print_result(const struct train_result *r, struct arena *a, struct buf *out)
 {
 	buf_addf(out, "model        %s\nsha256       %s\n", r->model_path, r->model_sha256);
-	buf_addf(out, "rows         %lld to train, %lld to validate\n", (long long)r->rows_train, (long long)r->rows_valid);
+	buf_addf(out, "rows         %lld to train, %lld to validate\n", (long long)r->rows_train,
+	         (long long)r->rows_valid);
 	buf_addf(out, "features     %lld in %lld fields\n", (long long)r->features, (long long)r->fields);
 	buf_addf(out, "epochs       %d run, the best is %d\n", r->epochs_run, r->best_epoch);
 	buf_addf(out, "log loss     %.5f\nAUC          %.5f\nPR AUC       %.5f\n", r->logloss, r->auc, r->pr_auc);
@@ -97,7 +98,7 @@ static enum rc collect_params(const char *const *values, struct param *params, s
 }
 
 static enum rc train_into(const char *out_dir, const char *const *values, struct arena *a, struct train_result *result,
-			  struct err *err)
+                          struct err *err)
 {
 	struct watching w = { .percent = 0 };
 	struct param *params = arena_array(a, n_train_rules, sizeof *params);
@@ -110,9 +111,14 @@ static enum rc train_into(const char *out_dir, const char *const *values, struct
 	if (rc != RC_OK)
 		return rc;
 	struct train_run run = {
-		.params = params, .n_params = n, .work_dir = out_dir,
-		.sink = { .ctx = &w, .progress = on_progress, .metric = on_metric, .event = on_event,
-			  .should_stop = should_stop },
+		.params = params,
+		.n_params = n,
+		.work_dir = out_dir,
+		.sink = { .ctx = &w,
+		          .progress = on_progress,
+		          .metric = on_metric,
+		          .event = on_event,
+		          .should_stop = should_stop },
 	};
 	progress_init(&w.bar, clock_mono_ms());
 	rc = train_run(&run, a, result, err);
@@ -158,7 +164,10 @@ static int run_train(const struct command *c, int argc, char **argv)
 }
 
 const struct command command_train = {
-	.name = "train", .operands = "", .summary = "Train a click-through-rate model from files, without a server.",
-	.example = "stint sample shop --out shop.csv\nstint train --train-data shop.csv --label-field click --out ./model",
+	.name = "train",
+	.operands = "",
+	.summary = "Train a click-through-rate model from files, without a server.",
+	.example =
+	        "stint sample shop --out shop.csv\nstint train --train-data shop.csv --label-field click --out ./model",
 	.run = run_train,
 };

@@ -199,9 +199,12 @@ class Process(unittest.TestCase):
         except FileNotFoundError:
             self.skipTest("the openssl command is not installed")
         server.key()
+        suppressions = pathlib.Path(__file__).resolve().parent / "lsan.supp"
+        environment = dict(os.environ, LSAN_OPTIONS=f"suppressions={suppressions}:print_suppressions=0")
         with open(server.log_path, "ab") as log:
             process = subprocess.Popen([BINARY, "serve", "--data", str(server.data), "--listen", "127.0.0.1:0", "--tls-cert",
-                                        cert, "--tls-key", key], stdout=subprocess.PIPE, stderr=log, text=True)
+                                        cert, "--tls-key", key], stdout=subprocess.PIPE, stderr=log, text=True,
+                                       env=environment)
         self.assertRegex(process.stdout.readline(), r"^stint: ready on https://")
         server.run("app", "create", "shop", "--data", str(server.data), "--ca-file", cert)
         done = server.run("app", "list", "--data", str(server.data), check=False)
