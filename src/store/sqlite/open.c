@@ -72,13 +72,27 @@ static enum rc identify(struct sqlite_store *s, struct err *err)
 	return RC_OK;
 }
 
+/* Two processes that create the file at once meet here, and for the change of the journal SQLite does not call its
+ * busy handler: ask again for as long as that would have waited. */
+static int ask_for_wal(sqlite3_stmt *stmt)
+{
+	enum { PAUSE_MS = 10 };
+	int code = sqlite3_step(stmt);
+	for (int waited_ms = 0; code == SQLITE_BUSY && waited_ms < BUSY_TIMEOUT_MS; waited_ms += PAUSE_MS) {
+		(void)sqlite3_reset(stmt); /* repeats the BUSY */
+		(void)sqlite3_sleep(PAUSE_MS);
+		code = sqlite3_step(stmt);
+	}
+	return code;
+}
+
 static enum rc use_wal(sqlite3 *db, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	bool is_wal = false;
 	int code = sqlite3_prepare_v2(db, "PRAGMA journal_mode=WAL", -1, &stmt, NULL);
 	if (code == SQLITE_OK)
-		code = sqlite3_step(stmt);
+		code = ask_for_wal(stmt);
 	if (code == SQLITE_ROW) {
 		const char *mode = (const char *)sqlite3_column_text(stmt, 0);
 		is_wal = mode && strcmp(mode, "wal") == 0;
