@@ -92,12 +92,11 @@ const struct table table_default = { TABLE("default", struct default_row), COLS(
 
 #define ROW struct cache_row
 static const struct col cache_cols[] = {
-	AUTO(id),	     COL(uid),		COL(unit_id),	     COL(project_id),	   COL(name),
-	COL(description),    COL(status),	COL(engine_version), COL(spec_code),	   COL(cache_mode),
-	COL(capacity_mib),   COL(ip),		COL(port),	     COL(password),	   COL(next_password),
-	COL(wrong_passwords), COL(locked_until), COL(maintain_begin), COL(maintain_end),   COL(config),
-	COL(rename_commands), COL(tags),	COL(backup_policy),  COL(echo),		   COL(nodes),
-	COL(created_at),     COL(launched_at),	COL(updated_at),     COL(deleted_at),
+	AUTO(id),	   COL(uid),	     COL(unit_id),	   COL(project_id),   COL(name),
+	COL(description),  COL(status),	     COL(engine_version),  COL(spec_code),    COL(cache_mode),
+	COL(capacity_mib), COL(ip),	     COL(port),		   COL(wrong_passwords), COL(locked_until),
+	COL(maintain_begin), COL(maintain_end), COL(tags),	   COL(backup_policy), COL(echo),
+	COL(state),	   COL(created_at),  COL(launched_at),	   COL(updated_at),   COL(deleted_at),
 };
 #undef ROW
 static const char *const uid_unique[] = { "uid", NULL };

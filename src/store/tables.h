@@ -102,7 +102,7 @@ struct default_row {
 };
 
 /* A Redis instance of the DCS dialect. Its tasks belong to a row of instance (unit_id), which outlives it, so that
- * the records of a deleted instance stay. Secrets are sealed like an access key's (engine/keys.h). */
+ * the records of a deleted instance stay. Of passwords only hashes are kept (cache/cache.h). */
 struct cache_row {
 	int64_t id;                /* primary key, automatic */
 	const char *uid;           /* UUID with dashes, lower case; unique */
@@ -114,15 +114,12 @@ struct cache_row {
 	int64_t capacity_mib;
 	const char *ip;            /* of the master, which clients use */
 	int64_t port;
-	struct blob password, next_password; /* sealed; empty: password-free. next: being set by a task */
 	int64_t wrong_passwords, locked_until; /* in a row; ms */
 	const char *maintain_begin, *maintain_end; /* HH:mm:ss, UTC */
-	const char *config;        /* JSON object name -> text: parameters that were set */
-	const char *rename_commands; /* JSON object */
 	const char *tags;          /* JSON array [{key, value}] */
 	const char *backup_policy; /* JSON object, "" none */
 	const char *echo;          /* JSON object: what the caller gave and only wants to read again */
-	const char *nodes;         /* JSON array, docs/cache.md: one object a redis-server process */
+	const char *state;         /* JSON of struct cache_instance (cache/cache.h): what runs; written when a task ends */
 	int64_t created_at, launched_at, updated_at, deleted_at;
 };
 
