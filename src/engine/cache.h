@@ -121,6 +121,8 @@ struct cache_operate {
 	bool is_success;                          /* waits: how the task ended */
 	char busy[48];                            /* V_INSTANCE_BUSY, V_BAD_STATE: name of the running task, or status */
 	/* the engine's own */
+	struct engine *engine;
+	change_done_fn *caller_done;
 	struct cache_operate *next_waiting;
 };
 
@@ -137,11 +139,15 @@ struct cache_task_delete {
 	const char *project_id;
 	const char *uid;                          /* cache; NULL: wherever it is in the project */
 	int64_t task_id;
+	/* the engine's own */
+	char log_path[PATH_MAX], work_dir[PATH_MAX];
 };
 
 struct backup_delete { /* the record and its file; V_BAD_STATE while waiting or being made */
 	struct change base;
 	const char *project_id, *uid, *backup_uid;
+	/* the engine's own */
+	char path[PATH_MAX];
 };
 
 void engine_cache_create(struct engine *e, struct cache_create *c);
