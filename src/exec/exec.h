@@ -52,6 +52,7 @@ struct exec_end {
 	const char *code;             /* e.g. "Task.Killed"; "" on success. Borrowed for the call */
 	const char *message;          /* in words: "the process was killed by signal 9 (out of memory?)" */
 	const char *result_json;      /* the last result message, also of a failed attempt; NULL without */
+	const char *work_dir;         /* the spec's own; borrowed for the call */
 	int exit_code, signal;        /* -1 / 0 when not applicable */
 	int64_t max_rss;              /* bytes */
 	int64_t user_ms, system_ms;   /* like max_rss of the child and those it waited for */
