@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -170,6 +171,7 @@ static void check_end(struct engine *e, struct run_end *end)
 		end->code = mem_dup("Model.Unusable");
 		end->message = mem_dup(err.msg);
 	}
+	crash_point("engine.before_finish"); /* the model is durable, and no row knows it */
 	run_closed(e, end);
 }
 

@@ -26,6 +26,7 @@ enum {
 	DUE_AT_ONCE = 64, /* cron firings and claims of one batch, so that none grows without bound */
 	TASK_FILE_MAX = 4 << 20,
 };
+#define TASK_FILE "task.json"
 
 /* ---- the table of claimed attempts ---- */
 
@@ -247,7 +248,7 @@ static enum rc start_child(struct engine *e, const struct app_row *app, const st
 	if (rc == RC_OK)
 		rc = dir_make_unsynced(dir, 0700, err);
 	if (rc == RC_OK)
-		rc = path_join(file, dir, "task.json", err);
+		rc = path_join(file, dir, TASK_FILE, err);
 	if (rc != RC_OK)
 		return rc;
 	closer_sync_dir(e, dir); /* before the first checkpoint or model in it matters */
@@ -286,6 +287,7 @@ static void start_one(struct engine *e, struct attempt *attempt)
 	struct app_row app;
 	struct err err = { 0 };
 	const struct function *f = NULL;
+	char dir[PATH_MAX] = "";
 
 	attempt->starts = false;
 	enum rc rc = row_task(e->store, attempt->task_id, a, &t, &err);
@@ -294,6 +296,7 @@ static void start_one(struct engine *e, struct attempt *attempt)
 	if (rc == RC_OK)
 		rc = row_app(e->store, i.app_id, a, &app, &err);
 	if (rc == RC_OK) {
+		path_of_generation(e, &i, t.generation, dir);
 		f = functions_by_version(e->functions, i.function, i.version_id);
 		rc = f ? start_child(e, &app, &i, &t, f, &err)
 		       : err_set(&err, RC_INVALID, "function %s is no longer offered", i.function);
@@ -303,7 +306,8 @@ static void start_one(struct engine *e, struct attempt *attempt)
 					.attempt = attempt->number,
 					.fault = rc == RC_INVALID ? FAULT_USER : FAULT_MACHINE,
 					.code = "Task.NoStart",
-					.message = err.msg };
+					.message = err.msg,
+					.work_dir = *dir ? dir : NULL };
 		submit_end(e, &end);
 	}
 }
@@ -671,12 +675,31 @@ void run_handlers(struct engine *e, struct exec_handlers *out)
 
 /* ---- recovery ---- */
 
+/* E4: nothing of the attempt may live beside the next one. */
+static enum rc kill_left(struct engine *e, const struct task_row *t, struct arena *a, struct err *err)
+{
+	struct instance_row i;
+	char dir[PATH_MAX], file[PATH_MAX];
+
+	enum rc rc = row_instance(e->store, t->instance_id, a, &i, err);
+	if (rc != RC_OK)
+		return rc;
+	if (t->pid > 0)
+		exec_kill_group((pid_t)t->pid, t->pid_start);
+	path_of_generation(e, &i, t->generation, dir);
+	rc = path_join(file, dir, TASK_FILE, err);
+	if (rc == RC_OK)
+		exec_kill_left(file);
+	return rc;
+}
+
 static enum rc recover_one(struct engine *e, struct task_row *t, int64_t now, struct arena *a, struct err *err)
 {
 	static const char why[] = "the server ended while the task ran";
 
-	if (t->pid > 0)
-		exec_kill_group((pid_t)t->pid, t->pid_start);
+	enum rc rc = kill_left(e, t, a, err);
+	if (rc != RC_OK)
+		return rc;
 	if (t->attempt < t->max_attempts)
 		return requeue(e, t, why, 0, now, err);
 	t->fault = FAULT_MACHINE;

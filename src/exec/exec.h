@@ -87,5 +87,7 @@ void exec_free(struct exec *e); /* NULL is fine */
 bool exec_is_alive(pid_t pid, int64_t pid_start);
 /* SIGKILL to its group if so. Also when only its descendants are left, which a parent-death signal does not reach. */
 void exec_kill_group(pid_t pid, int64_t pid_start);
+/* SIGKILL to whatever was started with this task_file: also what left its group, or started before on_start was kept. */
+void exec_kill_left(const char *task_file);
 
 #endif
