@@ -93,9 +93,7 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 	if (rc == RC_OK)
 		rc = keyring_open(e->data_dir, &e->keys, err);
 	if (rc == RC_OK)
-		rc = store_open_sqlite(e->store_path, STORE_WRITER, &e->store, err);
-	if (rc == RC_OK)
-		rc = run_recover(e, err);
+		rc = writer_open_store(e, /* makes= */ true, err); /* recovers (E7) */
 	if (rc == RC_OK)
 		rc = closer_start(e, err);
 	run_handlers(e, &handlers);
