@@ -241,25 +241,13 @@ static enum rc read_task(const char *path, struct job *j, struct err *err)
 	return rc == RC_OK || rc == RC_LIMIT ? rc : err_wrap(err, RC_INTERNAL, "task file");
 }
 
-/* The result object of the run, with the model's file name and checksum in it. */
 static void tell_result(const struct train_result *r)
 {
 	struct buf text;
-	json_error_t where;
 
 	buf_init(&text, PROTOCOL_LINE_MAX);
 	train_result_json(r, &text);
-	json_t *object = json_loadb(buf_text(&text), text.len, 0, &where);
-	must(object);
-	/* The file's name in the task's folder is what others can use, not where this process saw it. */
-	(void)json_object_del(object, "model_path");
-	(void)json_object_del(object, "model_sha256");
-	must(json_object_set_new(object, "model", json_string("model.bin")) == 0);
-	must(json_object_set_new(object, "sha256", json_string(r->model_sha256)) == 0);
-	buf_reset(&text);
-	say_json(object, &text);
 	send_msg(&(struct child_msg){ .kind = MSG_RESULT, .result_json = buf_text(&text) });
-	json_decref(object);
 	buf_fini(&text);
 }
 

@@ -114,7 +114,8 @@ enum task_filter_state { TASKS_ALL, TASKS_UNFINISHED, TASKS_SUCCESS, TASKS_FAILE
 struct task_filter {
 	int64_t instance_id;
 	enum task_filter_state state;
-	int64_t started_after, ended_before; /* ms, strict; INT64_MIN / INT64_MAX: no bound. A bounded
+	int64_t started_after, ended_before; /* ms, strict; INT64_MIN / INT64_MAX: no bound. A run that waits for its
+						first start counts as started when it was created. A bounded
 						ended_before matches ended runs only */
 	int64_t offset, limit;
 };
@@ -126,6 +127,10 @@ enum verdict engine_task_events(struct engine_view *v, int64_t task_id, struct a
 /* Ordered by step. */
 enum verdict engine_task_metrics(struct engine_view *v, int64_t task_id, struct arena *a, struct metric_row **rows,
 				 size_t *n, struct err *err);
+/* Of each metric the point of its highest step, in order of set and name, the first `most` of them. The work grows
+ * with the number of metrics, not with that of their points. */
+enum verdict engine_task_metrics_newest(struct engine_view *v, int64_t task_id, size_t most, struct arena *a,
+					struct metric_row **rows, size_t *n, struct err *err);
 /* Path of the task's log file (PATH_MAX bytes). */
 void engine_task_log_path(const struct engine *e, const struct instance_row *i, int64_t generation, char *out);
 

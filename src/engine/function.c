@@ -18,7 +18,12 @@ struct functions {
 
 enum { DAY_MS = 86400000, HOUR_MS = 3600000 };
 
-/* ctr's usage parameters are of the online part, which reads dictionaries by id. */
+/* Of the online part, which is not this server's: kept for it and shown, and nothing here reads them. */
+static const struct param_rule ctr_usage_rules[] = {
+	{ .name = "allow_dict_id", .type = PARAM_TEXT, .help = "Id of a dictionary of allowed words; kept, without effect here." },
+	{ .name = "deny_dict_id", .type = PARAM_TEXT, .help = "Id of a dictionary of banned words; kept, without effect here." },
+};
+
 static const struct function builtin_ctr = {
 	.name = "ctr",
 	.model_type = "tf_checkpoint",
@@ -28,6 +33,8 @@ static const struct function builtin_ctr = {
 	.language = "zh",
 	.version_id = 101,
 	.version_name = "v1",
+	.usage_rules = ctr_usage_rules,
+	.n_usage_rules = ARRAY_LEN(ctr_usage_rules),
 	.builtin = "ctr",
 	.timeout_ms = DAY_MS,
 	.stall_ms = HOUR_MS,

@@ -162,13 +162,24 @@ enum rc train_run(const struct train_run *run, struct arena *a, struct train_res
 /* Hundredths are as much as a percentage says. */
 static double percent(double fraction) { return round(fraction * 10000) / 100; }
 
+/* The file's name alone: whoever reads this knows the folder, and nobody else should. */
+static void write_model(struct jw *w, const struct train_result *r)
+{
+	const char *slash = strrchr(r->model_path, '/');
+
+	if (!*r->model_path) /* figures of a prediction */
+		return;
+	jw_kv_text(w, "model", slash ? slash + 1 : r->model_path);
+	jw_kv_text(w, "sha256", r->model_sha256);
+}
+
 void train_result_json(const struct train_result *r, struct buf *out)
 {
 	struct jw w;
 	jw_init(&w, out, CASING_CAMEL);
 	jw_object(&w);
-	jw_kv_text(&w, "model_path", r->model_path);
-	jw_kv_text(&w, "model_sha256", r->model_sha256);
+	write_model(&w, r);
+	jw_kv_int(&w, "rows", r->rows_train + r->rows_valid);
 	jw_kv_int(&w, "rows_train", r->rows_train);
 	jw_kv_int(&w, "rows_valid", r->rows_valid);
 	jw_kv_int(&w, "positives_train", r->positives_train);

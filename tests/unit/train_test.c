@@ -808,9 +808,10 @@ TEST(predictions_are_those_of_the_validation)
 
 TEST(the_result_is_json_with_recall_in_percent)
 {
-	const struct train_result r = {
-		.model_path = "a\"b", .logloss = 0.25, .auc = NAN, .recall = 0.91, .precision = 1.0 / 3
-	};
+	const struct train_result r = { .model_path = "/secret/place/a\"b", .model_sha256 = "c0ffee",
+					.rows_train = 9, .rows_valid = 1,
+					.logloss = 0.25, .auc = NAN, .recall = 0.91, .precision = 1.0 / 3 };
+	const struct train_result no_model = { .auc = 0.5 };
 	struct arena *a = arena_new(1 << 16);
 	struct buf text;
 	struct err e = { 0 };
@@ -821,6 +822,12 @@ TEST(the_result_is_json_with_recall_in_percent)
 	EXPECT(strstr(buf_text(&text), "\"recall\":91,") && strstr(buf_text(&text), "\"precision\":33.33"), "%s",
 	       buf_text(&text));
 	EXPECT(json_is_null(json_object_get(j, "auc")), "%s", buf_text(&text));
+	EXPECT(strstr(buf_text(&text), "{\"model\":\"a\\\"b\",\"sha256\":\"c0ffee\",\"rows\":10,\"rows_train\":9,"), "%s",
+	       buf_text(&text));
+	EXPECT(!strstr(buf_text(&text), "secret"), "the folder is told: %s", buf_text(&text));
+	buf_reset(&text);
+	train_result_json(&no_model, &text);
+	EXPECT(!strstr(buf_text(&text), "model") && !strstr(buf_text(&text), "sha256"), "%s", buf_text(&text));
 	buf_fini(&text);
 	arena_free(a);
 }
