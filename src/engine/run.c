@@ -229,6 +229,7 @@ static enum rc write_task_file(struct engine *e, const struct app_row *app, cons
 	jw_init(&w, out, CASING_CAMEL);
 	jw_object(&w);
 	jw_kv_int(&w, "task_id", t->id);
+	jw_kv_text(&w, "kind", t->kind);
 	jw_kv_text(&w, "app", app->name);
 	jw_kv_text(&w, "function", i->function);
 	jw_kv_text(&w, "instance", i->name);
