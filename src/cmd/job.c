@@ -76,9 +76,10 @@ static void on_metric(void *ctx, const char *set, const char *name, int64_t step
 {
 	(void)ctx;
 	printf("step %lld: %s %s = %.6g\n", (long long)step, set, name, value);
-	(void)fflush(stdout); /* the log is for reading along */
+	(void)fflush(stdout);                     /* the log is for reading along */
 	if (value == value && value - value == 0) /* finite: the protocol has no words for others */
-		send_msg(&(struct child_msg){ .kind = MSG_METRIC, .set = set, .name = name, .step = step, .value = value });
+		send_msg(&(struct child_msg){
+		        .kind = MSG_METRIC, .set = set, .name = name, .step = step, .value = value });
 }
 
 static void send_text(enum child_msg_kind kind, const char *label, const char *text)
@@ -112,9 +113,9 @@ static const struct fault_row {
 	const char *code;
 	enum task_fault fault;
 } fault_rows[] = {
-	{ RC_INVALID, "Data.Invalid", FAULT_USER },   { RC_NOT_FOUND, "Data.NotFound", FAULT_USER },
-	{ RC_DENIED, "Data.Denied", FAULT_USER },     { RC_LIMIT, "Data.TooLarge", FAULT_USER },
-	{ RC_BUSY, "Disk.Full", FAULT_MACHINE },      { RC_TIMEOUT, "Task.Stopped", FAULT_MACHINE },
+	{ RC_INVALID, "Data.Invalid", FAULT_USER }, { RC_NOT_FOUND, "Data.NotFound", FAULT_USER },
+	{ RC_DENIED, "Data.Denied", FAULT_USER },   { RC_LIMIT, "Data.TooLarge", FAULT_USER },
+	{ RC_BUSY, "Disk.Full", FAULT_MACHINE },    { RC_TIMEOUT, "Task.Stopped", FAULT_MACHINE },
 };
 
 static int tell_failure(enum rc rc, const struct err *err)
@@ -205,7 +206,8 @@ static enum rc read_params(json_t *params, struct job *j, struct err *err)
 	j->params = arena_array(j->arena, json_object_size(params) + 1, sizeof *j->params);
 	if (!j->params)
 		return err_set(err, RC_LIMIT, "the task file has too many parameters");
-	json_object_foreach(params, name, value) {
+	json_object_foreach(params, name, value)
+	{
 		const char *text = json_string_value(value);
 		if (!text)
 			return err_set(err, RC_INTERNAL, "parameter %.60s is no text", name);
@@ -265,10 +267,18 @@ static enum rc train(const struct job *j, struct err *err)
 {
 	struct train_result result;
 	struct train_run run = {
-		.params = j->params, .n_params = j->n_params, .work_dir = ".", .roots = j->roots, .n_roots = j->n_roots,
+		.params = j->params,
+		.n_params = j->n_params,
+		.work_dir = ".",
+		.roots = j->roots,
+		.n_roots = j->n_roots,
 		.checkpoint = j->checkpoint,
-		.sink = { .progress = on_progress, .metric = on_metric, .event = on_event, .checkpoint = on_checkpoint,
-			  .data_hash = on_data_hash, .should_stop = should_stop },
+		.sink = { .progress = on_progress,
+		          .metric = on_metric,
+		          .event = on_event,
+		          .checkpoint = on_checkpoint,
+		          .data_hash = on_data_hash,
+		          .should_stop = should_stop },
 	};
 
 	enum rc rc = param_check_all(train_rules, n_train_rules, run.params, run.n_params, err);
@@ -290,7 +300,8 @@ static enum rc run_builtin(const struct job *j, struct err *err)
 static enum rc check_descriptors(struct err *err)
 {
 	if (!getenv("STINT_TASK") || fcntl(FD_PROTOCOL, F_GETFD) < 0 || fcntl(FD_LIFELINE, F_GETFD) < 0)
-		return err_set(err, RC_INVALID, "only the server starts this command; to train offline: stint train --help");
+		return err_set(err, RC_INVALID,
+		               "only the server starts this command; to train offline: stint train --help");
 	return RC_OK;
 }
 
@@ -326,6 +337,9 @@ static int run_job(const struct command *c, int argc, char **argv)
 }
 
 const struct command command_job = {
-	.name = "job", .operands = "", .summary = "Run a built-in task; started by the server only.",
-	.example = "STINT_TASK=task.json stint job 3>messages 4<lifeline", .run = run_job,
+	.name = "job",
+	.operands = "",
+	.summary = "Run a built-in task; started by the server only.",
+	.example = "STINT_TASK=task.json stint job 3>messages 4<lifeline",
+	.run = run_job,
 };

@@ -35,6 +35,8 @@
 	X(TASK_UNFINISHED)   /* E5 */                                                               \
 	X(NO_DEFAULT)                                                                               \
 	X(DEFAULT_REFUSED)   /* the default instance cannot be set to that */                       \
+	X(BAD_STATE)         /* the cache's status forbids it */                                    \
+	X(NO_RECORD)         /* no such backup */                                                   \
 	X(BAD_INPUT)         /* err says which and why */                                           \
 	X(TOO_MANY)          /* over a limit; err says which */                                     \
 	X(UNAVAILABLE)       /* stopping, disk full: nothing was changed, try again later */        \

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/keys.h"
 #include "exec/exec.h"
+#include "json/json.h"
 #include "store/store.h"
 
 enum {
@@ -25,10 +26,12 @@ enum {
 };
 
 struct closer;
+struct cache_operate;
 
 /* A claimed attempt, from claim to finish. Writer thread only. */
 struct attempt {
 	int64_t task_id, number;
+	bool is_cache;
 	int n_events, n_metrics;
 	bool starts; /* claimed in this batch, to be started after its commit */
 	double wait_s; /* from the task's creation to its first claim; below 0: not the first */
@@ -59,7 +62,8 @@ struct engine {
 	atomic_bool is_stopping; /* the writer ends once the queue is empty */
 
 	struct attempt *attempts;
-	int n_attempts;
+	int n_attempts[2]; /* of trainings, of operations on caches */
+	struct cache_operate *waiting; /* answered when their tasks end */
 	int64_t retry_at_mono; /* after a failed batch: do not try the store before this */
 	bool takes_claims;   /* false while stopping */
 	bool looks_for_work; /* something may be claimable or due: look after this batch */
@@ -148,12 +152,34 @@ enum rc row_task_of(struct store *s, int64_t instance_id, int64_t generation, st
 		    struct err *err) NODISCARD;
 enum rc row_task_newest(struct store *s, int64_t instance_id, struct arena *a, struct task_row *out,
 			struct err *err) NODISCARD;
+/* A cache that is not deleted. */
+enum rc row_cache(struct store *s, const char *project_id, const char *uid, struct arena *a, struct cache_row *out,
+		  struct err *err) NODISCARD;
+enum rc row_cache_of_unit(struct store *s, int64_t unit_id, struct arena *a, struct cache_row *out,
+			  struct err *err) NODISCARD;
+enum rc row_backup(struct store *s, int64_t cache_id, const char *uid, struct arena *a, struct backup_row *out,
+		   struct err *err) NODISCARD;
 enum rc row_event_add(struct store *s, int64_t task_id, int64_t attempt, int64_t at, const char *kind, const char *text,
 		      struct err *err) NODISCARD;
 
 /* tasks.c: the one way a task comes into being; run_prefix "trigger" or "scheduled". instance is updated too. */
-enum rc task_insert(struct engine *e, struct instance_row *instance, const char *run_prefix, int64_t now_ms,
-		    struct arena *a, int64_t *generation, struct err *err) NODISCARD;
+struct task_order {
+	const char *kind, *run_prefix, *params;
+	int64_t not_before;
+};
+#define KIND_TRAIN "train"
+enum rc task_insert(struct engine *e, struct instance_row *instance, const struct task_order *order, int64_t now_ms,
+		    struct arena *a, struct task_row *out, struct err *err) NODISCARD;
+
+/* cache_ops.c: what a cache's task means for its rows. is_cache_task: all others are trainings. */
+bool is_cache_task(const struct task_row *t);
+enum rc cache_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+enum rc cache_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+void cache_answer_waiting(struct engine *e, int64_t task_id, bool is_success, const char *code, const char *message);
+void cache_answer_rest(struct engine *e); /* at the close: whoever still waits for an end */
+enum rc cache_write_task(struct engine *e, const struct instance_row *unit, struct jw *w, struct arena *a,
+			 struct err *err) NODISCARD;
+#define CACHE_FUNCTION "dcs"
 
 /* zone.c: schedules in the process's time zone (TZ). 0: the schedule is empty. */
 int64_t zone_cron_next(const char *cron, int64_t after_ms);

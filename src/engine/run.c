@@ -24,6 +24,7 @@
 
 enum {
 	DUE_AT_ONCE = 64, /* cron firings and claims of one batch, so that none grows without bound */
+	CACHE_PLACES = 16,
 	TASK_FILE_MAX = 4 << 20,
 };
 #define TASK_FILE "task.json"
@@ -45,8 +46,8 @@ static void drop_attempt(struct engine *e, int64_t task_id, int64_t number)
 	if (!gone)
 		return;
 	*at = gone->next;
+	e->n_attempts[gone->is_cache]--;
 	mem_free(gone);
-	e->n_attempts--;
 	e->looks_for_work = true;
 }
 
@@ -60,8 +61,8 @@ void run_forget_claimed(struct engine *e)
 			continue;
 		}
 		*at = a->next;
+		e->n_attempts[a->is_cache]--;
 		mem_free(a);
-		e->n_attempts--;
 	}
 }
 
@@ -76,7 +77,8 @@ void run_free(struct engine *e)
 /* A schedule fired: a task, or a note on the one that is still unfinished. */
 static enum rc fire(struct engine *e, struct instance_row *i, int64_t now_ms, struct arena *a, struct err *err)
 {
-	int64_t generation;
+	struct task_row task;
+	struct task_order order = { .kind = KIND_TRAIN, .run_prefix = "scheduled", .params = i->create_params };
 	enum rc rc = RC_OK;
 
 	i->cron_next_at = zone_cron_next(i->cron, now_ms);
@@ -87,7 +89,7 @@ static enum rc fire(struct engine *e, struct instance_row *i, int64_t now_ms, st
 		return rc == RC_OK ? store_update(e->store, &table_instance, i, err) : rc;
 	}
 	e->tally.cron_fired++;
-	return task_insert(e, i, "scheduled", now_ms, a, &generation, err);
+	return task_insert(e, i, &order, now_ms, a, &task, err);
 }
 
 static enum rc fire_due(struct engine *e, int64_t now_ms, struct arena *a, struct err *err)
@@ -105,7 +107,7 @@ static enum rc fire_due(struct engine *e, int64_t now_ms, struct arena *a, struc
 	return rc;
 }
 
-static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struct err *err)
+static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struct arena *a, struct err *err)
 {
 	char text[64];
 	double wait_s = -1;
@@ -123,32 +125,38 @@ static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struc
 	enum rc rc = store_update(e->store, &table_task, t, err);
 	if (rc == RC_OK)
 		rc = row_event_add(e->store, t->id, t->attempt, now_ms, "started", text, err);
+	if (rc == RC_OK && is_cache_task(t))
+		rc = cache_claimed(e, t, now_ms, a, err);
 	if (rc != RC_OK)
 		return rc;
 	struct attempt *attempt = mem_new(struct attempt);
-	*attempt = (struct attempt){ .task_id = t->id, .number = t->attempt, .starts = true, .wait_s = wait_s,
-				      .next = e->attempts };
+	*attempt = (struct attempt){ .task_id = t->id, .number = t->attempt, .is_cache = is_cache_task(t), .starts = true,
+				     .wait_s = wait_s, .next = e->attempts };
 	e->attempts = attempt;
-	e->n_attempts++;
+	e->n_attempts[attempt->is_cache]++;
 	return RC_OK;
 }
 
-static enum rc claim_pending(struct engine *e, int64_t now_ms, struct arena *a, struct err *err)
+/* Trainings take what the machine has; operations on caches are light and must not queue behind them: each kind has
+ * places of its own. */
+static enum rc claim_pending(struct engine *e, bool is_cache, int64_t now_ms, struct arena *a, struct err *err)
 {
 	struct task_row *rows;
 	size_t n = 0;
-	int room = e->max_running - e->n_attempts;
+	int places = is_cache && e->max_running > 0 ? CACHE_PLACES : e->max_running;
+	int room = places - e->n_attempts[is_cache];
 
 	if (!e->takes_claims || room <= 0)
 		return RC_OK;
 	struct query q = { .table = &table_task,
-			   .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING), PRED_INT("not_before", CMP_LE, now_ms) },
-			   .n_preds = 2,
+			   .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING), PRED_INT("not_before", CMP_LE, now_ms),
+				      PRED_TEXT("kind", is_cache ? CMP_NE : CMP_EQ, KIND_TRAIN) },
+			   .n_preds = 3,
 			   .orders = { { .col = "not_before" }, { .col = "id" } },
 			   .limit = room < DUE_AT_ONCE ? room : DUE_AT_ONCE };
 	enum rc rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
 	for (size_t i = 0; rc == RC_OK && i < n; i++)
-		rc = claim(e, &rows[i], now_ms, err);
+		rc = claim(e, &rows[i], now_ms, a, err);
 	if (n == DUE_AT_ONCE)
 		e->looks_for_work = true; /* perhaps there are more */
 	return rc;
@@ -193,7 +201,9 @@ enum rc run_due(struct engine *e, int64_t now_ms, struct err *err)
 	e->looks_for_work = false;
 	enum rc rc = e->takes_claims ? fire_due(e, now_ms, a, err) : RC_OK;
 	if (rc == RC_OK)
-		rc = claim_pending(e, now_ms, a, err);
+		rc = claim_pending(e, false, now_ms, a, err);
+	if (rc == RC_OK)
+		rc = claim_pending(e, true, now_ms, a, err);
 	return rc == RC_OK ? find_next_due(e, now_ms, a, err) : rc;
 }
 
@@ -209,10 +219,12 @@ static void write_roots(const struct engine *e, struct jw *w)
 }
 
 /* The child's orders, docs/child-protocol.md. */
-static void write_task_file(const struct engine *e, const struct app_row *app, const struct instance_row *i,
-			    const struct task_row *t, const struct function *f, struct buf *out)
+static enum rc write_task_file(struct engine *e, const struct app_row *app, const struct instance_row *i,
+			       const struct task_row *t, const struct function *f, struct buf *out, struct arena *a,
+			       struct err *err)
 {
 	struct jw w;
+	enum rc rc = RC_OK;
 
 	jw_init(&w, out, CASING_CAMEL);
 	jw_object(&w);
@@ -227,12 +239,18 @@ static void write_task_file(const struct engine *e, const struct app_row *app, c
 	jw_kv_text(&w, "checkpoint", t->checkpoint);
 	jw_key(&w, "parameters");
 	jw_raw(&w, t->params);
-	write_roots(e, &w);
+	if (is_cache_task(t))
+		rc = cache_write_task(e, i, &w, a, err);
+	else
+		write_roots(e, &w);
 	jw_end_object(&w);
+	if (rc == RC_OK && out->is_over)
+		rc = err_set(err, RC_LIMIT, "the task file is too large");
+	return rc;
 }
 
 static enum rc start_child(struct engine *e, const struct app_row *app, const struct instance_row *i,
-			   const struct task_row *t, const struct function *f, struct err *err)
+			   const struct task_row *t, const struct function *f, struct arena *a, struct err *err)
 {
 	char dir[PATH_MAX], file[PATH_MAX], log[PATH_MAX];
 	const char *const builtin[] = { e->self_exe, "job", NULL };
@@ -253,9 +271,9 @@ static enum rc start_child(struct engine *e, const struct app_row *app, const st
 		return rc;
 	closer_sync_dir(e, dir); /* before the first checkpoint or model in it matters */
 	buf_init(&text, TASK_FILE_MAX);
-	write_task_file(e, app, i, t, f, &text);
-	rc = text.is_over ? err_set(err, RC_LIMIT, "the task file is too large")
-			  : file_write(file, buf_text(&text), text.len, 0600, err);
+	rc = write_task_file(e, app, i, t, f, &text, a, err);
+	if (rc == RC_OK)
+		rc = file_write(file, buf_text(&text), text.len, 0600, err);
 	buf_fini(&text);
 	if (rc != RC_OK)
 		return rc;
@@ -298,7 +316,7 @@ static void start_one(struct engine *e, struct attempt *attempt)
 	if (rc == RC_OK) {
 		path_of_generation(e, &i, t.generation, dir);
 		f = functions_by_version(e->functions, i.function, i.version_id);
-		rc = f ? start_child(e, &app, &i, &t, f, &err)
+		rc = f ? start_child(e, &app, &i, &t, f, a, &err)
 		       : err_set(&err, RC_INVALID, "function %s is no longer offered", i.function);
 	}
 	if (rc != RC_OK) {
@@ -382,6 +400,8 @@ static enum rc keep_message(struct engine *e, const struct message *m, struct ta
 		return keep_metric(e, m, at, now, err);
 	case MSG_EVENT:
 		return keep_event(e, m, at, "note", now, err);
+	case MSG_STAGE:
+		return keep_event(e, m, at, "step", now, err);
 	case MSG_PROGRESS:
 		t->progress = task_progress_next((int)before, m->msg.progress); /* E6 */
 		if (t->progress == before)
@@ -541,8 +561,13 @@ static enum rc finish(struct engine *e, struct task_row *t, bool is_success, con
 	t->pid = t->pid_start = 0;
 	i.busy_task_id = 0;
 	i.last_run_ms = t->ended_at - t->started_at;
-	i.extend_info = make_extend_info(t, a);
-	if (is_success) {
+	if (is_cache_task(t))
+		rc = cache_finished(e, t, now, a, err);
+	else
+		i.extend_info = make_extend_info(t, a);
+	if (rc != RC_OK)
+		return rc;
+	if (is_success && !is_cache_task(t)) {
 		i.model_generation = t->generation;
 		i.model_sha256 = sha256;
 	}
@@ -584,7 +609,7 @@ static enum verdict apply_end(struct engine *e, struct change *base)
 	if (rc == RC_NOT_FOUND)
 		return V_NO_TASK;
 	if (rc == RC_OK && !is_current(&t, end->attempt))
-		return V_BAD_INPUT; /* late */
+		return V_NO_TASK; /* late */
 	if (rc != RC_OK)
 		return verdict_of(rc);
 	bool is_stop = !e->takes_claims && end->fault == FAULT_MACHINE;
@@ -627,15 +652,33 @@ static void run_end_free(struct run_end *end)
 	mem_free(end);
 }
 
+static void fail_end(struct run_end *end, enum task_fault fault, const char *code, const char *message)
+{
+	end->is_success = end->is_final = false;
+	end->fault = fault;
+	mem_free(end->code);
+	mem_free(end->message);
+	end->code = mem_dup(code);
+	end->message = mem_dup(message);
+}
+
 static void end_done(struct change *base)
 {
 	struct run_end *end = (struct run_end *)base;
 	struct engine *e = end->engine;
 
+	if (base->verdict != V_OK && base->verdict != V_NO_TASK && end->is_success && !e->is_stopping) {
+		/* Its result cannot be kept, whatever it is: the task ends all the same, and says so. */
+		fail_end(end, FAULT_USER, "Task.BadResult", base->err.msg);
+		writer_submit_own(e, base);
+		return;
+	}
 	log_info("task.ended", "task=%lld attempt=%lld verdict=%s success=%d code=%s message=\"%s\" max_rss=%lld user_ms=%lld",
 		 (long long)end->task_id, (long long)end->attempt, verdict_name(base->verdict), end->is_success, end->code,
 		 end->message, (long long)end->max_rss, (long long)end->user_ms);
 	drop_attempt(e, end->task_id, end->attempt);
+	if (end->is_final || base->verdict != V_OK)
+		cache_answer_waiting(e, end->task_id, end->is_success, end->code, end->message);
 	run_end_free(end);
 }
 
@@ -688,7 +731,7 @@ static enum rc kill_left(struct engine *e, const struct task_row *t, struct aren
 		exec_kill_group((pid_t)t->pid, t->pid_start);
 	path_of_generation(e, &i, t->generation, dir);
 	rc = path_join(file, dir, TASK_FILE, err);
-	if (rc == RC_OK)
+	if (rc == RC_OK && !is_cache_task(t)) /* what that one started is to live on, whatever it inherited */
 		exec_kill_left(file);
 	return rc;
 }

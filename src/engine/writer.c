@@ -77,7 +77,7 @@ static int64_t rest_ms(const struct engine *e)
 	if (retry_ms > 0)
 		return retry_ms; /* the store was failing a moment ago: do not spin on it */
 	if (e->queue_head || e->looks_for_work)
-		return 0;
+		return 0; /* the last batch made room for a waiting task after it had looked for one */
 	if (e->next_due_at == INT64_MAX)
 		return -1;
 	int64_t due_ms = e->next_due_at - clock_wall_ms();

@@ -26,14 +26,14 @@ struct build {
 	const struct build_input *in;
 	struct schema schema;
 	struct spool rows;
-	uint64_t n_rows[PARTS];     /* read from train_data and from valid_data */
-	uint64_t n_train, n_valid;  /* after the split */
-	uint64_t n_features;        /* of all rows together */
-	uint64_t taken;             /* bytes of the files that are done with */
-	bool is_split;              /* validation rows are some of train_data's */
-	struct shuffle choice;      /* SPLIT_RANDOM: rows it sends below n_valid are validation */
+	uint64_t n_rows[PARTS];    /* read from train_data and from valid_data */
+	uint64_t n_train, n_valid; /* after the split */
+	uint64_t n_features;       /* of all rows together */
+	uint64_t taken;            /* bytes of the files that are done with */
+	bool is_split;             /* validation rows are some of train_data's */
+	struct shuffle choice;     /* SPLIT_RANDOM: rows it sends below n_valid are validation */
 	uint8_t *seen;
-	struct feat_row row;             /* scratch */
+	struct feat_row row; /* scratch */
 	EVP_MD_CTX *digest;
 	struct cache_writer writer;
 };
@@ -296,8 +296,7 @@ static enum rc take_block(void *ctx, const struct example *rows, uint32_t n, str
 {
 	struct taker *t = ctx;
 	const struct dataset_info *info = &t->build->writer.info;
-	enum rc rc = should_stop(t->build) ? stopped(err)
-					   : cache_add_block(&t->build->writer, t->part, rows, n, err);
+	enum rc rc = should_stop(t->build) ? stopped(err) : cache_add_block(&t->build->writer, t->part, rows, n, err);
 	uint64_t done = (uint64_t)info->rows[PART_TRAIN] + (uint64_t)info->rows[PART_VALID];
 
 	report(t->build, PERCENT_READ, PERCENT_DEALT, done, t->build->n_train + t->build->n_valid);

@@ -125,7 +125,8 @@ static bool has_values(const struct example *e, uint32_t n)
 }
 
 /* The features' columns behind labels and counts. */
-static void put_features(const struct cache_writer *w, const struct example *e, uint32_t n, bool values, unsigned char *p)
+static void put_features(const struct cache_writer *w, const struct example *e, uint32_t n, bool values,
+			 unsigned char *p)
 {
 	unsigned field_width = width_of(w->info.n_fields), index_width = width_of(w->info.n_features);
 

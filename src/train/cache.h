@@ -19,14 +19,15 @@ enum { CACHE_KEY_SIZE = 32 };
 
 struct cache_writer {
 	struct spool file;
-	struct dataset_info info;   /* filled as blocks come; n_fields, n_features and hash_bits by cache_create's caller */
+	struct dataset_info info; /* counts grow as blocks come; the rest is cache_create's caller's */
 	struct buf directory;
-	unsigned char *block;       /* the one being packed */
+	unsigned char *block; /* the one being packed */
 	size_t block_cap;
 };
 
 /* path: a temporary name, to be published after cache_finish. */
-enum rc cache_create(struct cache_writer *w, const char *path, const struct dataset_info *info, struct err *err) NODISCARD;
+enum rc cache_create(struct cache_writer *w, const char *path, const struct dataset_info *info,
+		     struct err *err) NODISCARD;
 /* All blocks of PART_TRAIN come before those of PART_VALID. */
 enum rc cache_add_block(struct cache_writer *w, enum part part, const struct example *examples, uint32_t n,
 			struct err *err) NODISCARD;
@@ -36,7 +37,8 @@ void cache_drop(struct cache_writer *w); /* remove what is not finished; finishe
 
 struct cache;
 /* Checks every byte. */
-enum rc cache_open(const char *path, const unsigned char key[CACHE_KEY_SIZE], struct cache **out, struct err *err) NODISCARD;
+enum rc cache_open(const char *path, const unsigned char key[CACHE_KEY_SIZE], struct cache **out,
+		   struct err *err) NODISCARD;
 void cache_close(struct cache *c);
 const struct dataset_info *cache_info(const struct cache *c);
 enum rc cache_block(const struct cache *c, enum part part, uint32_t index, struct block *b, struct err *err) NODISCARD;

@@ -1,6 +1,6 @@
 /*
- * A data set is its cache file. Opening one: hash the files, look for the cache of that content and those options, build
- * it when it is not there or damaged, open it.
+ * A data set is its cache file. Opening one: hash the files, look for the cache of that content and those options,
+ * build it when it is not there or damaged, open it.
  */
 #include "train/dataset.h"
 

@@ -797,6 +797,41 @@ static int n_waiting(void)
 
 static bool has_waiting(void *ctx) { return n_waiting() >= *(int *)ctx; }
 
+static enum verdict insert_and_refuse(struct engine *e, struct change *c)
+{
+	struct app_row row = { .account = "1", .name = "half", .quota = "{}", .tags = "[]" };
+	EXPECT(store_insert(e->store, &table_app, &row, &c->err) == RC_OK, "%s", c->err.msg);
+	return V_BAD_INPUT;
+}
+
+TEST(a_refused_change_leaves_nothing_and_its_neighbours_alone)
+{
+	struct waiter first_done = WAITER, half_done = WAITER, good_done = WAITER;
+	struct slow first = SLOW(&first_done);
+	struct change half = { .done = wake, .ctx = &half_done, .apply = insert_and_refuse };
+	struct app_row row;
+	int two = 2;
+	begin();
+	start(0);
+	make_app();
+	struct instance_create good = { .base = { .done = wake, .ctx = &good_done }, .app_id = app.id, .function = "ok", .name = "one",
+					.model_type = "script", .function_type = "PAAS", .description = "", .cron = "" };
+	writer_submit(engine, &first.base);
+	enter(&first);
+	writer_submit(engine, &half);
+	engine_instance_create(engine, &good);
+	EXPECT(comes_true(has_waiting, &two), "both in one batch");
+	release(&first);
+	wait_for(&first_done);
+	wait_for(&half_done);
+	wait_for(&good_done);
+	EXPECT(half.verdict == V_BAD_INPUT && good.base.verdict == V_OK, "%s", verdict_name(good.base.verdict));
+	EXPECT(engine_app_get(view, "1", "half", arena, &row, NULL) == V_NO_APP, "a refused change was kept");
+	EXPECT(instance("ok", "one").id > 0, "its neighbour");
+	stop();
+	end();
+}
+
 /* The back-off of an ended attempt runs out in the very batch that ended it: old and new attempt meet in memory. */
 TEST(an_attempt_due_again_at_once_is_started)
 {
@@ -1027,6 +1062,7 @@ int main(void)
 	RUN(a_stop_with_a_full_disk_ends_and_leaves_the_task_to_the_next_start);
 	RUN(a_start_with_a_failing_disk_is_refused_in_words);
 	RUN(a_data_folder_that_vanishes_is_noticed_and_not_made_again);
+	RUN(a_refused_change_leaves_nothing_and_its_neighbours_alone);
 	RUN(an_attempt_due_again_at_once_is_started);
 	RUN(a_schedule_that_is_due_while_stopping_keeps_no_processor_busy);
 	RUN(only_a_real_model_file_is_put_in_service);
