@@ -1041,6 +1041,215 @@ TEST(a_missing_database_costs_no_model)
 	end();
 }
 
+/* ---- what a run leaves in its row ---- */
+
+TEST(progress_never_falls_and_the_last_word_on_a_step_stands)
+{
+	struct metric_row *rows;
+	size_t n = 0;
+	begin();
+	write_manifest("report", "for p in 60 30; do echo '{\\\"progress\\\":'$p'}'; done >&3; for v in 1 2; do "
+				 "echo '{\\\"metric\\\":\\\"loss\\\",\\\"step\\\":7,\\\"value\\\":'$v'}'; done >&3; exit 3", "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("report", "one", "") == V_OK && make_task("report", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("report", "one").id, 1);
+	EXPECT(t.state == TASK_FAILED && t.progress == 60, "E6: %lld", (long long)t.progress);
+	EXPECT(engine_task_metrics(view, t.id, arena, &rows, &n, NULL) == V_OK && n == 1 && rows[0].value > 1.5, "%zu metrics", n);
+	EXPECT(has_event(t.id, "progress") && has_event(t.id, "started") && has_event(t.id, "ended"), "history");
+	stop();
+	end();
+}
+
+TEST(a_flood_of_events_is_kept_up_to_a_limit_that_is_told)
+{
+	struct event_row *rows;
+	size_t n = 0, notes = 0;
+	bool is_told = false;
+	begin();
+	write_manifest("flood", "i=0; while [ $i -lt 10050 ]; do echo '{\\\"event\\\":\\\"x\\\"}'; i=$((i+1)); done >&3; "
+				"echo '{\\\"result\\\":{}}' >&3", "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("flood", "one", "") == V_OK && make_task("flood", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("flood", "one").id, 1);
+	EXPECT(t.state == TASK_SUCCESS, "state %lld", (long long)t.state);
+	EXPECT(engine_task_events(view, t.id, arena, &rows, &n, NULL) == V_OK, "events");
+	for (size_t i = 0; i < n; i++) {
+		notes += strcmp(rows[i].kind, "note") == 0;
+		is_told |= strstr(rows[i].text, "too many events") != NULL;
+	}
+	EXPECT(notes == EVENTS_MAX + 1 && is_told, "%zu notes", notes);
+	stop();
+	end();
+}
+
+TEST(a_child_that_cannot_be_started_is_an_end_too)
+{
+	char path[PATH_MAX];
+	begin();
+	write_manifest("once", "true", ",\"maxAttempts\":1");
+	start(1);
+	make_app();
+	path_of_app(engine, TREE_LOGS, app.id, path);
+	EXPECT(file_replace(path, "", 0, 0600, NULL) == RC_OK, "a file where the folder should be");
+	EXPECT(make_instance("once", "one", "") == V_OK && make_task("once", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("once", "one").id, 1);
+	EXPECT(t.state == TASK_FAILED && strcmp(t.error_code, "Task.NoStart") == 0 && t.fault == FAULT_MACHINE, "%s", t.error_code);
+	EXPECT(strstr(t.error_message, "is no folder"), "%s", t.error_message);
+	stop();
+	end();
+}
+
+/* As a killed server leaves it. */
+static void set_running(int64_t instance_id, int64_t attempt, int64_t max_attempts)
+{
+	char path[4200];
+	struct store *s;
+	struct task_row row;
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, NULL) == RC_OK, "store");
+	EXPECT(row_task_of(s, instance_id, 1, arena, &row, NULL) == RC_OK, "row");
+	row.state = TASK_RUNNING;
+	row.attempt = attempt;
+	row.max_attempts = max_attempts;
+	row.progress = 40;
+	EXPECT(store_update(s, &table_task, &row, NULL) == RC_OK, "update");
+	store_close(s);
+}
+
+TEST(a_task_that_ran_when_the_server_died_is_resumed_or_failed)
+{
+	struct task_row t;
+	begin();
+	start(0);
+	make_app();
+	EXPECT(make_instance("ok", "one", "") == V_OK && make_task("ok", "one", NULL) == V_OK, "task");
+	EXPECT(make_instance("ok", "two", "") == V_OK && make_task("ok", "two", NULL) == V_OK, "task");
+	int64_t one = instance("ok", "one").id, two = instance("ok", "two").id;
+	stop();
+	set_running(one, 1, 3);
+	set_running(two, 3, 3);
+	start(0);
+	EXPECT(engine_task_get(view, one, 1, arena, &t, NULL) == V_OK && t.state == TASK_PENDING && t.attempt == 1, "E7 resumed");
+	EXPECT(has_event(t.id, "requeued") && instance("ok", "one").busy_task_id == t.id, "still the instance's task");
+	EXPECT(engine_task_get(view, two, 1, arena, &t, NULL) == V_OK && t.state == TASK_FAILED, "E7 failed");
+	EXPECT(strcmp(t.error_code, "Task.Interrupted") == 0 && strstr(t.error_message, "3 of 3") && t.progress == 40, "%s", t.error_message);
+	EXPECT(instance("ok", "two").busy_task_id == 0 && make_task("ok", "two", NULL) == V_OK, "free again");
+	stop();
+	end();
+}
+
+/* ---- what goes when its row goes ---- */
+
+static bool is_gone(void *path) { return !file_exists(path); }
+
+TEST(files_go_with_what_named_them)
+{
+	char first[PATH_MAX], second[PATH_MAX], models[PATH_MAX], logs[PATH_MAX], app_models[PATH_MAX], bad[PATH_MAX];
+	begin();
+	write_manifest("good", "printf abc >model.bin; echo x >scratch" RESULT(""), "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("good", "one", "") == V_OK && make_instance("bad", "one", "") == V_OK, "instances");
+	struct instance_row i = instance("good", "one"), b = instance("bad", "one");
+	for (int64_t g = 1; g <= 2; g++)
+		EXPECT(make_task("good", "one", NULL) == V_OK && ended(i.id, g).state == TASK_SUCCESS, "train");
+	EXPECT(make_task("bad", "one", NULL) == V_OK && ended(b.id, 1).state == TASK_FAILED, "fail");
+	path_of_generation(engine, &i, 1, first);
+	path_of_generation(engine, &i, 2, second);
+	path_of_generation(engine, &b, 1, bad);
+	path_of_instance(engine, TREE_MODELS, &i, models);
+	path_of_instance(engine, TREE_LOGS, &i, logs);
+	path_of_app(engine, TREE_MODELS, app.id, app_models);
+	EXPECT(comes_true(is_gone, bad), "a failed run's folder");
+	char scratch[PATH_MAX];
+	EXPECT(path_join(scratch, second, "scratch", NULL) == RC_OK && comes_true(is_gone, scratch), "a finished run keeps its model only");
+	delete_task("good", 1);
+	EXPECT(comes_true(is_gone, first) && file_exists(second), "a deleted record's model that does not serve");
+	struct instance_delete d = { .app_id = app.id, .function = "good", .name = "one" };
+	CALL(engine_instance_delete, &d);
+	EXPECT(d.base.verdict == V_OK && comes_true(is_gone, models) && comes_true(is_gone, logs), "an instance's");
+	struct app_remove r = { .account = "1", .identity = "shop" };
+	CALL(engine_app_remove, &r);
+	EXPECT(r.base.verdict == V_OK && comes_true(is_gone, app_models), "an app group's");
+	stop();
+	end();
+}
+
+/* ---- small rules ---- */
+
+TEST(limits_and_refusals_of_the_moment)
+{
+	begin();
+	start(0);
+	make_app();
+	engine->instances_max = 2;
+	EXPECT(make_instance("ok", "a", "") == V_OK && make_instance("ok", "b", "") == V_OK, "two");
+	EXPECT(make_instance("ok", "c", "") == V_TOO_MANY && make_instance("bad", "c", "") == V_OK, "a third of one function");
+	struct instance_update u = { .app_id = app.id, .function = "ok", .name = "a", .cron = "0 3 ? * *" };
+	CALL(engine_instance_update, &u);
+	EXPECT(u.base.verdict == V_OK && instance("ok", "a").cron_next_at > clock_wall_ms(), "planned");
+	u.cron = "";
+	CALL(engine_instance_update, &u);
+	EXPECT(u.base.verdict == V_OK && instance("ok", "a").cron_next_at == 0, "no longer");
+	pthread_mutex_lock(&engine->queue_lock);
+	engine->is_refusing = true;
+	pthread_mutex_unlock(&engine->queue_lock);
+	EXPECT(make_task("ok", "a", NULL) == V_UNAVAILABLE, "stopping");
+	stop();
+	end();
+}
+
+static bool has_fired(void *ctx)
+{
+	(void)ctx;
+	return instance("ok", "nightly").last_generation == 1;
+}
+
+TEST(a_claim_that_was_not_kept_starts_nothing)
+{
+	char path[4200];
+	struct buf text;
+	begin();
+	write_manifest("count", "echo x >>../../../../../count; echo '{\\\"result\\\":{}}' >&3", "");
+	start(0);
+	make_app();
+	EXPECT(make_instance("count", "one", "") == V_OK && make_task("count", "one", NULL) == V_OK, "task");
+	stop();
+	atomic_store(&disk.write_code, SQLITE_FULL);
+	start(1);
+	usleep(600000); /* at least two tries */
+	atomic_store(&disk.write_code, 0);
+	struct task_row t = ended(instance("count", "one").id, 1);
+	EXPECT(t.state == TASK_SUCCESS && t.attempt == 1, "state %lld attempt %lld", (long long)t.state, (long long)t.attempt);
+	(void)snprintf(path, sizeof path, "%s/count", data_dir);
+	buf_init(&text, 100);
+	EXPECT(file_read(path, &text, NULL) == RC_OK && text.len == 2, "E4: run %zu times", text.len / 2);
+	buf_fini(&text);
+	stop();
+	end();
+}
+
+TEST(what_a_failed_batch_did_is_not_counted)
+{
+	begin();
+	start(0);
+	make_app();
+	EXPECT(make_instance("ok", "nightly", "0 3 ? * *") == V_OK, "instance");
+	stop();
+	set_instance("nightly", clock_wall_ms() - 1000);
+	atomic_store(&disk.write_code, SQLITE_FULL);
+	start(0);
+	usleep(600000); /* at least two tries */
+	EXPECT(!engine_is_healthy(engine) && atomic_load(&engine->n_cron_fired.n) == 0, "counted before it was kept");
+	atomic_store(&disk.write_code, 0);
+	EXPECT(comes_true(has_fired, NULL), "fired");
+	EXPECT(atomic_load(&engine->n_cron_fired.n) == 1, "%d", (int)atomic_load(&engine->n_cron_fired.n));
+	stop();
+	end();
+}
+
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
@@ -1069,5 +1278,13 @@ int main(void)
 	RUN(a_model_is_kept_while_it_serves_and_goes_when_nothing_names_it);
 	RUN(the_sweep_takes_what_no_row_names_and_nothing_else);
 	RUN(a_missing_database_costs_no_model);
+	RUN(progress_never_falls_and_the_last_word_on_a_step_stands);
+	RUN(a_flood_of_events_is_kept_up_to_a_limit_that_is_told);
+	RUN(a_child_that_cannot_be_started_is_an_end_too);
+	RUN(a_task_that_ran_when_the_server_died_is_resumed_or_failed);
+	RUN(files_go_with_what_named_them);
+	RUN(limits_and_refusals_of_the_moment);
+	RUN(a_claim_that_was_not_kept_starts_nothing);
+	RUN(what_a_failed_batch_did_is_not_counted);
 	return test_failures != 0;
 }
