@@ -47,6 +47,7 @@ static void drop_attempt(struct engine *e, int64_t task_id, int64_t number)
 		return;
 	*at = gone->next;
 	e->n_attempts[gone->is_cache]--;
+	mem_free(gone->unsynced_dir);
 	mem_free(gone);
 	e->looks_for_work = true;
 }
@@ -258,7 +259,8 @@ static enum rc start_child(struct engine *e, const struct app_row *app, const st
 
 	path_of_generation(e, i, t->generation, dir);
 	path_of_instance(e, TREE_LOGS, i, log);
-	/* Without any fsync, which would hold up the commits: folders are synced later, the task file need not last. */
+	/* Without any fsync, which would hold up the commits: the task file need not last, and folders are synced when
+	 * something in them is to: at the first checkpoint, and before a model serves. */
 	enum rc rc = dir_make_unsynced(log, 0700, err);
 	engine_task_log_path(e, i, t->generation, log);
 	if (rc == RC_OK && t->attempt == 1)
@@ -269,7 +271,6 @@ static enum rc start_child(struct engine *e, const struct app_row *app, const st
 		rc = path_join(file, dir, TASK_FILE, err);
 	if (rc != RC_OK)
 		return rc;
-	closer_sync_dir(e, dir); /* before the first checkpoint or model in it matters */
 	buf_init(&text, TASK_FILE_MAX);
 	rc = write_task_file(e, app, i, t, f, &text, a, err);
 	if (rc == RC_OK)
@@ -315,6 +316,7 @@ static void start_one(struct engine *e, struct attempt *attempt)
 		rc = row_app(e->store, i.app_id, a, &app, &err);
 	if (rc == RC_OK) {
 		path_of_generation(e, &i, t.generation, dir);
+		attempt->unsynced_dir = mem_dup(dir);
 		f = functions_by_version(e->functions, i.function, i.version_id);
 		rc = f ? start_child(e, &app, &i, &t, f, a, &err)
 		       : err_set(&err, RC_INVALID, "function %s is no longer offered", i.function);
@@ -410,6 +412,10 @@ static enum rc keep_message(struct engine *e, const struct message *m, struct ta
 		break;
 	case MSG_CHECKPOINT:
 		t->checkpoint = m->msg.text;
+		if (at->unsynced_dir)
+			closer_sync_dir(e, at->unsynced_dir);
+		mem_free(at->unsynced_dir);
+		at->unsynced_dir = NULL;
 		rc = keep_event(e, m, at, "checkpoint", now, err);
 		break;
 	case MSG_DATA_HASH:

@@ -212,6 +212,7 @@ TEST(failures_are_classed_and_told)
 		EXPECT(t.fault == row[i].fault && t.attempt == row[i].attempts, "%s: fault %lld attempt %lld", row[i].function,
 		       (long long)t.fault, (long long)t.attempt);
 		EXPECT(*t.error_message && t.progress < 100, "%s: words", row[i].function);
+		EXPECT(row[i].attempts == 1 || t.ended_at - t.started_at >= 1000, "%s: tried again without a pause", row[i].function);
 		EXPECT(instance(row[i].function, "x").model_generation == 0, "%s: not in service", row[i].function);
 	}
 	stop();
@@ -511,6 +512,59 @@ TEST(more_tasks_than_one_batch_claims_are_all_started)
 	stop();
 	start(100);
 	EXPECT(comes_true(all_run, &n), "%lld of %d run", (long long)n_running(), n);
+	stop();
+	end();
+}
+
+TEST(no_more_tasks_run_than_there_are_places)
+{
+	int two = 2;
+	char name[16];
+	struct task_row t;
+	int64_t running = 0;
+	begin();
+	start(2);
+	make_app();
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof name, "i%d", i);
+		EXPECT(make_instance("long", name, "") == V_OK && make_task("long", name, NULL) == V_OK, "%s", name);
+	}
+	EXPECT(comes_true(all_run, &two), "%lld run", (long long)n_running());
+	stop();
+	start(0);
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof name, "i%d", i);
+		EXPECT(engine_task_newest(view, instance("long", name).id, arena, &t, NULL) == V_OK, "%s", name);
+		running += t.attempt > 0;
+	}
+	EXPECT(running == 2, "%lld were claimed", (long long)running);
+	stop();
+	end();
+}
+
+TEST(a_late_word_of_an_earlier_attempt_is_refused)
+{
+	struct exec_handlers handlers;
+	struct task_row t;
+	struct child_msg late = { .kind = MSG_PROGRESS, .progress = 70 };
+	int one = 1;
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("long", "one", "") == V_OK && make_task("long", "one", NULL) == V_OK, "task");
+	EXPECT(comes_true(all_run, &one), "runs");
+	int64_t id = instance("long", "one").id;
+	EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK && t.attempt == 1, "row");
+	run_handlers(engine, &handlers);
+	struct exec_end end_of_earlier = { .task_id = t.id, .attempt = 0, .is_success = true, .code = "", .message = "",
+					   .result_json = "{}", .work_dir = data_dir };
+	handlers.on_message(handlers.ctx, t.id, 0, &late);
+	handlers.on_end(handlers.ctx, &end_of_earlier);
+	for (int i = 0; i < 3; i++) /* through the closer and the writer */
+		EXPECT(make_task("long", "one", NULL) == V_INSTANCE_BUSY, "still busy");
+	usleep(100000);
+	EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK && t.state == TASK_RUNNING && t.progress == 0, "E4: state %lld at %lld",
+	       (long long)t.state, (long long)t.progress);
 	stop();
 	end();
 }
@@ -1267,6 +1321,8 @@ int main(void)
 	use_faulty_disk();
 	RUN(the_end_of_one_task_is_the_start_of_the_next);
 	RUN(more_tasks_than_one_batch_claims_are_all_started);
+	RUN(no_more_tasks_run_than_there_are_places);
+	RUN(a_late_word_of_an_earlier_attempt_is_refused);
 	RUN(a_failing_disk_refuses_changes_and_loses_no_end);
 	RUN(a_stop_with_a_full_disk_ends_and_leaves_the_task_to_the_next_start);
 	RUN(a_start_with_a_failing_disk_is_refused_in_words);
