@@ -1115,6 +1115,19 @@ TEST(progress_never_falls_and_the_last_word_on_a_step_stands)
 	end();
 }
 
+TEST(a_second_attempt_finds_the_files_of_the_first)
+{
+	begin();
+	write_manifest("again", "[ -e ckpt ] && echo '{\\\"result\\\":{}}' >&3 && exit 0; echo x >ckpt; kill -9 $$", ",\"maxAttempts\":2");
+	start(1);
+	make_app();
+	EXPECT(make_instance("again", "one", "") == V_OK && make_task("again", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("again", "one").id, 1);
+	EXPECT(t.state == TASK_SUCCESS && t.attempt == 2, "state %lld: %s", (long long)t.state, t.error_message);
+	stop();
+	end();
+}
+
 TEST(a_flood_of_events_is_kept_up_to_a_limit_that_is_told)
 {
 	struct event_row *rows;
@@ -1335,6 +1348,7 @@ int main(void)
 	RUN(the_sweep_takes_what_no_row_names_and_nothing_else);
 	RUN(a_missing_database_costs_no_model);
 	RUN(progress_never_falls_and_the_last_word_on_a_step_stands);
+	RUN(a_second_attempt_finds_the_files_of_the_first);
 	RUN(a_flood_of_events_is_kept_up_to_a_limit_that_is_told);
 	RUN(a_child_that_cannot_be_started_is_an_end_too);
 	RUN(a_task_that_ran_when_the_server_died_is_resumed_or_failed);
