@@ -35,6 +35,7 @@ struct attempt {
 	bool is_cache;
 	int n_events, n_metrics;
 	bool starts; /* claimed in this batch, to be started after its commit */
+	char *unsynced_dir; /* its folder, until the first checkpoint in it was announced */
 	double wait_s; /* from the task's creation to its first claim; below 0: not the first */
 	struct attempt *next;
 };
