@@ -22,7 +22,7 @@
 #include "os/file.h"
 #include "train/train.h"
 
-enum { FD_PROTOCOL = 3, FD_LIFELINE = 4, TASK_FILE_MAX = 1 << 20, JOB_ARENA_MAX = 64 << 20 };
+enum { FD_PROTOCOL = 3, FD_LIFELINE = 4, TASK_FILE_MAX = 4 << 20, JOB_ARENA_MAX = 64 << 20 };
 
 static volatile sig_atomic_t stop_asked;
 

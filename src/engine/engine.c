@@ -53,7 +53,7 @@ static void set_roots(struct engine *e, const struct engine_config *cfg)
 
 static enum rc make_dirs(const struct engine *e, struct err *err)
 {
-	static const char *const names[] = { "import", "models", "logs", "functions.d" };
+	static const char *const names[] = { "import", "models", "logs", "functions.d", "cache", "backups" };
 	char path[PATH_MAX];
 	enum rc rc = RC_OK;
 
@@ -93,9 +93,7 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 	if (rc == RC_OK)
 		rc = keyring_open(e->data_dir, &e->keys, err);
 	if (rc == RC_OK)
-		rc = store_open_sqlite(e->store_path, STORE_WRITER, &e->store, err);
-	if (rc == RC_OK)
-		rc = run_recover(e, err);
+		rc = writer_open_store(e, /* makes= */ true, err); /* recovers (E7) */
 	if (rc == RC_OK)
 		rc = closer_start(e, err);
 	run_handlers(e, &handlers);
@@ -182,6 +180,7 @@ void engine_close(struct engine *e)
 	closer_wait(e);                                /* ends go on to the writer */
 	writer_stop(e);                                /* its last acknowledgements still reach exec */
 	exec_free(e->exec);
+	cache_answer_rest(e);
 	closer_free(e);
 	run_free(e);
 	store_close(e->store);

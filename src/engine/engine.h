@@ -4,7 +4,7 @@
  *
  * Reads: through a view, one per loop thread (its own store connection); they see every change answered before.
  * Writes: a change is a struct the caller owns until done(change) is called (on the writer thread, after the
- *         commit; it must not block). All texts in it are borrowed until then. The writer takes all waiting
+ *         commit; it must not block; while stopping, on the caller's own thread before the call returns). All texts in it are borrowed until then. The writer takes all waiting
  *         changes, at most 256, into one transaction; a refused one does not fail its neighbours.
  *
  * Invariants E1-E8: docs/invariants.md. Threads: every function from any thread, a view from one at a time.
@@ -35,6 +35,8 @@
 	X(TASK_UNFINISHED)   /* E5 */                                                               \
 	X(NO_DEFAULT)                                                                               \
 	X(DEFAULT_REFUSED)   /* the default instance cannot be set to that */                       \
+	X(BAD_STATE)         /* the cache's status forbids it */                                    \
+	X(NO_RECORD)         /* no such backup */                                                   \
 	X(BAD_INPUT)         /* err says which and why */                                           \
 	X(TOO_MANY)          /* over a limit; err says which */                                     \
 	X(UNAVAILABLE)       /* stopping, disk full: nothing was changed, try again later */        \
@@ -154,6 +156,7 @@ struct change {
 	/* the engine's own */
 	enum verdict (*apply)(struct engine *e, struct change *c);
 	void (*committed)(struct engine *e, struct change *c);
+	bool is_patient; /* when the store did not take it, it waits in line again instead of being answered */
 	struct change *next;
 };
 

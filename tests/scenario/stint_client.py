@@ -271,6 +271,7 @@ class Server:
         self.args = list(args)
         self.process = None
         self.functions = {}
+        self.env = {}
 
     def prepare(self):
         (self.data / "import").mkdir(parents=True, exist_ok=True)
@@ -304,7 +305,7 @@ class Server:
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
             [BINARY, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", *self.args],
-            stdout=subprocess.PIPE, stderr=log, start_new_session=True)
+            stdout=subprocess.PIPE, stderr=log, start_new_session=True, env={**os.environ, **self.env})
         log.close()
         line = self.ready_line()
         found = re.fullmatch(r"stint: ready on http://127\.0\.0\.1:(\d+)\n", line)
