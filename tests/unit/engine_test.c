@@ -523,12 +523,14 @@ TEST(no_more_tasks_run_than_there_are_places)
 	struct task_row t;
 	int64_t running = 0;
 	begin();
-	start(2);
+	start(0);
 	make_app();
 	for (int i = 0; i < 4; i++) {
 		(void)snprintf(name, sizeof name, "i%d", i);
 		EXPECT(make_instance("long", name, "") == V_OK && make_task("long", name, NULL) == V_OK, "%s", name);
 	}
+	stop();
+	start(2); /* all of them wait */
 	EXPECT(comes_true(all_run, &two), "%lld run", (long long)n_running());
 	stop();
 	start(0);
@@ -542,7 +544,7 @@ TEST(no_more_tasks_run_than_there_are_places)
 	end();
 }
 
-TEST(a_late_word_of_an_earlier_attempt_is_refused)
+TEST(a_word_of_another_attempt_is_refused)
 {
 	struct exec_handlers handlers;
 	struct task_row t;
@@ -556,10 +558,10 @@ TEST(a_late_word_of_an_earlier_attempt_is_refused)
 	int64_t id = instance("long", "one").id;
 	EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK && t.attempt == 1, "row");
 	run_handlers(engine, &handlers);
-	struct exec_end end_of_earlier = { .task_id = t.id, .attempt = 0, .is_success = true, .code = "", .message = "",
+	struct exec_end end_of_another = { .task_id = t.id, .attempt = 5, .is_success = true, .code = "", .message = "",
 					   .result_json = "{}", .work_dir = data_dir };
-	handlers.on_message(handlers.ctx, t.id, 0, &late);
-	handlers.on_end(handlers.ctx, &end_of_earlier);
+	handlers.on_message(handlers.ctx, t.id, 5, &late);
+	handlers.on_end(handlers.ctx, &end_of_another);
 	for (int i = 0; i < 3; i++) /* through the closer and the writer */
 		EXPECT(make_task("long", "one", NULL) == V_INSTANCE_BUSY, "still busy");
 	usleep(100000);
@@ -1033,7 +1035,7 @@ static bool lies_there(const char *dir, const char *name)
 TEST(the_sweep_takes_what_no_row_names_and_nothing_else)
 {
 	static struct engine paths;
-	char first[PATH_MAX], third[PATH_MAX], ninth[PATH_MAX], other[PATH_MAX], no_app[PATH_MAX], models[PATH_MAX];
+	char first[PATH_MAX], third[PATH_MAX], ninth[PATH_MAX], failed[PATH_MAX], other[PATH_MAX], no_app[PATH_MAX], models[PATH_MAX];
 	begin();
 	write_manifest("good", "printf abc >model.bin" RESULT(""), "");
 	start(1);
@@ -1041,13 +1043,16 @@ TEST(the_sweep_takes_what_no_row_names_and_nothing_else)
 	EXPECT(make_instance("good", "one", "") == V_OK, "instance");
 	for (int64_t g = 1; g <= 3; g++)
 		EXPECT(make_task("good", "one", NULL) == V_OK && ended(instance("good", "one").id, g).state == TASK_SUCCESS, "train");
-	struct instance_row i = instance("good", "one");
+	EXPECT(make_instance("bad", "one", "") == V_OK && make_task("bad", "one", NULL) == V_OK, "bad");
+	struct instance_row i = instance("good", "one"), b = instance("bad", "one");
+	EXPECT(ended(b.id, 1).state == TASK_FAILED, "fail");
 	delete_task("good", 3);
 	stop();
 	(void)snprintf(paths.data_dir, sizeof paths.data_dir, "%s", data_dir);
 	path_of_generation(&paths, &i, 1, first);
 	path_of_generation(&paths, &i, 3, third);
 	path_of_generation(&paths, &i, 9, ninth);
+	path_of_generation(&paths, &b, 1, failed);
 	i.id = 77;
 	path_of_instance(&paths, TREE_MODELS, &i, other);
 	path_of_app(&paths, TREE_MODELS, 55, no_app);
@@ -1055,13 +1060,14 @@ TEST(the_sweep_takes_what_no_row_names_and_nothing_else)
 	put_file(models, "1x"); /* a stray file, that stops nothing */
 	put_file(first, "cache.bin");
 	put_file(ninth, "model.bin");
+	put_file(failed, "x");
 	put_file(other, "x");
 	put_file(no_app, "x");
 	start(0);
 	stop(); /* which waits for the sweep */
 	EXPECT(lies_there(first, "model.bin") && !lies_there(first, "cache.bin"), "the rest of a finished run");
 	EXPECT(lies_there(third, "model.bin"), "in service without a record");
-	EXPECT(!file_exists(ninth) && !file_exists(other) && !file_exists(no_app), "nobody's");
+	EXPECT(!file_exists(ninth) && !file_exists(failed) && !file_exists(other) && !file_exists(no_app), "nobody's");
 	EXPECT(lies_there(models, "1x"), "not ours");
 	end();
 }
@@ -1335,7 +1341,7 @@ int main(void)
 	RUN(the_end_of_one_task_is_the_start_of_the_next);
 	RUN(more_tasks_than_one_batch_claims_are_all_started);
 	RUN(no_more_tasks_run_than_there_are_places);
-	RUN(a_late_word_of_an_earlier_attempt_is_refused);
+	RUN(a_word_of_another_attempt_is_refused);
 	RUN(a_failing_disk_refuses_changes_and_loses_no_end);
 	RUN(a_stop_with_a_full_disk_ends_and_leaves_the_task_to_the_next_start);
 	RUN(a_start_with_a_failing_disk_is_refused_in_words);
