@@ -96,7 +96,18 @@ enum rc writer_open_store(struct engine *e, bool makes, struct err *err) NODISCA
 /* Fold a store failure inside apply() into a verdict. */
 enum verdict verdict_of(enum rc rc);
 
-/* run.c: claims, children, ends. All but the exec handlers on the writer thread. */
+/* run.c claims and starts, run_said.c keeps what children say, run_end.c ends attempts and recovers. All but the exec
+ * handlers on the writer thread. */
+#define TASK_FILE "task.json"
+/* Where the attempt stands in the table, or where it would; by number too: an attempt that ended and the next one may
+ * both be there until the end is answered. */
+struct attempt **run_attempt(struct engine *e, int64_t task_id, int64_t number);
+void run_drop_attempt(struct engine *e, int64_t task_id, int64_t number);
+/* E4: only the attempt that the row names, and only while it runs. */
+bool run_is_current(const struct task_row *t, int64_t attempt);
+void run_on_start(void *ctx, int64_t task_id, int64_t attempt, pid_t pid, int64_t pid_start);
+void run_on_message(void *ctx, int64_t task_id, int64_t attempt, const struct child_msg *msg);
+void run_submit_end(struct engine *e, const struct exec_end *x);
 void run_handlers(struct engine *e, struct exec_handlers *out);
 /* Tasks that the store says run and that do not: at start, and after the store was reopened. */
 enum rc run_recover(struct engine *e, struct err *err) NODISCARD;
