@@ -12,7 +12,7 @@ enum {
 	DICT_ENTRY = 24,
 	DICT_SLOTS_MIN = 4,
 	QUICKLIST = 40,
-	QUICKLIST_NODE = 32,
+	QUICKLIST_NODE = 40,
 	ZSET = 16,
 	SKIPLIST = 32,
 	SKIPLIST_HEAD = 640, /* a node of 32 levels: 24 + 32 * 16, rounded up to its class */
@@ -83,8 +83,13 @@ uint64_t mem_skiplist(uint64_t n_entries)
 	return ZSET + SKIPLIST + SKIPLIST_HEAD + (uint64_t)(skiplist_node_size * (double)n_entries);
 }
 
-/* Keys of a stream's tree share their first bytes: about one node more than keys, and one with the shared bytes. */
-static uint64_t radix(uint64_t n_keys) { return STREAM_ID * n_keys + RADIX_NODE * (n_keys ? n_keys + 2 : 1); }
+/* Keys are ids: a node of the bytes that all share, one where they part, and for each key one of its own bytes and a
+ * leaf. One key alone has no parting. */
+static uint64_t radix(uint64_t n_keys)
+{
+	uint64_t n_nodes = n_keys == 0 ? 1 : n_keys == 1 ? 2 : 2 * n_keys + 2;
+	return STREAM_ID * n_keys + RADIX_NODE * n_nodes;
+}
 
 uint64_t mem_stream(uint64_t n_blocks) { return OBJECT + STREAM + radix(n_blocks); }
 uint64_t mem_group(uint64_t n_pending) { return GROUP + radix(n_pending) + PENDING * n_pending; }
