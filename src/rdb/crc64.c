@@ -1,8 +1,8 @@
 /*
  * CRC-64 as Redis defines it (polynomial ad93d23594c935a9 of D. T. Jones, both sides reflected, start 0, no final
- * exclusive or; "123456789" gives e9c6d914c4b8d9ca), eight bytes a step: table[k][b] is what byte b does to the sum when
- * k more bytes follow it (Kounavis and Berry, "A Systematic Approach to Building High Performance Software-Based CRC
- * Generators", 2005).
+ * exclusive or; "123456789" gives e9c6d914c4b8d9ca), eight bytes a step: table[k][b] is what byte b does to the sum
+ * when k more bytes follow it (Kounavis and Berry, "A Systematic Approach to Building High Performance Software-Based
+ * CRC Generators", 2005).
  */
 #include "rdb/rdb_priv.h"
 

@@ -12,7 +12,7 @@
 struct counter {
 	struct heavy_item item;
 	uint32_t hash;
-	int32_t next;      /* in its chain; -1 ends */
+	int32_t next; /* in its chain; -1 ends */
 	uint32_t heap_at;
 };
 

@@ -19,7 +19,7 @@ enum { HEAVY_NAME_MAX = 128, HEAVY_COUNTERS_MAX = 1 << 16 };
 
 struct heavy_item {
 	uint64_t weight, error;
-	uint64_t n;               /* additions since the name has this counter: a lower bound, exact when error is 0 */
+	uint64_t n; /* additions since the name has this counter: a lower bound, exact when error is 0 */
 	uint32_t len;
 	uint8_t name[HEAVY_NAME_MAX];
 };

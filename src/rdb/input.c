@@ -11,7 +11,7 @@
 #include "os/calls.h"
 #include "rdb/rdb_priv.h"
 
-bool in_bad(struct input *in, const char *fmt, ...)
+void in_note_bad(struct input *in, const char *fmt, ...)
 {
 	char why[200];
 	va_list ap;
@@ -19,11 +19,10 @@ bool in_bad(struct input *in, const char *fmt, ...)
 	must(vsnprintf(why, sizeof why, fmt, ap) >= 0);
 	va_end(ap);
 	in->rc = err_set(in->err, RC_CORRUPT, "%.200s: damaged at byte %llu: %s", in->path,
-			 (unsigned long long)in_offset(in), why);
-	return false;
+	                 (unsigned long long)in_offset(in), why);
 }
 
-bool in_refuse(struct input *in, const char *fmt, ...)
+void in_note_refused(struct input *in, const char *fmt, ...)
 {
 	char why[200];
 	va_list ap;
@@ -31,13 +30,12 @@ bool in_refuse(struct input *in, const char *fmt, ...)
 	must(vsnprintf(why, sizeof why, fmt, ap) >= 0);
 	va_end(ap);
 	in->rc = err_set(in->err, RC_INVALID, "%.200s: %s", in->path, why);
-	return false;
 }
 
 static bool cut_off(struct input *in, uint64_t n)
 {
 	return in_bad(in, "cut off: %llu bytes should follow, %llu do", (unsigned long long)n,
-		      (unsigned long long)in_left(in));
+	              (unsigned long long)in_left(in));
 }
 
 uint64_t in_crc(struct input *in)

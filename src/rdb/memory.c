@@ -73,10 +73,7 @@ static uint64_t table_slots(uint64_t n)
 	return slots;
 }
 
-uint64_t mem_table(uint64_t n_entries)
-{
-	return OBJECT + DICT + 8 * table_slots(n_entries) + DICT_ENTRY * n_entries;
-}
+uint64_t mem_table(uint64_t n_entries) { return OBJECT + DICT + 8 * table_slots(n_entries) + DICT_ENTRY * n_entries; }
 
 uint64_t mem_skiplist(uint64_t n_entries)
 {
@@ -93,7 +90,4 @@ static uint64_t radix(uint64_t n_keys)
 
 uint64_t mem_stream(uint64_t n_blocks) { return OBJECT + STREAM + radix(n_blocks); }
 uint64_t mem_group(uint64_t n_pending) { return GROUP + radix(n_pending) + PENDING * n_pending; }
-uint64_t mem_consumer(uint64_t name_len, uint64_t n_pending)
-{
-	return CONSUMER + mem_sds(name_len) + radix(n_pending);
-}
+uint64_t mem_consumer(uint64_t name_len, uint64_t n_pending) { return CONSUMER + mem_sds(name_len) + radix(n_pending); }

@@ -26,7 +26,9 @@ static bool take_u8(struct blob *b, uint8_t *out)
 /* ---- listpack: total(4) count(2) { encoding content backward-length } ff ---- */
 
 /* An element being read: its characters, and the bytes it takes so far. */
-struct element { uint64_t len, size; };
+struct element {
+	uint64_t len, size;
+};
 
 static bool element_string(struct blob *b, uint64_t len, uint64_t heading_size, struct element *e)
 {
@@ -105,7 +107,7 @@ bool walk_listpack(struct blob *b, struct walk *w)
 	uint64_t says_size = le_get(p, 4), says_n = le_get(p + 4, 2);
 	if (says_size != size)
 		return in_bad(b->in, "listpack: it says %llu bytes and has %llu", (unsigned long long)says_size,
-			      (unsigned long long)size);
+		              (unsigned long long)size);
 	for (;; n++) {
 		if (!take_u8(b, &first))
 			return false;
@@ -117,7 +119,7 @@ bool walk_listpack(struct blob *b, struct walk *w)
 	}
 	if (says_n != UNCOUNTED && says_n != n)
 		return in_bad(b->in, "listpack: it says %llu elements and has %llu", (unsigned long long)says_n,
-			      (unsigned long long)n);
+		              (unsigned long long)n);
 	return true;
 }
 
@@ -184,7 +186,7 @@ bool walk_ziplist(struct blob *b, struct walk *w)
 	uint64_t says_size = le_get(p, 4), tail = le_get(p + 4, 4), says_n = le_get(p + 8, 2);
 	if (says_size != size)
 		return in_bad(b->in, "ziplist: it says %llu bytes and has %llu", (unsigned long long)says_size,
-			      (unsigned long long)size);
+		              (unsigned long long)size);
 	for (;; n++) {
 		uint64_t previous, previous_size, at = size - b->left;
 		struct element e;
@@ -197,7 +199,7 @@ bool walk_ziplist(struct blob *b, struct walk *w)
 			return false;
 		if (previous != before)
 			return in_bad(b->in, "ziplist: an element says that %llu bytes are before it, %llu are",
-				      (unsigned long long)previous, (unsigned long long)before);
+			              (unsigned long long)previous, (unsigned long long)before);
 		before = previous_size + e.size;
 		last_at = at;
 		see(w, n, e.len);
@@ -221,7 +223,7 @@ bool walk_intset(struct blob *b, struct walk *w)
 		return in_bad(b->in, "intset: numbers cannot be %llu bytes wide", (unsigned long long)width);
 	if (b->left != n * width)
 		return in_bad(b->in, "intset: %llu numbers of %llu bytes are not %llu bytes", (unsigned long long)n,
-			      (unsigned long long)width, (unsigned long long)b->left);
+		              (unsigned long long)width, (unsigned long long)b->left);
 	for (uint64_t i = 0; i < n; i++) {
 		if (!blob_take(b, width, &p))
 			return false;

@@ -31,8 +31,8 @@ const char *rdb_encoding_name(enum rdb_encoding encoding) { return encoding_name
 struct reader {
 	struct input in;
 	struct rdb_info info;
-	struct rdb_key key;              /* the next one, with the marks that came before it */
-	bool has_marks;                  /* of the key, which therefore must follow */
+	struct rdb_key key; /* the next one, with the marks that came before it */
+	bool has_marks;     /* of the key, which therefore must follow */
 	bool is_done;
 	uint32_t db;
 	uint8_t name[RDB_NAME_MAX];
@@ -182,7 +182,7 @@ static bool mark_end(struct reader *r)
 		r->info.checksum = says ? RDB_CHECKSUM_GOOD : RDB_CHECKSUM_OFF;
 		if (says && says != crc)
 			return in_bad(&r->in, "the checksum is %016llx, the bytes give %016llx",
-				      (unsigned long long)says, (unsigned long long)crc);
+			              (unsigned long long)says, (unsigned long long)crc);
 	}
 	if (in_left(&r->in))
 		return in_bad(&r->in, "%llu bytes follow the end", (unsigned long long)in_left(&r->in));
@@ -194,10 +194,10 @@ static const struct mark {
 	bool is_of_key; /* about the key that follows */
 	bool (*take)(struct reader *r);
 } marks[] = {
-	{ 244, false, mark_slot_info },   { 245, false, mark_function }, { 246, false, mark_function_old },
-	{ 247, false, mark_module_aux },  { 248, true, mark_idle },      { 249, true, mark_freq },
-	{ 250, false, mark_aux },         { 251, false, mark_resize_db }, { 252, true, mark_expires_ms },
-	{ 253, true, mark_expires_s },    { 254, false, mark_select_db }, { 255, false, mark_end },
+	{ 244, false, mark_slot_info },  { 245, false, mark_function },  { 246, false, mark_function_old },
+	{ 247, false, mark_module_aux }, { 248, true, mark_idle },       { 249, true, mark_freq },
+	{ 250, false, mark_aux },        { 251, false, mark_resize_db }, { 252, true, mark_expires_ms },
+	{ 253, true, mark_expires_s },   { 254, false, mark_select_db }, { 255, false, mark_end },
 };
 
 /* ---- records ---- */
@@ -234,10 +234,13 @@ static bool unknown(struct reader *r, uint8_t code)
 {
 	r->in.at--; /* the message names the byte itself */
 	if (code == 6)
-		return in_refuse(&r->in, "it holds a module's value of before Redis 4.0, which only the module can read");
+		return in_refuse(&r->in,
+		                 "it holds a module's value of before Redis 4.0, which only the module can read");
 	if (code == 22 || code == 23)
-		return in_refuse(&r->in, "it holds a value of type %d, which means different things in release "
-				 "candidates of Redis 7.4 and in Valkey 9", code);
+		return in_refuse(&r->in,
+		                 "it holds a value of type %d, which means different things in release "
+		                 "candidates of Redis 7.4 and in Valkey 9",
+		                 code);
 	return in_bad(&r->in, "%d is no type of a record", code);
 }
 
@@ -279,7 +282,7 @@ static bool take_heading(struct reader *r)
 		return in_bad(in, "no version follows \"REDIS\"");
 	if (version > RDB_VERSION_MAX)
 		return in_refuse(in, "RDB version %d is newer than %d, the newest that is read", (int)version,
-				 RDB_VERSION_MAX);
+		                 RDB_VERSION_MAX);
 	r->info.version = (int)version;
 	in->at += HEADING;
 	return true;
@@ -315,7 +318,7 @@ static enum rc run(struct reader *r, struct rdb_info *info)
 }
 
 enum rc rdb_read_bytes(const void *bytes, size_t len, const char *name, const struct rdb_visitor *v,
-		       struct rdb_info *info, struct err *err)
+                       struct rdb_info *info, struct err *err)
 {
 	struct reader *r = reader_new(name, v, err);
 
@@ -334,7 +337,7 @@ static enum rc open_file(const char *path, int *fd, uint64_t *size, struct err *
 
 	if (f < 0)
 		return err_sys(err, errno == ENOENT || errno == ENOTDIR ? RC_NOT_FOUND : RC_IO, errno,
-			       "cannot open '%.300s'", path);
+		               "cannot open '%.300s'", path);
 	if (fstat(f, &st) == 0 && S_ISREG(st.st_mode)) {
 		*fd = f;
 		*size = (uint64_t)st.st_size;
@@ -346,8 +349,8 @@ static enum rc open_file(const char *path, int *fd, uint64_t *size, struct err *
 
 enum rc rdb_read(const char *path, const struct rdb_visitor *v, struct rdb_info *info, struct err *err)
 {
-	int fd;
-	uint64_t size;
+	int fd = -1;
+	uint64_t size = 0;
 	enum rc rc = open_file(path, &fd, &size, err);
 	if (rc != RC_OK)
 		return rc;

@@ -6,8 +6,8 @@
  *
  * Memory:   RDB_MEMORY_SIZE at most, whatever the sizes of file, values and elements.
  * Formats:  file versions 1 .. RDB_VERSION_MAX; docs/rdb.md lists the types and what is checked.
- * Errors:   RC_NOT_FOUND, RC_IO; RC_INVALID not an RDB file, a newer version, or a kind of value that cannot be skipped;
- *           RC_CORRUPT cut off or damaged, with the byte offset; and whatever a callback returned, which ends the reading.
+ * Errors:   RC_NOT_FOUND, RC_IO; RC_INVALID not an RDB file, a newer version, or a value that cannot be skipped;
+ *           RC_CORRUPT cut off or damaged, with the byte offset; and what a callback returned, which ends the reading.
  * Threads:  any; one reading is one call.
  * Order:    keys are told before the checksum at the end of the file can be judged. Believe them after RC_OK only.
  * Not here: totals and rankings (rdb/report.h).
@@ -27,8 +27,9 @@ enum {
 	RDB_PROGRESS_SIZE = 256 * 1024, /* a progress callback comes about this often, in bytes read */
 };
 
-#define RDB_TYPE_TABLE(X) \
-	X(STRING, "string") X(LIST, "list") X(SET, "set") X(ZSET, "zset") X(HASH, "hash") X(STREAM, "stream") X(MODULE, "module")
+#define RDB_TYPE_TABLE(X)                                                                           \
+	X(STRING, "string") X(LIST, "list") X(SET, "set") X(ZSET, "zset") X(HASH, "hash")           \
+	X(STREAM, "stream") X(MODULE, "module")
 
 enum rdb_type {
 #define X(name, text) RDB_##name,
@@ -38,9 +39,10 @@ enum rdb_type {
 };
 
 /* How the value is kept in the file. For what Redis 7 writes, the words are those of OBJECT ENCODING. */
-#define RDB_ENCODING_TABLE(X) \
-	X(INT, "int") X(EMBSTR, "embstr") X(RAW, "raw") X(INTSET, "intset") X(LISTPACK, "listpack") X(QUICKLIST, "quicklist") \
-	X(HASHTABLE, "hashtable") X(SKIPLIST, "skiplist") X(STREAM, "stream") X(ZIPLIST, "ziplist") X(ZIPMAP, "zipmap") \
+#define RDB_ENCODING_TABLE(X)                                                                       \
+	X(INT, "int") X(EMBSTR, "embstr") X(RAW, "raw") X(INTSET, "intset") X(LISTPACK, "listpack") \
+	X(QUICKLIST, "quicklist") X(HASHTABLE, "hashtable") X(SKIPLIST, "skiplist")                 \
+	X(STREAM, "stream") X(ZIPLIST, "ziplist") X(ZIPMAP, "zipmap")                               \
 	X(LINKEDLIST, "linkedlist") X(MODULE, "module")
 
 enum rdb_encoding {
@@ -58,7 +60,7 @@ struct rdb_key {
 	enum rdb_type type;
 	enum rdb_encoding encoding;
 	uint64_t n_elements;    /* string: 1; hash: fields; stream: entries; module: fields of its serialisation */
-	uint64_t longest_size;  /* bytes of the longest string, member, field or value (stream: of any part of an entry) */
+	uint64_t longest_size;  /* bytes of the longest string, member, field, value (stream: any part of an entry) */
 	uint64_t file_size;     /* bytes of the record: expiry and idle marks, type, name, value */
 	uint64_t memory_size;   /* estimate of MEMORY USAGE name SAMPLES 0 in Redis 7; docs/rdb.md has the method */
 	uint64_t offset;        /* of the record in the file */

@@ -51,10 +51,12 @@ struct input {
 static inline uint64_t in_offset(const struct input *in) { return in->base + (uint64_t)(in->at - in->buf); }
 static inline uint64_t in_left(const struct input *in) { return in->size - in_offset(in); }
 
-/* Damage at the present offset. */
-bool in_bad(struct input *in, const char *fmt, ...) PRINTF(2, 3);
-/* What we do not read, though it may be whole. */
-bool in_refuse(struct input *in, const char *fmt, ...) PRINTF(2, 3);
+/* Damage at the present offset; and what we do not read, though it may be whole. Both are always false, as macros so
+ * that the compiler sees it and knows which outputs are written. */
+void in_note_bad(struct input *in, const char *fmt, ...) PRINTF(2, 3) COLD;
+void in_note_refused(struct input *in, const char *fmt, ...) PRINTF(2, 3) COLD;
+#define in_bad(in, ...) (in_note_bad(in, __VA_ARGS__), false)
+#define in_refuse(in, ...) (in_note_refused(in, __VA_ARGS__), false)
 
 bool in_refill(struct input *in, size_t n);
 /* n bytes at in->at, n <= INPUT_NEED_MAX. */

@@ -1,6 +1,6 @@
 /*
- * Totals are arrays of sums. A ranking is a heap of at most top_n entries with the smallest at the root, so a key that is
- * smaller than the root costs one comparison; of equal ones the earlier in the file stays.
+ * Totals are arrays of sums. A ranking is a heap of at most top_n entries with the smallest at the root, so a key that
+ * is smaller than the root costs one comparison; of equal ones the earlier in the file stays.
  */
 #include "rdb/report.h"
 
@@ -12,11 +12,13 @@
 #include "json/json.h"
 #include "rdb/heavy.h"
 
-struct sums { uint64_t n_keys, n_elements, memory_size, file_size, n_expiring, longest_size; };
+struct sums {
+	uint64_t n_keys, n_elements, memory_size, file_size, n_expiring, longest_size;
+};
 
 struct ranked {
 	uint64_t rank;
-	struct rdb_key key;      /* its name is in here */
+	struct rdb_key key; /* its name is in here */
 	uint8_t name[RDB_REPORT_NAME_MAX];
 };
 
@@ -28,7 +30,10 @@ struct ranking {
 enum { BY_MEMORY, BY_ELEMENTS, RANKINGS };
 
 /* A key that expires in less than below_ms belongs to the first such class. */
-static const struct { const char *name; int64_t below_ms; } expiry_classes[] = {
+static const struct {
+	const char *name;
+	int64_t below_ms;
+} expiry_classes[] = {
 	{ "expired", 1 },
 	{ "within1m", INT64_C(60) * 1000 },
 	{ "within1h", INT64_C(3600) * 1000 },
@@ -36,7 +41,7 @@ static const struct { const char *name; int64_t below_ms; } expiry_classes[] = {
 	{ "within7d", INT64_C(7) * 86400 * 1000 },
 	{ "within30d", INT64_C(30) * 86400 * 1000 },
 	{ "later", INT64_MAX },
-	{ "never", 0 },          /* has no expiry */
+	{ "never", 0 }, /* has no expiry */
 };
 enum { EXPIRY_CLASSES = (int)ARRAY_LEN(expiry_classes), NEVER = EXPIRY_CLASSES - 1, LATER = NEVER - 1 };
 
@@ -209,8 +214,8 @@ static size_t plain_char(const uint8_t *p, size_t left)
 		if (p[i] >> 6 != 2)
 			return 0;
 	/* Not in the shortest form, a surrogate, past the last character; c2 80 .. 9f are controls. */
-	bool is_bad = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf0 && p[1] < 0x90) ||
-		      (p[0] == 0xf4 && p[1] >= 0x90) || (p[0] == 0xc2 && p[1] < 0xa0);
+	bool is_bad = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) ||
+	              (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] >= 0x90) || (p[0] == 0xc2 && p[1] < 0xa0);
 	return is_bad ? 0 : n;
 }
 
@@ -234,7 +239,10 @@ static void write_name(struct jw *w, const char *key, const uint8_t *name, size_
 }
 
 /* JSON numbers are signed here; no sum of sizes in a file comes near the limit, a hostile stream's count may. */
-static void kv_count(struct jw *w, const char *key, uint64_t v) { jw_kv_int(w, key, v < INT64_MAX ? (int64_t)v : INT64_MAX); }
+static void kv_count(struct jw *w, const char *key, uint64_t v)
+{
+	jw_kv_int(w, key, v < INT64_MAX ? (int64_t)v : INT64_MAX);
+}
 
 static void write_sums(struct jw *w, const struct sums *s)
 {
@@ -384,7 +392,9 @@ static void write_prefixes(struct jw *w, const struct rdb_report *r)
 static void write_file(struct jw *w, const struct rdb_info *info)
 {
 	static const char *const checksums[] = {
-		[RDB_CHECKSUM_GOOD] = "good", [RDB_CHECKSUM_OFF] = "off", [RDB_CHECKSUM_ABSENT] = "absent",
+		[RDB_CHECKSUM_GOOD] = "good",
+		[RDB_CHECKSUM_OFF] = "off",
+		[RDB_CHECKSUM_ABSENT] = "absent",
 	};
 	enum { YEARS_S_MAX = INT32_MAX };
 	char text[CLOCK_TEXT_SIZE];

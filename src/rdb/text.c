@@ -8,7 +8,7 @@
 #include "base/must.h"
 #include "rdb/rdb_priv.h"
 
-enum { LEN_6 = 0, LEN_14 = 1, LEN_WIDE = 2, LEN_SPECIAL = 3 };                /* the top two bits */
+enum { LEN_6 = 0, LEN_14 = 1, LEN_WIDE = 2, LEN_SPECIAL = 3 };                    /* the top two bits */
 enum { SPECIAL_INT8 = 0, SPECIAL_INT16 = 1, SPECIAL_INT32 = 2, SPECIAL_LZF = 3 }; /* the other six */
 enum { WIDE_32 = 0x80, WIDE_64 = 0x81 };
 
@@ -68,7 +68,7 @@ bool take_count(struct input *in, const char *what, unsigned min_size, uint64_t 
 		return false;
 	if (n > in_left(in) / min_size)
 		return in_bad(in, "%llu %s do not fit into the %llu bytes that follow", (unsigned long long)n, what,
-			      (unsigned long long)in_left(in));
+		              (unsigned long long)in_left(in));
 	*out = n;
 	return true;
 }
@@ -91,11 +91,11 @@ static bool lzf_text(struct input *in, struct text *out)
 		return false;
 	if (t.packed_len > in_left(in))
 		return in_bad(in, "cut off: %llu compressed bytes should follow, %llu do",
-			      (unsigned long long)t.packed_len, (unsigned long long)in_left(in));
+		              (unsigned long long)t.packed_len, (unsigned long long)in_left(in));
 	/* Three bytes make 264 at best. */
 	if (t.len / (LZF_COPY_MAX / 3) > t.packed_len)
 		return in_bad(in, "%llu compressed bytes cannot give %llu", (unsigned long long)t.packed_len,
-			      (unsigned long long)t.len);
+		              (unsigned long long)t.len);
 	*out = t;
 	return true;
 }
@@ -110,7 +110,7 @@ bool take_text(struct input *in, struct text *out)
 	if (!special) {
 		if (v > in_left(in))
 			return in_bad(in, "cut off: a string of %llu bytes should follow, %llu do",
-				      (unsigned long long)v, (unsigned long long)in_left(in));
+			              (unsigned long long)v, (unsigned long long)in_left(in));
 		*out = (struct text){ .kind = TEXT_PLAIN, .len = v };
 		return true;
 	}

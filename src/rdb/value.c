@@ -11,10 +11,10 @@ struct kind {
 	enum rdb_type type;
 	enum rdb_encoding encoding;
 	bool (*take)(struct input *in, const struct kind *kind, struct rdb_key *k);
-	walk_fn *walk;           /* of packed kinds and quicklists */
-	uint8_t period;          /* strings in a row that make one element */
-	uint8_t n_measured;      /* how many of them are the user's: not scores, not times */
-	uint8_t version;         /* of streams */
+	walk_fn *walk;      /* of packed kinds and quicklists */
+	uint8_t period;     /* strings in a row that make one element */
+	uint8_t n_measured; /* how many of them are the user's: not scores, not times */
+	uint8_t version;    /* of streams */
 };
 
 static void measure(struct rdb_key *k, const struct text *t)
@@ -98,7 +98,7 @@ static bool skip_beside(struct input *in, const struct kind *kind)
 
 static bool take_members(struct input *in, const struct kind *kind, struct rdb_key *k)
 {
-	uint64_t n, texts = 0, earliest;
+	uint64_t n, earliest;
 
 	if (kind->code == CODE_HASH_TIMES && !in_le64(in, &earliest))
 		return false;
@@ -108,7 +108,7 @@ static bool take_members(struct input *in, const struct kind *kind, struct rdb_k
 		bool beside_first = kind->code == CODE_HASH_TIMES;
 		if (beside_first && !skip_beside(in, kind))
 			return false;
-		for (texts = 0; texts < kind->n_measured; texts++)
+		for (unsigned text = 0; text < kind->n_measured; text++)
 			if (!element_text(in, k))
 				return false;
 		if (!beside_first && !skip_beside(in, kind))
@@ -280,7 +280,7 @@ static bool take_group(struct input *in, const struct kind *kind, struct rdb_key
 			return false;
 	if (n_owned != n_pending)
 		return in_bad(in, "a group has %llu pending entries, its consumers %llu", (unsigned long long)n_pending,
-			      (unsigned long long)n_owned);
+		              (unsigned long long)n_owned);
 	k->n_groups++;
 	k->n_pending += n_pending;
 	k->memory_size += mem_group(n_pending);
