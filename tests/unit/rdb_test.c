@@ -535,6 +535,11 @@ TEST(refusals_say_what_and_where)
 		{ BYTES("REDIS0003\xf7\1\3"), RC_CORRUPT, "when it is to be loaded" },
 		/* packed strings that lie: before the begin, too long, too short, in the middle of an instruction */
 		{ BYTES("REDIS0003\0\xc3\x02\x04\x40\x09"), RC_CORRUPT, "before its begin" },
+		{ BYTES("REDIS0003\0\xc3\x04\x04\x00x\x20\x01"), RC_CORRUPT, "before its begin" }, /* by one */
+		{ BYTES("REDIS0009\x0f\1k\0\0\0\0\1\1g\0\0\0\1\1c"
+		        "12345678\1"
+		        "1234567812345678"),
+		  RC_CORRUPT, "has 0 pending entries, its consumers 1" },
 		{ BYTES("REDIS0003\0\xc3\x03\x01\x01xy"), RC_CORRUPT, "longer than it says" },
 		{ BYTES("REDIS0003\0\xc3\x04\x02\x00x\xe0\x01\x00"), RC_CORRUPT, "ends inside an instruction" },
 		{ BYTES("REDIS0003\0\xc3\x04\x01\x00x\x00y"), RC_CORRUPT, "2 bytes follow a compressed string" },
@@ -1158,6 +1163,21 @@ static void fill_collections(void)
 	get_reply(answer, sizeof answer);
 }
 
+/* One packed value larger than the window it is unpacked in, whose text comes again after almost 8 KiB. */
+static void fill_far_references(void)
+{
+	enum { PERIOD = 105, FIELDS = 3000 };
+	static char text[PERIOD][61];
+	struct rng r;
+	rng_init(&r, 3);
+	for (int i = 0; i < PERIOD; i++)
+		for (int c = 0; c < 60; c++)
+			text[i][c] = (char)('!' + rng_below(&r, 90));
+	(void)ask("CONFIG SET hash-max-listpack-entries 5000");
+	for (int i = 0; i < FIELDS; i++)
+		(void)ask("HSET h:far f%07d %s", i, text[i % PERIOD]);
+}
+
 static void fill_streams(void)
 {
 	(void)ask("SELECT 33");
@@ -1242,7 +1262,7 @@ TEST(a_server_says_the_same)
 {
 	struct rdb_info info = { 0 };
 	(void)ask("FLUSHALL");
-	fill_strings(), fill_collections(), fill_streams();
+	fill_strings(), fill_collections(), fill_far_references(), fill_streams();
 	load_function();
 	(void)ask("DEBUG RELOAD"), (void)ask("SAVE");
 	read_server_file(&info);
@@ -1264,6 +1284,11 @@ TEST(a_server_says_the_same)
 	EXPECT(find("s:compressed")->is_compressed && find("s:compressed")->file_size < 20000, "compressed");
 	EXPECT(find("l:squeezed")->is_compressed && find("l:squeezed")->longest_size == 69, "squeezed %d",
 	       (int)find("l:squeezed")->longest_size);
+	const struct rdb_key *far = find("h:far");
+	EXPECT(far->is_compressed && far->encoding == RDB_ENC_LISTPACK && far->longest_size == 60 &&
+	               far->n_elements == 3000,
+	       "far: %d in %d", (int)far->longest_size, (int)far->file_size);
+	EXPECT(far->file_size < 120000, "references that reach far are used: %d", (int)far->file_size);
 	EXPECT(find("l:plain")->longest_size == 20000 && find("77")->longest_size == 14, "longest");
 }
 
