@@ -1,5 +1,6 @@
 /*
- * The way of a request: find the route, authenticate, read the query, let the route's handler answer.
+ * The way of a request: find the route, authenticate, compare x-acs-action, read the query, let the route's handler
+ * answer.
  * Authentication comes before "no such path" wherever signed operations live, so that an unsigned caller learns
  * nothing about what is there; open routes (health, metrics) need no key.
  */
@@ -195,10 +196,26 @@ static bool enter(struct call *c)
 	return auth_check(c, c->api->auth, c->api->nonces);
 }
 
+/* x-acs-action says in a word what method and path say already. A request whose halves disagree is refused: what its
+ * sender meant, and what a policy on the way let through, may be the other one. */
+static bool check_action(struct call *c)
+{
+	const char *action = http_header_of(c->req, "x-acs-action");
+
+	if (!action || !*action || strcmp(action, c->operation) == 0)
+		return true;
+	answer_error(c, API_ERR_ACTION_NOT_FOUND,
+		     arena_printf(c->arena, "x-acs-action is '%.80s', but method and path are those of %s", action,
+				  c->operation));
+	return false;
+}
+
 static void run(struct call *c)
 {
 	struct err err = { 0 };
 
+	if (c->route->access == ROUTE_SIGNED && !check_action(c))
+		return;
 	if (query_parse(c->req->raw_query, c->arena, &c->query, &err))
 		answer_bad_input(c, &err);
 	else

@@ -31,7 +31,8 @@ static int run_create(const struct command *c, int argc, char **argv)
 	const char *type = "enhanced", *description = NULL, *operands[OPERANDS_MAX];
 	struct remote r = { .command = c };
 	struct opt opts[] = {
-		OPTION_CHOICE("type", &type, "TYPE", "standard|enhanced", "standard or enhanced (default: has algorithm functions)."),
+		OPTION_CHOICE("type", &type, "TYPE", "standard|enhanced",
+		              "standard or enhanced (default: has algorithm functions)."),
 		OPTION_TEXT("description", &description, "TEXT", "Free text."),
 		CLIENT_OPTIONS(r.options),
 	};
@@ -88,7 +89,7 @@ static void print_apps(struct remote *r, const json_t *apps)
 	for (size_t i = 0; i < json_array_size(apps); i++) {
 		const json_t *app = json_array_get(apps, i);
 		const char *cells[] = { json_text_of(app, "name"), json_text_of(app, "id"), json_text_of(app, "type"),
-					json_text_of(app, "status"), say_time(a, 1000 * json_int_of(app, "created")) };
+			                json_text_of(app, "status"), say_time(a, 1000 * json_int_of(app, "created")) };
 		sheet_row(&s, cells);
 	}
 	sheet_print(&s, &r->out);
@@ -128,18 +129,30 @@ static int run_delete(const struct command *c, int argc, char **argv)
 }
 
 const struct command command_app_create = {
-	.name = "app create", .operands = "APP", .summary = "Make an app group.",
-	.example = "stint app create shop --data ./stint-data", .run = run_create,
+	.name = "app create",
+	.operands = "APP",
+	.summary = "Make an app group.",
+	.example = "stint app create shop --data ./stint-data",
+	.run = run_create,
 };
 const struct command command_app_get = {
-	.name = "app get", .operands = "APP", .summary = "Show an app group.",
-	.example = "stint app get shop --json", .run = run_get,
+	.name = "app get",
+	.operands = "APP",
+	.summary = "Show an app group.",
+	.example = "stint app get shop --json",
+	.run = run_get,
 };
 const struct command command_app_list = {
-	.name = "app list", .operands = "", .summary = "List app groups, newest first.",
-	.example = "stint app list --data ./stint-data", .run = run_list,
+	.name = "app list",
+	.operands = "",
+	.summary = "List app groups, newest first.",
+	.example = "stint app list --data ./stint-data",
+	.run = run_list,
 };
 const struct command command_app_delete = {
-	.name = "app delete", .operands = "APP", .summary = "Delete an app group with all that is in it.",
-	.example = "stint app delete shop", .run = run_delete,
+	.name = "app delete",
+	.operands = "APP",
+	.summary = "Delete an app group with all that is in it.",
+	.example = "stint app delete shop",
+	.run = run_delete,
 };

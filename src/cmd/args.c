@@ -51,7 +51,7 @@ static enum rc set_int(struct opt *o, const char *value, struct err *err)
 
 	if (!num_i64(value, &v) || v < o->low || v > o->high)
 		return err_set(err, RC_INVALID, "--%s is an integer from %lld to %lld, not '%.60s'", o->name,
-			       (long long)o->low, (long long)o->high, value);
+		               (long long)o->low, (long long)o->high, value);
 	*(int64_t *)o->out = v;
 	return RC_OK;
 }
@@ -149,8 +149,7 @@ static enum rc check_operands(const struct command *c, int n_given, struct err *
 	return RC_OK;
 }
 
-static enum rc take_operand(const struct command *c, const char *value, const char **operands, int *n,
-			    struct err *err)
+static enum rc take_operand(const struct command *c, const char *value, const char **operands, int *n, struct err *err)
 {
 	size_t len = 0;
 
@@ -163,7 +162,7 @@ static enum rc take_operand(const struct command *c, const char *value, const ch
 }
 
 static enum rc read_all(const struct command *c, struct opt *opts, size_t n, int argc, char **argv,
-			const char **operands, struct err *err)
+                        const char **operands, struct err *err)
 {
 	bool only_operands = false;
 	int n_operands = 0;
@@ -190,7 +189,7 @@ static bool asks_for_help(int argc, char **argv)
 }
 
 bool args_read(const struct command *c, struct opt *opts, size_t n, int argc, char **argv,
-	       const char *operands[OPERANDS_MAX], int *exit_code)
+               const char *operands[OPERANDS_MAX], int *exit_code)
 {
 	struct err err = { 0 };
 
@@ -248,8 +247,8 @@ void args_print_help(const struct command *c, const struct opt *opts, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		char left[80];
 		(void)snprintf(left, sizeof left, "%c%c%s--%s%s%s", opts[i].letter ? '-' : ' ',
-			       opts[i].letter ? opts[i].letter : ' ', opts[i].letter ? ", " : "  ", opts[i].name,
-			       opts[i].value ? " " : "", opts[i].value ? opts[i].value : "");
+		               opts[i].letter ? opts[i].letter : ' ', opts[i].letter ? ", " : "  ", opts[i].name,
+		               opts[i].value ? " " : "", opts[i].value ? opts[i].value : "");
 		printf("  %-*s ", HELP_COLUMN, left);
 		print_wrapped(opts[i].help);
 	}

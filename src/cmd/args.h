@@ -18,8 +18,13 @@
 #include "base/err.h"
 #include "cmd/command.h"
 
-enum opt_kind { OPT_FLAG /* bool */, OPT_TEXT /* const char * */, OPT_INT /* int64_t, low..high */,
-		OPT_CHOICE /* const char *, a word of choices */, OPT_LIST /* struct opt_list */ };
+enum opt_kind {
+	OPT_FLAG /* bool */,
+	OPT_TEXT /* const char * */,
+	OPT_INT /* int64_t, low..high */,
+	OPT_CHOICE /* const char *, a word of choices */,
+	OPT_LIST /* struct opt_list */
+};
 
 enum { OPT_LIST_MAX = 128, OPERANDS_MAX = 4 };
 
@@ -29,8 +34,8 @@ struct opt_list {
 };
 
 struct opt {
-	const char *name;    /* "listen", for --listen */
-	char letter;         /* 'p' for -p; 0 none */
+	const char *name; /* "listen", for --listen */
+	char letter;      /* 'p' for -p; 0 none */
 	enum opt_kind kind;
 	void *out;           /* what kind says */
 	const char *value;   /* its name in the help: "HOST:PORT"; NULL for a flag */
@@ -41,17 +46,28 @@ struct opt {
 };
 
 /* Rows of a table of options. */
-#define OPTION_FLAG(name_, out_, help_) { .name = (name_), .kind = OPT_FLAG, .out = (out_), .help = (help_) }
-#define OPTION_TEXT(name_, out_, value_, help_)                                                     \
-	{ .name = (name_), .kind = OPT_TEXT, .out = (out_), .value = (value_), .help = (help_) }
-#define OPTION_LIST(name_, out_, value_, help_)                                                     \
-	{ .name = (name_), .kind = OPT_LIST, .out = (out_), .value = (value_), .help = (help_) }
-#define OPTION_INT(name_, out_, value_, low_, high_, help_)                                         \
-	{ .name = (name_), .kind = OPT_INT, .out = (out_), .value = (value_), .low = (low_), .high = (high_),  \
-	  .help = (help_) }
-#define OPTION_CHOICE(name_, out_, value_, choices_, help_)                                         \
-	{ .name = (name_), .kind = OPT_CHOICE, .out = (out_), .value = (value_), .choices = (choices_),        \
-	  .help = (help_) }
+#define OPTION_FLAG(name_, out_, help_)                                                                                \
+	{                                                                                                              \
+		.name = (name_), .kind = OPT_FLAG, .out = (out_), .help = (help_)                                      \
+	}
+#define OPTION_TEXT(name_, out_, value_, help_)                                                                        \
+	{                                                                                                              \
+		.name = (name_), .kind = OPT_TEXT, .out = (out_), .value = (value_), .help = (help_)                   \
+	}
+#define OPTION_LIST(name_, out_, value_, help_)                                                                        \
+	{                                                                                                              \
+		.name = (name_), .kind = OPT_LIST, .out = (out_), .value = (value_), .help = (help_)                   \
+	}
+#define OPTION_INT(name_, out_, value_, low_, high_, help_)                                                            \
+	{                                                                                                              \
+		.name = (name_), .kind = OPT_INT, .out = (out_), .value = (value_), .low = (low_), .high = (high_),    \
+		.help = (help_)                                                                                        \
+	}
+#define OPTION_CHOICE(name_, out_, value_, choices_, help_)                                                            \
+	{                                                                                                              \
+		.name = (name_), .kind = OPT_CHOICE, .out = (out_), .value = (value_), .choices = (choices_),          \
+		.help = (help_)                                                                                        \
+	}
 
 /* Check value by the option's rule and store it. value is NULL only for flags. */
 enum rc args_set(struct opt *o, const char *value, struct err *err) NODISCARD;
@@ -63,7 +79,7 @@ struct opt *args_find(struct opt *opts, size_t n, const char *name);
  * True: go on. False: the command ends with *exit_code; help or the reason has been printed.
  */
 bool args_read(const struct command *c, struct opt *opts, size_t n, int argc, char **argv,
-	       const char *operands[OPERANDS_MAX], int *exit_code);
+               const char *operands[OPERANDS_MAX], int *exit_code);
 void args_print_help(const struct command *c, const struct opt *opts, size_t n);
 
 #endif

@@ -11,19 +11,29 @@
 #include "cmd/data.h"
 #include "sign/acs3.h"
 
-enum { ARENA_MAX = 64 << 20, ANSWER_MAX = 16 << 20, CONNECT_TIMEOUT_MS = 10000, CALL_TIMEOUT_MS = 60000, HEADERS_MAX = 8 };
+enum {
+	ARENA_MAX = 64 << 20,
+	ANSWER_MAX = 16 << 20,
+	CONNECT_TIMEOUT_MS = 10000,
+	CALL_TIMEOUT_MS = 60000,
+	HEADERS_MAX = 8
+};
 
 struct client {
-	struct arena *arena;      /* answers */
-	struct arena *own;        /* endpoint and key */
+	struct arena *arena; /* answers */
+	struct arena *own;   /* endpoint and key */
 	struct access access;
-	const char *host;         /* of the endpoint: what the Host header will say */
+	const char *host;    /* of the endpoint: what the Host header will say */
+	const char *ca_file; /* NULL: the system's */
 	CURL *curl;
 	struct buf body;
 	int64_t next_offset;
 };
 
-static enum rc no_memory(struct err *err) { return err_set(err, RC_LIMIT, "the answer needs more memory than a command may use"); }
+static enum rc no_memory(struct err *err)
+{
+	return err_set(err, RC_LIMIT, "the answer needs more memory than a command may use");
+}
 
 /* ---- where and as whom ---- */
 
@@ -79,12 +89,14 @@ static enum rc check_endpoint(struct client *c, struct err *err)
 		url = arena_printf(c->own, "http://%s", url);
 	bool is_plain = url && strncmp(url, "http://", 7) == 0;
 	if (!url || (!is_plain && strncmp(url, "https://", 8) != 0))
-		return err_set(err, RC_INVALID, "the endpoint must be http://HOST:PORT or https://HOST:PORT, not '%.100s'",
-			       c->access.endpoint);
+		return err_set(err, RC_INVALID,
+		               "the endpoint must be http://HOST:PORT or https://HOST:PORT, not '%.100s'",
+		               c->access.endpoint);
 	const char *host = url + (is_plain ? 7 : 8);
 	size_t len = strcspn(host, "/?#");
 	if (len == 0 || (host[len] && strcmp(host + len, "/") != 0))
-		return err_set(err, RC_INVALID, "the endpoint has a host and a port only: '%.100s'", c->access.endpoint);
+		return err_set(err, RC_INVALID, "the endpoint has a host and a port only: '%.100s'",
+		               c->access.endpoint);
 	c->host = arena_dup_n(c->own, host, len);
 	c->access.endpoint = arena_dup_n(c->own, url, (size_t)(host - url) + len);
 	return c->host && c->access.endpoint ? RC_OK : no_memory(err);
@@ -97,6 +109,8 @@ enum rc client_open(const struct client_options *o, struct client **out, struct 
 	c->arena = arena_new(ARENA_MAX);
 	c->own = arena_new(1 << 20);
 	buf_init(&c->body, ANSWER_MAX);
+	const char *env_ca = getenv("STINT_CA_FILE");
+	c->ca_file = o->ca_file ? o->ca_file : env_ca && *env_ca ? env_ca : NULL;
 	enum rc rc = client_access(o, c->own, &c->access, err);
 	if (rc == RC_OK)
 		rc = check_endpoint(c, err);
@@ -271,6 +285,8 @@ static void set_up(struct client *c, const char *method, const char *url, const 
 	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
 	curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
+	if (c->ca_file)
+		curl_easy_setopt(c->curl, CURLOPT_CAINFO, c->ca_file);
 	if (body || strcmp(method, "POST") == 0) {
 		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body ? body : "");
 		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, body ? (long)strlen(body) : 0L);
@@ -288,6 +304,10 @@ static enum rc transport_failure(const struct client *c, CURLcode code, struct e
 		return err_set(err, RC_INVALID, "the host of %.100s is not known", url);
 	case CURLE_OPERATION_TIMEDOUT:
 		return err_set(err, RC_TIMEOUT, "%.100s did not answer in time", url);
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+		return err_set(err, RC_DENIED,
+		               "the certificate of %.100s is not trusted; give its issuer with --ca-file", url);
 	case CURLE_WRITE_ERROR:
 		return no_memory(err);
 	default:
@@ -299,29 +319,42 @@ static enum rc rc_of_status(long status)
 {
 	switch (status) {
 	case 401:
-	case 403: return RC_DENIED;
-	case 404: return RC_NOT_FOUND;
-	case 409: return RC_CONFLICT;
-	case 413: return RC_LIMIT;
+	case 403:
+		return RC_DENIED;
+	case 404:
+		return RC_NOT_FOUND;
+	case 409:
+		return RC_CONFLICT;
+	case 413:
+		return RC_LIMIT;
 	case 408:
-	case 504: return RC_TIMEOUT;
+	case 504:
+		return RC_TIMEOUT;
 	case 429:
-	case 503: return RC_BUSY;
-	default: return status >= 400 && status < 500 ? RC_INVALID : RC_INTERNAL;
+	case 503:
+		return RC_BUSY;
+	default:
+		return status >= 400 && status < 500 ? RC_INVALID : RC_INTERNAL;
 	}
 }
 
 static enum rc exchange(struct client *c, const char *method, const char *action, const char *path, const char *query,
-		    const char *body, struct answer *out, struct err *err)
+                        const char *body, struct answer *out, struct err *err)
 {
 	struct head h;
 	long status = 0;
 
 	make_head(c, action, body, &h);
-	struct sign_request req = { .method = method, .raw_path = path, .raw_query = query ? query : "", .headers = h.rows,
-				    .n_headers = h.n, .body = body ? body : "", .body_len = body ? strlen(body) : 0 };
+	struct sign_request req = { .method = method,
+		                    .raw_path = path,
+		                    .raw_query = query ? query : "",
+		                    .headers = h.rows,
+		                    .n_headers = h.n,
+		                    .body = body ? body : "",
+		                    .body_len = body ? strlen(body) : 0 };
 	const char *auth = acs3_authorization(&req, c->access.key_id, c->access.key_secret, c->arena);
-	const char *url = arena_printf(c->arena, "%s%s%s%s", c->access.endpoint, path, *req.raw_query ? "?" : "", req.raw_query);
+	const char *url =
+	        arena_printf(c->arena, "%s%s%s%s", c->access.endpoint, path, *req.raw_query ? "?" : "", req.raw_query);
 	if (!auth || !url)
 		return no_memory(err);
 	struct curl_slist *list = header_list(c, &h, auth);
@@ -336,7 +369,9 @@ static enum rc exchange(struct client *c, const char *method, const char *action
 	const char *text = arena_dup_n(c->arena, buf_text(&c->body), c->body.len);
 	if (!text)
 		return no_memory(err);
-	*out = (struct answer){ .status = (int)status, .text = text, .len = c->body.len, .next_offset = c->next_offset };
+	*out = (struct answer){
+		.status = (int)status, .text = text, .len = c->body.len, .next_offset = c->next_offset
+	};
 	return RC_OK;
 }
 
@@ -350,7 +385,7 @@ static enum rc refusal(const struct answer *a, struct err *err)
 }
 
 static enum rc call(struct client *c, const char *method, const char *action, const char *path, const char *query,
-		    const char *body, bool wants_json, struct answer *out, struct err *err)
+                    const char *body, bool wants_json, struct answer *out, struct err *err)
 {
 	struct answer a = { 0 };
 
@@ -360,7 +395,8 @@ static enum rc call(struct client *c, const char *method, const char *action, co
 	if (rc != RC_OK)
 		return rc;
 	bool failed = a.status >= 400;
-	if ((wants_json || failed) && json_read(a.text, a.len, c->arena, &a.json, failed ? NULL : err) != RC_OK && !failed)
+	if ((wants_json || failed) && json_read(a.text, a.len, c->arena, &a.json, failed ? NULL : err) != RC_OK &&
+	    !failed)
 		return err_wrap(err, RC_INTERNAL, "the server's answer is not JSON");
 	if (failed)
 		return refusal(&a, err);
@@ -369,13 +405,13 @@ static enum rc call(struct client *c, const char *method, const char *action, co
 }
 
 enum rc client_call(struct client *c, const char *method, const char *action, const char *path, const char *query,
-		    const char *body, struct answer *out, struct err *err)
+                    const char *body, struct answer *out, struct err *err)
 {
 	return call(c, method, action, path, query, body, /* wants_json= */ true, out, err);
 }
 
 enum rc client_fetch(struct client *c, const char *action, const char *path, const char *query, struct answer *out,
-		     struct err *err)
+                     struct err *err)
 {
 	return call(c, "GET", action, path, query, NULL, /* wants_json= */ false, out, err);
 }

@@ -17,7 +17,7 @@
 #include "json/json.h"
 
 struct client_options {
-	const char *endpoint, *key_id, *key_secret, *data;
+	const char *endpoint, *key_id, *key_secret, *data, *ca_file;
 	bool as_json;
 };
 /* Rows of a command's option table; o is a struct client_options. */
@@ -26,6 +26,7 @@ struct client_options {
 	OPTION_TEXT("access-key-id", &(o).key_id, "ID", "Key (default $ALIBABA_CLOUD_ACCESS_KEY_ID, else of --data)."), \
 	OPTION_TEXT("access-key-secret", &(o).key_secret, "TEXT", "Its secret (default $ALIBABA_CLOUD_ACCESS_KEY_SECRET)."), \
 	OPTION_TEXT("data", &(o).data, "DIR", "Data folder to take endpoint and key from (default $STINT_DATA)."), \
+	OPTION_TEXT("ca-file", &(o).ca_file, "FILE", "Certificates to trust with https (default $STINT_CA_FILE, else the system's)."), \
 	OPTION_FLAG("json", &(o).as_json, "Print the server's answer as JSON.")
 
 struct client;

@@ -37,8 +37,8 @@ enum rc data_keys_open(const char *dir, bool makes, struct data_keys *out, struc
 	if (rc != RC_OK)
 		return rc;
 	if (!makes && !file_exists(path))
-		return err_set(err, RC_NOT_FOUND, "'%.200s' is no data folder of stint yet; make one: stint init --data DIR",
-			       dir);
+		return err_set(err, RC_NOT_FOUND,
+		               "'%.200s' is no data folder of stint yet; make one: stint init --data DIR", dir);
 	if (makes)
 		rc = data_make(dir, err);
 	if (rc == RC_OK)
@@ -75,7 +75,8 @@ enum rc data_keys_first(struct data_keys *k, struct access_key *out, struct err 
 			first = &keys[i];
 	}
 	if (!first)
-		return err_set(err, RC_NOT_FOUND, "there is no active access key; make one: stint key create --data DIR");
+		return err_set(err, RC_NOT_FOUND,
+		               "there is no active access key; make one: stint key create --data DIR");
 	return keyring_find(k->ring, k->store, first->id, k->arena, out, err);
 }
 
@@ -112,7 +113,8 @@ enum rc data_endpoint_read(const char *dir, struct arena *a, const char **out, s
 		*out = arena_dup_n(a, line, strcspn(line, "\r\n"));
 		rc = *out ? RC_OK : err_set(err, RC_LIMIT, "out of the command's memory");
 	} else if (rc == RC_NOT_FOUND) {
-		rc = err_set(err, RC_NOT_FOUND, "no server runs on '%.200s'; start one: stint serve --data %.100s", dir, dir);
+		rc = err_set(err, RC_NOT_FOUND, "no server runs on '%.200s'; start one: stint serve --data %.100s", dir,
+		             dir);
 	}
 	buf_fini(&text);
 	return rc;

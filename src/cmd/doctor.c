@@ -67,7 +67,8 @@ static bool check_folder(struct exam *x)
 		return false;
 	}
 	if (st.st_uid != geteuid())
-		finding(x, LEVEL_BAD, "folder", "it belongs to user %u, you are %u; run this as its owner", st.st_uid, geteuid());
+		finding(x, LEVEL_BAD, "folder", "it belongs to user %u, you are %u; run this as its owner", st.st_uid,
+		        geteuid());
 	else if (st.st_mode & S_IWOTH)
 		finding(x, LEVEL_BAD, "folder", "everyone may write into it; run: chmod 700 '%.300s'", x->data);
 	else
@@ -83,13 +84,14 @@ static void check_secret(struct exam *x)
 	if (!path_of(x, "secret.key", path))
 		return;
 	if (lstat(path, &st) != 0)
-		finding(x, LEVEL_BAD, "secret.key", "missing: secrets of existing keys cannot be read; restore it from a backup, "
-			"or delete the keys and make new ones");
+		finding(x, LEVEL_BAD, "secret.key",
+		        "missing: secrets of existing keys cannot be read; restore it from a backup, "
+		        "or delete the keys and make new ones");
 	else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
 		finding(x, LEVEL_BAD, "secret.key", "must be a plain file that belongs to the server's user");
 	else if (st.st_mode & 077)
 		finding(x, LEVEL_BAD, "secret.key", "others may read it (mode %04o); run: chmod 600 '%.300s'",
-			(unsigned)(st.st_mode & 07777), path);
+		        (unsigned)(st.st_mode & 07777), path);
 	else
 		finding(x, LEVEL_OK, "secret.key", "mode %04o", (unsigned)(st.st_mode & 07777));
 }
@@ -135,10 +137,11 @@ static bool model_is_sound(struct exam *x, const struct instance_row *i)
 {
 	char hex[65];
 	struct err err = { 0 };
-	const char *path = arena_printf(x->arena, "%s/models/%lld/%s/%s.%lld/%lld/model.bin", x->data, (long long)i->app_id,
-					i->function, i->name, (long long)i->id, (long long)i->model_generation);
+	const char *path =
+	        arena_printf(x->arena, "%s/models/%lld/%s/%s.%lld/%lld/model.bin", x->data, (long long)i->app_id,
+	                     i->function, i->name, (long long)i->id, (long long)i->model_generation);
 	const char *what = arena_printf(x->arena, "%s %s (app group id %lld), generation %lld,", i->function, i->name,
-					(long long)i->app_id, (long long)i->model_generation);
+	                                (long long)i->app_id, (long long)i->model_generation);
 
 	if (!path || !what)
 		return true;
@@ -154,7 +157,9 @@ static bool model_is_sound(struct exam *x, const struct instance_row *i)
 
 static void check_models(struct exam *x, struct store *s)
 {
-	struct query q = { .table = &table_instance, .preds = { PRED_INT("model_generation", CMP_GT, 0) }, .n_preds = 1 };
+	struct query q = { .table = &table_instance,
+		           .preds = { PRED_INT("model_generation", CMP_GT, 0) },
+		           .n_preds = 1 };
 	struct instance_row *rows;
 	void *list;
 	size_t n, n_sound = 0;
@@ -180,7 +185,8 @@ static void check_keys(struct exam *x, struct store *s)
 	if (store_count(s, &q, &n, &err) != RC_OK)
 		finding(x, LEVEL_BAD, "keys", "%s", err.msg);
 	else if (n == 0)
-		finding(x, LEVEL_NOTE, "keys", "no active access key; make one: stint key create --data '%.300s'", x->data);
+		finding(x, LEVEL_NOTE, "keys", "no active access key; make one: stint key create --data '%.300s'",
+		        x->data);
 	else
 		finding(x, LEVEL_OK, "keys", "%lld active", (long long)n);
 }
@@ -243,8 +249,10 @@ static void check_leftovers(struct exam *x)
 
 	count_leftovers(x->data, LEFTOVERS_DEPTH, &n, first);
 	if (n)
-		finding(x, LEVEL_NOTE, "leftovers", "%d unfinished file(s) of an interrupted write, such as '%.300s'; harmless while "
-			"no server runs, delete them", n, first);
+		finding(x, LEVEL_NOTE, "leftovers",
+		        "%d unfinished file(s) of an interrupted write, such as '%.300s'; harmless while "
+		        "no server runs, delete them",
+		        n, first);
 	else
 		finding(x, LEVEL_OK, "leftovers", "none");
 }
@@ -266,7 +274,8 @@ static void check_space(struct exam *x)
 
 static void check_redis(struct exam *x)
 {
-	static const char *const places[] = { "/usr/bin/redis-server", "/usr/local/bin/redis-server", "/usr/sbin/redis-server" };
+	static const char *const places[] = { "/usr/bin/redis-server", "/usr/local/bin/redis-server",
+		                              "/usr/sbin/redis-server" };
 
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		if (access(places[i], X_OK) == 0) {
@@ -274,7 +283,8 @@ static void check_redis(struct exam *x)
 			return;
 		}
 	}
-	finding(x, LEVEL_NOTE, "redis-server", "not installed; only needed for Redis instances: apt-get install redis-server");
+	finding(x, LEVEL_NOTE, "redis-server",
+	        "not installed; only needed for Redis instances: apt-get install redis-server");
 }
 
 static void examine(struct exam *x)
@@ -319,6 +329,9 @@ static int run_doctor(const struct command *c, int argc, char **argv)
 }
 
 const struct command command_doctor = {
-	.name = "doctor", .operands = "", .summary = "Check a data folder and say what to do.",
-	.example = "stint doctor --data ./stint-data", .run = run_doctor,
+	.name = "doctor",
+	.operands = "",
+	.summary = "Check a data folder and say what to do.",
+	.example = "stint doctor --data ./stint-data",
+	.run = run_doctor,
 };

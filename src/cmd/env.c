@@ -5,95 +5,93 @@
 #include "cmd/say.h"
 
 /* In the templates @E is the endpoint's host and port, @P its protocol, @U the URL, @K the key id, @S the secret. */
-static const char shell_text[] =
-	"export STINT_ENDPOINT='@U'\n"
-	"export ALIBABA_CLOUD_ACCESS_KEY_ID='@K'\n"
-	"export ALIBABA_CLOUD_ACCESS_KEY_SECRET='@S'\n";
+static const char shell_text[] = "export STINT_ENDPOINT='@U'\n"
+                                 "export ALIBABA_CLOUD_ACCESS_KEY_ID='@K'\n"
+                                 "export ALIBABA_CLOUD_ACCESS_KEY_SECRET='@S'\n";
 
-static const char python_text[] =
-	"# pip install alibabacloud-opensearch20171225\n"
-	"from alibabacloud_opensearch20171225 import models\n"
-	"from alibabacloud_opensearch20171225.client import Client\n"
-	"from alibabacloud_tea_openapi.models import Config\n"
-	"\n"
-	"client = Client(Config(\n"
-	"    access_key_id='@K',\n"
-	"    access_key_secret='@S',\n"
-	"    endpoint='@E',\n"
-	"    protocol='@P',\n"
-	"))\n"
-	"request = models.ListAppGroupsRequest(page_number=1, page_size=10)\n"
-	"for group in client.list_app_groups(request).body.result:\n"
-	"    print(group.name, group.status)\n";
+static const char python_text[] = "# pip install alibabacloud-opensearch20171225\n"
+                                  "from alibabacloud_opensearch20171225 import models\n"
+                                  "from alibabacloud_opensearch20171225.client import Client\n"
+                                  "from alibabacloud_tea_openapi.models import Config\n"
+                                  "\n"
+                                  "client = Client(Config(\n"
+                                  "    access_key_id='@K',\n"
+                                  "    access_key_secret='@S',\n"
+                                  "    endpoint='@E',\n"
+                                  "    protocol='@P',\n"
+                                  "))\n"
+                                  "request = models.ListAppGroupsRequest(page_number=1, page_size=10)\n"
+                                  "for group in client.list_app_groups(request).body.result:\n"
+                                  "    print(group.name, group.status)\n";
 
 static const char node_text[] =
-	"// npm install @alicloud/opensearch20171225\n"
-	"const { default: Client, ListAppGroupsRequest } = require('@alicloud/opensearch20171225');\n"
-	"const { $OpenApiUtil } = require('@alicloud/openapi-core');\n"
-	"\n"
-	"const client = new Client(new $OpenApiUtil.Config({\n"
-	"  accessKeyId: '@K',\n"
-	"  accessKeySecret: '@S',\n"
-	"  endpoint: '@E',\n"
-	"  protocol: '@P',\n"
-	"}));\n"
-	"client.listAppGroups(new ListAppGroupsRequest({ pageNumber: 1, pageSize: 10 }))\n"
-	"  .then((answer) => answer.body.result.forEach((group) => console.log(group.name, group.status)));\n";
+        "// npm install @alicloud/opensearch20171225\n"
+        "const { default: Client, ListAppGroupsRequest } = require('@alicloud/opensearch20171225');\n"
+        "const { $OpenApiUtil } = require('@alicloud/openapi-core');\n"
+        "\n"
+        "const client = new Client(new $OpenApiUtil.Config({\n"
+        "  accessKeyId: '@K',\n"
+        "  accessKeySecret: '@S',\n"
+        "  endpoint: '@E',\n"
+        "  protocol: '@P',\n"
+        "}));\n"
+        "client.listAppGroups(new ListAppGroupsRequest({ pageNumber: 1, pageSize: 10 }))\n"
+        "  .then((answer) => answer.body.result.forEach((group) => console.log(group.name, group.status)));\n";
 
 static const char java_text[] =
-	"// Maven: com.aliyun:opensearch20171225\n"
-	"import com.aliyun.opensearch20171225.Client;\n"
-	"import com.aliyun.opensearch20171225.models.ListAppGroupsRequest;\n"
-	"import com.aliyun.teaopenapi.models.Config;\n"
-	"\n"
-	"public class First {\n"
-	"    public static void main(String[] args) throws Exception {\n"
-	"        Client client = new Client(new Config()\n"
-	"            .setAccessKeyId(\"@K\")\n"
-	"            .setAccessKeySecret(\"@S\")\n"
-	"            .setEndpoint(\"@E\")\n"
-	"            .setProtocol(\"@P\"));\n"
-	"        ListAppGroupsRequest request = new ListAppGroupsRequest().setPageNumber(1).setPageSize(10);\n"
-	"        client.listAppGroups(request).getBody().getResult()\n"
-	"            .forEach(group -> System.out.println(group.getName() + \" \" + group.getStatus()));\n"
-	"    }\n"
-	"}\n";
+        "// Maven: com.aliyun:opensearch20171225\n"
+        "import com.aliyun.opensearch20171225.Client;\n"
+        "import com.aliyun.opensearch20171225.models.ListAppGroupsRequest;\n"
+        "import com.aliyun.teaopenapi.models.Config;\n"
+        "\n"
+        "public class First {\n"
+        "    public static void main(String[] args) throws Exception {\n"
+        "        Client client = new Client(new Config()\n"
+        "            .setAccessKeyId(\"@K\")\n"
+        "            .setAccessKeySecret(\"@S\")\n"
+        "            .setEndpoint(\"@E\")\n"
+        "            .setProtocol(\"@P\"));\n"
+        "        ListAppGroupsRequest request = new ListAppGroupsRequest().setPageNumber(1).setPageSize(10);\n"
+        "        client.listAppGroups(request).getBody().getResult()\n"
+        "            .forEach(group -> System.out.println(group.getName() + \" \" + group.getStatus()));\n"
+        "    }\n"
+        "}\n";
 
-static const char go_text[] =
-	"// go get github.com/alibabacloud-go/opensearch-20171225/v4\n"
-	"package main\n"
-	"\n"
-	"import (\n"
-	"\t\"fmt\"\n"
-	"\n"
-	"\topenapi \"github.com/alibabacloud-go/darabonba-openapi/v2/client\"\n"
-	"\topensearch \"github.com/alibabacloud-go/opensearch-20171225/v4/client\"\n"
-	"\t\"github.com/alibabacloud-go/tea/tea\"\n"
-	")\n"
-	"\n"
-	"func main() {\n"
-	"\tclient, err := opensearch.NewClient(&openapi.Config{\n"
-	"\t\tAccessKeyId:     tea.String(\"@K\"),\n"
-	"\t\tAccessKeySecret: tea.String(\"@S\"),\n"
-	"\t\tEndpoint:        tea.String(\"@E\"),\n"
-	"\t\tProtocol:        tea.String(\"@P\"),\n"
-	"\t})\n"
-	"\tif err != nil {\n"
-	"\t\tpanic(err)\n"
-	"\t}\n"
-	"\tanswer, err := client.ListAppGroups(&opensearch.ListAppGroupsRequest{})\n"
-	"\tif err != nil {\n"
-	"\t\tpanic(err)\n"
-	"\t}\n"
-	"\tfor _, group := range answer.Body.Result {\n"
-	"\t\tfmt.Println(tea.StringValue(group.Name), tea.StringValue(group.Status))\n"
-	"\t}\n"
-	"}\n";
+static const char go_text[] = "// go get github.com/alibabacloud-go/opensearch-20171225/v4\n"
+                              "package main\n"
+                              "\n"
+                              "import (\n"
+                              "\t\"fmt\"\n"
+                              "\n"
+                              "\topenapi \"github.com/alibabacloud-go/darabonba-openapi/v2/client\"\n"
+                              "\topensearch \"github.com/alibabacloud-go/opensearch-20171225/v4/client\"\n"
+                              "\t\"github.com/alibabacloud-go/tea/tea\"\n"
+                              ")\n"
+                              "\n"
+                              "func main() {\n"
+                              "\tclient, err := opensearch.NewClient(&openapi.Config{\n"
+                              "\t\tAccessKeyId:     tea.String(\"@K\"),\n"
+                              "\t\tAccessKeySecret: tea.String(\"@S\"),\n"
+                              "\t\tEndpoint:        tea.String(\"@E\"),\n"
+                              "\t\tProtocol:        tea.String(\"@P\"),\n"
+                              "\t})\n"
+                              "\tif err != nil {\n"
+                              "\t\tpanic(err)\n"
+                              "\t}\n"
+                              "\tanswer, err := client.ListAppGroups(&opensearch.ListAppGroupsRequest{})\n"
+                              "\tif err != nil {\n"
+                              "\t\tpanic(err)\n"
+                              "\t}\n"
+                              "\tfor _, group := range answer.Body.Result {\n"
+                              "\t\tfmt.Println(tea.StringValue(group.Name), tea.StringValue(group.Status))\n"
+                              "\t}\n"
+                              "}\n";
 
 static const struct {
 	const char *name, *text;
 } languages[] = {
-	{ "shell", shell_text }, { "python", python_text }, { "node", node_text }, { "java", java_text }, { "go", go_text },
+	{ "shell", shell_text }, { "python", python_text }, { "node", node_text },
+	{ "java", java_text },   { "go", go_text },
 };
 
 /* A URL without the colon and slashes of its scheme: "http", "127.0.0.1:8080". */
@@ -119,12 +117,23 @@ static void expand(const char *text, const struct place *p, struct buf *out)
 		const char *value = NULL;
 		if (text[0] == '@') {
 			switch (text[1]) {
-			case 'E': value = p->host; break;
-			case 'P': value = p->protocol; break;
-			case 'U': value = p->url; break;
-			case 'K': value = p->access.key_id; break;
-			case 'S': value = p->access.key_secret; break;
-			default: break; /* the '@' of a package's name */
+			case 'E':
+				value = p->host;
+				break;
+			case 'P':
+				value = p->protocol;
+				break;
+			case 'U':
+				value = p->url;
+				break;
+			case 'K':
+				value = p->access.key_id;
+				break;
+			case 'S':
+				value = p->access.key_secret;
+				break;
+			default:
+				break; /* the '@' of a package's name */
 			}
 		}
 		if (value) {
@@ -202,6 +211,9 @@ static int run_env(const struct command *c, int argc, char **argv)
 }
 
 const struct command command_env = {
-	.name = "env", .operands = "[LANGUAGE]", .summary = "Print SDK settings to paste: shell, python, node, java, go.",
-	.example = "stint env python --data ./stint-data\neval \"$(stint env shell --data ./stint-data)\"", .run = run_env,
+	.name = "env",
+	.operands = "[LANGUAGE]",
+	.summary = "Print SDK settings to paste: shell, python, node, java, go.",
+	.example = "stint env python --data ./stint-data\neval \"$(stint env shell --data ./stint-data)\"",
+	.run = run_env,
 };

@@ -24,7 +24,8 @@ static void print_all(void)
 	const struct command *const *all = command_all(&n);
 
 	printf("stint %s: managed instances and their long tasks on your own machines.\n\n"
-	       "Usage: stint COMMAND [options]\n\nCommands:\n", STINT_VERSION);
+	       "Usage: stint COMMAND [options]\n\nCommands:\n",
+	       STINT_VERSION);
 	for (size_t i = 0; i < n; i++) {
 		if (all[i] != &command_job) /* started by the server, not by people */
 			printf("  %-18s %s\n", all[i]->name, all[i]->summary);
@@ -57,11 +58,17 @@ static int run_help(const struct command *self, int argc, char **argv)
 }
 
 const struct command command_version = {
-	.name = "version", .operands = "", .summary = "Print the version of this program.",
-	.example = "stint version --json", .run = run_version,
+	.name = "version",
+	.operands = "",
+	.summary = "Print the version of this program.",
+	.example = "stint version --json",
+	.run = run_version,
 };
 
 const struct command command_help = {
-	.name = "help", .operands = "[COMMAND] [WORD]", .summary = "List the commands, or explain one.",
-	.example = "stint help task watch", .run = run_help,
+	.name = "help",
+	.operands = "[COMMAND] [WORD]",
+	.summary = "List the commands, or explain one.",
+	.example = "stint help task watch",
+	.run = run_help,
 };

@@ -8,16 +8,16 @@
 #include "os/file.h"
 
 static const char settings_text[] =
-	"; Settings of `stint serve --config`. Names are the options' (docs/configuration.md); the command line wins.\n"
-	"\n"
-	"; listen = 127.0.0.1:8080\n"
-	"; threads = 2\n"
-	"; max_running = 2\n"
-	"; import_root = /srv/clicks\n"
-	"; tls_cert = /etc/stint/cert.pem\n"
-	"; tls_key = /etc/stint/key.pem\n"
-	"; auth = strict\n"
-	"; log_level = info\n";
+        "; Settings of `stint serve --config`. Names are the options' (docs/configuration.md); the command line wins.\n"
+        "\n"
+        "; listen = 127.0.0.1:8080\n"
+        "; threads = 2\n"
+        "; max_running = 2\n"
+        "; import_root = /srv/clicks\n"
+        "; tls_cert = /etc/stint/cert.pem\n"
+        "; tls_key = /etc/stint/key.pem\n"
+        "; auth = strict\n"
+        "; log_level = info\n";
 
 static enum rc write_settings(const char *dir, struct err *err)
 {
@@ -66,9 +66,10 @@ static int run_init(const struct command *c, int argc, char **argv)
 	if (rc == RC_OK && as_json)
 		key_print(&key, true, &out);
 	else if (rc == RC_OK)
-		buf_addf(&out, "%s is ready; its %s access key is %s.\nNext:\n"
-			 "  stint serve --data %s --config %s/stint.ini\n  stint env --data %s\n",
-			 dir, is_new ? "new" : "first", key.id, dir, dir, dir);
+		buf_addf(&out,
+		         "%s is ready; its %s access key is %s.\nNext:\n"
+		         "  stint serve --data %s --config %s/stint.ini\n  stint env --data %s\n",
+		         dir, is_new ? "new" : "first", key.id, dir, dir, dir);
 	data_keys_close(&keys);
 	code = rc == RC_OK ? say_text(c, &out) : say_failed(c, rc, &err);
 	buf_fini(&out);
@@ -76,6 +77,9 @@ static int run_init(const struct command *c, int argc, char **argv)
 }
 
 const struct command command_init = {
-	.name = "init", .operands = "", .summary = "Make a data folder with a first access key.",
-	.example = "stint init --data ./stint-data", .run = run_init,
+	.name = "init",
+	.operands = "",
+	.summary = "Make a data folder with a first access key.",
+	.example = "stint init --data ./stint-data",
+	.run = run_init,
 };

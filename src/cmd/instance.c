@@ -13,12 +13,16 @@ struct body {
 	const char *name, *model_type, *description, *cron;
 	struct opt_list create_params, usage_params;
 };
-#define BODY_OPTIONS(b)                                                                             \
-	{ .name = "param", .letter = 'p', .kind = OPT_LIST, .out = &(b).create_params, .value = "NAME=VALUE",   \
-	  .help = "A createParameter, such as train_data=shop.csv; may be repeated." },                    \
-	OPTION_LIST("usage-param", &(b).usage_params, "NAME=VALUE", "A usageParameter; may be repeated."), \
-	OPTION_TEXT("description", &(b).description, "TEXT", "Free text."),                                \
-	OPTION_TEXT("cron", &(b).cron, "TEXT", "When to train by itself: \"0 3 ? * 1-5\"; \"\" never.")
+#define BODY_OPTIONS(b)                                                                                                \
+	{ .name = "param",                                                                                             \
+	  .letter = 'p',                                                                                               \
+	  .kind = OPT_LIST,                                                                                            \
+	  .out = &(b).create_params,                                                                                   \
+	  .value = "NAME=VALUE",                                                                                       \
+	  .help = "A createParameter, such as train_data=shop.csv; may be repeated." },                                \
+	        OPTION_LIST("usage-param", &(b).usage_params, "NAME=VALUE", "A usageParameter; may be repeated."),     \
+	        OPTION_TEXT("description", &(b).description, "TEXT", "Free text."),                                    \
+	        OPTION_TEXT("cron", &(b).cron, "TEXT", "When to train by itself: \"0 3 ? * 1-5\"; \"\" never.")
 
 static void optional_text(struct jw *w, const char *key, const char *value)
 {
@@ -68,11 +72,13 @@ static int run_create(const struct command *c, int argc, char **argv)
 		b.model_type = "tf_checkpoint";
 	buf_init(&body, 1 << 20);
 	r.rc = b.model_type ? print_body(&b, &body, &r.err)
-			    : err_set(&r.err, RC_INVALID, "--model-type is required for function %.60s", function);
+	                    : err_set(&r.err, RC_INVALID, "--model-type is required for function %.60s", function);
 	const char *segments[] = { operands[0], function };
 	const char *path = client_path(r.client, INSTANCES, segments, 2);
-	if (remote_call(&r, "POST", "CreateFunctionInstance", path, NULL, buf_text(&body), &a) && !remote_print_json(&r, &a))
-		buf_addf(&r.out, "Instance %s is made. Train it: stint task create %s %s --watch", b.name, operands[0], b.name);
+	if (remote_call(&r, "POST", "CreateFunctionInstance", path, NULL, buf_text(&body), &a) &&
+	    !remote_print_json(&r, &a))
+		buf_addf(&r.out, "Instance %s is made. Train it: stint task create %s %s --watch", b.name, operands[0],
+		         b.name);
 	buf_fini(&body);
 	return remote_close(&r);
 }
@@ -93,7 +99,8 @@ static int run_update(const struct command *c, int argc, char **argv)
 	r.rc = print_body(&b, &body, &r.err);
 	const char *segments[] = { operands[0], function, operands[1] };
 	const char *path = client_path(r.client, ONE_INSTANCE, segments, 3);
-	if (remote_call(&r, "PUT", "UpdateFunctionInstance", path, NULL, buf_text(&body), &a) && !remote_print_json(&r, &a))
+	if (remote_call(&r, "PUT", "UpdateFunctionInstance", path, NULL, buf_text(&body), &a) &&
+	    !remote_print_json(&r, &a))
 		buf_addf(&r.out, "Instance %s is changed; new parameters act from its next run.", operands[1]);
 	buf_fini(&body);
 	return remote_close(&r);
@@ -103,7 +110,8 @@ static void print_params(struct remote *r, const char *label, const json_t *para
 {
 	for (size_t i = 0; i < json_array_size(params); i++) {
 		const json_t *p = json_array_get(params, i);
-		buf_addf(&r->out, "%-14s %s = %s\n", i == 0 ? label : "", json_text_of(p, "name"), json_text_of(p, "value"));
+		buf_addf(&r->out, "%-14s %s = %s\n", i == 0 ? label : "", json_text_of(p, "name"),
+		         json_text_of(p, "value"));
 	}
 }
 
@@ -142,8 +150,8 @@ static int run_get(const struct command *c, int argc, char **argv)
 		return code;
 	const char *segments[] = { operands[0], function, operands[1] };
 	const char *path = client_path(r.client, ONE_INSTANCE, segments, 3);
-	if (remote_call(&r, "GET", "GetFunctionInstance", path, "output=detail", NULL, &a) && !remote_print_json(&r, &a) &&
-	    answer_result(&a))
+	if (remote_call(&r, "GET", "GetFunctionInstance", path, "output=detail", NULL, &a) &&
+	    !remote_print_json(&r, &a) && answer_result(&a))
 		print_instance(&r, answer_result(&a));
 	return remote_close(&r);
 }
@@ -158,9 +166,12 @@ static void print_list(struct remote *r, const json_t *list)
 	for (size_t k = 0; k < json_array_size(list); k++) {
 		const json_t *i = json_array_get(list, k);
 		const char *cron = json_text_of(i, "cron");
-		const char *cells[] = { json_text_of(i, "instanceName"), json_text_of(i, "modelType"), json_text_of(i, "status"),
-					*cron ? cron : "-", say_time(a, json_int_of(i, "createTime")),
-					json_text_of(i, "description") };
+		const char *cells[] = { json_text_of(i, "instanceName"),
+			                json_text_of(i, "modelType"),
+			                json_text_of(i, "status"),
+			                *cron ? cron : "-",
+			                say_time(a, json_int_of(i, "createTime")),
+			                json_text_of(i, "description") };
 		sheet_row(&s, cells);
 	}
 	sheet_print(&s, &r->out);
@@ -203,22 +214,37 @@ static int run_delete(const struct command *c, int argc, char **argv)
 }
 
 const struct command command_instance_create = {
-	.name = "instance create", .operands = "APP INSTANCE", .summary = "Configure a model.",
-	.example = "stint instance create shop ctr_shop -p train_data=shop.csv -p label_field=click -p epochs=10", .run = run_create,
+	.name = "instance create",
+	.operands = "APP INSTANCE",
+	.summary = "Configure a model.",
+	.example = "stint instance create shop ctr_shop -p train_data=shop.csv -p label_field=click -p epochs=10",
+	.run = run_create,
 };
 const struct command command_instance_get = {
-	.name = "instance get", .operands = "APP INSTANCE", .summary = "Show an instance, its parameters and its last run.",
-	.example = "stint instance get shop ctr_shop", .run = run_get,
+	.name = "instance get",
+	.operands = "APP INSTANCE",
+	.summary = "Show an instance, its parameters and its last run.",
+	.example = "stint instance get shop ctr_shop",
+	.run = run_get,
 };
 const struct command command_instance_list = {
-	.name = "instance list", .operands = "APP", .summary = "List the instances of a function, newest first.",
-	.example = "stint instance list shop --function ctr", .run = run_list,
+	.name = "instance list",
+	.operands = "APP",
+	.summary = "List the instances of a function, newest first.",
+	.example = "stint instance list shop --function ctr",
+	.run = run_list,
 };
 const struct command command_instance_update = {
-	.name = "instance update", .operands = "APP INSTANCE", .summary = "Change an instance; parameters replace all former ones.",
-	.example = "stint instance update shop ctr_shop --cron \"0 3 ? * 0,1,2,3,4,5,6\"", .run = run_update,
+	.name = "instance update",
+	.operands = "APP INSTANCE",
+	.summary = "Change an instance; parameters replace all former ones.",
+	.example = "stint instance update shop ctr_shop --cron \"0 3 ? * 0,1,2,3,4,5,6\"",
+	.run = run_update,
 };
 const struct command command_instance_delete = {
-	.name = "instance delete", .operands = "APP INSTANCE", .summary = "Delete an instance with its tasks and models.",
-	.example = "stint instance delete shop ctr_shop", .run = run_delete,
+	.name = "instance delete",
+	.operands = "APP INSTANCE",
+	.summary = "Delete an instance with its tasks and models.",
+	.example = "stint instance delete shop ctr_shop",
+	.run = run_delete,
 };

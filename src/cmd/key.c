@@ -34,7 +34,8 @@ void key_print(const struct access_key *k, bool as_json, struct buf *out)
 		key_print_json(k, &w);
 		return;
 	}
-	buf_addf(out, "access key id      %s\naccess key secret  %s\naccount            %s\n", k->id, k->secret, k->account);
+	buf_addf(out, "access key id      %s\naccess key secret  %s\naccount            %s\n", k->id, k->secret,
+	         k->account);
 	buf_adds(out, "The secret is shown this once; `stint env` can print it from the data folder.\n");
 }
 
@@ -83,7 +84,7 @@ static void print_list(const struct access_key *keys, size_t n, struct arena *a,
 	sheet_init(&s, a, heads, ARRAY_LEN(heads));
 	for (size_t i = 0; i < n; i++) {
 		const char *cells[] = { keys[i].id, keys[i].account, keys[i].is_active ? "active" : "disabled",
-					say_time(a, keys[i].created_at), keys[i].name };
+			                say_time(a, keys[i].created_at), keys[i].name };
 		sheet_row(&s, cells);
 	}
 	sheet_print(&s, out);
@@ -127,11 +128,14 @@ static int run_list(const struct command *c, int argc, char **argv)
 }
 
 static enum rc enable(struct store *s, const char *id, struct err *err) { return keyring_set_active(s, id, true, err); }
-static enum rc disable(struct store *s, const char *id, struct err *err) { return keyring_set_active(s, id, false, err); }
+static enum rc disable(struct store *s, const char *id, struct err *err)
+{
+	return keyring_set_active(s, id, false, err);
+}
 
 /* A change of one key by its id, in its own words. */
 static int run_change(const struct command *c, int argc, char **argv,
-		      enum rc (*change)(struct store *s, const char *id, struct err *err), const char *done)
+                      enum rc (*change)(struct store *s, const char *id, struct err *err), const char *done)
 {
 	const char *data = NULL, *operands[OPERANDS_MAX];
 	bool as_json = false;
@@ -148,7 +152,8 @@ static int run_change(const struct command *c, int argc, char **argv,
 	if (rc == RC_OK)
 		rc = change(k.store, operands[0], &err);
 	if (rc == RC_OK)
-		buf_addf(&out, as_json ? "{\"access_key_id\":\"%s\",\"state\":\"%s\"}" : "%s is %s.", operands[0], done);
+		buf_addf(&out, as_json ? "{\"access_key_id\":\"%s\",\"state\":\"%s\"}" : "%s is %s.", operands[0],
+		         done);
 	data_keys_close(&k);
 	return finish(c, rc, &err, &out);
 }
@@ -169,22 +174,37 @@ static int run_delete(const struct command *c, int argc, char **argv)
 }
 
 const struct command command_key_create = {
-	.name = "key create", .operands = "", .summary = "Make an access key.",
-	.example = "stint key create --data ./stint-data --name laptop --json", .run = run_create,
+	.name = "key create",
+	.operands = "",
+	.summary = "Make an access key.",
+	.example = "stint key create --data ./stint-data --name laptop --json",
+	.run = run_create,
 };
 const struct command command_key_list = {
-	.name = "key list", .operands = "", .summary = "List access keys, without their secrets.",
-	.example = "stint key list --data ./stint-data", .run = run_list,
+	.name = "key list",
+	.operands = "",
+	.summary = "List access keys, without their secrets.",
+	.example = "stint key list --data ./stint-data",
+	.run = run_list,
 };
 const struct command command_key_enable = {
-	.name = "key enable", .operands = "ACCESS_KEY_ID", .summary = "Let a disabled key sign requests again.",
-	.example = "stint key enable LTAIexampleexampleexampl --data ./stint-data", .run = run_enable,
+	.name = "key enable",
+	.operands = "ACCESS_KEY_ID",
+	.summary = "Let a disabled key sign requests again.",
+	.example = "stint key enable LTAIexampleexampleexampl --data ./stint-data",
+	.run = run_enable,
 };
 const struct command command_key_disable = {
-	.name = "key disable", .operands = "ACCESS_KEY_ID", .summary = "Refuse requests signed with a key.",
-	.example = "stint key disable LTAIexampleexampleexampl --data ./stint-data", .run = run_disable,
+	.name = "key disable",
+	.operands = "ACCESS_KEY_ID",
+	.summary = "Refuse requests signed with a key.",
+	.example = "stint key disable LTAIexampleexampleexampl --data ./stint-data",
+	.run = run_disable,
 };
 const struct command command_key_delete = {
-	.name = "key delete", .operands = "ACCESS_KEY_ID", .summary = "Delete a key for good.",
-	.example = "stint key delete LTAIexampleexampleexampl --data ./stint-data", .run = run_delete,
+	.name = "key delete",
+	.operands = "ACCESS_KEY_ID",
+	.summary = "Delete a key for good.",
+	.example = "stint key delete LTAIexampleexampleexampl --data ./stint-data",
+	.run = run_delete,
 };

@@ -3,7 +3,7 @@
 #include <string.h>
 
 bool remote_open(struct remote *r, struct opt *opts, size_t n_opts, int argc, char **argv, const char **operands,
-		 int *exit_code)
+                 int *exit_code)
 {
 	if (!args_read(r->command, opts, n_opts, argc, argv, operands, exit_code))
 		return false;
@@ -31,7 +31,7 @@ int remote_close(struct remote *r)
 }
 
 bool remote_call(struct remote *r, const char *method, const char *action, const char *path, const char *query,
-		 const char *body, struct answer *out)
+                 const char *body, struct answer *out)
 {
 	if (r->rc == RC_OK)
 		r->rc = client_call(r->client, method, action, path, query, body, out, &r->err);
@@ -48,8 +48,9 @@ bool remote_print_json(struct remote *r, const struct answer *a)
 const char *remote_page_query(struct remote *r, int64_t page, int64_t size, const char *name, const char *value)
 {
 	struct arena *a = client_arena(r->client);
-	const char *pairs[] = { "pageNumber", arena_printf(a, "%lld", (long long)page), "pageSize",
-				arena_printf(a, "%lld", (long long)size), name, value };
+	const char *pairs[] = { "pageNumber", arena_printf(a, "%lld", (long long)page),
+		                "pageSize",   arena_printf(a, "%lld", (long long)size),
+		                name,         value };
 	return client_query(r->client, pairs, name ? 3 : 2);
 }
 

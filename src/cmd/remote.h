@@ -7,9 +7,9 @@
 #include "cmd/client.h"
 #include "cmd/say.h"
 
-#define PAGE_OPTIONS(page, size)                                                                    \
-	OPTION_INT("page", &(page), "N", 1, INT32_MAX, "Which page (default 1)."),                         \
-	OPTION_INT("page-size", &(size), "N", 1, 100, "Rows of a page (default 100).")
+#define PAGE_OPTIONS(page, size)                                                                                       \
+	OPTION_INT("page", &(page), "N", 1, INT32_MAX, "Which page (default 1)."),                                     \
+	        OPTION_INT("page-size", &(size), "N", 1, 100, "Rows of a page (default 100).")
 
 /* One command's run: client, output and the failure, so that the steps of a command read as a list. */
 struct remote {
@@ -23,13 +23,13 @@ struct remote {
 
 /* Read the arguments and connect. False: the command ends with *exit_code. */
 bool remote_open(struct remote *r, struct opt *opts, size_t n_opts, int argc, char **argv, const char **operands,
-		 int *exit_code);
+                 int *exit_code);
 /* Print what was collected, or say why not. The exit code. */
 int remote_close(struct remote *r);
 
 /* A call whose failure stays in r; false then. path NULL counts as failed. */
 bool remote_call(struct remote *r, const char *method, const char *action, const char *path, const char *query,
-		 const char *body, struct answer *out);
+                 const char *body, struct answer *out);
 /* With --json the answer's own text, else nothing; true when printed. */
 bool remote_print_json(struct remote *r, const struct answer *a);
 /* pageNumber and pageSize, and one more pair unless value is NULL. NULL when out of memory. */

@@ -130,8 +130,9 @@ const char *say_duration(struct arena *a, int64_t ms)
 
 void progress_init(struct progress *p, int64_t now_mono_ms)
 {
-	*p = (struct progress){ .is_on_terminal = isatty(STDERR_FILENO) == 1, .start_ms = now_mono_ms,
-				.shown_percent = -1 };
+	*p = (struct progress){ .is_on_terminal = isatty(STDERR_FILENO) == 1,
+		                .start_ms = now_mono_ms,
+		                .shown_percent = -1 };
 }
 
 static void left_words(const struct progress *p, int percent, int64_t now_ms, char *out, size_t size)

@@ -40,10 +40,10 @@ const char *say_duration(struct arena *a, int64_t ms);
 /* A bar on a terminal, a line per step of five percent or changed note elsewhere. On stderr. */
 struct progress {
 	bool is_on_terminal;
-	int64_t start_ms;    /* monotonic */
+	int64_t start_ms; /* monotonic */
 	int shown_percent;
 	char shown_note[160];
-	bool has_bar;        /* the cursor stands behind a bar */
+	bool has_bar; /* the cursor stands behind a bar */
 };
 void progress_init(struct progress *p, int64_t now_mono_ms);
 /* note: "epoch 3, loss 0.4471"; may be "". */

@@ -38,7 +38,7 @@ struct server {
 	int lock_fd;
 };
 
-enum { HOST_MAX = 256 };
+enum { HOST_MAX = 256, URL_MAX = HOST_MAX + 32 };
 
 struct address {
 	char host[HOST_MAX];
@@ -59,8 +59,8 @@ static enum rc address_parse(const char *text, struct address *out, struct err *
 		host++;
 		len -= 2;
 	} else if (memchr(host, ':', len)) {
-		return err_set(err, RC_INVALID, "--listen: write an IPv6 address in brackets: [%.*s]:%s", (int)len, text,
-			       colon + 1);
+		return err_set(err, RC_INVALID, "--listen: write an IPv6 address in brackets: [%.*s]:%s", (int)len,
+		               text, colon + 1);
 	}
 	if (len == 0) {
 		host = "0.0.0.0";
@@ -86,9 +86,11 @@ static enum rc auth_parse(const char *word, const struct address *at, enum auth_
 	}
 	bool is_off = strcmp(word, "off") == 0;
 	if (is_off && !is_loopback(at->host))
-		return err_set(err, RC_INVALID, "--auth off is only allowed on a loopback address, not on %.100s", at->host);
+		return err_set(err, RC_INVALID, "--auth off is only allowed on a loopback address, not on %.100s",
+		               at->host);
 	log_warn("auth.weak", "mode=%s meaning=\"%s\"", word,
-		 is_off ? "everyone who can connect may do everything" : "signatures are not checked, a known key id is enough");
+	         is_off ? "everyone who can connect may do everything"
+	                : "signatures are not checked, a known key id is enough");
 	*out = is_off ? AUTH_OFF : AUTH_LAX;
 	return RC_OK;
 }
@@ -157,15 +159,19 @@ static enum rc start_engine(const struct serve_options *o, struct server *s, str
 	if (rc != RC_OK)
 		return rc;
 	struct engine_config cfg = {
-		.data_dir = o->data, .self_exe = self, .max_running = (int)o->max_running,
-		.import_roots = o->import_roots.items, .n_import_roots = o->import_roots.n,
-		.instances_max = o->instances_max, .stop_grace_ms = o->drain_s * 1000,
+		.data_dir = o->data,
+		.self_exe = self,
+		.max_running = (int)o->max_running,
+		.import_roots = o->import_roots.items,
+		.n_import_roots = o->import_roots.n,
+		.instances_max = o->instances_max,
+		.stop_grace_ms = o->drain_s * 1000,
 	};
 	return engine_open(&cfg, &s->engine, err);
 }
 
 static enum rc start_http(const struct serve_options *o, const struct address *at, enum auth_mode auth,
-			  struct server *s, struct err *err)
+                          struct server *s, struct err *err)
 {
 	struct api_config api = { .engine = s->engine, .threads = (int)o->threads, .auth = auth };
 
@@ -173,10 +179,15 @@ static enum rc start_http(const struct serve_options *o, const struct address *a
 	if (rc != RC_OK)
 		return rc;
 	struct http_config http = {
-		.host = at->host, .port = at->port, .threads = (int)o->threads,
-		.tls_cert = o->tls_cert, .tls_key = o->tls_key,
+		.host = at->host,
+		.port = at->port,
+		.threads = (int)o->threads,
+		.tls_cert = o->tls_cert,
+		.tls_key = o->tls_key,
 		.limits = { .connections_max = (int)o->connections_max },
-		.handler = api_handle, .on_fault = api_fault, .ctx = s->api,
+		.handler = api_handle,
+		.on_fault = api_fault,
+		.ctx = s->api,
 	};
 	rc = http_start(&http, &s->http, err);
 	if (rc == RC_OK)
@@ -184,14 +195,30 @@ static enum rc start_http(const struct serve_options *o, const struct address *a
 	return rc;
 }
 
-static enum rc announce(const struct serve_options *o, const struct address *at, const struct server *s, struct err *err)
+static void url_of(const struct serve_options *o, const char *host, const struct server *s, char out[URL_MAX])
 {
-	char url[HOST_MAX + 32];
-	bool is_v6 = strchr(at->host, ':') != NULL;
+	bool is_v6 = strchr(host, ':') != NULL;
 
-	(void)snprintf(url, sizeof url, "%s://%s%s%s:%d", o->tls_cert ? "https" : "http", is_v6 ? "[" : "", at->host,
-		       is_v6 ? "]" : "", http_port(s->http));
-	enum rc rc = data_endpoint_write(o->data, url, err);
+	(void)snprintf(out, URL_MAX, "%s://%s%s%s:%d", o->tls_cert ? "https" : "http", is_v6 ? "[" : "", host,
+	               is_v6 ? "]" : "", http_port(s->http));
+}
+
+/* Where the commands on this machine find a server that listens on every address. */
+static const char *reachable(const char *host)
+{
+	if (strcmp(host, "0.0.0.0") == 0)
+		return "127.0.0.1";
+	return strcmp(host, "::") == 0 ? "::1" : host;
+}
+
+static enum rc announce(const struct serve_options *o, const struct address *at, const struct server *s,
+                        struct err *err)
+{
+	char url[URL_MAX], local[URL_MAX];
+
+	url_of(o, at->host, s, url);
+	url_of(o, reachable(at->host), s, local);
+	enum rc rc = data_endpoint_write(o->data, local, err);
 	if (rc != RC_OK)
 		return rc;
 	log_info("server.ready", "url=%s data=%s version=%s", url, o->data, STINT_VERSION);
@@ -270,26 +297,36 @@ static int64_t processors(int64_t most)
 static int run_serve(const struct command *c, int argc, char **argv)
 {
 	struct serve_options o = {
-		.listen = "127.0.0.1:8080", .auth = "strict", .log_level = "info",
-		.threads = processors(4), .max_running = processors(64), .drain_s = 10, .connections_max = 10000,
+		.listen = "127.0.0.1:8080",
+		.auth = "strict",
+		.log_level = "info",
+		.threads = processors(4),
+		.max_running = processors(64),
+		.drain_s = 10,
+		.connections_max = 10000,
 		.instances_max = 1000,
 	};
 	struct opt opts[] = {
 		OPTION_TEXT("data", &o.data, "DIR", "Data folder (default $STINT_DATA, else ./stint-data)."),
 		OPTION_TEXT("listen", &o.listen, "HOST:PORT", "Address (default 127.0.0.1:8080; port 0: a free one)."),
 		OPTION_INT("threads", &o.threads, "N", 1, 64, "Loop threads (default: processors, at most 4)."),
-		OPTION_INT("max-running", &o.max_running, "N", 0, 1024, "Tasks run at once (default: processors; 0 pauses)."),
+		OPTION_INT("max-running", &o.max_running, "N", 0, 1024,
+		           "Tasks run at once (default: processors; 0 pauses)."),
 		OPTION_CHOICE("auth", &o.auth, "MODE", "strict|lax|off",
-			      "strict (default), lax: known key id only, off: loopback only."),
-		OPTION_LIST("import-root", &o.import_roots, "PATH", "Folder training data may be read from; may be repeated."),
+		              "strict (default), lax: known key id only, off: loopback only."),
+		OPTION_LIST("import-root", &o.import_roots, "PATH",
+		            "Folder training data may be read from; may be repeated."),
 		OPTION_TEXT("config", &o.config, "FILE", "Settings file; the command line wins."),
 		OPTION_TEXT("tls-cert", &o.tls_cert, "FILE", "Certificate chain in PEM; switches HTTPS on."),
 		OPTION_TEXT("tls-key", &o.tls_key, "FILE", "Its private key in PEM."),
 		OPTION_CHOICE("log-level", &o.log_level, "LEVEL", "error|warn|info|debug",
-			      "error, warn, info (default) or debug."),
-		OPTION_INT("drain-seconds", &o.drain_s, "N", 0, 3600, "Longest wait for requests, then children, at stop (10)."),
-		OPTION_INT("max-connections", &o.connections_max, "N", 1, 1000000, "Open connections; more get 503 (default 10000)."),
-		OPTION_INT("max-instances", &o.instances_max, "N", 1, 1000000, "Instances of one function in an app group (1000)."),
+		              "error, warn, info (default) or debug."),
+		OPTION_INT("drain-seconds", &o.drain_s, "N", 0, 3600,
+		           "Longest wait for requests, then children, at stop (10)."),
+		OPTION_INT("max-connections", &o.connections_max, "N", 1, 1000000,
+		           "Open connections; more get 503 (default 10000)."),
+		OPTION_INT("max-instances", &o.instances_max, "N", 1, 1000000,
+		           "Instances of one function in an app group (1000)."),
 	};
 	const char *operands[OPERANDS_MAX];
 	struct err err = { 0 };
@@ -310,6 +347,9 @@ static int run_serve(const struct command *c, int argc, char **argv)
 }
 
 const struct command command_serve = {
-	.name = "serve", .operands = "", .summary = "Run the server.",
-	.example = "stint serve --data ./stint-data --listen 127.0.0.1:8080 --import-root /srv/clicks", .run = run_serve,
+	.name = "serve",
+	.operands = "",
+	.summary = "Run the server.",
+	.example = "stint serve --data ./stint-data --listen 127.0.0.1:8080 --import-root /srv/clicks",
+	.run = run_serve,
 };

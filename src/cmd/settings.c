@@ -50,7 +50,7 @@ enum rc settings_read(const char *path, struct opt *opts, size_t n, struct arena
 		int line = ini_parse_string(buf_text(&text), on_setting, &r);
 		if (line != 0)
 			rc = err_set(err, r.rc == RC_OK ? RC_INVALID : r.rc, "%.200s:%d: %s", path, line,
-				     first.msg[0] ? first.msg : "not of the form name = value");
+			             first.msg[0] ? first.msg : "not of the form name = value");
 	}
 	buf_fini(&text);
 	return rc;

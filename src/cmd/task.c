@@ -64,16 +64,18 @@ static void note_of(const json_t *detail, char *out, size_t size)
 	out[0] = '\0';
 	for (size_t i = 0; i < n; i++) {
 		const json_t *m = json_array_get(metrics, i);
-		if (strcmp(json_text_of(m, "name"), "logloss") == 0 && strcmp(json_text_of(m, "set"), "validation") == 0)
+		if (strcmp(json_text_of(m, "name"), "logloss") == 0 &&
+		    strcmp(json_text_of(m, "set"), "validation") == 0)
 			loss = m;
 		if (strstr(json_text_of(m, "name"), "rows_per_s"))
 			rate = m;
 	}
 	if (loss)
 		used = (size_t)snprintf(out, size, "epoch %lld, loss %.5f", (long long)json_int_of(loss, "step"),
-					json_number_value(json_pick(loss, "value")));
+		                        json_number_value(json_pick(loss, "value")));
 	else if (n_events)
-		used = (size_t)snprintf(out, size, "%.100s", json_text_of(json_array_get(events, n_events - 1), "text"));
+		used = (size_t)snprintf(out, size, "%.100s",
+		                        json_text_of(json_array_get(events, n_events - 1), "text"));
 	if (rate && used < size)
 		(void)snprintf(out + used, size - used, ", %.0f rows/s", json_number_value(json_pick(rate, "value")));
 }
@@ -94,7 +96,8 @@ static void print_end(struct remote *r, const struct target *t, const json_t *de
 	if (!result)
 		return;
 	/* jansson's iterator takes no const; nothing is changed through it. */
-	json_object_foreach((json_t *)(uintptr_t)result, name, value) {
+	json_object_foreach((json_t *)(uintptr_t)result, name, value)
+	{
 		if (json_is_real(value))
 			buf_addf(&r->out, "  %-18s %.5f\n", name, json_real_value(value));
 		else if (json_is_integer(value))
@@ -153,7 +156,7 @@ static void watch(struct remote *r, const struct target *given)
 		print_end(r, &t, a.json);
 	if (strcmp(json_text_of(a.json, "state"), "failed") == 0)
 		r->rc = err_set(&r->err, RC_CONFLICT, "task %s failed: %s: %.300s", t.generation,
-				json_text_of(a.json, "errorCode"), json_text_of(a.json, "errorMessage"));
+		                json_text_of(a.json, "errorCode"), json_text_of(a.json, "errorMessage"));
 }
 
 static int run_watch(const struct command *c, int argc, char **argv)
@@ -191,14 +194,15 @@ static int run_create(const struct command *c, int argc, char **argv)
 	struct target t = { operands[0], function, operands[1], NULL };
 	/* The vendor's answer does not tell the generation: the newest task is the one just made, since an
 	 * instance has at most one unfinished task. */
-	if (remote_call(&r, "POST", "CreateFunctionTask", target_path(&r, TASKS, &t), NULL, NULL, &a) && find_newest(&r, &t)) {
+	if (remote_call(&r, "POST", "CreateFunctionTask", target_path(&r, TASKS, &t), NULL, NULL, &a) &&
+	    find_newest(&r, &t)) {
 		if (watches)
 			watch(&r, &t);
 		else if (r.options.as_json)
 			buf_addf(&r.out, "{\"generation\":\"%s\"}", t.generation);
 		else
-			buf_addf(&r.out, "Task %s of %s is created. Follow it: stint task watch %s %s %s", t.generation, t.instance,
-				 t.app, t.instance, t.generation);
+			buf_addf(&r.out, "Task %s of %s is created. Follow it: stint task watch %s %s %s", t.generation,
+			         t.instance, t.app, t.instance, t.generation);
 	}
 	return remote_close(&r);
 }
@@ -213,8 +217,8 @@ static void print_history(struct remote *r, const json_t *events)
 	for (size_t i = 0; i < json_array_size(events); i++) {
 		const json_t *e = json_array_get(events, i);
 		const char *cells[] = { say_time(a, json_int_of(e, "at")),
-					arena_printf(a, "%lld", (long long)json_int_of(e, "attempt")), json_text_of(e, "kind"),
-					json_text_of(e, "text") };
+			                arena_printf(a, "%lld", (long long)json_int_of(e, "attempt")),
+			                json_text_of(e, "kind"), json_text_of(e, "text") };
 		sheet_row(&s, cells);
 	}
 	buf_addc(&r->out, '\n');
@@ -232,10 +236,12 @@ static int run_get(const struct command *c, int argc, char **argv)
 	if (!remote_open(&r, opts, ARRAY_LEN(opts), argc, argv, operands, &code))
 		return code;
 	struct target t = { operands[0], function, operands[1], operands[2] };
-	if (remote_call(&r, "GET", "StintGetTask", target_path(&r, DETAIL, &t), NULL, NULL, &a) && !remote_print_json(&r, &a)) {
+	if (remote_call(&r, "GET", "StintGetTask", target_path(&r, DETAIL, &t), NULL, NULL, &a) &&
+	    !remote_print_json(&r, &a)) {
 		print_end(&r, &t, a.json);
 		if (*json_text_of(a.json, "errorMessage"))
-			buf_addf(&r.out, "  %s: %s\n", json_text_of(a.json, "errorCode"), json_text_of(a.json, "errorMessage"));
+			buf_addf(&r.out, "  %s: %s\n", json_text_of(a.json, "errorCode"),
+			         json_text_of(a.json, "errorMessage"));
 		print_history(&r, json_pick(a.json, "events"));
 	}
 	return remote_close(&r);
@@ -251,9 +257,12 @@ static void print_list(struct remote *r, const json_t *list)
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *t = json_array_get(list, i);
 		int64_t start = json_int_of(t, "startTime"), end = json_int_of(t, "endTime");
-		const char *cells[] = { json_text_of(t, "generation"), json_text_of(t, "status"),
-					arena_printf(a, "%lld %%", (long long)json_int_of(t, "progress")), say_time(a, start),
-					end > 0 ? say_duration(a, end - start) : "-", json_text_of(t, "runId") };
+		const char *cells[] = { json_text_of(t, "generation"),
+			                json_text_of(t, "status"),
+			                arena_printf(a, "%lld %%", (long long)json_int_of(t, "progress")),
+			                say_time(a, start),
+			                end > 0 ? say_duration(a, end - start) : "-",
+			                json_text_of(t, "runId") };
 		sheet_row(&s, cells);
 	}
 	sheet_print(&s, &r->out);
@@ -266,7 +275,8 @@ static int run_list(const struct command *c, int argc, char **argv)
 	int64_t page = 1, size = 100;
 	struct opt opts[] = {
 		FUNCTION_OPTION(&function),
-		OPTION_CHOICE("status", &status, "STATUS", "success|failed|running", "Only success, failed or running ones."),
+		OPTION_CHOICE("status", &status, "STATUS", "success|failed|running",
+		              "Only success, failed or running ones."),
 		PAGE_OPTIONS(page, size),
 		CLIENT_OPTIONS(r.options),
 	};
@@ -277,7 +287,8 @@ static int run_list(const struct command *c, int argc, char **argv)
 		return code;
 	struct target t = { operands[0], function, operands[1], NULL };
 	const char *query = remote_page_query(&r, page, size, status ? "status" : NULL, status);
-	if (remote_call(&r, "GET", "ListFunctionTasks", target_path(&r, TASKS, &t), query, NULL, &a) && !remote_print_json(&r, &a))
+	if (remote_call(&r, "GET", "ListFunctionTasks", target_path(&r, TASKS, &t), query, NULL, &a) &&
+	    !remote_print_json(&r, &a))
 		print_list(&r, answer_result(&a));
 	return remote_close(&r);
 }
@@ -356,7 +367,11 @@ static int run_log(const struct command *c, int argc, char **argv)
 	struct remote r = { .command = c };
 	struct opt opts[] = {
 		FUNCTION_OPTION(&function),
-		{ .name = "follow", .letter = 'f', .kind = OPT_FLAG, .out = &follows, .help = "Go on until the task has ended." },
+		{ .name = "follow",
+		  .letter = 'f',
+		  .kind = OPT_FLAG,
+		  .out = &follows,
+		  .help = "Go on until the task has ended." },
 		CLIENT_OPTIONS(r.options),
 	};
 	int code;
@@ -370,26 +385,44 @@ static int run_log(const struct command *c, int argc, char **argv)
 }
 
 const struct command command_task_create = {
-	.name = "task create", .operands = "APP INSTANCE", .summary = "Start a training run.",
-	.example = "stint task create shop ctr_shop --watch", .run = run_create,
+	.name = "task create",
+	.operands = "APP INSTANCE",
+	.summary = "Start a training run.",
+	.example = "stint task create shop ctr_shop --watch",
+	.run = run_create,
 };
 const struct command command_task_get = {
-	.name = "task get", .operands = "APP INSTANCE GENERATION", .summary = "Show a run: state, result, history.",
-	.example = "stint task get shop ctr_shop 1", .run = run_get,
+	.name = "task get",
+	.operands = "APP INSTANCE GENERATION",
+	.summary = "Show a run: state, result, history.",
+	.example = "stint task get shop ctr_shop 1",
+	.run = run_get,
 };
 const struct command command_task_list = {
-	.name = "task list", .operands = "APP INSTANCE", .summary = "List the runs of an instance, newest first.",
-	.example = "stint task list shop ctr_shop --status success", .run = run_list,
+	.name = "task list",
+	.operands = "APP INSTANCE",
+	.summary = "List the runs of an instance, newest first.",
+	.example = "stint task list shop ctr_shop --status success",
+	.run = run_list,
 };
 const struct command command_task_watch = {
-	.name = "task watch", .operands = "APP INSTANCE [GENERATION]", .summary = "Follow a run to its end; the newest by default.",
-	.example = "stint task watch shop ctr_shop", .run = run_watch,
+	.name = "task watch",
+	.operands = "APP INSTANCE [GENERATION]",
+	.summary = "Follow a run to its end; the newest by default.",
+	.example = "stint task watch shop ctr_shop",
+	.run = run_watch,
 };
 const struct command command_task_log = {
-	.name = "task log", .operands = "APP INSTANCE [GENERATION]", .summary = "Print what a run wrote; the newest by default.",
-	.example = "stint task log shop ctr_shop 1 --follow", .run = run_log,
+	.name = "task log",
+	.operands = "APP INSTANCE [GENERATION]",
+	.summary = "Print what a run wrote; the newest by default.",
+	.example = "stint task log shop ctr_shop 1 --follow",
+	.run = run_log,
 };
 const struct command command_task_delete = {
-	.name = "task delete", .operands = "APP INSTANCE GENERATION", .summary = "Delete the record of a finished run.",
-	.example = "stint task delete shop ctr_shop 1", .run = run_delete,
+	.name = "task delete",
+	.operands = "APP INSTANCE GENERATION",
+	.summary = "Delete the record of a finished run.",
+	.example = "stint task delete shop ctr_shop 1",
+	.run = run_delete,
 };

@@ -4,20 +4,23 @@
  * the files of what is gone. Removal is always after the commit that made a file nobody's; what a crash leaves
  * behind is found by the sweep at the next start.
  */
+#include <errno.h>
 #include <limits.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/num.h"
 #include "engine/priv.h"
 #include "json/json.h"
+#include "os/calls.h"
 #include "os/file.h"
 
-enum job_kind { JOB_REMOVE, JOB_PRUNE, JOB_CHECK, JOB_SWEEP };
+enum job_kind { JOB_REMOVE, JOB_PRUNE, JOB_SYNC, JOB_CHECK, JOB_SWEEP };
 
 struct job {
 	enum job_kind kind;
@@ -32,7 +35,6 @@ struct closer {
 	pthread_cond_t filled;
 	struct job *head, **tail;
 	bool is_stopping;
-	struct store *store; /* a reader of its own */
 };
 
 static void submit(struct engine *e, enum job_kind kind, const char *path, struct run_end *end)
@@ -50,6 +52,7 @@ static void submit(struct engine *e, enum job_kind kind, const char *path, struc
 
 void closer_remove_path(struct engine *e, const char *path) { submit(e, JOB_REMOVE, path, NULL); }
 void closer_prune_dir(struct engine *e, const char *path) { submit(e, JOB_PRUNE, path, NULL); }
+void closer_sync_dir(struct engine *e, const char *path) { submit(e, JOB_SYNC, path, NULL); }
 void closer_check_model(struct engine *e, struct run_end *end) { submit(e, JOB_CHECK, NULL, end); }
 void closer_sweep(struct engine *e) { submit(e, JOB_SWEEP, NULL, NULL); }
 
@@ -68,14 +71,6 @@ static struct job *take(struct closer *c)
 	return j;
 }
 
-static enum rc reader(struct engine *e, struct store **out, struct err *err)
-{
-	struct closer *c = e->closer;
-	enum rc rc = c->store ? RC_OK : store_open_sqlite(e->store_path, STORE_READER, &c->store, err);
-	*out = c->store;
-	return rc;
-}
-
 static void remove_path(const char *path)
 {
 	struct stat st;
@@ -88,31 +83,55 @@ static void remove_path(const char *path)
 		log_warn("files.not_removed", "path=%s reason=\"%s\"", path, err.msg);
 }
 
+static void prune(const char *path)
+{
+	struct err err = { 0 };
+	if (dir_prune(path, MODEL_FILE, &err) != RC_OK)
+		log_warn("files.not_removed", "path=%s reason=\"%s\"", path, err.msg);
+}
+
 /* ---- checking a model ---- */
+
+static enum rc add_file(EVP_MD_CTX *ctx, const char *path, int fd, struct err *err)
+{
+	unsigned char part[65536];
+
+	for (;;) {
+		ssize_t n = os.read(fd, part, sizeof part);
+		if (n == 0)
+			return RC_OK;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, RC_IO, errno, "the model file '%.200s' cannot be read", path);
+		must(EVP_DigestUpdate(ctx, part, (size_t)n) == 1);
+	}
+}
 
 static enum rc hash_file(const char *path, char hex[65], struct err *err)
 {
-	unsigned char part[65536], digest[32];
-	FILE *f = fopen(path, "rbe");
-	if (!f)
-		return err_set(err, RC_NOT_FOUND, "the model file '%.200s' is missing", path);
+	unsigned char digest[32];
+	int fd;
+
+	enum rc rc = file_open_regular(path, &fd, err);
+	if (rc == RC_NOT_FOUND)
+		return err_set(err, rc, "the model file '%.200s' is missing", path);
+	if (rc != RC_OK)
+		return err_wrap(err, rc, "the model file");
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	must(ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1);
-	for (size_t n = fread(part, 1, sizeof part, f); n > 0; n = fread(part, 1, sizeof part, f))
-		must(EVP_DigestUpdate(ctx, part, n) == 1);
-	bool is_whole = !ferror(f);
-	(void)fclose(f);
+	rc = add_file(ctx, path, fd, err);
+	(void)os.close(fd); /* opened for reading: nothing to lose */
 	must(EVP_DigestFinal_ex(ctx, digest, NULL) == 1);
 	EVP_MD_CTX_free(ctx);
-	if (!is_whole)
-		return err_set(err, RC_IO, "the model file '%.200s' cannot be read", path);
-	for (size_t i = 0; i < sizeof digest; i++)
+	for (size_t i = 0; i < sizeof digest && rc == RC_OK; i++)
 		(void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-	return RC_OK;
+	return rc;
 }
 
 /* A result names its model, or has none (a user's function need not make one). */
-static enum rc check_model(const char *dir, const char *result_json, char sha256[65], struct err *err)
+static enum rc check_model(const struct engine *e, const char *dir, const char *result_json, char sha256[65],
+			   struct err *err)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
 	const json_t *result;
@@ -134,37 +153,17 @@ static enum rc check_model(const char *dir, const char *result_json, char sha256
 		rc = hash_file(path, sha256, err);
 	if (rc == RC_OK && claimed && strcmp(claimed, sha256) != 0)
 		rc = err_set(err, RC_CORRUPT, "the model file's checksum is %s, the result says %.64s", sha256, claimed);
-	return rc == RC_OK ? file_publish(path, path, err) : rc; /* onto itself: fsync of file and folder */
-}
-
-static enum rc find_work_dir(struct engine *e, struct run_end *end, struct err *err)
-{
-	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
-	struct task_row t;
-	struct instance_row i;
-	char dir[PATH_MAX];
-	struct store *s;
-
-	enum rc rc = reader(e, &s, err);
 	if (rc == RC_OK)
-		rc = row_task(s, end->task_id, a, &t, err);
-	if (rc == RC_OK)
-		rc = row_instance(s, t.instance_id, a, &i, err);
-	if (rc != RC_OK)
-		return rc;
-	path_of_generation(e, &i, t.generation, dir);
-	end->work_dir = mem_dup(dir);
-	return RC_OK;
+		rc = file_publish(path, path, err); /* onto itself: fsync of file and folder */
+	return rc == RC_OK ? dir_sync(dir, e->data_dir, err) : rc;
 }
 
 static void check_end(struct engine *e, struct run_end *end)
 {
 	struct err err = { 0 };
-	enum rc rc = find_work_dir(e, end, &err);
+	enum rc rc = end->is_success ? check_model(e, end->work_dir, end->result_json, end->sha256, &err) : RC_OK;
 
-	if (rc == RC_OK && end->is_success)
-		rc = check_model(end->work_dir, end->result_json, end->sha256, &err);
-	if (rc != RC_OK && end->is_success) {
+	if (rc != RC_OK) {
 		end->is_success = false;
 		end->fault = rc == RC_INVALID || rc == RC_NOT_FOUND ? FAULT_USER : FAULT_MACHINE;
 		mem_free(end->code);
@@ -172,6 +171,7 @@ static void check_end(struct engine *e, struct run_end *end)
 		end->code = mem_dup("Model.Unusable");
 		end->message = mem_dup(err.msg);
 	}
+	crash_point("engine.before_finish"); /* the model is durable, and no row knows it */
 	run_closed(e, end);
 }
 
@@ -181,7 +181,7 @@ struct sweep {
 	struct store *store;
 	bool is_models; /* else logs */
 	char dir[PATH_MAX];
-	const struct instance_row *instance;
+	int64_t instance_id;
 };
 
 static void remove_in(const struct sweep *s, const char *name)
@@ -191,30 +191,54 @@ static void remove_in(const struct sweep *s, const char *name)
 		remove_path(path);
 }
 
+/* What of generation is still wanted: asked anew for each, since tasks end and are deleted meanwhile. */
+static enum rc look_up(const struct sweep *s, int64_t generation, bool *is_dead, bool *is_finished, struct err *err)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct task_row t;
+	struct instance_row i;
+
+	/* The task first: were it the other way round, one that went into service and was deleted in between would be
+	 * neither. */
+	enum rc rc = row_task_of(s->store, s->instance_id, generation, a, &t, err);
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		return rc;
+	bool is_named = rc == RC_OK && !(s->is_models && t.state == TASK_FAILED);
+	bool is_success = rc == RC_OK && t.state == TASK_SUCCESS;
+	rc = row_instance(s->store, s->instance_id, a, &i, err);
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		return rc;
+	bool serves = rc == RC_OK && s->is_models && i.model_generation == generation;
+	*is_dead = !is_named && !serves;
+	*is_finished = s->is_models && (is_success || serves);
+	return RC_OK;
+}
+
 /* A folder of models, or a log: 7 or 7.log. */
 static enum rc sweep_generation(void *ctx, const char *name, struct err *err)
 {
 	struct sweep *s = ctx;
-	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
-	struct task_row t;
+	char path[PATH_MAX];
 	int64_t generation;
+	bool is_dead, is_finished;
 
 	if (!num_i64_n(name, strcspn(name, "."), &generation))
 		return RC_OK; /* not ours */
-	enum rc rc = row_task_of(s->store, s->instance->id, generation, a, &t, err);
-	bool is_in_service = s->is_models && generation == s->instance->model_generation;
-	bool is_dead = rc == RC_NOT_FOUND || (rc == RC_OK && s->is_models && t.state == TASK_FAILED);
-	if (is_dead && !is_in_service)
+	enum rc rc = look_up(s, generation, &is_dead, &is_finished, err);
+	if (rc == RC_OK && is_dead)
 		remove_in(s, name);
-	return rc == RC_NOT_FOUND ? RC_OK : rc;
+	else if (rc == RC_OK && is_finished && path_join(path, s->dir, name, NULL) == RC_OK)
+		prune(path); /* cache and checkpoints of a run whose end was committed just before a crash */
+	return rc;
 }
 
-static enum rc descend(const struct sweep *s, const char *name, const struct instance_row *i, dir_entry_fn *fn,
-		       struct err *err)
+static enum rc descend(const struct sweep *s, const char *name, int64_t instance_id, dir_entry_fn *fn, struct err *err)
 {
-	struct sweep below = { .store = s->store, .instance = i, .is_models = s->is_models };
+	struct sweep below = { .store = s->store, .instance_id = instance_id, .is_models = s->is_models };
 	enum rc rc = path_join(below.dir, s->dir, name, err);
-	return rc == RC_OK ? dir_each(below.dir, fn, &below, err) : rc;
+	if (rc == RC_OK)
+		rc = dir_each(below.dir, fn, &below, err);
+	return rc == RC_NOT_FOUND ? RC_OK : rc; /* no folder: a stray file, or removed meanwhile */
 }
 
 static enum rc sweep_instance(void *ctx, const char *name, struct err *err)
@@ -232,12 +256,12 @@ static enum rc sweep_instance(void *ctx, const char *name, struct err *err)
 		remove_in(s, name);
 		return RC_OK;
 	}
-	return rc == RC_OK ? descend(s, name, &i, sweep_generation, err) : rc;
+	return rc == RC_OK ? descend(s, name, id, sweep_generation, err) : rc;
 }
 
 static enum rc sweep_function(void *ctx, const char *name, struct err *err)
 {
-	return descend(ctx, name, NULL, sweep_instance, err);
+	return descend(ctx, name, 0, sweep_instance, err);
 }
 
 static enum rc sweep_app(void *ctx, const char *name, struct err *err)
@@ -254,36 +278,50 @@ static enum rc sweep_app(void *ctx, const char *name, struct err *err)
 		remove_in(s, name);
 		return RC_OK;
 	}
-	return rc == RC_OK ? descend(s, name, NULL, sweep_function, err) : rc;
+	return rc == RC_OK ? descend(s, name, 0, sweep_function, err) : rc;
 }
 
-static enum rc sweep_tree(struct engine *e, const char *tree, struct err *err)
+static enum rc sweep_tree(struct engine *e, struct store *store, const char *tree, struct err *err)
 {
-	struct sweep s = { .is_models = strcmp(tree, TREE_MODELS) == 0 };
+	struct sweep s = { .store = store, .is_models = strcmp(tree, TREE_MODELS) == 0 };
 
-	enum rc rc = reader(e, &s.store, err);
-	if (rc == RC_OK)
-		rc = path_join(s.dir, e->data_dir, tree, err);
+	enum rc rc = path_join(s.dir, e->data_dir, tree, err);
 	return rc == RC_OK ? dir_each(s.dir, sweep_app, &s, err) : rc;
 }
 
 static void sweep(struct engine *e)
 {
+	struct store *store = NULL;
 	struct err err = { 0 };
-	enum rc rc = sweep_tree(e, TREE_MODELS, &err);
+
+	struct query apps = { .table = &table_app };
+	int64_t n_apps = 0;
+
+	enum rc rc = store_open_sqlite(e->store_path, STORE_READER, &store, &err);
 	if (rc == RC_OK)
-		rc = sweep_tree(e, TREE_LOGS, &err);
+		rc = store_count(store, &apps, &n_apps, &err);
+	/* In an empty database every model would be nobody's: perhaps the right one was only mislaid. */
+	if (rc == RC_OK && n_apps == 0) {
+		store_close(store);
+		return;
+	}
+	if (rc == RC_OK)
+		rc = sweep_tree(e, store, TREE_MODELS, &err);
+	if (rc == RC_OK)
+		rc = sweep_tree(e, store, TREE_LOGS, &err);
 	if (rc != RC_OK)
 		log_warn("files.sweep_failed", "reason=\"%s\"", err.msg);
+	store_close(store);
 }
 
 /* ---- the thread ---- */
 
-static void prune(const char *path)
+/* For checkpoints; a model's folders are synced again, and must be, before it serves. */
+static void sync_up(const struct engine *e, const char *path)
 {
 	struct err err = { 0 };
-	if (dir_prune(path, MODEL_FILE, &err) != RC_OK)
-		log_warn("files.not_removed", "path=%s reason=\"%s\"", path, err.msg);
+	if (dir_sync(path, e->data_dir, &err) != RC_OK && err.rc != RC_NOT_FOUND)
+		log_warn("files.not_synced", "path=%s reason=\"%s\"", path, err.msg);
 }
 
 static void *closer_main(void *arg)
@@ -297,6 +335,9 @@ static void *closer_main(void *arg)
 			break;
 		case JOB_PRUNE:
 			prune(j->path);
+			break;
+		case JOB_SYNC:
+			sync_up(e, j->path);
 			break;
 		case JOB_CHECK:
 			check_end(e, j->end);
@@ -351,7 +392,6 @@ void closer_free(struct engine *e)
 		mem_free(j->path);
 		mem_free(j);
 	}
-	store_close(c->store);
 	(void)pthread_cond_destroy(&c->filled);
 	(void)pthread_mutex_destroy(&c->lock);
 	mem_free(c);

@@ -53,7 +53,7 @@ static void set_roots(struct engine *e, const struct engine_config *cfg)
 
 static enum rc make_dirs(const struct engine *e, struct err *err)
 {
-	static const char *const names[] = { "import", "models", "logs", "functions.d" };
+	static const char *const names[] = { "import", "models", "logs", "functions.d", "cache", "backups" };
 	char path[PATH_MAX];
 	enum rc rc = RC_OK;
 
@@ -93,9 +93,7 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 	if (rc == RC_OK)
 		rc = keyring_open(e->data_dir, &e->keys, err);
 	if (rc == RC_OK)
-		rc = store_open_sqlite(e->store_path, STORE_WRITER, &e->store, err);
-	if (rc == RC_OK)
-		rc = run_recover(e, err);
+		rc = writer_open_store(e, /* makes= */ true, err); /* recovers (E7) */
 	if (rc == RC_OK)
 		rc = closer_start(e, err);
 	run_handlers(e, &handlers);
@@ -103,6 +101,8 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 		rc = exec_open(&handlers, &e->exec, err);
 	if (rc == RC_OK)
 		rc = writer_start(e, err);
+	if (rc == RC_OK)
+		rc = keeper_start(e, err);
 	if (rc == RC_OK)
 		closer_sweep(e);
 	return rc;
@@ -177,11 +177,13 @@ void engine_close(struct engine *e)
 		return;
 	if (e->has_writer)
 		stop_claims(e);
+	keeper_stop(e);
 	if (e->exec)
 		exec_stop_all(e->exec, e->stop_grace_ms); /* on_end for each child: to the closer */
 	closer_wait(e);                                /* ends go on to the writer */
 	writer_stop(e);                                /* its last acknowledgements still reach exec */
 	exec_free(e->exec);
+	cache_answer_rest(e);
 	closer_free(e);
 	run_free(e);
 	store_close(e->store);

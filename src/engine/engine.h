@@ -4,7 +4,7 @@
  *
  * Reads: through a view, one per loop thread (its own store connection); they see every change answered before.
  * Writes: a change is a struct the caller owns until done(change) is called (on the writer thread, after the
- *         commit; it must not block). All texts in it are borrowed until then. The writer takes all waiting
+ *         commit; it must not block; while stopping, on the caller's own thread before the call returns). All texts in it are borrowed until then. The writer takes all waiting
  *         changes, at most 256, into one transaction; a refused one does not fail its neighbours.
  *
  * Invariants E1-E8: docs/invariants.md. Threads: every function from any thread, a view from one at a time.
@@ -35,6 +35,8 @@
 	X(TASK_UNFINISHED)   /* E5 */                                                               \
 	X(NO_DEFAULT)                                                                               \
 	X(DEFAULT_REFUSED)   /* the default instance cannot be set to that */                       \
+	X(BAD_STATE)         /* the cache's status forbids it */                                    \
+	X(NO_RECORD)         /* no such backup */                                                   \
 	X(BAD_INPUT)         /* err says which and why */                                           \
 	X(TOO_MANY)          /* over a limit; err says which */                                     \
 	X(UNAVAILABLE)       /* stopping, disk full: nothing was changed, try again later */        \
@@ -112,7 +114,8 @@ enum task_filter_state { TASKS_ALL, TASKS_UNFINISHED, TASKS_SUCCESS, TASKS_FAILE
 struct task_filter {
 	int64_t instance_id;
 	enum task_filter_state state;
-	int64_t started_after, ended_before; /* ms, strict; INT64_MIN / INT64_MAX: no bound. A bounded
+	int64_t started_after, ended_before; /* ms, strict; INT64_MIN / INT64_MAX: no bound. A run that waits for its
+						first start counts as started when it was created. A bounded
 						ended_before matches ended runs only */
 	int64_t offset, limit;
 };
@@ -124,6 +127,10 @@ enum verdict engine_task_events(struct engine_view *v, int64_t task_id, struct a
 /* Ordered by step. */
 enum verdict engine_task_metrics(struct engine_view *v, int64_t task_id, struct arena *a, struct metric_row **rows,
 				 size_t *n, struct err *err);
+/* Of each metric the point of its highest step, in order of set and name, the first `most` of them. The work grows
+ * with the number of metrics, not with that of their points. */
+enum verdict engine_task_metrics_newest(struct engine_view *v, int64_t task_id, size_t most, struct arena *a,
+					struct metric_row **rows, size_t *n, struct err *err);
 /* Path of the task's log file (PATH_MAX bytes). */
 void engine_task_log_path(const struct engine *e, const struct instance_row *i, int64_t generation, char *out);
 
@@ -149,6 +156,7 @@ struct change {
 	/* the engine's own */
 	enum verdict (*apply)(struct engine *e, struct change *c);
 	void (*committed)(struct engine *e, struct change *c);
+	bool is_patient; /* when the store did not take it, it waits in line again instead of being answered */
 	struct change *next;
 };
 

@@ -18,7 +18,14 @@ struct functions {
 
 enum { DAY_MS = 86400000, HOUR_MS = 3600000 };
 
-/* ctr's usage parameters are of the online part, which reads dictionaries by id. */
+/* Of the online part, which is not this server's: kept for it and shown, and nothing here reads them. */
+static const struct param_rule ctr_usage_rules[] = {
+	{ .name = "allow_dict_id", .type = PARAM_TEXT,
+	  .help = "Id of a dictionary of allowed words; kept, without effect here." },
+	{ .name = "deny_dict_id", .type = PARAM_TEXT,
+	  .help = "Id of a dictionary of banned words; kept, without effect here." },
+};
+
 static const struct function builtin_ctr = {
 	.name = "ctr",
 	.model_type = "tf_checkpoint",
@@ -28,10 +35,29 @@ static const struct function builtin_ctr = {
 	.language = "zh",
 	.version_id = 101,
 	.version_name = "v1",
+	.usage_rules = ctr_usage_rules,
+	.n_usage_rules = ARRAY_LEN(ctr_usage_rules),
 	.builtin = "ctr",
 	.timeout_ms = DAY_MS,
 	.stall_ms = HOUR_MS,
 	.grace_ms = 10000,
+	.max_attempts = 3,
+};
+
+/* Operations on caches (engine/cache.h): run like a function's tasks, but no function of the API. */
+static const struct function builtin_dcs = {
+	.name = CACHE_FUNCTION,
+	.model_type = "redis",
+	.function_type = "PAAS",
+	.domain = "",
+	.category = "",
+	.language = "",
+	.version_id = 1,
+	.version_name = "v1",
+	.builtin = CACHE_FUNCTION,
+	.is_internal = true,
+	.timeout_ms = 6 * HOUR_MS,
+	.grace_ms = 30000,
 	.max_attempts = 3,
 };
 
@@ -309,6 +335,7 @@ enum rc functions_load(const char *dir, struct functions **out, struct err *err)
 	ctr.create_rules = train_rules;
 	ctr.n_create_rules = n_train_rules;
 	add(f, &ctr);
+	add(f, &builtin_dcs);
 	enum rc rc = dir_each(dir, load_file, &m, err);
 	if (rc != RC_OK) {
 		functions_free(f);
@@ -335,7 +362,7 @@ const struct function *functions_find(const struct functions *f, const char *nam
 {
 	for (int i = 0; i < f->n; i++) {
 		const struct function *row = &f->rows[i];
-		if (strcmp(row->name, name) == 0 && matches(model_type, row->model_type) &&
+		if (!row->is_internal && strcmp(row->name, name) == 0 && matches(model_type, row->model_type) &&
 		    matches(function_type, row->function_type) && matches(domain, row->domain) &&
 		    matches(category, row->category))
 			return row;

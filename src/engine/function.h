@@ -26,6 +26,7 @@ struct function {
 	size_t n_create_rules, n_usage_rules;
 	const char *const *argv;   /* NULL-terminated; NULL for a built-in */
 	const char *builtin;       /* "ctr", or NULL */
+	bool is_internal;          /* not offered: functions_find and functions_any pass it over */
 	int64_t timeout_ms, stall_ms, grace_ms, memory_limit;
 	int max_attempts;
 };

@@ -36,6 +36,13 @@ static enum rc check_room(struct engine *e, const struct instance_create *c, str
 	return rc;
 }
 
+/* The body names no domain and no category: a general version comes first, else what there is. */
+static const struct function *find_function(const struct engine *e, const struct instance_create *c)
+{
+	const struct function *f = functions_find(e->functions, c->function, c->model_type, c->function_type, "", "");
+	return f ? f : functions_find(e->functions, c->function, c->model_type, c->function_type, NULL, NULL);
+}
+
 static enum verdict apply_create(struct engine *e, struct change *base)
 {
 	struct instance_create *c = (struct instance_create *)base;
@@ -47,7 +54,7 @@ static enum verdict apply_create(struct engine *e, struct change *base)
 	enum rc rc = row_app(e->store, c->app_id, a, &app, err);
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? V_NO_APP : verdict_of(rc);
-	const struct function *f = functions_find(e->functions, c->function, c->model_type, c->function_type, "", "");
+	const struct function *f = find_function(e, c);
 	if (!f)
 		return V_NO_FUNCTION;
 	rc = check_create(e, c, f, err);

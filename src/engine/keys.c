@@ -19,7 +19,21 @@ enum { KEY_LEN = 32, NONCE_LEN = 12, TAG_LEN = 16, SECRET_MAX = 256, ID_RANDOM =
 
 struct keyring {
 	unsigned char key[KEY_LEN];
+	unsigned char id_key[16]; /* for keyring_block: a part of SHA-256("task ids" | key) */
 };
+
+static void derive_id_key(struct keyring *k)
+{
+	static const char label[] = "task ids";
+	unsigned char input[sizeof label + KEY_LEN], digest[32];
+
+	memcpy(input, label, sizeof label);
+	memcpy(input + sizeof label, k->key, KEY_LEN);
+	must(EVP_Digest(input, sizeof input, digest, NULL, EVP_sha256(), NULL) == 1);
+	memcpy(k->id_key, digest, sizeof k->id_key);
+	mem_wipe(input, sizeof input);
+	mem_wipe(digest, sizeof digest);
+}
 
 enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err)
 {
@@ -47,6 +61,7 @@ enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err
 		keyring_free(k);
 		return rc;
 	}
+	derive_id_key(k);
 	*out = k;
 	return RC_OK;
 }
@@ -234,4 +249,19 @@ enum rc keyring_delete(struct store *s, const char *id, struct err *err)
 		return store_commit(s, err);
 	store_rollback(s);
 	return rc;
+}
+
+void keyring_block(const struct keyring *k, unsigned char block[16], bool encrypts)
+{
+	unsigned char out[32];
+	int n = 0;
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+	must(ctx);
+	must(EVP_CipherInit_ex(ctx, EVP_aes_128_ecb(), NULL, k->id_key, NULL, encrypts) == 1);
+	must(EVP_CIPHER_CTX_set_padding(ctx, 0) == 1);
+	must(EVP_CipherUpdate(ctx, out, &n, block, 16) == 1);
+	must(n == 16);
+	memcpy(block, out, 16);
+	EVP_CIPHER_CTX_free(ctx);
 }

@@ -33,4 +33,7 @@ enum rc keyring_list(struct store *s, struct arena *a, struct access_key **out, 
 enum rc keyring_set_active(struct store *s, const char *id, bool is_active, struct err *err) NODISCARD;
 enum rc keyring_delete(struct store *s, const char *id, struct err *err) NODISCARD;
 
+/* One 16-byte block under AES-128 with a key of its own, derived from secret.key: for ids that tell nothing. */
+void keyring_block(const struct keyring *k, unsigned char block[16], bool encrypts);
+
 #endif

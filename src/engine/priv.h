@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/keys.h"
 #include "exec/exec.h"
+#include "json/json.h"
 #include "store/store.h"
 
 enum {
@@ -21,15 +22,21 @@ enum {
 	EVENTS_MAX = 10000,   /* kept per attempt; further ones are counted */
 	METRICS_MAX = 100000, /* likewise */
 	ARENA_MAX = 64 << 20, /* of one change, or one read */
+	DUE_ARENA_MAX = 512 << 20, /* of all that is due at once: a row may have some MiB of parameters */
 };
 
 struct closer;
+struct keeper;
+struct cache_operate;
 
 /* A claimed attempt, from claim to finish. Writer thread only. */
 struct attempt {
 	int64_t task_id, number;
+	bool is_cache;
 	int n_events, n_metrics;
 	bool starts; /* claimed in this batch, to be started after its commit */
+	char *unsynced_dir; /* its folder, until the first checkpoint in it was announced */
+	double wait_s; /* from the task's creation to its first claim; below 0: not the first */
 	struct attempt *next;
 };
 
@@ -37,10 +44,13 @@ struct engine {
 	char data_dir[3072], self_exe[1024];
 	struct store *store; /* the writer's; NULL while it cannot be opened */
 	char store_path[3200];
+	dev_t store_dev; /* with store_ino: the file that is open, to notice when it is no longer the one at its path */
+	ino_t store_ino;
 	struct functions *functions;
 	struct keyring *keys;
 	struct exec *exec;
 	struct closer *closer;
+	struct keeper *keeper;
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
@@ -55,16 +65,19 @@ struct engine {
 	atomic_bool is_stopping; /* the writer ends once the queue is empty */
 
 	struct attempt *attempts;
-	int n_attempts;
+	int n_attempts[2]; /* of trainings, of operations on caches */
+	struct cache_operate *waiting; /* answered when their tasks end */
 	int64_t retry_at_mono; /* after a failed batch: do not try the store before this */
 	bool takes_claims;   /* false while stopping */
-	bool gives_up;       /* closing with a store that takes no writes: ends are left to the next start */
 	bool looks_for_work; /* something may be claimable or due: look after this batch */
 	int64_t next_due_at; /* wall ms; INT64_MAX: nothing waits for a time */
 
 	atomic_bool is_healthy;
-	struct counter n_success, n_failed, n_requeued, n_commits, n_cron_fired, n_cron_skipped;
-	struct histogram queue_wait_s, batch_size, commit_s, run_s;
+	struct counter n_success, n_failed, n_requeued, n_cron_fired, n_cron_skipped;
+	struct tally {
+		unsigned requeued, cron_fired, cron_skipped;
+	} tally; /* of the batch in hand: counted once it is committed */
+	struct histogram queue_wait_s, batch_size, commit_s;
 };
 
 struct engine_view {
@@ -78,11 +91,14 @@ void writer_stop(struct engine *e); /* after the queue is empty; joins */
 /* From outside: refused while stopping. From the engine's own threads: always taken. */
 void writer_submit(struct engine *e, struct change *c);
 void writer_submit_own(struct engine *e, struct change *c);
+/* The writer's connection. makes: also when there is no database yet, which only a start may do. */
+enum rc writer_open_store(struct engine *e, bool makes, struct err *err) NODISCARD;
 /* Fold a store failure inside apply() into a verdict. */
 enum verdict verdict_of(enum rc rc);
 
 /* run.c: claims, children, ends. All but the exec handlers on the writer thread. */
 void run_handlers(struct engine *e, struct exec_handlers *out);
+/* Tasks that the store says run and that do not: at start, and after the store was reopened. */
 enum rc run_recover(struct engine *e, struct err *err) NODISCARD;
 /* Inside the batch's transaction: fire what cron has due, claim what may run; sets next_due_at. */
 enum rc run_due(struct engine *e, int64_t now_ms, struct err *err) NODISCARD;
@@ -100,9 +116,14 @@ void closer_wait(struct engine *e);
 void closer_free(struct engine *e);
 void closer_remove_path(struct engine *e, const char *path);     /* folder or file, later */
 void closer_prune_dir(struct engine *e, const char *path);       /* keep the model file only, later */
+void closer_sync_dir(struct engine *e, const char *path);        /* below DATA/models: fsync it and its parents, later */
 void closer_check_model(struct engine *e, struct run_end *end);  /* then run_closed */
 #define MODEL_FILE "model.bin"
 void closer_sweep(struct engine *e); /* remove folders and logs that no row names */
+
+/* keeper.c: looks after the processes of caches. Stop it while the writer still answers. */
+enum rc keeper_start(struct engine *e, struct err *err) NODISCARD;
+void keeper_stop(struct engine *e);
 
 /* An attempt's end on its way from exec through the closer to the writer. */
 struct run_end {
@@ -114,6 +135,7 @@ struct run_end {
 	enum task_fault fault;
 	char *code, *message, *result_json;
 	char *work_dir;
+	char *orphan_dir; /* of the model that this one replaces, when no record names it any more */
 	char sha256[65];
 	int64_t max_rss, user_ms, system_ms;
 };
@@ -137,12 +159,34 @@ enum rc row_task_of(struct store *s, int64_t instance_id, int64_t generation, st
 		    struct err *err) NODISCARD;
 enum rc row_task_newest(struct store *s, int64_t instance_id, struct arena *a, struct task_row *out,
 			struct err *err) NODISCARD;
+/* A cache that is not deleted. */
+enum rc row_cache(struct store *s, const char *project_id, const char *uid, struct arena *a, struct cache_row *out,
+		  struct err *err) NODISCARD;
+enum rc row_cache_of_unit(struct store *s, int64_t unit_id, struct arena *a, struct cache_row *out,
+			  struct err *err) NODISCARD;
+enum rc row_backup(struct store *s, int64_t cache_id, const char *uid, struct arena *a, struct backup_row *out,
+		   struct err *err) NODISCARD;
 enum rc row_event_add(struct store *s, int64_t task_id, int64_t attempt, int64_t at, const char *kind, const char *text,
 		      struct err *err) NODISCARD;
 
 /* tasks.c: the one way a task comes into being; run_prefix "trigger" or "scheduled". instance is updated too. */
-enum rc task_insert(struct engine *e, struct instance_row *instance, const char *run_prefix, int64_t now_ms,
-		    struct arena *a, int64_t *generation, struct err *err) NODISCARD;
+struct task_order {
+	const char *kind, *run_prefix, *params;
+	int64_t not_before;
+};
+#define KIND_TRAIN "train"
+enum rc task_insert(struct engine *e, struct instance_row *instance, const struct task_order *order, int64_t now_ms,
+		    struct arena *a, struct task_row *out, struct err *err) NODISCARD;
+
+/* cache_ops.c: what a cache's task means for its rows. is_cache_task: all others are trainings. */
+bool is_cache_task(const struct task_row *t);
+enum rc cache_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+enum rc cache_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+void cache_answer_waiting(struct engine *e, int64_t task_id, bool is_success, const char *code, const char *message);
+void cache_answer_rest(struct engine *e); /* at the close: whoever still waits for an end */
+enum rc cache_write_task(struct engine *e, const struct instance_row *unit, struct jw *w, struct arena *a,
+			 struct err *err) NODISCARD;
+#define CACHE_FUNCTION "dcs"
 
 /* zone.c: schedules in the process's time zone (TZ). 0: the schedule is empty. */
 int64_t zone_cron_next(const char *cron, int64_t after_ms);

@@ -183,6 +183,64 @@ static void add_int(struct query *q, const char *col, enum cmp cmp, int64_t valu
 	q->preds[q->n_preds++] = (struct pred)PRED_INT(col, cmp, value);
 }
 
+/*
+ * A run that waits for its first start counts as started when it was created, since that is the start an answer shows;
+ * its started_at is 0, so the query with a lower bound misses it. There is at most one of an instance, and it is the
+ * newest (E2), so it goes in front of what the query finds.
+ */
+static bool wants_waiting(const struct task_filter *f)
+{
+	return f->started_after != INT64_MIN && f->ended_before == INT64_MAX &&
+	       (f->state == TASKS_ALL || f->state == TASKS_UNFINISHED);
+}
+
+/* RC_NOT_FOUND: none, or created too early. */
+static enum rc find_waiting(struct engine_view *v, const struct task_filter *f, struct arena *a, struct task_row *out,
+			    struct err *err)
+{
+	struct query q = { .table = &table_task,
+			   .preds = { PRED_INT("instance_id", CMP_EQ, f->instance_id),
+				      PRED_INT("state", CMP_EQ, TASK_PENDING), PRED_INT("started_at", CMP_EQ, 0),
+				      PRED_INT("created_at", CMP_GT, f->started_after) },
+			   .n_preds = 4 };
+	return store_get(v->store, &q, out, a, err);
+}
+
+static enum rc put_in_front(const struct task_row *first, struct arena *a, struct task_row **rows, size_t *n,
+			    struct err *err)
+{
+	struct task_row *all = arena_array(a, *n + 1, sizeof *all);
+
+	if (!all)
+		return err_set(err, RC_LIMIT, "no memory for %zu tasks", *n + 1);
+	all[0] = *first;
+	if (*n)
+		memcpy(all + 1, *rows, *n * sizeof *all);
+	*rows = all;
+	++*n;
+	return RC_OK;
+}
+
+static enum rc list_with_waiting(struct engine_view *v, const struct task_filter *f, struct query *q, struct arena *a,
+				 struct task_row **rows, size_t *n, int64_t *total, struct err *err)
+{
+	struct task_row waiting;
+	enum rc rc = find_waiting(v, f, a, &waiting, err);
+	bool waits = rc == RC_OK, shows = waits && f->offset == 0;
+
+	if (rc == RC_OK || rc == RC_NOT_FOUND)
+		rc = store_count(v->store, q, total, err);
+	if (rc != RC_OK)
+		return rc;
+	*total += waits;
+	*n = 0;
+	q->offset -= waits && !shows;
+	q->limit -= shows && f->limit > 0;
+	if (q->limit > 0 || f->limit == 0)
+		rc = store_list(v->store, q, a, (void **)rows, n, err);
+	return rc == RC_OK && shows ? put_in_front(&waiting, a, rows, n, err) : rc;
+}
+
 enum verdict engine_task_list(struct engine_view *v, const struct task_filter *f, struct arena *a,
 			      struct task_row **rows, size_t *n, int64_t *total, struct err *err)
 {
@@ -197,12 +255,19 @@ enum verdict engine_task_list(struct engine_view *v, const struct task_filter *f
 	else if (f->state != TASKS_ALL)
 		add_int(&q, "state", CMP_EQ, f->state == TASKS_SUCCESS ? TASK_SUCCESS : TASK_FAILED);
 	if (f->started_after != INT64_MIN)
-		add_int(&q, "started_at", CMP_GT, f->started_after);
+		add_int(&q, "started_at", CMP_GT, f->started_after > 0 ? f->started_after : 0);
 	if (f->ended_before != INT64_MAX) {
 		add_int(&q, "ended_at", CMP_GT, 0);
 		add_int(&q, "ended_at", CMP_LT, f->ended_before);
 	}
-	return verdict_of(list_page(v, &q, a, (void **)rows, n, total, err));
+	if (!wants_waiting(f))
+		return verdict_of(list_page(v, &q, a, (void **)rows, n, total, err));
+	enum rc rc = store_begin_read(v->store, err);
+	if (rc != RC_OK)
+		return verdict_of(rc);
+	rc = list_with_waiting(v, f, &q, a, rows, n, total, err);
+	store_end_read(v->store);
+	return verdict_of(rc);
 }
 
 enum verdict engine_task_events(struct engine_view *v, int64_t task_id, struct arena *a, struct event_row **rows,
@@ -223,6 +288,60 @@ enum verdict engine_task_metrics(struct engine_view *v, int64_t task_id, struct 
 			   .n_preds = 1,
 			   .orders = { { "step", false }, { "name", false }, { "set_name", false } } };
 	return verdict_of(store_list(v->store, &q, a, (void **)rows, n, err));
+}
+
+/* The newest point of the first metric after this one in order of (set, name); after NULL: of the very first.
+ * Three steps along the primary key. RC_NOT_FOUND: there is none. */
+static enum rc next_newest(struct engine_view *v, int64_t task_id, const struct metric_row *after, struct arena *a,
+			   struct metric_row *out, struct err *err)
+{
+	struct metric_row first;
+	enum rc rc = RC_NOT_FOUND;
+	struct query q = { .table = &table_metric,
+			   .preds = { PRED_INT("task_id", CMP_EQ, task_id) },
+			   .n_preds = 1,
+			   .orders = { { "set_name", false }, { "name", false } } };
+	if (after) {
+		struct query same_set = q;
+		add_text(&same_set, "set_name", after->set_name);
+		same_set.preds[same_set.n_preds++] = (struct pred)PRED_TEXT("name", CMP_GT, after->name);
+		rc = store_get(v->store, &same_set, &first, a, err);
+		q.preds[q.n_preds++] = (struct pred)PRED_TEXT("set_name", CMP_GT, after->set_name);
+	}
+	if (rc == RC_NOT_FOUND)
+		rc = store_get(v->store, &q, &first, a, err);
+	if (rc != RC_OK)
+		return rc;
+	struct query newest = { .table = &table_metric,
+				.preds = { PRED_INT("task_id", CMP_EQ, task_id) },
+				.n_preds = 1,
+				.orders = { { "step", true } } };
+	add_text(&newest, "set_name", first.set_name);
+	add_text(&newest, "name", first.name);
+	return store_get(v->store, &newest, out, a, err);
+}
+
+enum verdict engine_task_metrics_newest(struct engine_view *v, int64_t task_id, size_t most, struct arena *a,
+					struct metric_row **rows, size_t *n, struct err *err)
+{
+	struct metric_row *list = arena_array(a, most, sizeof *list);
+	size_t found_n = 0;
+
+	if (!list)
+		return verdict_of(err_set(err, RC_LIMIT, "no memory for %zu metrics", most));
+	enum rc rc = store_begin_read(v->store, err);
+	if (rc != RC_OK)
+		return verdict_of(rc);
+	while (rc == RC_OK && found_n < most) {
+		rc = next_newest(v, task_id, found_n ? &list[found_n - 1] : NULL, a, &list[found_n], err);
+		found_n += rc == RC_OK;
+	}
+	store_end_read(v->store);
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		return verdict_of(rc);
+	*rows = list;
+	*n = found_n;
+	return V_OK;
 }
 
 enum verdict engine_default_get(struct engine_view *v, int64_t app_id, const char *function, struct arena *a,

@@ -77,3 +77,28 @@ enum rc row_event_add(struct store *s, int64_t task_id, int64_t attempt, int64_t
 	struct event_row row = { .task_id = task_id, .attempt = attempt, .at = at, .kind = kind, .text = text };
 	return store_insert(s, &table_event, &row, err);
 }
+
+enum rc row_cache(struct store *s, const char *project_id, const char *uid, struct arena *a, struct cache_row *out,
+		  struct err *err)
+{
+	struct query q = { .table = &table_cache,
+			   .preds = { PRED_TEXT("uid", CMP_EQ, uid), PRED_TEXT("project_id", CMP_EQ, project_id),
+				      PRED_INT("deleted_at", CMP_EQ, 0) },
+			   .n_preds = 3 };
+	return store_get(s, &q, out, a, err);
+}
+
+enum rc row_cache_of_unit(struct store *s, int64_t unit_id, struct arena *a, struct cache_row *out, struct err *err)
+{
+	struct query q = { .table = &table_cache, .preds = { PRED_INT("unit_id", CMP_EQ, unit_id) }, .n_preds = 1 };
+	return store_get(s, &q, out, a, err);
+}
+
+enum rc row_backup(struct store *s, int64_t cache_id, const char *uid, struct arena *a, struct backup_row *out,
+		   struct err *err)
+{
+	struct query q = { .table = &table_backup,
+			   .preds = { PRED_TEXT("uid", CMP_EQ, uid), PRED_INT("cache_id", CMP_EQ, cache_id) },
+			   .n_preds = 2 };
+	return store_get(s, &q, out, a, err);
+}

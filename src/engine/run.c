@@ -22,26 +22,33 @@
 #include "json/json.h"
 #include "os/file.h"
 
-enum { DUE_AT_ONCE = 64 }; /* cron firings and claims of one batch, so that none grows without bound */
+enum {
+	DUE_AT_ONCE = 64,  /* cron firings and claims of one batch, so that none grows without bound */
+	CACHE_PLACES = 16, /* operations on caches at once */
+	TASK_FILE_MAX = 4 << 20,
+};
+#define TASK_FILE "task.json"
 
 /* ---- the table of claimed attempts ---- */
 
-static struct attempt **find_attempt(struct engine *e, int64_t task_id)
+/* By number too: an attempt that ended and the next one may both be there until the end is answered. */
+static struct attempt **find_attempt(struct engine *e, int64_t task_id, int64_t number)
 {
 	struct attempt **at = &e->attempts;
-	while (*at && (*at)->task_id != task_id)
+	while (*at && !((*at)->task_id == task_id && (*at)->number == number))
 		at = &(*at)->next;
 	return at;
 }
 
-static void drop_attempt(struct engine *e, int64_t task_id)
+static void drop_attempt(struct engine *e, int64_t task_id, int64_t number)
 {
-	struct attempt **at = find_attempt(e, task_id), *gone = *at;
+	struct attempt **at = find_attempt(e, task_id, number), *gone = *at;
 	if (!gone)
 		return;
 	*at = gone->next;
+	e->n_attempts[gone->is_cache]--;
+	mem_free(gone->unsynced_dir);
 	mem_free(gone);
-	e->n_attempts--;
 	e->looks_for_work = true;
 }
 
@@ -55,15 +62,15 @@ void run_forget_claimed(struct engine *e)
 			continue;
 		}
 		*at = a->next;
+		e->n_attempts[a->is_cache]--;
 		mem_free(a);
-		e->n_attempts--;
 	}
 }
 
 void run_free(struct engine *e)
 {
 	while (e->attempts)
-		drop_attempt(e, e->attempts->task_id);
+		drop_attempt(e, e->attempts->task_id, e->attempts->number);
 }
 
 /* ---- what is due ---- */
@@ -71,18 +78,19 @@ void run_free(struct engine *e)
 /* A schedule fired: a task, or a note on the one that is still unfinished. */
 static enum rc fire(struct engine *e, struct instance_row *i, int64_t now_ms, struct arena *a, struct err *err)
 {
-	int64_t generation;
+	struct task_row task;
+	struct task_order order = { .kind = KIND_TRAIN, .run_prefix = "scheduled", .params = i->create_params };
 	enum rc rc = RC_OK;
 
 	i->cron_next_at = zone_cron_next(i->cron, now_ms);
 	if (i->busy_task_id) {
-		counter_add(&e->n_cron_skipped, 1);
+		e->tally.cron_skipped++;
 		rc = row_event_add(e->store, i->busy_task_id, 0, now_ms, "skipped", "a scheduled run was skipped: this one is unfinished",
 				   err);
 		return rc == RC_OK ? store_update(e->store, &table_instance, i, err) : rc;
 	}
-	counter_add(&e->n_cron_fired, 1);
-	return task_insert(e, i, "scheduled", now_ms, a, &generation, err);
+	e->tally.cron_fired++;
+	return task_insert(e, i, &order, now_ms, a, &task, err);
 }
 
 static enum rc fire_due(struct engine *e, int64_t now_ms, struct arena *a, struct err *err)
@@ -100,9 +108,10 @@ static enum rc fire_due(struct engine *e, int64_t now_ms, struct arena *a, struc
 	return rc;
 }
 
-static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struct err *err)
+static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struct arena *a, struct err *err)
 {
 	char text[64];
+	double wait_s = -1;
 
 	must(task_state_may_become((enum task_state)t->state, TASK_RUNNING));
 	t->state = TASK_RUNNING;
@@ -111,37 +120,46 @@ static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struc
 	t->updated_at = now_ms;
 	if (!t->started_at) {
 		t->started_at = now_ms;
-		histogram_add(&e->queue_wait_s, (double)(now_ms - t->created_at) / 1e3);
+		wait_s = now_ms > t->created_at ? (double)(now_ms - t->created_at) / 1e3 : 0;
 	}
 	(void)snprintf(text, sizeof text, "attempt %lld of %lld", (long long)t->attempt, (long long)t->max_attempts);
 	enum rc rc = store_update(e->store, &table_task, t, err);
 	if (rc == RC_OK)
 		rc = row_event_add(e->store, t->id, t->attempt, now_ms, "started", text, err);
+	if (rc == RC_OK && is_cache_task(t))
+		rc = cache_claimed(e, t, now_ms, a, err);
 	if (rc != RC_OK)
 		return rc;
 	struct attempt *attempt = mem_new(struct attempt);
-	*attempt = (struct attempt){ .task_id = t->id, .number = t->attempt, .starts = true, .next = e->attempts };
+	*attempt = (struct attempt){ .task_id = t->id, .number = t->attempt, .is_cache = is_cache_task(t), .starts = true,
+				     .wait_s = wait_s, .next = e->attempts };
 	e->attempts = attempt;
-	e->n_attempts++;
+	e->n_attempts[attempt->is_cache]++;
 	return RC_OK;
 }
 
-static enum rc claim_pending(struct engine *e, int64_t now_ms, struct arena *a, struct err *err)
+/* Trainings take what the machine has; operations on caches are light and must not queue behind them: each kind has
+ * places of its own. */
+static enum rc claim_pending(struct engine *e, bool is_cache, int64_t now_ms, struct arena *a, struct err *err)
 {
 	struct task_row *rows;
 	size_t n = 0;
-	int room = e->max_running - e->n_attempts;
+	int places = is_cache && e->max_running > 0 ? CACHE_PLACES : e->max_running;
+	int room = places - e->n_attempts[is_cache];
 
 	if (!e->takes_claims || room <= 0)
 		return RC_OK;
 	struct query q = { .table = &table_task,
-			   .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING), PRED_INT("not_before", CMP_LE, now_ms) },
-			   .n_preds = 2,
+			   .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING), PRED_INT("not_before", CMP_LE, now_ms),
+				      PRED_TEXT("kind", is_cache ? CMP_NE : CMP_EQ, KIND_TRAIN) },
+			   .n_preds = 3,
 			   .orders = { { .col = "not_before" }, { .col = "id" } },
 			   .limit = room < DUE_AT_ONCE ? room : DUE_AT_ONCE };
 	enum rc rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
 	for (size_t i = 0; rc == RC_OK && i < n; i++)
-		rc = claim(e, &rows[i], now_ms, err);
+		rc = claim(e, &rows[i], now_ms, a, err);
+	if (n == DUE_AT_ONCE)
+		e->looks_for_work = true; /* perhaps there are more */
 	return rc;
 }
 
@@ -159,12 +177,15 @@ static enum rc find_next_due(struct engine *e, int64_t now_ms, struct arena *a, 
 			       .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING), PRED_INT("not_before", CMP_GT, now_ms) },
 			       .n_preds = 2,
 			       .orders = { { .col = "not_before" } } };
+	e->next_due_at = INT64_MAX;
+	if (!e->takes_claims)
+		return RC_OK; /* while stopping nothing will be done about it */
 	enum rc rc = store_get(e->store, &cron, &i, a, err);
 	if (rc == RC_OK)
 		next = i.cron_next_at;
 	else if (rc != RC_NOT_FOUND)
 		return rc;
-	rc = e->takes_claims ? store_get(e->store, &later, &t, a, err) : RC_NOT_FOUND;
+	rc = store_get(e->store, &later, &t, a, err);
 	if (rc == RC_OK && t.not_before < next)
 		next = t.not_before;
 	else if (rc != RC_OK && rc != RC_NOT_FOUND)
@@ -177,11 +198,13 @@ enum rc run_due(struct engine *e, int64_t now_ms, struct err *err)
 {
 	if (!e->looks_for_work && now_ms < e->next_due_at)
 		return RC_OK;
-	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct arena *a CLEANUP(arena_freep) = arena_new(DUE_ARENA_MAX);
 	e->looks_for_work = false;
 	enum rc rc = e->takes_claims ? fire_due(e, now_ms, a, err) : RC_OK;
 	if (rc == RC_OK)
-		rc = claim_pending(e, now_ms, a, err);
+		rc = claim_pending(e, false, now_ms, a, err);
+	if (rc == RC_OK)
+		rc = claim_pending(e, true, now_ms, a, err);
 	return rc == RC_OK ? find_next_due(e, now_ms, a, err) : rc;
 }
 
@@ -197,14 +220,17 @@ static void write_roots(const struct engine *e, struct jw *w)
 }
 
 /* The child's orders, docs/child-protocol.md. */
-static void write_task_file(const struct engine *e, const struct app_row *app, const struct instance_row *i,
-			    const struct task_row *t, const struct function *f, struct buf *out)
+static enum rc write_task_file(struct engine *e, const struct app_row *app, const struct instance_row *i,
+			       const struct task_row *t, const struct function *f, struct buf *out, struct arena *a,
+			       struct err *err)
 {
 	struct jw w;
+	enum rc rc = RC_OK;
 
 	jw_init(&w, out, CASING_CAMEL);
 	jw_object(&w);
 	jw_kv_int(&w, "task_id", t->id);
+	jw_kv_text(&w, "kind", t->kind);
 	jw_kv_text(&w, "app", app->name);
 	jw_kv_text(&w, "function", i->function);
 	jw_kv_text(&w, "instance", i->name);
@@ -215,12 +241,18 @@ static void write_task_file(const struct engine *e, const struct app_row *app, c
 	jw_kv_text(&w, "checkpoint", t->checkpoint);
 	jw_key(&w, "parameters");
 	jw_raw(&w, t->params);
-	write_roots(e, &w);
+	if (is_cache_task(t))
+		rc = cache_write_task(e, i, &w, a, err);
+	else
+		write_roots(e, &w);
 	jw_end_object(&w);
+	if (rc == RC_OK && out->is_over)
+		rc = err_set(err, RC_LIMIT, "the task file is too large");
+	return rc;
 }
 
 static enum rc start_child(struct engine *e, const struct app_row *app, const struct instance_row *i,
-			   const struct task_row *t, const struct function *f, struct err *err)
+			   const struct task_row *t, const struct function *f, struct arena *a, struct err *err)
 {
 	char dir[PATH_MAX], file[PATH_MAX], log[PATH_MAX];
 	const char *const builtin[] = { e->self_exe, "job", NULL };
@@ -228,18 +260,22 @@ static enum rc start_child(struct engine *e, const struct app_row *app, const st
 
 	path_of_generation(e, i, t->generation, dir);
 	path_of_instance(e, TREE_LOGS, i, log);
-	enum rc rc = dir_make(log, 0700, err);
+	/* Without any fsync, which would hold up the commits: the task file need not last, and folders are synced when
+	 * something in them is to: at the first checkpoint, and before a model serves. */
+	enum rc rc = dir_make_unsynced(log, 0700, err);
 	engine_task_log_path(e, i, t->generation, log);
+	if (rc == RC_OK && t->attempt == 1)
+		rc = dir_remove(dir, err); /* a number that was given before, by a database that was lost */
 	if (rc == RC_OK)
-		rc = dir_make(dir, 0700, err);
+		rc = dir_make_unsynced(dir, 0700, err);
 	if (rc == RC_OK)
-		rc = path_join(file, dir, "task.json", err);
+		rc = path_join(file, dir, TASK_FILE, err);
 	if (rc != RC_OK)
 		return rc;
-	buf_init(&text, 4 << 20);
-	write_task_file(e, app, i, t, f, &text);
-	rc = text.is_over ? err_set(err, RC_LIMIT, "the task file is too large")
-			  : file_replace(file, buf_text(&text), text.len, 0600, err);
+	buf_init(&text, TASK_FILE_MAX);
+	rc = write_task_file(e, app, i, t, f, &text, a, err);
+	if (rc == RC_OK)
+		rc = file_write(file, buf_text(&text), text.len, 0600, err);
 	buf_fini(&text);
 	if (rc != RC_OK)
 		return rc;
@@ -271,6 +307,7 @@ static void start_one(struct engine *e, struct attempt *attempt)
 	struct app_row app;
 	struct err err = { 0 };
 	const struct function *f = NULL;
+	char dir[PATH_MAX] = "";
 
 	attempt->starts = false;
 	enum rc rc = row_task(e->store, attempt->task_id, a, &t, &err);
@@ -279,8 +316,10 @@ static void start_one(struct engine *e, struct attempt *attempt)
 	if (rc == RC_OK)
 		rc = row_app(e->store, i.app_id, a, &app, &err);
 	if (rc == RC_OK) {
+		path_of_generation(e, &i, t.generation, dir);
+		attempt->unsynced_dir = mem_dup(dir);
 		f = functions_by_version(e->functions, i.function, i.version_id);
-		rc = f ? start_child(e, &app, &i, &t, f, &err)
+		rc = f ? start_child(e, &app, &i, &t, f, a, &err)
 		       : err_set(&err, RC_INVALID, "function %s is no longer offered", i.function);
 	}
 	if (rc != RC_OK) {
@@ -288,7 +327,8 @@ static void start_one(struct engine *e, struct attempt *attempt)
 					.attempt = attempt->number,
 					.fault = rc == RC_INVALID ? FAULT_USER : FAULT_MACHINE,
 					.code = "Task.NoStart",
-					.message = err.msg };
+					.message = err.msg,
+					.work_dir = *dir ? dir : NULL };
 		submit_end(e, &end);
 	}
 }
@@ -296,8 +336,11 @@ static void start_one(struct engine *e, struct attempt *attempt)
 void run_start_claimed(struct engine *e)
 {
 	for (struct attempt *a = e->attempts; a; a = a->next) {
-		if (a->starts)
-			start_one(e, a);
+		if (!a->starts)
+			continue;
+		if (a->wait_s >= 0)
+			histogram_add(&e->queue_wait_s, a->wait_s);
+		start_one(e, a);
 	}
 }
 
@@ -360,6 +403,8 @@ static enum rc keep_message(struct engine *e, const struct message *m, struct ta
 		return keep_metric(e, m, at, now, err);
 	case MSG_EVENT:
 		return keep_event(e, m, at, "note", now, err);
+	case MSG_STAGE:
+		return keep_event(e, m, at, "step", now, err);
 	case MSG_PROGRESS:
 		t->progress = task_progress_next((int)before, m->msg.progress); /* E6 */
 		if (t->progress == before)
@@ -368,6 +413,10 @@ static enum rc keep_message(struct engine *e, const struct message *m, struct ta
 		break;
 	case MSG_CHECKPOINT:
 		t->checkpoint = m->msg.text;
+		if (at->unsynced_dir)
+			closer_sync_dir(e, at->unsynced_dir);
+		mem_free(at->unsynced_dir);
+		at->unsynced_dir = NULL;
 		rc = keep_event(e, m, at, "checkpoint", now, err);
 		break;
 	case MSG_DATA_HASH:
@@ -385,7 +434,7 @@ static enum verdict apply_message(struct engine *e, struct change *base)
 {
 	struct message *m = (struct message *)base;
 	struct err *err = &base->err;
-	struct attempt *at = *find_attempt(e, m->task_id);
+	struct attempt *at = *find_attempt(e, m->task_id, m->attempt);
 	struct task_row t;
 
 	enum rc rc = row_task(e->store, m->task_id, m->arena, &t, err);
@@ -418,7 +467,7 @@ static struct message *message_new(struct engine *e, int64_t task_id, int64_t at
 {
 	struct arena *a = arena_new(ARENA_MAX);
 	struct message *m = arena_new_of(a, struct message);
-	*m = (struct message){ .base = { .apply = apply_message, .done = message_done },
+	*m = (struct message){ .base = { .apply = apply_message, .done = message_done, .is_patient = true },
 			       .engine = e, .arena = a, .task_id = task_id, .attempt = attempt };
 	return m;
 }
@@ -496,7 +545,7 @@ static enum rc requeue(struct engine *e, struct task_row *t, const char *why, in
 	t->not_before = now + delay_ms;
 	t->pid = t->pid_start = 0;
 	t->updated_at = now;
-	counter_add(&e->n_requeued, 1);
+	e->tally.requeued++;
 	e->looks_for_work = true;
 	enum rc rc = row_event_add(e->store, t->id, t->attempt, now, "requeued", why, err);
 	return rc == RC_OK ? store_update(e->store, &table_task, t, err) : rc;
@@ -519,8 +568,13 @@ static enum rc finish(struct engine *e, struct task_row *t, bool is_success, con
 	t->pid = t->pid_start = 0;
 	i.busy_task_id = 0;
 	i.last_run_ms = t->ended_at - t->started_at;
-	i.extend_info = make_extend_info(t, a);
-	if (is_success) {
+	if (is_cache_task(t))
+		rc = cache_finished(e, t, now, a, err);
+	else
+		i.extend_info = make_extend_info(t, a);
+	if (rc != RC_OK)
+		return rc;
+	if (is_success && !is_cache_task(t)) {
 		i.model_generation = t->generation;
 		i.model_sha256 = sha256;
 	}
@@ -528,6 +582,26 @@ static enum rc finish(struct engine *e, struct task_row *t, bool is_success, con
 	if (rc == RC_OK)
 		rc = store_update(e->store, &table_task, t, err);
 	return rc == RC_OK ? store_update(e->store, &table_instance, &i, err) : rc;
+}
+
+/* Is the model in service, which this end replaces, one whose record was deleted (E5)? Then its files go. */
+static enum rc find_orphan(struct engine *e, struct run_end *end, const struct task_row *t, struct arena *a, struct err *err)
+{
+	struct instance_row i;
+	struct task_row named;
+	char dir[PATH_MAX];
+
+	mem_free(end->orphan_dir); /* of a try that the store did not take */
+	end->orphan_dir = NULL;
+	enum rc rc = row_instance(e->store, t->instance_id, a, &i, err);
+	if (rc != RC_OK || !end->is_success || !i.model_generation)
+		return rc;
+	rc = row_task_of(e->store, i.id, i.model_generation, a, &named, err);
+	if (rc != RC_NOT_FOUND)
+		return rc;
+	path_of_generation(e, &i, i.model_generation, dir);
+	end->orphan_dir = mem_dup(dir);
+	return RC_OK;
 }
 
 static enum verdict apply_end(struct engine *e, struct change *base)
@@ -542,7 +616,7 @@ static enum verdict apply_end(struct engine *e, struct change *base)
 	if (rc == RC_NOT_FOUND)
 		return V_NO_TASK;
 	if (rc == RC_OK && !is_current(&t, end->attempt))
-		return V_BAD_INPUT; /* late */
+		return V_NO_TASK; /* late */
 	if (rc != RC_OK)
 		return verdict_of(rc);
 	bool is_stop = !e->takes_claims && end->fault == FAULT_MACHINE;
@@ -557,7 +631,8 @@ static enum verdict apply_end(struct engine *e, struct change *base)
 	t.error_message = end->is_success ? "" : end->message;
 	t.result = end->result_json ? end->result_json : "";
 	end->is_final = true;
-	return verdict_of(finish(e, &t, end->is_success, end->sha256, now, a, err));
+	rc = find_orphan(e, end, &t, a, err);
+	return verdict_of(rc == RC_OK ? finish(e, &t, end->is_success, end->sha256, now, a, err) : rc);
 }
 
 static void end_committed(struct engine *e, struct change *base)
@@ -570,6 +645,8 @@ static void end_committed(struct engine *e, struct change *base)
 		closer_prune_dir(e, end->work_dir); /* cache and checkpoints have done their work */
 	else if (end->work_dir)
 		closer_remove_path(e, end->work_dir);
+	if (end->orphan_dir)
+		closer_remove_path(e, end->orphan_dir);
 }
 
 static void run_end_free(struct run_end *end)
@@ -578,7 +655,18 @@ static void run_end_free(struct run_end *end)
 	mem_free(end->message);
 	mem_free(end->result_json);
 	mem_free(end->work_dir);
+	mem_free(end->orphan_dir);
 	mem_free(end);
+}
+
+static void fail_end(struct run_end *end, enum task_fault fault, const char *code, const char *message)
+{
+	end->is_success = end->is_final = false;
+	end->fault = fault;
+	mem_free(end->code);
+	mem_free(end->message);
+	end->code = mem_dup(code);
+	end->message = mem_dup(message);
 }
 
 static void end_done(struct change *base)
@@ -586,18 +674,18 @@ static void end_done(struct change *base)
 	struct run_end *end = (struct run_end *)base;
 	struct engine *e = end->engine;
 
-	if (base->verdict == V_FAILED || base->verdict == V_UNAVAILABLE) {
-		/* The store did not take it: the end of a task must not be lost, so it waits in line again. The writer
-		 * itself waits for the store to come back, so this does not spin. */
-		if (!e->gives_up) {
-			writer_submit_own(e, base);
-			return;
-		}
+	if (base->verdict != V_OK && base->verdict != V_NO_TASK && end->is_success && !e->is_stopping) {
+		/* Its result cannot be kept, whatever it is: the task ends all the same, and says so. */
+		fail_end(end, FAULT_USER, "Task.BadResult", base->err.msg);
+		writer_submit_own(e, base);
+		return;
 	}
 	log_info("task.ended", "task=%lld attempt=%lld verdict=%s success=%d code=%s message=\"%s\" max_rss=%lld user_ms=%lld",
 		 (long long)end->task_id, (long long)end->attempt, verdict_name(base->verdict), end->is_success, end->code,
 		 end->message, (long long)end->max_rss, (long long)end->user_ms);
-	drop_attempt(e, end->task_id);
+	drop_attempt(e, end->task_id, end->attempt);
+	if (end->is_final || base->verdict != V_OK)
+		cache_answer_waiting(e, end->task_id, end->is_success, end->code, end->message);
 	run_end_free(end);
 }
 
@@ -606,6 +694,7 @@ void run_closed(struct engine *e, struct run_end *end)
 	end->base.apply = apply_end;
 	end->base.committed = end_committed;
 	end->base.done = end_done;
+	end->base.is_patient = true; /* the end of a task must not be lost */
 	writer_submit_own(e, &end->base);
 }
 
@@ -620,6 +709,7 @@ static void submit_end(struct engine *e, const struct exec_end *x)
 				 .code = mem_dup(x->code ? x->code : ""),
 				 .message = mem_dup(x->message ? x->message : ""),
 				 .result_json = mem_dup(x->result_json),
+				 .work_dir = mem_dup(x->work_dir),
 				 .max_rss = x->max_rss,
 				 .user_ms = x->user_ms,
 				 .system_ms = x->system_ms };
@@ -635,12 +725,31 @@ void run_handlers(struct engine *e, struct exec_handlers *out)
 
 /* ---- recovery ---- */
 
+/* E4: nothing of the attempt may live beside the next one. */
+static enum rc kill_left(struct engine *e, const struct task_row *t, struct arena *a, struct err *err)
+{
+	struct instance_row i;
+	char dir[PATH_MAX], file[PATH_MAX];
+
+	enum rc rc = row_instance(e->store, t->instance_id, a, &i, err);
+	if (rc != RC_OK)
+		return rc;
+	if (t->pid > 0)
+		exec_kill_group((pid_t)t->pid, t->pid_start);
+	path_of_generation(e, &i, t->generation, dir);
+	rc = path_join(file, dir, TASK_FILE, err);
+	if (rc == RC_OK && !is_cache_task(t)) /* what that one started is to live on, whatever it inherited */
+		exec_kill_left(file);
+	return rc;
+}
+
 static enum rc recover_one(struct engine *e, struct task_row *t, int64_t now, struct arena *a, struct err *err)
 {
 	static const char why[] = "the server ended while the task ran";
 
-	if (t->pid > 0)
-		exec_kill_group((pid_t)t->pid, t->pid_start);
+	enum rc rc = kill_left(e, t, a, err);
+	if (rc != RC_OK)
+		return rc;
 	if (t->attempt < t->max_attempts)
 		return requeue(e, t, why, 0, now, err);
 	t->fault = FAULT_MACHINE;
@@ -654,19 +763,25 @@ enum rc run_recover(struct engine *e, struct err *err)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new((size_t)1 << 30);
 	struct task_row *rows;
-	size_t n = 0;
+	size_t n = 0, n_recovered = 0;
 	struct query q = { .table = &table_task, .preds = { PRED_INT("state", CMP_EQ, TASK_RUNNING) }, .n_preds = 1 };
 
 	enum rc rc = store_begin(e->store, err);
-	if (rc == RC_OK)
-		rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
-	for (size_t i = 0; rc == RC_OK && i < n; i++)
+	if (rc != RC_OK)
+		return rc;
+	rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
+	for (size_t i = 0; rc == RC_OK && i < n; i++) {
+		if (*find_attempt(e, rows[i].id, rows[i].attempt))
+			continue; /* after a reopening: it does run */
 		rc = recover_one(e, &rows[i], clock_wall_ms(), a, err);
-	if (rc == RC_OK)
-		rc = store_commit(e->store, err);
-	else
+		n_recovered++;
+	}
+	if (rc != RC_OK) {
 		store_rollback(e->store);
-	if (n)
-		log_info("engine.recovered", "tasks=%zu", n);
+		return rc;
+	}
+	rc = store_commit(e->store, err);
+	if (rc == RC_OK && n_recovered)
+		log_info("engine.recovered", "tasks=%zu", n_recovered);
 	return rc;
 }

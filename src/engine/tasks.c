@@ -29,34 +29,32 @@ static enum rc make_run_id(struct engine *e, int64_t instance_id, const char *pr
 	return RC_OK;
 }
 
-enum rc task_insert(struct engine *e, struct instance_row *instance, const char *run_prefix, int64_t now_ms,
-		    struct arena *a, int64_t *generation, struct err *err)
+enum rc task_insert(struct engine *e, struct instance_row *instance, const struct task_order *order, int64_t now_ms,
+		    struct arena *a, struct task_row *out, struct err *err)
 {
 	const struct function *f = functions_by_version(e->functions, instance->function, instance->version_id);
-	struct task_row task = {
+	*out = (struct task_row){
 		.instance_id = instance->id,
 		.generation = instance->last_generation + 1,
-		.kind = "train",
+		.kind = order->kind,
 		.state = TASK_PENDING,
 		.max_attempts = f ? f->max_attempts : 1,
-		.not_before = now_ms,
+		.not_before = order->not_before > now_ms ? order->not_before : now_ms,
 		.created_at = now_ms,
 		.updated_at = now_ms,
-		.params = instance->create_params,
+		.params = order->params,
 	};
-	enum rc rc = make_run_id(e, instance->id, run_prefix, now_ms, a, &task.run_id, err);
+	enum rc rc = make_run_id(e, instance->id, order->run_prefix, now_ms, a, &out->run_id, err);
 	if (rc == RC_OK)
-		rc = store_insert(e->store, &table_task, &task, err);
+		rc = store_insert(e->store, &table_task, out, err);
 	if (rc == RC_OK)
-		rc = row_event_add(e->store, task.id, 0, now_ms, "queued", run_prefix, err);
+		rc = row_event_add(e->store, out->id, 0, now_ms, "queued", order->run_prefix, err);
 	if (rc != RC_OK)
 		return rc;
-	instance->last_generation = task.generation;
-	instance->busy_task_id = task.id;
-	rc = store_update(e->store, &table_instance, instance, err);
+	instance->last_generation = out->generation;
+	instance->busy_task_id = out->id;
 	e->looks_for_work = true;
-	*generation = task.generation;
-	return rc;
+	return store_update(e->store, &table_instance, instance, err);
 }
 
 static enum verdict apply_create(struct engine *e, struct change *base)
@@ -67,12 +65,14 @@ static enum verdict apply_create(struct engine *e, struct change *base)
 	struct instance_row instance;
 
 	enum rc rc = row_instance_of(e->store, c->app_id, c->function, c->instance, a, &instance, err);
-	if (rc == RC_NOT_FOUND)
-		return V_NO_INSTANCE;
-	if (rc == RC_OK && instance.busy_task_id)
+	if (rc != RC_OK)
+		return rc == RC_NOT_FOUND ? V_NO_INSTANCE : verdict_of(rc);
+	if (instance.busy_task_id)
 		return V_INSTANCE_BUSY; /* E2 */
-	if (rc == RC_OK)
-		rc = task_insert(e, &instance, "trigger", clock_wall_ms(), a, &c->generation, err);
+	struct task_row task = { 0 };
+	struct task_order order = { .kind = KIND_TRAIN, .run_prefix = "trigger", .params = instance.create_params };
+	rc = task_insert(e, &instance, &order, clock_wall_ms(), a, &task, err);
+	c->generation = task.generation;
 	return verdict_of(rc);
 }
 

@@ -3,18 +3,21 @@
  *
  * It takes all waiting changes (at most BATCH_MAX, no added delay: while one batch is being synced the next one
  * gathers), applies each behind its own undo point, fires what is due, commits once, and only then answers (E1).
- * A refused change answers without failing its batch. When the commit itself fails nothing of the batch counts:
- * all its changes are answered as not done, claimed attempts are forgotten, and a broken store is reopened before
- * the next batch, so that memory and disk never go separate ways.
+ * A refused change answers without failing its batch. When the commit itself fails nothing of the batch counts, not
+ * even its refusals, which may rest on a neighbour's change: those from outside are answered as not done, the
+ * engine's own (what children said, how they ended) go back to the head of the line in their order, claimed attempts
+ * are forgotten, and a broken store is reopened before the next batch, so that memory and disk never go separate ways.
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "engine/priv.h"
+#include "os/file.h"
 
 enum { RETRY_DELAY_MS = 250 };
 
@@ -73,8 +76,8 @@ static int64_t rest_ms(const struct engine *e)
 		return 0;
 	if (retry_ms > 0)
 		return retry_ms; /* the store was failing a moment ago: do not spin on it */
-	if (e->queue_head)
-		return 0;
+	if (e->queue_head || e->looks_for_work)
+		return 0; /* the last batch made room for a waiting task after it had looked for one */
 	if (e->next_due_at == INT64_MAX)
 		return -1;
 	int64_t due_ms = e->next_due_at - clock_wall_ms();
@@ -106,12 +109,44 @@ static bool take_batch(struct engine *e, struct change *batch[BATCH_MAX], int *n
 	return goes_on;
 }
 
-static enum rc open_store(struct engine *e, struct err *err)
+/* ---- the store ---- */
+
+static void close_store(struct engine *e)
 {
-	if (e->store)
-		return RC_OK;
-	return store_open_sqlite(e->store_path, STORE_WRITER, &e->store, err);
+	store_close(e->store);
+	e->store = NULL;
 }
+
+/* A folder that was moved away or unmounted takes writes for as long as it is open, and nobody would find them. */
+static enum rc check_place(const struct engine *e, struct err *err)
+{
+	struct stat st;
+
+	if (stat(e->store_path, &st) == 0 && st.st_dev == e->store_dev && st.st_ino == e->store_ino)
+		return RC_OK;
+	return err_set(err, RC_IO, "the database '%.300s' is no longer where it was", e->store_path);
+}
+
+enum rc writer_open_store(struct engine *e, bool makes, struct err *err)
+{
+	struct stat st;
+
+	if (!makes && !file_exists(e->store_path))
+		return err_set(err, RC_IO, "the database '%.300s' is gone", e->store_path);
+	enum rc rc = store_open_sqlite(e->store_path, STORE_WRITER, &e->store, err);
+	if (rc != RC_OK)
+		return rc;
+	if (stat(e->store_path, &st) == 0) {
+		e->store_dev = st.st_dev;
+		e->store_ino = st.st_ino;
+	}
+	rc = run_recover(e, err);
+	if (rc != RC_OK)
+		close_store(e);
+	return rc;
+}
+
+/* ---- a batch ---- */
 
 static enum rc apply_one(struct engine *e, struct change *c, struct err *err)
 {
@@ -124,61 +159,95 @@ static enum rc apply_one(struct engine *e, struct change *c, struct err *err)
 
 static enum rc apply_batch(struct engine *e, struct change *batch[], int n, struct err *err)
 {
-	enum rc rc = store_begin(e->store, err);
+	enum rc rc = check_place(e, err);
+	if (rc == RC_OK)
+		rc = store_begin(e->store, err);
+	if (rc != RC_OK)
+		return rc;
+	e->tally = (struct tally){ 0 };
 	for (int i = 0; i < n && rc == RC_OK; i++)
 		rc = apply_one(e, batch[i], err);
 	if (rc == RC_OK)
 		rc = run_due(e, clock_wall_ms(), err);
+	if (rc != RC_OK) {
+		store_rollback(e->store);
+		return rc;
+	}
 	int64_t from_us = clock_mono_us();
-	if (rc == RC_OK)
-		rc = store_commit(e->store, err);
-	histogram_add(&e->commit_s, (double)(clock_mono_us() - from_us) / 1e6);
+	rc = store_commit(e->store, err);
+	if (rc == RC_OK && n > 0) {
+		histogram_add(&e->commit_s, (double)(clock_mono_us() - from_us) / 1e6);
+		histogram_add(&e->batch_size, n);
+	}
 	return rc;
 }
 
-/* The batch did not happen: say so to all, and make memory agree with the disk again. */
-static void fail_batch(struct engine *e, struct change *batch[], int n, enum rc rc, const struct err *err)
+/* The patient ones go back to the head of the line in their order; how many others are left to be answered. While
+ * stopping none does: what is not written then is the next start's matter (E7). */
+static int put_back(struct engine *e, struct change *batch[], int n)
+{
+	struct change *head = NULL, **tail = &head;
+	int left = 0;
+
+	if (e->is_stopping)
+		return n;
+	for (int i = 0; i < n; i++) {
+		struct change *c = batch[i];
+		if (!c->is_patient) {
+			batch[left++] = c;
+			continue;
+		}
+		*tail = c;
+		tail = &c->next;
+	}
+	(void)pthread_mutex_lock(&e->queue_lock);
+	*tail = e->queue_head;
+	if (!e->queue_head && head)
+		e->queue_tail = tail;
+	e->queue_head = head;
+	(void)pthread_mutex_unlock(&e->queue_lock);
+	return left;
+}
+
+/* The batch did not happen: make memory agree with the disk again. How many changes are left to be answered. */
+static int fail_batch(struct engine *e, struct change *batch[], int n, enum rc rc, const struct err *err)
 {
 	log_error("store.write_failed", "changes=%d rc=%s reason=\"%s\"", n, rc_name(rc), err->msg);
-	store_rollback(e->store);
+	/* Without a store nothing was tried, and a full disk leaves no doubt either. */
+	enum verdict verdict = !e->store || rc == RC_BUSY ? V_UNAVAILABLE : V_FAILED;
 	run_forget_claimed(e);
-	for (int i = 0; i < n; i++) {
-		if (batch[i]->verdict == V_OK) {
-			batch[i]->verdict = rc == RC_BUSY ? V_UNAVAILABLE : V_FAILED;
-			batch[i]->err = *err;
-		}
-	}
 	e->looks_for_work = true;
-	if (rc != RC_BUSY) { /* in doubt what is on disk: look at it afresh */
-		store_close(e->store);
-		e->store = NULL;
+	e->retry_at_mono = clock_mono_ms() + RETRY_DELAY_MS;
+	atomic_store(&e->is_healthy, false);
+	if (e->store && rc != RC_BUSY) /* in doubt what is on disk: look at it afresh */
+		close_store(e);
+	n = put_back(e, batch, n);
+	for (int i = 0; i < n; i++) {
+		batch[i]->verdict = verdict;
+		batch[i]->err = *err;
 	}
+	return n;
+}
+
+static void count_batch(struct engine *e)
+{
+	counter_add(&e->n_requeued, e->tally.requeued);
+	counter_add(&e->n_cron_fired, e->tally.cron_fired);
+	counter_add(&e->n_cron_skipped, e->tally.cron_skipped);
+	atomic_store(&e->is_healthy, true);
 }
 
 static void run_batch(struct engine *e, struct change *batch[], int n)
 {
 	struct err err = { 0 };
-	enum rc rc = open_store(e, &err);
+	enum rc rc = e->store ? RC_OK : writer_open_store(e, /* makes= */ false, &err);
 
-	if (rc != RC_OK) {
-		log_error("store.reopen_failed", "reason=\"%s\"", err.msg);
-		for (int i = 0; i < n; i++)
-			batch[i]->err = err;
-	} else {
+	if (rc == RC_OK)
 		rc = apply_batch(e, batch, n, &err);
-		if (rc != RC_OK)
-			fail_batch(e, batch, n, rc, &err);
-	}
-	if (rc != RC_OK) {
-		atomic_store(&e->is_healthy, false);
-		e->retry_at_mono = clock_mono_ms() + RETRY_DELAY_MS;
-		e->next_due_at = 0;
-		e->gives_up = e->is_stopping;
-	} else {
-		counter_add(&e->n_commits, 1);
-		histogram_add(&e->batch_size, n);
-		atomic_store(&e->is_healthy, true);
-	}
+	if (rc == RC_OK)
+		count_batch(e);
+	else
+		n = fail_batch(e, batch, n, rc, &err);
 	for (int i = 0; i < n; i++) {
 		struct change *c = batch[i];
 		if (c->verdict == V_OK && c->committed)

@@ -122,6 +122,7 @@ static void finish(struct child *c, struct host *h, const struct err *no_start)
 		.code = class.code,
 		.message = class.message,
 		.result_json = c->result_json,
+		.work_dir = c->spec.work_dir,
 		.exit_code = c->exit.exit_code,
 		.signal = c->exit.signal,
 		.max_rss = c->exit.max_rss_size,

@@ -330,3 +330,4 @@ void exec_free(struct exec *e)
 
 bool exec_is_alive(pid_t pid, int64_t pid_start) { return proc_is_same(pid, pid_start); }
 void exec_kill_group(pid_t pid, int64_t pid_start) { proc_kill_left_group(pid, pid_start, "STINT_TASK"); }
+void exec_kill_left(const char *task_file) { proc_kill_marked("STINT_TASK", task_file); }

@@ -52,6 +52,7 @@ struct exec_end {
 	const char *code;             /* e.g. "Task.Killed"; "" on success. Borrowed for the call */
 	const char *message;          /* in words: "the process was killed by signal 9 (out of memory?)" */
 	const char *result_json;      /* the last result message, also of a failed attempt; NULL without */
+	const char *work_dir;         /* the spec's own; borrowed for the call */
 	int exit_code, signal;        /* -1 / 0 when not applicable */
 	int64_t max_rss;              /* bytes */
 	int64_t user_ms, system_ms;   /* like max_rss of the child and those it waited for */
@@ -86,5 +87,7 @@ void exec_free(struct exec *e); /* NULL is fine */
 bool exec_is_alive(pid_t pid, int64_t pid_start);
 /* SIGKILL to its group if so. Also when only its descendants are left, which a parent-death signal does not reach. */
 void exec_kill_group(pid_t pid, int64_t pid_start);
+/* SIGKILL to whatever was started with this task_file: also what left its group, or started before on_start was kept. */
+void exec_kill_left(const char *task_file);
 
 #endif

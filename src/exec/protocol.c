@@ -92,7 +92,7 @@ static enum rc read_event(const struct reading *r, struct child_msg *m, struct e
 
 static enum rc read_checkpoint(const struct reading *r, struct child_msg *m, struct err *err)
 {
-	const char *name;
+	const char *name = NULL;
 	enum rc rc = get_text(r->value, "checkpoint", a_file, &name, err);
 
 	if (rc != RC_OK)
@@ -106,7 +106,7 @@ static enum rc read_checkpoint(const struct reading *r, struct child_msg *m, str
 
 static enum rc read_hash(const struct reading *r, struct child_msg *m, struct err *err)
 {
-	const char *hex;
+	const char *hex = NULL;
 	enum rc rc = get_text(r->value, "data_hash", a_hash, &hex, err);
 
 	if (rc != RC_OK)
@@ -115,6 +115,26 @@ static enum rc read_hash(const struct reading *r, struct child_msg *m, struct er
 		return err_set(err, RC_INVALID, "data_hash must be hexadecimal digits");
 	m->text = hex;
 	return RC_OK;
+}
+
+/* Kept as one text, "EXECUTING copy": the event that is recorded. */
+static enum rc read_stage(const struct reading *r, struct child_msg *m, struct err *err)
+{
+	static const char *const words[] = { "WAITING", "EXECUTING", "FINISH", "FAILED" };
+	const char *name = NULL, *status = "EXECUTING";
+	enum rc rc = get_text(r->value, "stage", a_name, &name, err);
+
+	if (rc == RC_OK)
+		rc = get_optional(r->value, "status", a_name, &status, err);
+	if (rc != RC_OK)
+		return rc;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (strcmp(words[i], status) != 0)
+			continue;
+		m->text = arena_printf(r->arena, "%s %s", status, name);
+		return m->text ? RC_OK : err_set(err, RC_LIMIT, "out of memory for a line");
+	}
+	return err_set(err, RC_INVALID, "status of a stage must be WAITING, EXECUTING, FINISH or FAILED");
 }
 
 static bool fault_of(const char *word, enum task_fault *out)
@@ -146,35 +166,6 @@ static enum rc read_error(const struct reading *r, struct child_msg *m, struct e
 	return rc;
 }
 
-/* Write a parsed value again. json_read bounded its depth. */
-static void copy_value(struct jw *w, const json_t *v)
-{
-	if (json_is_object(v)) {
-		json_t *object = (json_t *)(uintptr_t)v; /* the iterator's interface is not const; it only reads */
-		jw_object(w);
-		for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
-			jw_key_exact(w, json_object_iter_key(it));
-			copy_value(w, json_object_iter_value(it));
-		}
-		jw_end_object(w);
-	} else if (json_is_array(v)) {
-		jw_array(w);
-		for (size_t i = 0; i < json_array_size(v); i++)
-			copy_value(w, json_array_get(v, i));
-		jw_end_array(w);
-	} else if (json_is_string(v)) {
-		jw_text(w, json_string_value(v));
-	} else if (json_is_integer(v)) {
-		jw_int(w, json_integer_value(v));
-	} else if (json_is_real(v)) {
-		jw_real(w, json_real_value(v));
-	} else if (json_is_boolean(v)) {
-		jw_bool(w, json_is_true(v));
-	} else {
-		jw_null(w);
-	}
-}
-
 static enum rc read_result(const struct reading *r, struct child_msg *m, struct err *err)
 {
 	struct buf text;
@@ -184,7 +175,7 @@ static enum rc read_result(const struct reading *r, struct child_msg *m, struct 
 		return err_set(err, RC_INVALID, "result must be an object");
 	buf_init(&text, RESULT_SIZE_MAX);
 	jw_init(&w, &text, CASING_CAMEL);
-	copy_value(&w, r->value);
+	jw_value(&w, r->value);
 	m->result_json = text.is_over ? NULL : arena_dup_n(r->arena, buf_text(&text), text.len);
 	buf_fini(&text);
 	if (!m->result_json)
@@ -199,7 +190,7 @@ static const struct kind {
 	[MSG_PROGRESS] = { "progress", read_progress }, [MSG_METRIC] = { "metric", read_metric },
 	[MSG_EVENT] = { "event", read_event },          [MSG_CHECKPOINT] = { "checkpoint", read_checkpoint },
 	[MSG_RESULT] = { "result", read_result },       [MSG_ERROR] = { "error", read_error },
-	[MSG_DATA_HASH] = { "data_hash", read_hash },
+	[MSG_DATA_HASH] = { "data_hash", read_hash },   [MSG_STAGE] = { "stage", read_stage },
 };
 
 /* The one known key of the line. Two would leave open which message is lost. */
@@ -217,7 +208,7 @@ static enum rc find_kind(const json_t *line, enum child_msg_kind *out, struct er
 	}
 	if (!seen)
 		return err_set(err, RC_INVALID,
-		               "none of progress, metric, event, checkpoint, result, error, data_hash");
+		               "none of progress, metric, event, checkpoint, result, error, data_hash, stage");
 	return RC_OK;
 }
 
@@ -283,6 +274,19 @@ static void write_error(struct jw *w, const struct child_msg *m)
 	jw_end_object(w);
 }
 
+/* text is "STATUS name". */
+static void write_stage(struct jw *w, const struct child_msg *m)
+{
+	const char *blank = strchr(m->text, ' ');
+	char status[16];
+
+	must(blank && blank - m->text < (ptrdiff_t)sizeof status);
+	memcpy(status, m->text, (size_t)(blank - m->text));
+	status[blank - m->text] = '\0';
+	write_text(w, "stage", blank + 1);
+	jw_kv_text(w, "status", status);
+}
+
 /* Outside of strings a newline is only layout, and inside of one it cannot stand raw. */
 static void write_result(struct jw *w, const struct child_msg *m)
 {
@@ -313,6 +317,9 @@ void protocol_print(const struct child_msg *msg, struct buf *out)
 		break;
 	case MSG_RESULT:
 		write_result(&w, msg);
+		break;
+	case MSG_STAGE:
+		write_stage(&w, msg);
 		break;
 	case MSG_EVENT:
 	case MSG_CHECKPOINT:

@@ -2,7 +2,7 @@
  * protocol: the lines a task's child writes on fd 3 (docs/child-protocol.md), one JSON object a line:
  *   {"progress":42}   {"metric":"logloss","step":3,"value":0.4471,"set":"validation"}   {"event":"epoch 3 of 15"}
  *   {"checkpoint":"ckpt-3"}   {"result":{...}}   {"error":{"code":"Data.Empty","message":"...","fault":"user"}}
- *   {"data_hash":"9f86..."}
+ *   {"data_hash":"9f86..."}   {"stage":"copy","status":"EXECUTING"}
  * Pure, any thread. Limits: a line at most 64 KiB; names 64 bytes; texts 4 KiB; a result 48 KiB.
  */
 #ifndef EXEC_PROTOCOL_H
@@ -16,7 +16,7 @@
 
 enum { PROTOCOL_LINE_MAX = 65536 };
 
-enum child_msg_kind { MSG_PROGRESS, MSG_METRIC, MSG_EVENT, MSG_CHECKPOINT, MSG_RESULT, MSG_ERROR, MSG_DATA_HASH };
+enum child_msg_kind { MSG_PROGRESS, MSG_METRIC, MSG_EVENT, MSG_CHECKPOINT, MSG_RESULT, MSG_ERROR, MSG_DATA_HASH, MSG_STAGE };
 
 struct child_msg {
 	enum child_msg_kind kind;
@@ -24,7 +24,7 @@ struct child_msg {
 	const char *name, *set;        /* METRIC: name, set ("" when absent) */
 	int64_t step;                  /* METRIC: 0 when absent */
 	double value;                  /* METRIC: finite */
-	const char *text;              /* EVENT, CHECKPOINT (a plain file name), DATA_HASH (hex); ERROR: message */
+	const char *text;              /* STAGE: "EXECUTING copy" (WAITING, EXECUTING, FINISH or FAILED, and the step's name); EVENT, CHECKPOINT (a plain file name), DATA_HASH (hex); ERROR: message */
 	const char *code;              /* ERROR: "Task.Failed" when absent */
 	enum task_fault fault;         /* ERROR: FAULT_USER when absent */
 	const char *result_json;       /* RESULT: the object as JSON text */

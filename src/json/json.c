@@ -257,3 +257,31 @@ void jw_kv_bool(struct jw *w, const char *key, bool v)
 	jw_key(w, key);
 	jw_bool(w, v);
 }
+
+void jw_value(struct jw *w, const json_t *v)
+{
+	if (json_is_object(v)) {
+		json_t *object = (json_t *)(uintptr_t)v; /* the iterator's interface is not const; it only reads */
+		jw_object(w);
+		for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
+			jw_key_exact(w, json_object_iter_key(it));
+			jw_value(w, json_object_iter_value(it));
+		}
+		jw_end_object(w);
+	} else if (json_is_array(v)) {
+		jw_array(w);
+		for (size_t i = 0; i < json_array_size(v); i++)
+			jw_value(w, json_array_get(v, i));
+		jw_end_array(w);
+	} else if (json_is_string(v)) {
+		jw_text(w, json_string_value(v));
+	} else if (json_is_integer(v)) {
+		jw_int(w, json_integer_value(v));
+	} else if (json_is_real(v)) {
+		jw_real(w, json_real_value(v));
+	} else if (json_is_boolean(v)) {
+		jw_bool(w, json_is_true(v));
+	} else {
+		jw_null(w);
+	}
+}

@@ -49,6 +49,7 @@ void jw_int(struct jw *w, int64_t v);
 void jw_real(struct jw *w, double v);                     /* shortest that reads back; not finite: null */
 void jw_bool(struct jw *w, bool v);
 void jw_null(struct jw *w);
+void jw_value(struct jw *w, const json_t *v);             /* a parsed value again; keys are data */
 void jw_raw(struct jw *w, const char *json_text);         /* already JSON; trusted */
 
 /* key and value in one call */

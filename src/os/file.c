@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/must.h"
 #include "os/calls.h"
 
 static enum rc rc_of(int sys)
@@ -110,6 +111,16 @@ enum rc file_read_part(const char *path, int64_t offset, size_t max, struct buf 
 	return rc;
 }
 
+static enum rc sync_dir(const char *dir, struct err *err)
+{
+	int fd = os.open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return failed(err, "open", dir);
+	enum rc rc = os.fsync(fd) == 0 ? RC_OK : failed(err, "fsync", dir);
+	(void)os.close(fd);
+	return rc;
+}
+
 static enum rc sync_parent(const char *path, struct err *err)
 {
 	char dir[PATH_MAX];
@@ -120,12 +131,7 @@ static enum rc sync_parent(const char *path, struct err *err)
 		return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
 	memcpy(dir, len ? path : ".", len ? len : 1);
 	dir[len ? len : 1] = '\0';
-	int fd = os.open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return failed(err, "open", dir);
-	enum rc rc = os.fsync(fd) == 0 ? RC_OK : failed(err, "fsync", dir);
-	(void)os.close(fd);
-	return rc;
+	return sync_dir(dir, err);
 }
 
 static enum rc write_all(int fd, const char *path, const void *bytes, size_t len, struct err *err)
@@ -145,22 +151,31 @@ static enum rc write_all(int fd, const char *path, const void *bytes, size_t len
 	return RC_OK;
 }
 
+enum rc file_write(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err)
+{
+	/* One left by a crash may have another mode or be a link: never write into what is there. */
+	(void)os.unlink(path); /* mostly absent; when it cannot go, open says so */
+	int fd = os.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
+	if (fd < 0)
+		return failed(err, "create", path);
+	enum rc rc = write_all(fd, path, bytes, len, err);
+	if (os.close(fd) != 0 && rc == RC_OK)
+		rc = failed(err, "close", path);
+	if (rc != RC_OK)
+		(void)os.unlink(path); /* the first failure is the one to report */
+	return rc;
+}
+
 enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err)
 {
 	char temp[PATH_MAX];
 	int n = snprintf(temp, sizeof temp, "%s.tmp", path);
 	if (n < 0 || n >= PATH_MAX)
 		return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
-	/* One left by a crash may have another mode or be a link: never write into what is there. */
-	(void)os.unlink(temp); /* mostly absent; when it cannot go, open says so */
-	int fd = os.open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
-	if (fd < 0)
-		return failed(err, "create", temp);
-	enum rc rc = write_all(fd, temp, bytes, len, err);
-	if (os.close(fd) != 0 && rc == RC_OK)
-		rc = failed(err, "close", temp);
-	if (rc == RC_OK)
-		rc = file_publish(temp, path, err);
+	enum rc rc = file_write(temp, bytes, len, mode, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = file_publish(temp, path, err);
 	if (rc != RC_OK)
 		(void)os.unlink(temp); /* the first failure is the one to report */
 	return rc;
@@ -176,6 +191,25 @@ enum rc file_publish(const char *temp, const char *path, struct err *err)
 	if (rc == RC_OK && os.rename(temp, path) != 0)
 		rc = failed(err, "rename onto", path);
 	return rc == RC_OK ? sync_parent(path, err) : rc;
+}
+
+enum rc file_open_regular(const char *path, int *fd, struct err *err)
+{
+	struct stat st;
+	int f = os.open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0); /* a FIFO would make us wait */
+
+	if (f < 0 && errno == ELOOP)
+		return err_set(err, RC_INVALID, "'%.300s' is no regular file but a symbolic link", path);
+	if (f < 0)
+		return failed(err, "open", path);
+	bool is_known = fstat(f, &st) == 0;
+	if (is_known && S_ISREG(st.st_mode)) {
+		*fd = f;
+		return RC_OK;
+	}
+	enum rc rc = is_known ? err_set(err, RC_INVALID, "'%.300s' is no regular file", path) : failed(err, "look at", path);
+	(void)os.close(f); /* opened for reading: nothing to lose */
+	return rc;
 }
 
 bool file_exists(const char *path) { return access(path, F_OK) == 0; }
@@ -196,11 +230,11 @@ enum rc file_remove(const char *path, struct err *err)
 	return failed(err, "remove", path);
 }
 
-static enum rc make_one(const char *path, unsigned mode, struct err *err)
+static enum rc make_one(const char *path, unsigned mode, bool syncs, struct err *err)
 {
 	struct stat st;
 	if (os.mkdir(path, (mode_t)mode) == 0)
-		return sync_parent(path, err);
+		return syncs ? sync_parent(path, err) : RC_OK;
 	if (errno != EEXIST)
 		return failed(err, "make folder", path);
 	if (stat(path, &st) != 0)
@@ -210,7 +244,7 @@ static enum rc make_one(const char *path, unsigned mode, struct err *err)
 	return RC_OK;
 }
 
-enum rc dir_make(const char *path, unsigned mode, struct err *err)
+static enum rc make_all(const char *path, unsigned mode, bool syncs, struct err *err)
 {
 	char part[PATH_MAX];
 	size_t len = strlen(path);
@@ -222,12 +256,37 @@ enum rc dir_make(const char *path, unsigned mode, struct err *err)
 		if (part[i] != '/')
 			continue;
 		part[i] = '\0';
-		enum rc rc = make_one(part, mode, err);
+		enum rc rc = make_one(part, mode, syncs, err);
 		if (rc != RC_OK)
 			return rc;
 		part[i] = '/';
 	}
-	return make_one(part, mode, err);
+	return make_one(part, mode, syncs, err);
+}
+
+enum rc dir_make(const char *path, unsigned mode, struct err *err) { return make_all(path, mode, /* syncs= */ true, err); }
+
+enum rc dir_make_unsynced(const char *path, unsigned mode, struct err *err)
+{
+	return make_all(path, mode, /* syncs= */ false, err);
+}
+
+enum rc dir_sync(const char *path, const char *top, struct err *err)
+{
+	char dir[PATH_MAX];
+	size_t len = strlen(path), top_len = strlen(top);
+
+	must(top_len > 0 && strncmp(path, top, top_len) == 0);
+	if (len >= sizeof dir)
+		return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
+	memcpy(dir, path, len + 1);
+	for (;;) {
+		enum rc rc = sync_dir(dir, err);
+		const char *slash = strrchr(dir, '/');
+		if (rc != RC_OK || !slash || (size_t)(slash - dir) < top_len)
+			return rc;
+		dir[slash - dir] = '\0';
+	}
 }
 
 /* Remove what lies in the open folder dir_fd; depth bounds the recursion. */

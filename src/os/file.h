@@ -25,11 +25,19 @@ enum rc file_read_part(const char *path, int64_t offset, size_t max, struct buf 
 enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* fsync temp (already written and closed), rename it to path, fsync the folder. */
 enum rc file_publish(const char *temp, const char *path, struct err *err) NODISCARD;
+/* Make path anew with these bytes, for whoever reads it next while the machine runs: not atomic, not fsynced. */
+enum rc file_write(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
+/* Open for reading what must be a regular file: RC_INVALID for anything else, a symbolic link included. Never waits. */
+enum rc file_open_regular(const char *path, int *fd, struct err *err) NODISCARD;
 bool file_exists(const char *path);
 enum rc file_size(const char *path, int64_t *size, struct err *err) NODISCARD;
 enum rc file_remove(const char *path, struct err *err) NODISCARD;      /* absent is fine */
 /* Folder and all its parents; mode for those made. fsyncs the parents of what it made. */
 enum rc dir_make(const char *path, unsigned mode, struct err *err) NODISCARD;
+/* The same without any fsync; dir_sync makes up for it. */
+enum rc dir_make_unsynced(const char *path, unsigned mode, struct err *err) NODISCARD;
+/* fsync the folder path and its parents up to and including top, which path begins with. */
+enum rc dir_sync(const char *path, const char *top, struct err *err) NODISCARD;
 /* Delete a folder with everything in it; does not follow symbolic links; absent is fine. */
 enum rc dir_remove(const char *path, struct err *err) NODISCARD;
 /* Call fn for each entry but "." and ".."; stops at the first failure of fn. An absent folder is empty. */

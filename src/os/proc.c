@@ -404,7 +404,8 @@ bool proc_is_same(pid_t pid, int64_t mark)
 	return pid > 1 && read_stat(pid, &s) && s.state != 'Z' && s.state != 'X' && mark_of(&s) == mark;
 }
 
-static bool has_env(pid_t pid, const char *name)
+/* value NULL: any. */
+static bool has_env(pid_t pid, const char *name, const char *value)
 {
 	char path[64];
 	struct buf env;
@@ -416,7 +417,8 @@ static bool has_env(pid_t pid, const char *name)
 	enum rc rc = file_read(path, &env, NULL);
 	bool is_read = rc == RC_OK || rc == RC_LIMIT; /* a too long one is judged by its beginning */
 	for (size_t at = 0; is_read && at < env.len && !is_found; at += strlen(env.bytes + at) + 1)
-		is_found = strncmp(env.bytes + at, name, len) == 0 && env.bytes[at + len] == '=';
+		is_found = strncmp(env.bytes + at, name, len) == 0 && env.bytes[at + len] == '=' &&
+			   (!value || strcmp(env.bytes + at + len + 1, value) == 0);
 	buf_fini(&env);
 	return is_found;
 }
@@ -426,7 +428,7 @@ static bool is_left_over(pid_t pid, pid_t leader, int64_t mark, const char *env_
 {
 	struct stat_line s;
 	return read_stat(pid, &s) && s.group == leader && s.state != 'Z' && mark_of(&s) >= mark &&
-	       mark_of(&s) >> TICK_BITS == mark >> TICK_BITS && has_env(pid, env_name);
+	       mark_of(&s) >> TICK_BITS == mark >> TICK_BITS && has_env(pid, env_name, NULL);
 }
 
 static bool has_left_over(pid_t leader, int64_t mark, const char *env_name)
@@ -455,4 +457,19 @@ void proc_kill_left_group(pid_t pid, int64_t mark, const char *env_name)
 	bool is_ours = read_stat(pid, &s) ? mark_of(&s) == mark : has_left_over(pid, mark, env_name);
 	if (is_ours)
 		(void)kill(-pid, SIGKILL); /* gone by itself meanwhile: as good */
+}
+
+void proc_kill_marked(const char *env_name, const char *value)
+{
+	DIR *dir = opendir("/proc");
+
+	if (!dir)
+		return;
+	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+		int64_t pid;
+		if (num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX && pid != getpid() &&
+		    has_env((pid_t)pid, env_name, value))
+			(void)kill((pid_t)pid, SIGKILL); /* gone by itself meanwhile: as good */
+	}
+	(void)closedir(dir);
 }

@@ -143,30 +143,78 @@ static struct slice decode_to(char **to, struct slice from)
 	return s;
 }
 
-void canon_query(struct buf *out, const char *raw_query, struct arena *a)
+/* All keys are decoded into one run of memory, each behind the one that came before it. */
+static int compare_arrivals(const void *x, const void *y)
+{
+	const struct pair *p = x, *q = y;
+	int order = compare_slices(p->key, q->key);
+
+	return order ? order : (p->key.at > q->key.at) - (p->key.at < q->key.at);
+}
+
+/* The pairs decoded, in order of arrival, or NULL when the arena is full. */
+static struct pair *read_pairs(const char *raw_query, struct arena *a, size_t *n)
 {
 	struct slice rest = slice_of(raw_query);
-	size_t n = 0, most = 1;
+	size_t most = 1;
 
 	for (size_t i = 0; i < rest.len; i++)
 		most += rest.at[i] == '&';
 	struct pair *pairs = arena_array(a, most, sizeof *pairs);
 	char *scratch = arena_alloc(a, rest.len + 1);
 	if (!pairs || !scratch)
-		return;
+		return NULL;
+	*n = 0;
 	while (rest.len) {
 		struct slice value = slice_cut(&rest, '&');
 		if (!value.len)
 			continue;
 		struct slice key = slice_cut(&value, '=');
-		pairs[n].key = decode_to(&scratch, key);
-		pairs[n++].value = decode_to(&scratch, value);
+		pairs[*n].key = decode_to(&scratch, key);
+		pairs[(*n)++].value = decode_to(&scratch, value);
+		scratch++; /* in place of the '&', so that no two keys begin at one address */
 	}
+	return pairs;
+}
+
+void canon_query(struct buf *out, const char *raw_query, struct arena *a)
+{
+	size_t n;
+	struct pair *pairs = read_pairs(raw_query, a, &n);
+
+	if (!pairs)
+		return;
 	qsort(pairs, n, sizeof *pairs, compare_pairs);
 	for (size_t i = 0; i < n; i++) {
 		buf_adds(out, i ? "&" : "");
 		canon_encode(out, pairs[i].key);
 		buf_addc(out, '=');
 		canon_encode(out, pairs[i].value);
+	}
+}
+
+static void encode_form(struct buf *out, struct slice bytes)
+{
+	for (size_t i = 0; i < bytes.len; i++) {
+		if (bytes.at[i] == ' ')
+			buf_addc(out, '+');
+		else
+			canon_encode(out, (struct slice){ bytes.at + i, 1 });
+	}
+}
+
+void canon_query_form(struct buf *out, const char *raw_query, struct arena *a)
+{
+	size_t n;
+	struct pair *pairs = read_pairs(raw_query, a, &n);
+
+	if (!pairs)
+		return;
+	qsort(pairs, n, sizeof *pairs, compare_arrivals);
+	for (size_t i = 0; i < n; i++) {
+		buf_adds(out, i ? "&" : "");
+		encode_form(out, pairs[i].key);
+		buf_addc(out, '=');
+		encode_form(out, pairs[i].value);
 	}
 }

@@ -43,5 +43,7 @@ enum canon_plus { CANON_PLUS_STAYS, CANON_PLUS_IS_SPACE };
 size_t canon_decode(char *to, struct slice from, enum canon_plus plus);
 /* The query's pairs decoded, sorted as bytes (key, then value), encoded, joined: "a=1&b=". */
 void canon_query(struct buf *out, const char *raw_query, struct arena *a);
+/* The same as a form: sorted by key only, values of one key in order of arrival, a space written '+'. */
+void canon_query_form(struct buf *out, const char *raw_query, struct arena *a);
 
 #endif

@@ -90,6 +90,48 @@ static const struct table_ref default_refs[] = { { "instance_id", &table_instanc
 const struct table table_default = { TABLE("default", struct default_row), COLS(default_cols),
 				     .refs = default_refs };
 
-const struct table *const all_tables[7] = {
-	&table_key, &table_app, &table_instance, &table_task, &table_event, &table_metric, &table_default,
+#define ROW struct cache_row
+static const struct col cache_cols[] = {
+	AUTO(id),	   COL(uid),	     COL(unit_id),	   COL(project_id),   COL(name),
+	COL(description),  COL(status),	     COL(engine_version),  COL(spec_code),    COL(cache_mode),
+	COL(capacity_mib), COL(ip),	     COL(port),		   COL(wrong_passwords), COL(locked_until),
+	COL(maintain_begin), COL(maintain_end), COL(tags),	   COL(backup_policy), COL(echo),
+	COL(state),	   COL(created_at),  COL(launched_at),	   COL(updated_at),   COL(deleted_at),
+};
+#undef ROW
+static const char *const uid_unique[] = { "uid", NULL };
+static const struct table_ref cache_refs[] = { { "unit_id", &table_instance }, { NULL, NULL } };
+const struct table table_cache = { TABLE("cache", struct cache_row), COLS(cache_cols), .uniques = uid_unique,
+				   .refs = cache_refs };
+
+#define ROW struct cache_task_row
+static const struct col cache_task_cols[] = { KEY(task_id), COL(cache_id), COL(project_id) };
+#undef ROW
+static const struct table_ref cache_task_refs[] = { { "task_id", &table_task }, { NULL, NULL } };
+const struct table table_cache_task = { TABLE("cache_task", struct cache_task_row), COLS(cache_task_cols),
+					.refs = cache_task_refs };
+
+#define ROW struct backup_row
+static const struct col backup_cols[] = {
+	AUTO(id),  COL(uid),	COL(cache_id), COL(name),    COL(type),	      COL(status),     COL(remark),	COL(format),
+	COL(size), COL(sha256), COL(path),     COL(task_id), COL(error_code), COL(created_at), COL(started_at), COL(updated_at),
+	COL(expires_at),
+};
+#undef ROW
+static const struct table_ref of_cache[] = { { "cache_id", &table_cache }, { NULL, NULL } };
+const struct table table_backup = { TABLE("backup", struct backup_row), COLS(backup_cols), .uniques = uid_unique,
+				    .refs = of_cache };
+
+#define ROW struct restore_row
+static const struct col restore_cols[] = {
+	AUTO(id),     COL(uid),	    COL(cache_id),   COL(backup_uid), COL(name), COL(remark),
+	COL(status),  COL(task_id), COL(error_code), COL(created_at), COL(updated_at),
+};
+#undef ROW
+const struct table table_restore = { TABLE("restore", struct restore_row), COLS(restore_cols), .uniques = uid_unique,
+				     .refs = of_cache };
+
+const struct table *const all_tables[11] = {
+	&table_key,    &table_app,	   &table_instance, &table_task,   &table_event, &table_metric, &table_default,
+	&table_cache, &table_cache_task, &table_backup,  &table_restore,
 };

@@ -101,7 +101,63 @@ struct default_row {
 	int64_t instance_id;
 };
 
-extern const struct table table_key, table_app, table_instance, table_task, table_event, table_metric, table_default;
-extern const struct table *const all_tables[7];
+/* A Redis instance of the DCS dialect. Its tasks belong to a row of instance (unit_id), which outlives it, so that
+ * the records of a deleted instance stay. Of passwords only hashes are kept (cache/cache.h). */
+struct cache_row {
+	int64_t id;                /* primary key, automatic */
+	const char *uid;           /* UUID with dashes, lower case; unique */
+	int64_t unit_id;           /* instance.id */
+	const char *project_id;
+	const char *name, *description;
+	const char *status;        /* the contract's words: CREATING, RUNNING, ERROR ... */
+	const char *engine_version, *spec_code, *cache_mode; /* "7.0", "redis.ha.xu1.tiny.r2.128", "ha" */
+	int64_t capacity_mib;
+	const char *ip;            /* of the master, which clients use */
+	int64_t port;
+	int64_t wrong_passwords, locked_until; /* in a row; ms */
+	const char *maintain_begin, *maintain_end; /* HH:mm:ss, UTC */
+	const char *tags;          /* JSON array [{key, value}] */
+	const char *backup_policy; /* JSON object, "" none */
+	const char *echo;          /* JSON object: what the caller gave and only wants to read again */
+	const char *state;         /* JSON of struct cache_instance (cache/cache.h): what runs; written when a task ends */
+	int64_t created_at, launched_at, updated_at, deleted_at;
+};
+
+/* A task of a cache, for lists over a project that outlive the cache. */
+struct cache_task_row {
+	int64_t task_id;           /* primary key; deleted with the task */
+	int64_t cache_id;
+	const char *project_id;
+};
+
+struct backup_row {
+	int64_t id;                /* primary key, automatic */
+	const char *uid;           /* UUID; unique */
+	int64_t cache_id;
+	const char *name, *type;   /* "backup_20190510163116"; manual, auto */
+	const char *status;        /* waiting backuping succeed failed expired deleted */
+	const char *remark, *format;
+	int64_t size;              /* bytes */
+	const char *sha256, *path; /* of the RDB file */
+	int64_t task_id;
+	const char *error_code;
+	int64_t created_at, started_at, updated_at, expires_at;
+};
+
+struct restore_row {
+	int64_t id;                /* primary key, automatic */
+	const char *uid;           /* UUID; unique */
+	int64_t cache_id;
+	const char *backup_uid;
+	const char *name, *remark;
+	const char *status;        /* waiting restoring succeed failed */
+	int64_t task_id;
+	const char *error_code;
+	int64_t created_at, updated_at;
+};
+
+extern const struct table table_key, table_app, table_instance, table_task, table_event, table_metric, table_default,
+	table_cache, table_cache_task, table_backup, table_restore;
+extern const struct table *const all_tables[11];
 
 #endif

@@ -10,18 +10,18 @@ enum { META_SIZE_MAX = 65536, WRITE_SIZE = 1 << 20 };
 static const struct sealed_kind kind = { "STINTCKP", 1, "checkpoint" };
 
 /* Every real of the state, once, for both directions. A NAN is written as null. */
-#define REALS(X)                                                                                    \
-	X("best_train_logloss", best_train_logloss)                                                 \
-	X("logloss", best.logloss)                                                                  \
-	X("auc", best.auc)                                                                          \
-	X("pr_auc", best.pr_auc)                                                                    \
-	X("recall", best.recall)                                                                    \
-	X("precision", best.precision)                                                              \
+#define REALS(X)                                                                                                       \
+	X("best_train_logloss", best_train_logloss)                                                                    \
+	X("logloss", best.logloss)                                                                                     \
+	X("auc", best.auc)                                                                                             \
+	X("pr_auc", best.pr_auc)                                                                                       \
+	X("recall", best.recall)                                                                                       \
+	X("precision", best.precision)                                                                                 \
 	X("calibration", best.calibration)
-#define INTS(X)                                                                                     \
-	X("epoch", epoch)                                                                           \
-	X("best_epoch", best_epoch)                                                                 \
-	X("before_best_epoch", before_best_epoch)                                                   \
+#define INTS(X)                                                                                                        \
+	X("epoch", epoch)                                                                                              \
+	X("best_epoch", best_epoch)                                                                                    \
+	X("before_best_epoch", before_best_epoch)                                                                      \
 	X("stale_epochs", stale_epochs)
 
 static void write_meta(struct buf *out, const struct fit_state *s, const char *identity, const char *kernel_name)
@@ -42,7 +42,8 @@ static void write_meta(struct buf *out, const struct fit_state *s, const char *i
 	must(!out->is_over);
 }
 
-static enum rc write_sections(struct sealed_writer *file, const struct buf *meta, const struct weights *w, struct err *err)
+static enum rc write_sections(struct sealed_writer *file, const struct buf *meta, const struct weights *w,
+                              struct err *err)
 {
 	enum rc rc = sealed_write(file, meta->bytes, meta->len, err);
 	for (size_t at = 0; rc == RC_OK && at < w->size; at += WRITE_SIZE) {
@@ -53,7 +54,7 @@ static enum rc write_sections(struct sealed_writer *file, const struct buf *meta
 }
 
 enum rc checkpoint_write(const char *path, const struct weights *w, const struct fit_state *s, const char *identity,
-			 const char *kernel_name, struct err *err)
+                         const char *kernel_name, struct err *err)
 {
 	struct sealed_writer file;
 	struct buf meta;
@@ -91,7 +92,8 @@ static bool read_state(const json_t *meta, struct fit_state *s)
 #define X(name, member) s->member = real_of(meta, name);
 	REALS(X)
 #undef X
-	return s->epoch > 0 && s->best_epoch > 0 && s->best_epoch <= s->epoch && s->before_best_epoch >= 0 && s->stale_epochs >= 0;
+	return s->epoch > 0 && s->best_epoch > 0 && s->best_epoch <= s->epoch && s->before_best_epoch >= 0 &&
+	       s->stale_epochs >= 0;
 }
 
 static enum rc read_meta(const struct sealed *file, struct arena *a, const json_t **meta, struct err *err)
@@ -105,7 +107,7 @@ static enum rc read_meta(const struct sealed *file, struct arena *a, const json_
 }
 
 static enum rc read_all(const struct sealed *file, struct weights *w, struct fit_state *s, const char *identity,
-			const char *kernel_name, bool *is_same_kernel, struct err *err)
+                        const char *kernel_name, bool *is_same_kernel, struct err *err)
 {
 	CLEANUP(arena_freep) struct arena *a = arena_new(1 << 20);
 	const json_t *meta;
@@ -130,7 +132,7 @@ static enum rc read_all(const struct sealed *file, struct weights *w, struct fit
 }
 
 enum rc checkpoint_read(const char *path, struct weights *w, struct fit_state *s, const char *identity,
-			const char *kernel_name, bool *is_same_kernel, struct err *err)
+                        const char *kernel_name, bool *is_same_kernel, struct err *err)
 {
 	struct sealed file;
 	enum rc rc = sealed_open(&file, path, &kind, err);

@@ -14,20 +14,20 @@
 #include "train/weights.h"
 
 struct fit_state {
-	int epoch;                        /* complete ones */
-	int best_epoch;                   /* 0: none yet */
-	int before_best_epoch;            /* best_epoch of the checkpoint before: its file is still wanted */
-	int stale_epochs;                 /* since the best */
+	int epoch;             /* complete ones */
+	int best_epoch;        /* 0: none yet */
+	int before_best_epoch; /* best_epoch of the checkpoint before: its file is still wanted */
+	int stale_epochs;      /* since the best */
 	double best_train_logloss;
 	struct figures best;
-	char best_seal[SEALED_HEX_SIZE];  /* of best-B.bin */
+	char best_seal[SEALED_HEX_SIZE]; /* of best-B.bin */
 };
 
 /* identity: text that is equal for runs that may share checkpoints. kernel_name: whose bits these are. */
 enum rc checkpoint_write(const char *path, const struct weights *w, const struct fit_state *s, const char *identity,
-			 const char *kernel_name, struct err *err) NODISCARD;
+                         const char *kernel_name, struct err *err) NODISCARD;
 /* On success fills w's block and *s, and says in *is_same_kernel whether the bits will go on alike. */
 enum rc checkpoint_read(const char *path, struct weights *w, struct fit_state *s, const char *identity,
-			const char *kernel_name, bool *is_same_kernel, struct err *err) NODISCARD;
+                        const char *kernel_name, bool *is_same_kernel, struct err *err) NODISCARD;
 
 #endif

@@ -19,14 +19,14 @@ enum { COLUMNS_MAX = 4096 };
 
 /* One value of a row: a csv cell, or a value or an array's element in jsonl. */
 struct cell {
-	char *bytes;          /* not followed by a NUL */
+	char *bytes; /* not followed by a NUL */
 	size_t len;
-	uint32_t column;      /* place in the record; in jsonl the schema's column */
-	bool is_element;      /* of an array: not split at value_separator */
+	uint32_t column; /* place in the record; in jsonl the schema's column */
+	bool is_element; /* of an array: not split at value_separator */
 };
 
 struct cells {
-	struct cell *items;   /* COLUMNS_MAX places in csv */
+	struct cell *items; /* COLUMNS_MAX places in csv */
 	size_t n, cap;
 };
 

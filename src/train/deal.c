@@ -143,9 +143,9 @@ static uint32_t place_rows(const char *bytes, uint64_t size, uint64_t first, str
 		memcpy(&head, p, sizeof head);
 		p += sizeof head;
 		/* Heads and features are multiples of 4 bytes, so features are aligned. */
-		rows[head.place - first] = (struct example){
-			.label = (float)head.label, .n = head.n, .features = (const struct feature *)(const void *)p
-		};
+		rows[head.place - first] = (struct example){ .label = (float)head.label,
+							     .n = head.n,
+							     .features = (const struct feature *)(const void *)p };
 		p += head.n * sizeof(struct feature);
 	}
 	return n;
@@ -195,7 +195,7 @@ enum rc deal_out(struct deal *d, deal_taker *take, void *ctx, struct err *err)
 
 /*
  * A Feistel network over 2 half_bits >= log2 n bits permutes 0 .. 4^half_bits - 1; walking on while outside of
- * 0 .. n-1 makes it one of those (cycle walking; fewer than 4 steps on average). Four rounds mix well enough to shuffle.
+ * 0 .. n-1 makes it one of those (cycle walking; fewer than 4 steps on average). Four rounds mix well enough.
  */
 void shuffle_init(struct shuffle *s, uint64_t n, uint64_t seed)
 {

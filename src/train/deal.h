@@ -3,7 +3,7 @@
  *
  * Rows are dealt to groups of neighbouring blocks, through one small buffer a group, into a temporary file; then one
  * group after the other is read back, put in order and given out block by block.
- * Memory:  GROUP_BUFFER_SIZE a group, at most 2048 groups, and one group's rows (about 16 MiB, more only beyond 32 GiB).
+ * Memory:  GROUP_BUFFER_SIZE a group, at most 2048 groups, and one group's rows (16 MiB, more beyond 32 GiB).
  * Errors:  RC_BUSY disk full, RC_IO, and what the taker says.
  * Threads: one owner at a time.
  */

@@ -16,7 +16,8 @@ static uint64_t word_at(const uint8_t *p)
 void dense_init(struct dense *d, const uint8_t *bits, uint32_t hash_bits)
 {
 	size_t size = dense_bitmap_size(hash_bits);
-	*d = (struct dense){ .bits = bits, .below = mem_array((size + STRIDE_SIZE - 1) / STRIDE_SIZE, sizeof d->below[0]) };
+	*d = (struct dense){ .bits = bits,
+			     .below = mem_array((size + STRIDE_SIZE - 1) / STRIDE_SIZE, sizeof d->below[0]) };
 	for (size_t i = 0; i < size; i += WORD_SIZE) {
 		if (i % STRIDE_SIZE == 0)
 			d->below[i / STRIDE_SIZE] = d->n;

@@ -1,7 +1,7 @@
 /*
  * dense: a set of hashes as a bitmap, and the rank of each in it: the sparse hashes of a data set made dense indices.
  *
- * Bit i is bit i % 8 of byte i / 8. Rank: how many bits below i are set. Constant time through a count for every 512 bits.
+ * Bit i is bit i % 8 of byte i / 8. Rank: how many bits below i are set. Constant time: a count for every 512 bits.
  * Owner:   the bitmap is borrowed; the counts are dense_fini's to release.
  * Threads: read-only after dense_init.
  */
@@ -14,8 +14,8 @@
 
 struct dense {
 	const uint8_t *bits;
-	uint32_t *below;    /* below[k]: bits set in bits[0 .. 64 k) */
-	uint32_t n;         /* bits set in all */
+	uint32_t *below; /* below[k]: bits set in bits[0 .. 64 k) */
+	uint32_t n;      /* bits set in all */
 };
 
 static inline size_t dense_bitmap_size(uint32_t hash_bits) { return ((size_t)1 << hash_bits) / 8; }

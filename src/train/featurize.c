@@ -49,7 +49,8 @@ size_t feat_bucket(double v, char out[FEAT_BUCKET_SIZE])
 	if (fabs(v) <= 8 && v == floor(v))
 		len = snprintf(out, FEAT_BUCKET_SIZE, "=%d", (int)v);
 	else
-		len = snprintf(out, FEAT_BUCKET_SIZE, "%c%d", v < 0 ? '-' : '+', 2 * (octave - 1) + (part >= half_octave));
+		len = snprintf(out, FEAT_BUCKET_SIZE, "%c%d", v < 0 ? '-' : '+',
+			       2 * (octave - 1) + (part >= half_octave));
 	return (size_t)len;
 }
 
@@ -126,8 +127,8 @@ static enum rc add_category(struct feat_row *r, const struct schema *s, uint32_t
 	size_t gap = strlen(s->separator);
 
 	for (;;) {
-		const char *stop = c->is_element || !gap || p == end ? NULL
-								     : memmem(p, (size_t)(end - p), s->separator, gap);
+		const char *stop =
+			c->is_element || !gap || p == end ? NULL : memmem(p, (size_t)(end - p), s->separator, gap);
 		struct piece v = { p, (size_t)((stop ? stop : end) - p) };
 		if (s->columns[column].kind == COLUMN_TAGS)
 			v = trim(v);
@@ -138,7 +139,8 @@ static enum rc add_category(struct feat_row *r, const struct schema *s, uint32_t
 	}
 }
 
-static enum rc add_number(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *c, struct err *err)
+static enum rc add_number(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *c,
+			  struct err *err)
 {
 	char bucket[FEAT_BUCKET_SIZE], shown[LINES_SHOWN_SIZE];
 	struct piece v = trim((struct piece){ c->bytes, c->len });
@@ -160,7 +162,8 @@ static bool is_word(char c)
 }
 
 /* Words in lower case; the cell is changed in place, nobody else reads it. */
-static enum rc add_text(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *c, struct err *err)
+static enum rc add_text(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *c,
+			struct err *err)
 {
 	char *p = c->bytes, *end = p + c->len;
 	enum rc rc = RC_OK;
@@ -177,8 +180,8 @@ static enum rc add_text(struct feat_row *r, const struct schema *s, uint32_t col
 	return rc;
 }
 
-enum rc feat_row_add_cell(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *cells, size_t n,
-		     struct err *err)
+enum rc feat_row_add_cell(struct feat_row *r, const struct schema *s, uint32_t column, const struct cell *cells,
+			  size_t n, struct err *err)
 {
 	static enum rc (*const add[])(struct feat_row *, const struct schema *, uint32_t, const struct cell *,
 				      struct err *) = {
@@ -226,7 +229,8 @@ enum rc feat_row_set_label(struct feat_row *r, const struct schema *s, const cha
 		lines_show(shown, bytes, len);
 		return format_is_sparse(s->format)
 			       ? err_set(err, RC_INVALID, "label '%s' is not a number", shown)
-			       : err_set(err, RC_INVALID, "label column '%.100s': '%s' is not a number", s->label_field, shown);
+			       : err_set(err, RC_INVALID, "label column '%.100s': '%s' is not a number", s->label_field,
+					 shown);
 	}
 	r->label = obeys(&s->positive, number) ? 1 : 0;
 	r->has_label = true;

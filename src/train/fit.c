@@ -22,9 +22,9 @@ struct fit {
 	const struct dataset_info *info;
 	struct weights w;
 	struct fit_state state;
-	enum part valid_part;        /* PART_TRAIN when there are no validation rows */
-	double work_done, work_all;  /* rows to visit, in all epochs */
-	int percent;                 /* last reported */
+	enum part valid_part;       /* PART_TRAIN when there are no validation rows */
+	double work_done, work_all; /* rows to visit, in all epochs */
+	int percent;                /* last reported */
 };
 
 /* One walk over a part: a training epoch or a validation. */
@@ -32,7 +32,7 @@ struct pass {
 	struct fit *fit;
 	enum part part;
 	bool is_training;
-	const uint32_t *order;       /* of blocks */
+	const uint32_t *order; /* of blocks */
 	uint64_t shuffle_seed;
 	atomic_uint next_block;
 	atomic_llong rows_done;
@@ -41,7 +41,7 @@ struct pass {
 
 struct worker {
 	struct pass *pass;
-	bool is_main;                /* runs on fit_run's thread: only it may talk to the sink */
+	bool is_main; /* runs on fit_run's thread: only it may talk to the sink */
 	struct block block;
 	struct row row;
 	struct metrics metrics;
@@ -235,8 +235,11 @@ static enum rc train_epoch(struct fit *f, int epoch, double *logloss, struct err
 		order[i] = order[j];
 		order[j] = i;
 	}
-	struct pass p = { .fit = f, .part = PART_TRAIN, .is_training = true, .order = order,
-			  .shuffle_seed = mix_seed(f->o->seed, (uint64_t)epoch, 2) };
+	struct pass p = { .fit = f,
+		          .part = PART_TRAIN,
+		          .is_training = true,
+		          .order = order,
+		          .shuffle_seed = mix_seed(f->o->seed, (uint64_t)epoch, 2) };
 	metrics_init(&none);
 	enum rc rc = run_pass(&p, &loss, &none, err);
 	if (rc == RC_OK)
@@ -327,8 +330,8 @@ static enum rc find_best(const struct fit *f, const struct fit_state *s, char pa
 	if (rc == RC_OK && strcmp(seal, s->best_seal) == 0)
 		return RC_OK;
 	struct err ignored;
-	if (path_join(path, f->plan->work_dir, "model.bin", &ignored) == RC_OK && model_seal(path, seal, &ignored) == RC_OK &&
-	    strcmp(seal, s->best_seal) == 0)
+	if (path_join(path, f->plan->work_dir, "model.bin", &ignored) == RC_OK &&
+	    model_seal(path, seal, &ignored) == RC_OK && strcmp(seal, s->best_seal) == 0)
 		return RC_OK;
 	return rc == RC_OK ? err_set(err, RC_CORRUPT, "the model of epoch %d is another one", s->best_epoch) : rc;
 }
@@ -355,7 +358,8 @@ static enum rc try_checkpoint(struct fit *f, int number, struct err *err)
 	bool is_same_kernel;
 	enum rc rc = path_of(f, "ckpt", number, path, err);
 	if (rc == RC_OK)
-		rc = checkpoint_read(path, &f->w, &state, f->plan->identity, f->plan->kernel->name, &is_same_kernel, err);
+		rc = checkpoint_read(path, &f->w, &state, f->plan->identity, f->plan->kernel->name, &is_same_kernel,
+		                     err);
 	if (rc == RC_OK)
 		rc = find_best(f, &state, best, err);
 	if (rc != RC_OK)
@@ -395,11 +399,12 @@ static void tell_epoch(struct fit *f, double train_logloss, const struct figures
 	const struct fit_state *s = &f->state;
 	const char *set = f->valid_part == PART_VALID ? "validation" : "training";
 
-	tell_metric(sink, "training", f->valid_part == PART_VALID ? "logloss" : "running_logloss", s->epoch, train_logloss);
+	tell_metric(sink, "training", f->valid_part == PART_VALID ? "logloss" : "running_logloss", s->epoch,
+	            train_logloss);
 	tell_metric(sink, set, "logloss", s->epoch, now->logloss);
 	tell_metric(sink, set, "auc", s->epoch, now->auc);
-	tell(sink, "epoch %d of %d: training logloss %.4f, %s logloss %.4f, AUC %.4f%s", s->epoch, f->o->epochs, train_logloss,
-	     f->valid_part == PART_VALID ? "validation" : "afterwards", now->logloss, now->auc,
+	tell(sink, "epoch %d of %d: training logloss %.4f, %s logloss %.4f, AUC %.4f%s", s->epoch, f->o->epochs,
+	     train_logloss, f->valid_part == PART_VALID ? "validation" : "afterwards", now->logloss, now->auc,
 	     s->best_epoch == s->epoch ? ", best so far" : "");
 }
 
@@ -454,9 +459,10 @@ static void tell_data(const struct fit *f)
 	const struct train_sink *sink = f->plan->sink;
 	int64_t positives = i->positives[PART_TRAIN], rows = i->rows[PART_TRAIN];
 
-	tell(sink, "training %s on %lld rows (%.2f%% positive), %u features in %u fields, %.1f MiB of weights, kernel %s",
-	     train_model_word(f->w.shape.kind), (long long)rows, 100.0 * (double)positives / (double)rows, i->n_features,
-	     i->n_fields, (double)f->w.size / 0x1p20, f->plan->kernel->name);
+	tell(sink,
+	     "training %s on %lld rows (%.2f%% positive), %u features in %u fields, %.1f MiB of weights, kernel %s",
+	     train_model_word(f->w.shape.kind), (long long)rows, 100.0 * (double)positives / (double)rows,
+	     i->n_features, i->n_fields, (double)f->w.size / 0x1p20, f->plan->kernel->name);
 	if (f->valid_part == PART_TRAIN)
 		tell(sink, "there are no validation rows: figures are of the training rows, and flatter the model");
 	if (positives == 0 || positives == rows)
@@ -466,9 +472,12 @@ static void tell_data(const struct fit *f)
 enum rc fit_run(const struct fit_plan *plan, struct fit_state *state, char *model_path, struct err *err)
 {
 	const struct dataset_info *info = dataset_info(plan->data);
-	struct fit f = { .plan = plan, .o = plan->options, .info = info,
-			 .valid_part = info->rows[PART_VALID] > 0 ? PART_VALID : PART_TRAIN };
-	struct shape shape = { plan->options->model, info->n_features, info->n_fields, (uint32_t)plan->options->factors };
+	struct fit f = { .plan = plan,
+		         .o = plan->options,
+		         .info = info,
+		         .valid_part = info->rows[PART_VALID] > 0 ? PART_VALID : PART_TRAIN };
+	struct shape shape = { plan->options->model, info->n_features, info->n_fields,
+		               (uint32_t)plan->options->factors };
 
 	if (info->rows[PART_TRAIN] <= 0)
 		return err_set(err, RC_INVALID, "there are no training rows");

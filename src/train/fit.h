@@ -7,8 +7,8 @@
  * checkpoints and the files they refer to are kept, older ones removed.
  *
  * With threads > 1 the threads take blocks from a common queue and step on the same weights without locks (Hogwild;
- * Niu, Recht, Re, Wright, NIPS 2011): a lost update now and then costs nothing that one can measure, but bits differ from
- * run to run. With one thread everything repeats bit for bit, across an interruption too.
+ * Niu, Recht, Re, Wright, NIPS 2011): a lost update now and then costs nothing that one can measure, but bits differ
+ * from run to run. With one thread everything repeats bit for bit, across an interruption too.
  *
  * Errors: RC_TIMEOUT should_stop said so; RC_LIMIT too large for memory; RC_IO, RC_BUSY, RC_CORRUPT from files.
  */
@@ -25,9 +25,9 @@ struct fit_plan {
 	const struct train_sink *sink;
 	const struct kernel *kernel;
 	const char *work_dir;
-	const char *checkpoint;     /* name to go on from; NULL or "" */
-	const char *identity;       /* of this run, for checkpoints */
-	int progress_from;          /* percent already reported before the first epoch */
+	const char *checkpoint; /* name to go on from; NULL or "" */
+	const char *identity;   /* of this run, for checkpoints */
+	int progress_from;      /* percent already reported before the first epoch */
 };
 
 /* On success *state is final and model_path (PATH_MAX bytes) names the best epoch's model file in work_dir. */

@@ -36,8 +36,8 @@ struct inflate {
 	char *path;
 	int fd;
 	uint64_t taken;
-	bool is_eof;    /* the file has no more input */
-	bool is_inside; /* a packed part is begun and not ended */
+	bool is_eof;        /* the file has no more input */
+	bool is_inside;     /* a packed part is begun and not ended */
 	EVP_MD_CTX *digest; /* the caller's, or NULL */
 	const unsigned char *next;
 	size_t left;
@@ -194,7 +194,10 @@ static enum rc zstd_step(struct inflate *s, unsigned char *out, size_t cap, size
 
 static const struct packing packings[] = {
 	{ "gzip", 2, "\x1f\x8b", gzip_begin, gzip_step, gzip_end },
-	{ "xz", 6, "\xfd" "7zXZ\0", xz_begin, xz_step, xz_end },
+	{ "xz", 6,
+	  "\xfd"
+	  "7zXZ\0",
+	  xz_begin, xz_step, xz_end },
 	{ "zstd", 4, "\x28\xb5\x2f\xfd", zstd_begin, zstd_step, zstd_end },
 	{ "plain", 0, "", plain_begin, plain_step, plain_end }, /* last: fits everything */
 };

@@ -28,7 +28,7 @@ enum rc inflate_open(const char *path, enum inflate_source source, EVP_MD_CTX *d
 /* Up to cap bytes; *n == 0 only at the end. */
 enum rc inflate_read(struct inflate *s, void *bytes, size_t cap, size_t *n, struct err *err) NODISCARD;
 uint64_t inflate_taken(const struct inflate *s); /* bytes read from the file so far, packed */
-void inflate_close(struct inflate *s); /* NULL is fine */
+void inflate_close(struct inflate *s);           /* NULL is fine */
 
 /* All bytes of a regular file into the digest, without unpacking; *size is how many. */
 enum rc inflate_digest(const char *path, EVP_MD_CTX *digest, uint64_t *size, struct err *err) NODISCARD;

@@ -42,7 +42,8 @@ static enum rc scalar(const char *name, const json_t *v, struct arena *a, struct
 		out->len = json_is_true(v) ? 4 : 5;
 		break;
 	case JSON_OBJECT:
-		return refuse(name, "an object; a text, a number, true, false, null or an array of these is needed", err);
+		return refuse(name, "an object; a text, a number, true, false, null or an array of these is needed",
+			      err);
 	default:
 		return refuse(name, "an array inside an array, or null inside one", err);
 	}
@@ -70,7 +71,8 @@ static enum rc add_member(const char *name, const json_t *v, uint32_t column, st
 		return rc;
 	}
 	c.is_element = true;
-	json_array_foreach(v, i, element) {
+	json_array_foreach(v, i, element)
+	{
 		rc = scalar(name, element, a, &c, err);
 		if (rc != RC_OK)
 			return rc;

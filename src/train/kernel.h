@@ -24,7 +24,7 @@ struct adagrad {
 
 struct kernel {
 	const char *name;
-	float (*score[3])(const struct weights *w, const struct feature *f, uint32_t n);            /* by enum train_model */
+	float (*score[3])(const struct weights *w, const struct feature *f, uint32_t n); /* by enum train_model */
 	/* Returns the score before the step. w has sums. */
 	float (*step[3])(struct weights *w, const struct adagrad *o, const struct feature *f, uint32_t n, float label);
 };

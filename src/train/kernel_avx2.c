@@ -15,10 +15,7 @@ static inline float lane_sum(__m128 v)
 	return _mm_cvtss_f32(_mm_add_ss(v, _mm_shuffle_ps(v, v, 1)));
 }
 
-static inline __m128 halves_sum(__m256 v)
-{
-	return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-}
+static inline __m128 halves_sum(__m256 v) { return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)); }
 
 static inline float vec_dot(const float *a, const float *b, uint32_t pad)
 {
@@ -36,7 +33,8 @@ static inline void vec_add(float *sum, const float *v, float x, uint32_t pad)
 {
 	uint32_t d = 0;
 	for (; d + 8 <= pad; d += 8)
-		_mm256_storeu_ps(sum + d, _mm256_fmadd_ps(_mm256_set1_ps(x), _mm256_loadu_ps(v + d), _mm256_loadu_ps(sum + d)));
+		_mm256_storeu_ps(sum + d,
+		                 _mm256_fmadd_ps(_mm256_set1_ps(x), _mm256_loadu_ps(v + d), _mm256_loadu_ps(sum + d)));
 	if (d < pad)
 		_mm_store_ps(sum + d, _mm_fmadd_ps(_mm_set1_ps(x), _mm_load_ps(v + d), _mm_load_ps(sum + d)));
 }

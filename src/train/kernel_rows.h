@@ -12,6 +12,7 @@
  * and KERNEL (its variable) and KERNEL_NAME. The call with a constant pad lets the compiler unroll the usual sizes.
  */
 #include <math.h>
+#include "base/must.h"
 #include "train/kernel.h"
 #include "train/loss.h"
 
@@ -59,6 +60,7 @@ static float lr_step(struct weights *w, const struct adagrad *o, const struct fe
 static inline float fm_pairs(const struct weights *w, const struct feature *f, uint32_t n, float *sum, uint32_t pad)
 {
 	float squares = 0;
+	must(pad >= 4);
 	for (uint32_t d = 0; d < pad; d++)
 		sum[d] = 0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -111,12 +113,13 @@ static float ffm_score(const struct weights *w, const struct feature *f, uint32_
 }
 
 static inline void ffm_pairs_step(struct weights *w, const struct adagrad *o, const struct feature *f, uint32_t n,
-				  float slope, uint32_t pad)
+                                  float slope, uint32_t pad)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		for (uint32_t j = i + 1; j < n; j++) {
 			float *a = vector_at(w, f[i].index, f[j].field), *b = vector_at(w, f[j].index, f[i].field);
-			/* A value given twice in one row makes a pair with itself: two steps on one vector would clash. */
+			/* A value given twice in one row makes a pair with itself: two steps on one vector would clash.
+			 */
 			if (a != b)
 				vec_pair_step(a, b, slope * f[i].value * f[j].value, o, pad);
 		}

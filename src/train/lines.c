@@ -150,8 +150,8 @@ size_t lines_utf8_len(const char *bytes, size_t len)
 			return 0;
 	}
 	/* Overlong forms, surrogates, and what lies beyond U+10FFFF. */
-	bool is_bad = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf0 && p[1] < 0x90) ||
-		      (p[0] == 0xf4 && p[1] >= 0x90);
+	bool is_bad = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) ||
+		      (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] >= 0x90);
 	return need > 1 && is_bad ? 0 : need;
 }
 

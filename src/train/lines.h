@@ -19,12 +19,12 @@ enum { LINES_MAX_SIZE = 1 << 20 };
 
 struct lines {
 	struct inflate *in;
-	const char *name;       /* for messages; borrowed */
+	const char *name; /* for messages; borrowed */
 	char *bytes;
-	size_t cap, end;        /* bytes[0..end) are read */
-	size_t first, next;     /* the current record is bytes[first..next) with its line end */
-	int64_t number;         /* of the current record's first line, from 1 */
-	int64_t n_lines;        /* lines taken so far */
+	size_t cap, end;    /* bytes[0..end) are read */
+	size_t first, next; /* the current record is bytes[first..next) with its line end */
+	int64_t number;     /* of the current record's first line, from 1 */
+	int64_t n_lines;    /* lines taken so far */
 	bool is_eof;
 };
 

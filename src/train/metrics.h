@@ -27,26 +27,26 @@ struct bin {
 };
 
 struct metrics {
-	struct scored *exact;         /* while there are no bins */
+	struct scored *exact; /* while there are no bins */
 	int64_t n_exact, cap_exact;
 	struct bin *bins;
 	int64_t rows, positives;
-	int64_t said, hit;            /* rows with p >= 0.5, and positives among them */
-	double loss, probability;     /* sums */
+	int64_t said, hit;        /* rows with p >= 0.5, and positives among them */
+	double loss, probability; /* sums */
 };
 
-/* All fractions. NAN where undefined: auc and pr_auc of one class only, recall without positives, precision when nothing
- * was said to be positive, calibration without positives; logloss without rows. */
+/* All fractions. NAN where undefined: auc and pr_auc of one class only, recall without positives, precision when
+ * nothing was said to be positive, calibration without positives; logloss without rows. */
 struct figures {
 	double logloss, auc, pr_auc;
-	double recall, precision;     /* at probability 0.5 */
-	double calibration;           /* mean probability / mean label */
+	double recall, precision; /* at probability 0.5 */
+	double calibration;       /* mean probability / mean label */
 };
 
 void metrics_init(struct metrics *m);
 void metrics_fini(struct metrics *m);
-void metrics_add(struct metrics *m, float score, float label);     /* score before the logistic function; label 0 or 1 */
-void metrics_merge(struct metrics *m, struct metrics *other);      /* other is emptied */
-struct figures metrics_figures(struct metrics *m);                 /* reorders what is kept; more may be added after */
+void metrics_add(struct metrics *m, float score, float label); /* score before the logistic function; label 0 or 1 */
+void metrics_merge(struct metrics *m, struct metrics *other);  /* other is emptied */
+struct figures metrics_figures(struct metrics *m);             /* reorders what is kept; more may be added after */
 
 #endif

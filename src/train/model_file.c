@@ -26,7 +26,7 @@ static void meta_figures(struct jw *w, const struct model_note *note)
 }
 
 static void write_meta(struct buf *out, const struct weights *weights, const struct train_options *o,
-		       const struct dataset_info *info, const struct kernel *k, const struct model_note *note)
+                       const struct dataset_info *info, const struct kernel *k, const struct model_note *note)
 {
 	struct jw w;
 	jw_init(&w, out, CASING_CAMEL);
@@ -58,7 +58,7 @@ static enum rc put_weights(void *ctx, const void *bytes, size_t len, struct err 
 }
 
 static enum rc write_sections(struct sealed_writer *file, const struct buf *meta, const struct weights *w,
-			      const struct dataset_info *info, struct err *err)
+                              const struct dataset_info *info, struct err *err)
 {
 	enum rc rc = sealed_write(file, meta->bytes, meta->len, err);
 	if (rc == RC_OK)
@@ -69,8 +69,8 @@ static enum rc write_sections(struct sealed_writer *file, const struct buf *meta
 }
 
 enum rc model_write(const char *path, const struct weights *w, const struct train_options *o,
-		    const struct dataset_info *info, const struct kernel *k, const struct model_note *note,
-		    char seal_hex[SEALED_HEX_SIZE], struct err *err)
+                    const struct dataset_info *info, const struct kernel *k, const struct model_note *note,
+                    char seal_hex[SEALED_HEX_SIZE], struct err *err)
 {
 	struct sealed_writer file;
 	struct buf meta;

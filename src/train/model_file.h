@@ -23,8 +23,8 @@ struct model_note {
 
 struct model {
 	struct sealed file;
-	struct weights weights;       /* borrowed from file */
-	const struct kernel *kernel;  /* that of the training, where this processor has it */
+	struct weights weights;      /* borrowed from file */
+	const struct kernel *kernel; /* that of the training, where this processor has it */
 	uint32_t hash_bits;
 	bool is_normalized;
 	const uint8_t *seen;
@@ -33,8 +33,8 @@ struct model {
 };
 
 enum rc model_write(const char *path, const struct weights *w, const struct train_options *o,
-		    const struct dataset_info *info, const struct kernel *k, const struct model_note *note,
-		    char seal_hex[SEALED_HEX_SIZE], struct err *err) NODISCARD;
+                    const struct dataset_info *info, const struct kernel *k, const struct model_note *note,
+                    char seal_hex[SEALED_HEX_SIZE], struct err *err) NODISCARD;
 /* The seal of a sound model file. */
 enum rc model_seal(const char *path, char seal_hex[SEALED_HEX_SIZE], struct err *err) NODISCARD;
 

@@ -38,9 +38,9 @@ const struct param_rule train_rules[] = {
 	  .help = "Field-aware factorisation machine, factorisation machine, or logistic regression." },
 	{ .name = "factors", .type = PARAM_INT, .default_text = "4", .low = 1, .high = 128,
 	  .help = "Length of a feature's latent vector in ffm (one for each field) and fm." },
-	{ .name = "learning_rate", .type = PARAM_REAL, .default_text = "0.1", .low = 1e-6, .high = 10,
+	{ .name = "learning_rate", .type = PARAM_REAL, .default_text = "0.2", .low = 1e-6, .high = 10,
 	  .help = "Step size of AdaGrad." },
-	{ .name = "l2", .type = PARAM_REAL, .default_text = "2e-5", .low = 0, .high = 10,
+	{ .name = "l2", .type = PARAM_REAL, .default_text = "1e-3", .low = 0, .high = 10,
 	  .help = "Strength of the pull of the weights towards zero." },
 	{ .name = "epochs", .type = PARAM_INT, .default_text = "15", .low = 1, .high = 1000,
 	  .help = "Most passes over the training rows." },
@@ -61,7 +61,7 @@ const struct param_rule train_rules[] = {
 	{ .name = "description_field", .type = PARAM_TEXT,
 	  .help = "Column with the item's description, split into words." },
 	{ .name = "tags_field", .type = PARAM_TEXT,
-	  .help = "Column with the item's tags, several in a cell divided by value_separator; never taken for numbers." },
+	  .help = "Column with the item's tags, several in a cell, divided by value_separator; never numbers." },
 	{ .name = "category_field", .type = PARAM_TEXT,
 	  .help = "Column with the item's category; added to feature_fields where those are given." },
 };
@@ -168,7 +168,8 @@ static void list_add(struct text_list *list, const char *text)
 /* The columns that the vendor's parameters name are features, each of its own kind. */
 static void add_named_columns(const struct given *g, struct train_options *o)
 {
-	static const char *const all[] = { "id_field", "title_field", "description_field", "tags_field", "category_field" };
+	static const char *const all[] = { "id_field", "title_field", "description_field", "tags_field",
+					   "category_field" };
 
 	list_add(&o->text_fields, text_of(g, "title_field"));
 	list_add(&o->text_fields, text_of(g, "description_field"));
@@ -212,8 +213,9 @@ static enum rc check_fields(const struct train_options *o, struct err *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
 		if (list_has(fields[i].list, o->label_field))
-			return err_set(err, RC_INVALID, "label_field '%.200s' is in %s too: a label cannot be a feature",
-				       o->label_field, fields[i].name);
+			return err_set(err, RC_INVALID,
+				       "label_field '%.200s' is in %s too: a label cannot be a feature", o->label_field,
+				       fields[i].name);
 	}
 	for (int i = 0; o->feature_fields.n && i < o->numeric_fields.n; i++) {
 		if (!list_has(&o->feature_fields, o->numeric_fields.items[i]))

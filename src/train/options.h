@@ -41,8 +41,8 @@ struct train_options {
 	enum split_method split;
 	enum train_model model;            /* default ffm */
 	int factors;                       /* default 4 */
-	double learning_rate;              /* default 0.1 */
-	double l2;                         /* default 2e-5 */
+	double learning_rate;              /* default 0.2 */
+	double l2;                         /* default 1e-3 */
 	int epochs;                        /* default 15 */
 	int early_stop_rounds;             /* default 3: stop after this many epochs without a better validation logloss; 0: never */
 	int hash_bits;                     /* default 20; 8..28 */

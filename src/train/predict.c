@@ -93,7 +93,7 @@ static void fill(struct train_result *out, struct job *j)
 }
 
 enum rc model_predict_file(const struct model *m, const char *in_path, const char *format, int out_fd,
-			   struct train_result *metrics, struct err *err)
+                           struct train_result *metrics, struct err *err)
 {
 	struct job j = { .model = m, .lines = { .fd = out_fd } };
 	const char *form = format && *format ? format : NULL;

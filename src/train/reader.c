@@ -394,8 +394,8 @@ enum rc reader_row(struct reader *r, struct feat_row *row, bool *has, struct err
 		rc = featurize(r, row, err);
 	}
 	if (rc == RC_OK && (r->flags & READER_LABELLED) && !row->has_label)
-		rc = format_is_sparse(r->format)
-			     ? err_set(err, RC_INVALID, "the row has no label")
-			     : err_set(err, RC_INVALID, "the row has no label (column '%.100s')", r->schema->label_field);
+		rc = format_is_sparse(r->format) ? err_set(err, RC_INVALID, "the row has no label")
+						 : err_set(err, RC_INVALID, "the row has no label (column '%.100s')",
+							   r->schema->label_field);
 	return rc == RC_OK ? RC_OK : lines_where(&r->lines, rc, err);
 }

@@ -19,7 +19,7 @@
 enum reader_flags {
 	READER_PREDICT = 0, /* columns are fixed, the label may be absent */
 	READER_LABELLED = 1,
-	READER_GROWS = 2,   /* the schema may get new columns and fields */
+	READER_GROWS = 2, /* the schema may get new columns and fields */
 };
 
 struct reader {
@@ -27,12 +27,12 @@ struct reader {
 	struct lines lines;
 	enum train_format format; /* of this file */
 	enum reader_flags flags;
-	struct cells cells;       /* of the row last read; column: the schema's */
-	struct cell label;        /* bytes NULL: none */
-	int32_t *targets;         /* csv: for each place in a record the schema's column, or below 0 */
+	struct cells cells; /* of the row last read; column: the schema's */
+	struct cell label;  /* bytes NULL: none */
+	int32_t *targets;   /* csv: for each place in a record the schema's column, or below 0 */
 	size_t n_targets;
-	bool has_pending;         /* csv without heading: the first record is read already */
-	struct arena *arena;      /* jsonl: the parsed line */
+	bool has_pending;    /* csv without heading: the first record is read already */
+	struct arena *arena; /* jsonl: the parsed line */
 };
 
 /* format: FORMAT_AUTO finds it by name, then by content. digest: see inflate_open; NULL: none. */

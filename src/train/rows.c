@@ -25,7 +25,8 @@ enum rc row_reader_open(const char *schema_json, uint32_t hash_bits, const uint8
 	}
 	f = r->schema.format;
 	if (format && *format && !format_parse(format, &f))
-		rc = err_set(err, RC_INVALID, "format '%.40s' is not one of auto, csv, tsv, jsonl, libffm, libsvm", format);
+		rc = err_set(err, RC_INVALID, "format '%.40s' is not one of auto, csv, tsv, jsonl, libffm, libsvm",
+			     format);
 	dense_init(&r->dense, seen, hash_bits);
 	if (rc == RC_OK)
 		rc = reader_open(&r->reader, path, f, READER_PREDICT, &r->schema, NULL, err);

@@ -122,8 +122,7 @@ static enum rc check_name(const struct schema *s, const char *name, size_t len, 
 	for (size_t i = 0, n; i < len; i += n) {
 		n = name[i] ? lines_utf8_len(name + i, len - i) : 0;
 		if (!n)
-			return err_set(err, RC_INVALID, "column name '%s' is not UTF-8",
-				       lines_show(shown, name, len));
+			return err_set(err, RC_INVALID, "column name '%s' is not UTF-8", lines_show(shown, name, len));
 	}
 	if (schema_find(s, name, len) >= 0)
 		return err_set(err, RC_INVALID, "two columns are named '%s'", lines_show(shown, name, len));
@@ -225,7 +224,8 @@ static enum rc columns_from_json(struct schema *s, const json_t *columns)
 
 	if (!json_is_array(columns) || json_array_size(columns) > COLUMNS_MAX)
 		return RC_CORRUPT;
-	json_array_foreach(columns, i, c) {
+	json_array_foreach(columns, i, c)
+	{
 		const json_t *name = json_object_get(c, "name");
 		int kind = find_word(kind_words, COLUMN_KINDS, json_string_value(json_object_get(c, "kind")));
 		if (!json_is_string(name) || kind < 0)

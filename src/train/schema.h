@@ -27,29 +27,29 @@ enum column_kind {
 
 struct column {
 	char *name;
-	uint64_t hash;          /* of the name: where its values' hashes begin */
+	uint64_t hash; /* of the name: where its values' hashes begin */
 	enum column_kind kind;
-	bool is_strict;         /* named in numeric_fields: what is no number is an error, not a category */
-	bool is_met;            /* jsonl: some row had it */
+	bool is_strict; /* named in numeric_fields: what is no number is an error, not a category */
+	bool is_met;    /* jsonl: some row had it */
 };
 
 struct schema {
-	enum train_format format;   /* of the first file; never auto */
+	enum train_format format; /* of the first file; never auto */
 	bool has_header;
-	bool is_open;               /* jsonl without feature_fields: members not met before become columns */
+	bool is_open; /* jsonl without feature_fields: members not met before become columns */
 	char *label_field, *separator;
 	struct label_rule positive;
 	struct column *columns;
 	uint32_t n, cap;
 	uint32_t hash_bits;
-	uint32_t n_fields;          /* columns, or in libffm and libsvm the highest field + 1 */
-	uint32_t *slots, n_slots;   /* name -> column + 1, open addressing */
+	uint32_t n_fields;                   /* columns, or in libffm and libsvm the highest field + 1 */
+	uint32_t *slots, n_slots;            /* name -> column + 1, open addressing */
 	const struct train_options *options; /* NULL: read from JSON */
 };
 
 enum { SCHEMA_FIELDS_MAX = 1024 /* of libffm */ };
 
-bool format_is_sparse(enum train_format f);     /* libffm, libsvm: no columns */
+bool format_is_sparse(enum train_format f); /* libffm, libsvm: no columns */
 const char *format_word(enum train_format f);
 bool format_parse(const char *word, enum train_format *out); /* "auto" too */
 
@@ -59,7 +59,7 @@ void schema_fini(struct schema *s);
 int64_t schema_find(const struct schema *s, const char *name, size_t len); /* -1: not there */
 /* Add a column of the kind the options say. RC_INVALID: it is there already, or its name is no UTF-8. */
 enum rc schema_add(struct schema *s, const char *name, size_t len, uint32_t *column, struct err *err) NODISCARD;
-/* Whether a column of this name becomes a feature: has a name, is not the label, is in feature_fields if any are given. */
+/* Whether a column of this name becomes a feature: not nameless, not the label, in feature_fields if any are given. */
 bool schema_wants(const struct schema *s, const char *name, size_t len);
 /* Whether name is the label's. */
 bool schema_is_label(const struct schema *s, const char *name, size_t len);

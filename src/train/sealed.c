@@ -22,7 +22,7 @@ enum { HEAD_SIZE = 64, HELD_SIZE = 1 << 18 };
 /* Both 64 bytes, as in the file. */
 struct file_head {
 	char magic[8];
-	uint32_t byte_order;    /* ORDER_MARK as a little-endian machine writes it */
+	uint32_t byte_order; /* ORDER_MARK as a little-endian machine writes it */
 	uint32_t version;
 	uint32_t n_sections;
 	uint32_t zero;
@@ -70,7 +70,8 @@ static enum rc flush(struct sealed_writer *w, struct err *err)
 			continue;
 		if (n < 0) {
 			int sys = errno;
-			return err_sys(err, sys == ENOSPC || sys == EDQUOT ? RC_BUSY : RC_IO, sys, "cannot write '%.300s'", w->temp);
+			return err_sys(err, sys == ENOSPC || sys == EDQUOT ? RC_BUSY : RC_IO, sys,
+			               "cannot write '%.300s'", w->temp);
 		}
 		p += n;
 		w->n_held -= (size_t)n;
@@ -145,7 +146,7 @@ static uint64_t file_size_of(const struct sealed_section *sections, int n)
 }
 
 enum rc sealed_write_begin(struct sealed_writer *w, const char *path, const struct sealed_kind *kind,
-			   const struct sealed_section *sections, int n_sections, struct err *err)
+                           const struct sealed_section *sections, int n_sections, struct err *err)
 {
 	must(n_sections > 0 && n_sections <= SEALED_SECTIONS_MAX);
 	*w = (struct sealed_writer){ .fd = -1, .n_sections = n_sections };
@@ -156,8 +157,10 @@ enum rc sealed_write_begin(struct sealed_writer *w, const char *path, const stru
 		must(strlen(sections[i].name) < SEALED_NAME_SIZE);
 		w->sections[i] = sections[i];
 	}
-	struct file_head head = { .byte_order = order_mark, .version = kind->version, .n_sections = (uint32_t)n_sections,
-				  .file_size = file_size_of(sections, n_sections) };
+	struct file_head head = { .byte_order = order_mark,
+		                  .version = kind->version,
+		                  .n_sections = (uint32_t)n_sections,
+		                  .file_size = file_size_of(sections, n_sections) };
 	memcpy(head.magic, kind->magic, sizeof head.magic);
 	memcpy(w->header, &head, sizeof head);
 
@@ -244,7 +247,8 @@ static enum rc map_file(struct sealed *s, const char *path, const struct sealed_
 	int fd = os.open(path, O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0) {
 		int sys = errno;
-		return err_sys(err, sys == ENOENT || sys == ENOTDIR ? RC_NOT_FOUND : RC_IO, sys, "cannot open '%.300s'", path);
+		return err_sys(err, sys == ENOENT || sys == ENOTDIR ? RC_NOT_FOUND : RC_IO, sys, "cannot open '%.300s'",
+		               path);
 	}
 	enum rc rc = RC_OK;
 	if (fstat(fd, &st) != 0)
@@ -256,14 +260,16 @@ static enum rc map_file(struct sealed *s, const char *path, const struct sealed_
 		if (p == MAP_FAILED)
 			rc = err_sys(err, RC_IO, errno, "cannot map '%.300s'", path);
 		else
-			*s = (struct sealed){ .bytes = p, .size = (size_t)st.st_size, .changed_at_s = (int64_t)st.st_mtime };
+			*s = (struct sealed){ .bytes = p,
+				              .size = (size_t)st.st_size,
+				              .changed_at_s = (int64_t)st.st_mtime };
 	}
 	(void)os.close(fd); /* opened for reading: nothing to lose */
 	return rc;
 }
 
-static enum rc check_head(const struct sealed *s, const char *path, const struct sealed_kind *kind, struct file_head *head,
-			  struct err *err)
+static enum rc check_head(const struct sealed *s, const char *path, const struct sealed_kind *kind,
+                          struct file_head *head, struct err *err)
 {
 	memcpy(head, s->bytes, sizeof *head);
 	if (memcmp(head->magic, kind->magic, sizeof head->magic) != 0)
@@ -271,11 +277,11 @@ static enum rc check_head(const struct sealed *s, const char *path, const struct
 	if (head->byte_order != order_mark)
 		return err_set(err, RC_INVALID, "'%.200s': written with another byte order", path);
 	if (head->version == 0 || head->version > kind->version)
-		return err_set(err, RC_INVALID, "'%.200s': %s version %u, this program reads up to %u", path, kind->words,
-			       head->version, kind->version);
+		return err_set(err, RC_INVALID, "'%.200s': %s version %u, this program reads up to %u", path,
+		               kind->words, head->version, kind->version);
 	if (head->file_size != s->size)
 		return err_set(err, RC_CORRUPT, "'%.200s': %s is cut or damaged: %zu bytes, its head says %llu", path,
-			       kind->words, s->size, (unsigned long long)head->file_size);
+		               kind->words, s->size, (unsigned long long)head->file_size);
 	if (head->n_sections == 0 || head->n_sections > SEALED_SECTIONS_MAX)
 		return err_set(err, RC_CORRUPT, "'%.200s': damaged head: %u sections", path, head->n_sections);
 	return RC_OK;
@@ -283,7 +289,7 @@ static enum rc check_head(const struct sealed *s, const char *path, const struct
 
 /* Find the section at *at, check its digest against the one kept in the trailer. */
 static enum rc check_section(struct sealed *s, const char *path, const unsigned char *digests, size_t end, size_t *at,
-			     struct err *err)
+                             struct err *err)
 {
 	int i = s->n_sections;
 	struct section_head head;

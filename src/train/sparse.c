@@ -61,8 +61,10 @@ static enum rc parse(struct token t, enum train_format format, struct triple *ou
 	if (is_ffm && !(cut(&rest, &part) && whole(part, &out->field)))
 		return refuse(t, "field:index:value with a whole number as field is needed", err);
 	if (!(cut(&rest, &part) && whole(part, &out->index)))
-		return refuse(t, is_ffm ? "field:index:value with a whole number as index is needed"
-					: "index:value with a whole number as index is needed", err);
+		return refuse(t,
+			      is_ffm ? "field:index:value with a whole number as index is needed"
+				     : "index:value with a whole number as index is needed",
+			      err);
 	if (!num_f64_n(rest.bytes, rest.len, &out->value))
 		return refuse(t, "the value is not a number", err);
 	if (fabs(out->value) > value_max)

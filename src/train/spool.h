@@ -15,11 +15,11 @@
 enum spool_kind { SPOOL_NAMED, SPOOL_NAMELESS /* path is removed as soon as it is open */ };
 
 struct spool {
-	int fd;             /* -1: closed */
+	int fd; /* -1: closed */
 	char *path;
 	char *bytes;
-	size_t len, at;     /* buffered; while reading bytes[at..len) are to come */
-	uint64_t size;      /* written so far, buffered bytes included */
+	size_t len, at; /* buffered; while reading bytes[at..len) are to come */
+	uint64_t size;  /* written so far, buffered bytes included */
 };
 
 enum rc spool_create(struct spool *s, const char *path, enum spool_kind kind, struct err *err) NODISCARD;

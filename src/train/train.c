@@ -20,12 +20,13 @@ enum { DATA_PERCENT = 20 /* share of the progress that reading the files takes *
 static char *run_identity(const struct train_options *o, const struct dataset_info *info, struct arena *a)
 {
 	const char *data_key = train_options_cache_key(o, a);
-	return arena_printf(a, "%s factors=%d learning_rate=%.17g l2=%.17g normalize=%d seed=%llu early_stop_rounds=%d "
-			       "features=%u fields=%u rows=%lld/%lld data=%s %s",
-			    train_model_word(o->model), o->factors, o->learning_rate, o->l2, o->normalize,
-			    (unsigned long long)o->seed, o->early_stop_rounds, info->n_features, info->n_fields,
-			    (long long)info->rows[PART_TRAIN], (long long)info->rows[PART_VALID], info->content_hash,
-			    data_key ? data_key : "");
+	return arena_printf(a,
+	                    "%s factors=%d learning_rate=%.17g l2=%.17g normalize=%d seed=%llu early_stop_rounds=%d "
+	                    "features=%u fields=%u rows=%lld/%lld data=%s %s",
+	                    train_model_word(o->model), o->factors, o->learning_rate, o->l2, o->normalize,
+	                    (unsigned long long)o->seed, o->early_stop_rounds, info->n_features, info->n_fields,
+	                    (long long)info->rows[PART_TRAIN], (long long)info->rows[PART_VALID], info->content_hash,
+	                    data_key ? data_key : "");
 }
 
 /* The data set reports 0..99 of its own work. */
@@ -64,11 +65,15 @@ static bool data_should_stop(void *ctx)
 }
 
 static enum rc open_data(const struct train_run *run, const struct train_options *o, struct train_sink *inner,
-			 struct dataset **out, struct err *err)
+                         struct dataset **out, struct err *err)
 {
 	/* The context is only handed back to the five functions above, which read it. */
-	*inner = (struct train_sink){ .ctx = (void *)(uintptr_t)&run->sink, .progress = data_progress, .metric = data_metric,
-				      .event = data_event, .data_hash = data_hash, .should_stop = data_should_stop };
+	*inner = (struct train_sink){ .ctx = (void *)(uintptr_t)&run->sink,
+		                      .progress = data_progress,
+		                      .metric = data_metric,
+		                      .event = data_event,
+		                      .data_hash = data_hash,
+		                      .should_stop = data_should_stop };
 	enum rc rc = dir_make(run->work_dir, 0700, err);
 	return rc == RC_OK ? dataset_open(o, run->work_dir, run->roots, run->n_roots, inner, out, err) : rc;
 }
@@ -103,13 +108,18 @@ static enum rc publish(const char *best, const char *work_dir, struct train_resu
 }
 
 static enum rc fit_and_publish(const struct train_run *run, const struct train_options *o, struct dataset *data,
-			       struct arena *a, struct train_result *r, struct err *err)
+                               struct arena *a, struct train_result *r, struct err *err)
 {
 	char best[PATH_MAX];
 	struct fit_state state;
-	struct fit_plan plan = { .options = o, .data = data, .sink = &run->sink, .kernel = kernel_best(),
-				 .work_dir = run->work_dir, .checkpoint = run->checkpoint,
-				 .identity = run_identity(o, dataset_info(data), a), .progress_from = DATA_PERCENT };
+	struct fit_plan plan = { .options = o,
+		                 .data = data,
+		                 .sink = &run->sink,
+		                 .kernel = kernel_best(),
+		                 .work_dir = run->work_dir,
+		                 .checkpoint = run->checkpoint,
+		                 .identity = run_identity(o, dataset_info(data), a),
+		                 .progress_from = DATA_PERCENT };
 	if (!plan.identity)
 		return err_set(err, RC_LIMIT, "options are too long");
 	enum rc rc = fit_run(&plan, &state, best, err);
@@ -152,13 +162,24 @@ enum rc train_run(const struct train_run *run, struct arena *a, struct train_res
 /* Hundredths are as much as a percentage says. */
 static double percent(double fraction) { return round(fraction * 10000) / 100; }
 
+/* The file's name alone: whoever reads this knows the folder, and nobody else should. */
+static void write_model(struct jw *w, const struct train_result *r)
+{
+	const char *slash = strrchr(r->model_path, '/');
+
+	if (!*r->model_path) /* figures of a prediction */
+		return;
+	jw_kv_text(w, "model", slash ? slash + 1 : r->model_path);
+	jw_kv_text(w, "sha256", r->model_sha256);
+}
+
 void train_result_json(const struct train_result *r, struct buf *out)
 {
 	struct jw w;
 	jw_init(&w, out, CASING_CAMEL);
 	jw_object(&w);
-	jw_kv_text(&w, "model_path", r->model_path);
-	jw_kv_text(&w, "model_sha256", r->model_sha256);
+	write_model(&w, r);
+	jw_kv_int(&w, "rows", r->rows_train + r->rows_valid);
 	jw_kv_int(&w, "rows_train", r->rows_train);
 	jw_kv_int(&w, "rows_valid", r->rows_valid);
 	jw_kv_int(&w, "positives_train", r->positives_train);

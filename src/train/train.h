@@ -62,7 +62,8 @@ struct train_result {
 };
 
 enum rc train_run(const struct train_run *run, struct arena *a, struct train_result *out, struct err *err) NODISCARD;
-/* The "result" object of the child protocol and of `stint train --json`, including "recall" in percent. */
+/* The "result" object of the child protocol and of `stint train --json`: "model" (the file's name, without its folder)
+ * and "sha256" when there is one, "rows" and so on, "recall" and "precision" in percent; null where undefined. */
 void train_result_json(const struct train_result *r, struct buf *out);
 
 /* A loaded model: read-only, mmapped; any thread may predict with its own scratch. */

@@ -14,10 +14,7 @@ struct layout {
 	uint64_t bias, linear, vector;
 };
 
-static uint32_t pad_of(const struct shape *s)
-{
-	return s->kind == MODEL_LR ? 0 : (s->factors + 3) / 4 * 4;
-}
+static uint32_t pad_of(const struct shape *s) { return s->kind == MODEL_LR ? 0 : (s->factors + 3) / 4 * 4; }
 
 static uint32_t vectors_of(const struct shape *s)
 {
@@ -62,10 +59,11 @@ enum rc weights_size(const struct shape *s, bool with_sums, size_t *size, struct
 	must(s->kind == MODEL_LR || (s->factors > 0 && s->factors <= FACTORS_MAX));
 	if (!lay_out(s, with_sums, &l) || (l.bias + l.linear + l.vector) * sizeof(float) > ceiling)
 		return err_set(err, RC_LIMIT,
-			       "model %s with %u features, %u fields and %u factors needs %.1f GiB of memory, the limit here is "
-			       "%.1f GiB: lower factors or hash_bits, give fewer feature_fields, or choose %s",
-			       train_model_word(s->kind), s->n_features, s->n_fields, s->factors, need / 0x1p30,
-			       (double)ceiling / 0x1p30, s->kind == MODEL_FFM ? "model fm" : "model lr");
+		               "model %s with %u features, %u fields and %u factors needs %.1f GiB of memory, the "
+		               "limit here is "
+		               "%.1f GiB: lower factors or hash_bits, give fewer feature_fields, or choose %s",
+		               train_model_word(s->kind), s->n_features, s->n_fields, s->factors, need / 0x1p30,
+		               (double)ceiling / 0x1p30, s->kind == MODEL_FFM ? "model fm" : "model lr");
 	*size = (size_t)(l.bias + l.linear + l.vector) * sizeof(float);
 	return RC_OK;
 }
@@ -98,7 +96,8 @@ enum rc weights_new(struct weights *w, const struct shape *s, struct err *err)
 		return rc;
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
-		return err_set(err, RC_LIMIT, "no memory for a model of %.1f GiB: lower factors or hash_bits", (double)size / 0x1p30);
+		return err_set(err, RC_LIMIT, "no memory for a model of %.1f GiB: lower factors or hash_bits",
+		               (double)size / 0x1p30);
 	(void)madvise(p, size, MADV_HUGEPAGE); /* fewer address look-ups; without it only slower */
 	place(w, s, p, size, /* with_sums= */ true);
 	w->is_owned = true;
@@ -178,8 +177,9 @@ static void strip_part(struct strip *s, const float *from, uint64_t count, uint3
 	}
 }
 
-enum rc weights_strip(const struct weights *w, enum rc (*take)(void *ctx, const void *bytes, size_t len, struct err *err),
-		      void *ctx, struct err *err)
+enum rc weights_strip(const struct weights *w,
+                      enum rc (*take)(void *ctx, const void *bytes, size_t len, struct err *err), void *ctx,
+                      struct err *err)
 {
 	struct strip s = { .take = take, .ctx = ctx, .err = err, .rc = RC_OK };
 

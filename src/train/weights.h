@@ -31,17 +31,18 @@ enum { FACTORS_MAX = 128 };
 struct shape {
 	enum train_model kind;
 	uint32_t n_features, n_fields;
-	uint32_t factors;                    /* 1 .. FACTORS_MAX; no meaning for lr */
+	uint32_t factors; /* 1 .. FACTORS_MAX; no meaning for lr */
 };
 
 struct weights {
 	struct shape shape;
-	uint32_t pad;                        /* factors rounded up to a multiple of 4; 0 for lr */
-	uint32_t vectors;                    /* per feature: 0 (lr), 1 (fm), n_fields (ffm) */
-	uint32_t linear_step, vector_step;   /* floats from one weight or vector to the next: 2, 2 pad; without sums 1, pad */
-	float *bias, *linear, *vector;       /* into block */
+	uint32_t pad;     /* factors rounded up to a multiple of 4; 0 for lr */
+	uint32_t vectors; /* per feature: 0 (lr), 1 (fm), n_fields (ffm) */
+	uint32_t linear_step,
+	        vector_step;           /* floats from one weight or vector to the next: 2, 2 pad; without sums 1, pad */
+	float *bias, *linear, *vector; /* into block */
 	float *block;
-	size_t size;                         /* bytes of block, a multiple of 64 */
+	size_t size; /* bytes of block, a multiple of 64 */
 	bool is_owned;
 };
 
@@ -56,12 +57,13 @@ void weights_borrow(struct weights *w, const struct shape *s, float *block, size
 void weights_free(struct weights *w);
 
 /* The block without its sums, in pieces of at most 64 KiB: what a model file stores. */
-enum rc weights_strip(const struct weights *w, enum rc (*take)(void *ctx, const void *bytes, size_t len, struct err *err),
-		      void *ctx, struct err *err) NODISCARD;
+enum rc weights_strip(const struct weights *w,
+                      enum rc (*take)(void *ctx, const void *bytes, size_t len, struct err *err), void *ctx,
+                      struct err *err) NODISCARD;
 /* True when every number of the block is finite. */
 bool weights_are_finite(const struct weights *w);
 
-const char *train_model_word(enum train_model kind);              /* "lr" "fm" "ffm" */
+const char *train_model_word(enum train_model kind); /* "lr" "fm" "ffm" */
 bool train_model_parse(const char *word, enum train_model *out);
 
 #endif

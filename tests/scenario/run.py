@@ -1,8 +1,11 @@
 """Run the scenarios: one line per test ("ok NAME", "FAILED NAME", "skipped NAME: why"), exit 1 after a failure.
 
 Usage: run.py [--in FOLDER] [PART ...]   only tests of that folder, whose name contains one of the parts
+       run.py --jobs N                  every file, N of them at a time, each in a process of its own
 """
+import concurrent.futures
 import pathlib
+import subprocess
 import sys
 import time
 import unittest
@@ -47,7 +50,23 @@ def every(suite):
             yield test
 
 
+def run_file(module):
+    done = subprocess.run([sys.executable, __file__, module + "."], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    sys.stdout.buffer.write(done.stdout)
+    sys.stdout.flush()
+    return done.returncode
+
+
+def run_files(jobs):
+    # Crashes first: they take longest and mostly wait.
+    modules = sorted((f.stem for f in HERE.glob("test_*.py")), key=lambda m: (m != "test_crash", m))
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        return max(pool.map(run_file, modules))
+
+
 def main(parts):
+    if parts[:1] == ["--jobs"] and len(parts) == 2:
+        return run_files(int(parts[1]))
     folder = str(HERE)
     if parts[:1] == ["--in"]:
         folder, parts = parts[1], parts[2:]

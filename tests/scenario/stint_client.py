@@ -76,6 +76,41 @@ def path(*segments):
     return "/" + "/".join(percent(s) for s in segments)
 
 
+# Method, path and name of every operation; a * is one segment.
+APPS, FUNCTION = "/v4/openapi/app-groups", "/v4/openapi/app-groups/*/functions/*"
+STINT_TASK = "/stint/v1/app-groups/*/functions/*/instances/*/tasks/*"
+OPERATIONS = [
+    ("POST", APPS, "CreateAppGroup"), ("GET", APPS, "ListAppGroups"), ("GET", APPS + "/*", "DescribeAppGroup"),
+    ("DELETE", APPS + "/*", "RemoveAppGroup"), ("POST", FUNCTION + "/instances", "CreateFunctionInstance"),
+    ("GET", FUNCTION + "/instances", "ListFunctionInstances"), ("GET", FUNCTION + "/instances/*", "GetFunctionInstance"),
+    ("PUT", FUNCTION + "/instances/*", "UpdateFunctionInstance"),
+    ("DELETE", FUNCTION + "/instances/*", "DeleteFunctionInstance"),
+    ("POST", FUNCTION + "/instances/*/tasks", "CreateFunctionTask"),
+    ("POST", FUNCTION + "/instances/*/task", "CreateFunctionTask"),
+    ("GET", FUNCTION + "/instances/*/tasks", "ListFunctionTasks"),
+    ("GET", FUNCTION + "/instances/*/tasks/*", "GetFunctionTask"),
+    ("DELETE", FUNCTION + "/instances/*/tasks/*", "DeleteFunctionTask"),
+    ("GET", FUNCTION + "/default-instance", "GetFunctionDefaultInstance"),
+    ("GET", FUNCTION + "/default-instances", "GetFunctionDefaultInstance"),
+    ("PUT", FUNCTION + "/default-instance", "UpdateFunctionDefaultInstance"),
+    ("PUT", FUNCTION + "/default-instances", "UpdateFunctionDefaultInstance"),
+    ("GET", "/v4/openapi/functions/*/current-version", "GetFunctionCurrentVersion"),
+    ("GET", "/v4/openapi/functions/*/versions/*", "GetFunctionVersion"),
+    ("GET", "/v4/openapi/functions/*/version/*", "GetFunctionVersion"),
+    ("GET", STINT_TASK, "StintGetTask"), ("GET", STINT_TASK + "/log", "StintGetTaskLog"),
+]
+
+
+def operation_of(method, target):
+    """What a client that knows the API writes into x-acs-action; "Unknown" where there is no operation."""
+    segments = target.partition("?")[0].split("/")
+    for known, template, name in OPERATIONS:
+        wanted = template.split("/")
+        if known == method and len(wanted) == len(segments) and all(w in ("*", s) for w, s in zip(wanted, segments)):
+            return name
+    return "Unknown"
+
+
 class Client:
     """One signed call per method. Connections are not kept, so that threads and restarts need no care."""
 
@@ -128,13 +163,14 @@ class Client:
         finally:
             connection.close()
 
-    def call(self, method, target, body=None, query=None, action="Any", **signing):
-        """A well-formed signed call; body may be bytes or something for JSON."""
+    def call(self, method, target, body=None, query=None, action=None, **signing):
+        """A well-formed signed call; body may be bytes or something for JSON. action: the path's own unless given."""
         if query:
             target += "?" + urllib.parse.urlencode(query, quote_via=urllib.parse.quote)
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
-        headers = self.headers_for(action, body, signing.pop("date", None), signing.pop("nonce", None))
+        headers = self.headers_for(action or operation_of(method, target), body, signing.pop("date", None),
+                                   signing.pop("nonce", None))
         headers["authorization"] = self.sign(method, target, headers, body, **signing)
         return self.send(method, target, headers, body)
 
@@ -235,6 +271,7 @@ class Server:
         self.args = list(args)
         self.process = None
         self.functions = {}
+        self.env = {}
 
     def prepare(self):
         (self.data / "import").mkdir(parents=True, exist_ok=True)
@@ -268,7 +305,7 @@ class Server:
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
             [BINARY, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", *self.args],
-            stdout=subprocess.PIPE, stderr=log, start_new_session=True)
+            stdout=subprocess.PIPE, stderr=log, start_new_session=True, env={**os.environ, **self.env})
         log.close()
         line = self.ready_line()
         found = re.fullmatch(r"stint: ready on http://127\.0\.0\.1:(\d+)\n", line)

@@ -72,6 +72,57 @@ class Crash(unittest.TestCase):
         gate.touch()
         self.assertEqual(server.client.finished("shop", "one", 1, "score")["attempt"], 2)
 
+    def test_power_lost_at_every_bad_moment(self):
+        """Dead at the n-th passing of a crash point: what was acknowledged is there and ends well, within its time."""
+        moments = [f"store.before_commit:{n}" for n in range(4, 10)] + [f"store.after_commit:{n}" for n in range(4, 9)]
+        moments += ["engine.before_start", "engine.before_finish"]
+        for moment in moments:
+            with self.subTest(moment):
+                server = self.server()
+                server.add_function("score", maxAttempts=2)
+                server.start()
+                self.ok(server.client.create_app("shop"))
+                self.ok(server.client.create_instance("shop", "one", "score", "script", {"mode": "ok"}))
+                server.stop()
+                server.env = {"STINT_CRASH_POINT": moment}
+                acknowledged = 0
+                try:
+                    server.start()
+                    for n in (1, 2):
+                        self.ok(server.client.create_task("shop", "one", "score"))
+                        acknowledged = n
+                        server.client.finished("shop", "one", n, "score")
+                except OSError:
+                    pass  # it died, as it should
+                self.assertEqual(server.process.wait(10), -9, "the point was passed")
+                server.kill()
+                server.env = {}
+                server.start()
+                for n in range(1, acknowledged + 1):
+                    detail = server.client.finished("shop", "one", n, "score", timeout=10)
+                    self.assertEqual((detail["state"], detail["progress"]), ("success", 100), detail)
+                self.assertIn(server.client.list_tasks("shop", "one", "score").json["TotalCount"],
+                              (acknowledged, acknowledged + 1), "at most the one that was under way")
+                server.close()
+
+    def test_killed_server_and_a_helper_out_of_reach(self):
+        """E4: a helper in a session of its own has no parent-death signal; recovery finds it by its environment."""
+        server = self.server()
+        pid_file = server.folder / "helper"
+        script = f"[ -e {pid_file} ] && echo '{{\"result\":{{}}}}' >&3 && exit 0; " \
+                 f"setsid sh -c 'echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 600' 3>&- & sleep 600"
+        server.add_function("helped", run=["/bin/sh", "-c", script], maxAttempts=2)
+        server.start()
+        self.ok(server.client.create_app("shop"))
+        self.ok(server.client.create_instance("shop", "one", "helped", "script", {"mode": "ok"}))
+        self.ok(server.client.create_task("shop", "one", "helped"))
+        helper = int(wait_for("the helper", lambda: pid_file.exists() and pid_file.read_text()))
+        server.kill()
+        self.assertTrue(process_alive(helper), "nothing else ends it")
+        server.start()
+        wait_for("its end", lambda: not process_alive(helper), timeout=5)
+        self.assertEqual(server.client.finished("shop", "one", 1, "helped", timeout=10)["state"], "success")
+
     def test_killed_server_during_creates(self):
         """Every create that was answered 200 is there afterwards; generations have no gap and no double."""
         server = self.server("--max-running", "2")

@@ -13,6 +13,7 @@ class Operations(ServerCase):
     def prepare(cls, server):
         server.sample(rows=600)
         server.add_function("score")
+        server.add_function("shopping", domain="ecommerce", category="question")
 
     def test_app_group_life(self):
         made = self.ok(self.client.create_app("life", description="of a group")).json
@@ -61,6 +62,21 @@ class Operations(ServerCase):
         self.assertEqual(len(got["CreateParameters"]), len(PARAMS), "an absent array keeps its value")
         self.ok_envelope(self.client.delete_instance(app, "ctr_test"))
         self.refused(self.client.get_instance(app, "ctr_test"), 404, "Instance.NotExist", "instance not exist.")
+
+    def test_the_vendors_own_example_is_taken(self):
+        """The documented request body, value by value."""
+        app = self.app("my-app")
+        body = {"instanceName": "ctr_test", "modelType": "tf_checkpoint", "functionType": "PAAS",
+                "description": "test instance", "cron": "0 0 ? * 0,1,2,3,4,5,6",
+                "createParameters": [{"name": "title_field", "value": "title"}, {"name": "description_field", "value": ""},
+                                     {"name": "tags_field", "value": ""}, {"name": "id_field", "value": "item_id"},
+                                     {"name": "category_field", "value": "cate"}],
+                "usageParameters": [{"name": "allow_dict_id", "value": "123"}]}
+        self.ok_envelope(self.client.call("POST", self.client.base(app, "ctr", "instances"), body))
+        got = self.client.get_instance(app, "ctr_test").json["result"]
+        self.assertEqual({name: got[name] for name in body}, body)
+        self.refused(self.client.update_instance(app, "ctr_test", {"usageParameters": [{"name": "no_such", "value": ""}]}),
+                     400, "InvalidParameter", "no_such")
 
     def test_instance_output_levels(self):
         app = self.app("levels")
@@ -165,6 +181,27 @@ class Operations(ServerCase):
         answer = self.client.call("PATCH", "/v4/openapi/app-groups")
         self.refused(answer, 405, "UnsupportedHTTPMethod")
 
+    def test_the_action_must_agree_with_the_path(self):
+        app = self.app("actions")
+        says = "x-acs-action is 'RemoveAppGroup', but method and path are those of DescribeAppGroup"
+        target = "/v4/openapi/app-groups/" + app
+        self.refused(self.client.call("GET", target, action="RemoveAppGroup"), 404, "InvalidAction.NotFound", says)
+        self.refused(self.client.call("DELETE", target, action="DescribeAppGroup"), 404, "InvalidAction.NotFound")
+        self.ok(self.client.get_app(app))
+        self.refused(self.client.call("GET", target, action="RemoveAppGroup", secret="wrong"), 400,
+                     "SignatureDoesNotMatch")
+
+    def test_a_function_of_one_industry_can_be_instantiated(self):
+        app = self.app("industry")
+        answer = self.ok_envelope(self.client.current_version("shopping", modelType="script", domain="ecommerce",
+                                                              category="question"))
+        self.assertEqual(answer.result["FunctionName"], "shopping")
+        self.refused(self.client.current_version("shopping", modelType="script"), 404, "Version.NotExist")
+        self.ok_envelope(self.client.create_instance(app, "one", "shopping", "script", {"mode": "ok"}))
+        got = self.client.get_instance(app, "one", "shopping").result
+        self.assertEqual((got["Belongs"]["Domain"], got["Belongs"]["Category"]), ("ecommerce", "question"))
+        self.refused(self.client.create_instance(app, "two", "shopping", "other", {}), 404, "Version.NotExist")
+
     def test_percent_encoded_names(self):
         for odd in ("a b/c", "a%2Fb", "..", "a+b", "ä", "'", "%00"):
             with self.subTest(odd=odd):
@@ -186,6 +223,24 @@ class Operations(ServerCase):
                 self.assertIn(answer.code, ("InvalidRequest", "InvalidParameter", "MissingParameter"), answer)
         answer = self.client.call("POST", target, b'{"x":"' + b"y" * (3 << 20) + b'"}')
         self.assertEqual((answer.status, answer.json["Status"]), (413, "FAIL"), answer)
+
+
+    def test_a_training_shows_its_figures_and_no_place(self):
+        app = self.app("figures")
+        self.ok(self.client.create_instance(app, "one", params=PARAMS))
+        self.ok(self.client.create_task(app, "one"))
+        self.client.finished(app, "one", 1)
+        task = self.client.get_task(app, "one", 1).result
+        self.assertEqual(task["Status"], "success", task)
+        figures = json.loads(task["ExtendInfo"])
+        self.assertLessEqual({"recall", "precision", "auc", "pr_auc", "logloss", "calibration", "rows", "rows_train",
+                              "rows_valid", "features", "fields", "seconds", "model", "sha256", "errors"}, set(figures))
+        self.assertFalse({"model_path", "model_sha256"} & set(figures), figures)
+        self.assertEqual((figures["rows"], figures["model"], figures["errors"]), (600, "model.bin", []))
+        self.assertRegex(figures["sha256"], "^[0-9a-f]{64}$")
+        self.assertTrue(0 <= figures["recall"] <= 100 and 0 < figures["auc"] < 1, figures)
+        self.assertNotIn(str(self.server.folder), json.dumps(self.client.detail(app, "one", 1).json["result"]))
+        self.assertNotIn("/", task["ExtendInfo"])
 
 
 class Tasks(ServerCase):

@@ -187,3 +187,32 @@ class Process(unittest.TestCase):
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=WAIT_S)
         self.assertEqual((rest, process.returncode), ("", 0))
+
+    def test_https(self):
+        server = self.server()
+        server.prepare()
+        cert, key = str(server.folder / "cert.pem"), str(server.folder / "key.pem")
+        try:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=stint",
+                            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert], check=True,
+                           capture_output=True)
+        except FileNotFoundError:
+            self.skipTest("the openssl command is not installed")
+        server.key()
+        suppressions = pathlib.Path(__file__).resolve().parent / "lsan.supp"
+        environment = dict(os.environ, LSAN_OPTIONS=f"suppressions={suppressions}:print_suppressions=0")
+        with open(server.log_path, "ab") as log:
+            process = subprocess.Popen([BINARY, "serve", "--data", str(server.data), "--listen", "127.0.0.1:0", "--tls-cert",
+                                        cert, "--tls-key", key], stdout=subprocess.PIPE, stderr=log, text=True,
+                                       env=environment)
+        self.assertRegex(process.stdout.readline(), r"^stint: ready on https://")
+        server.run("app", "create", "shop", "--data", str(server.data), "--ca-file", cert)
+        done = server.run("app", "list", "--data", str(server.data), check=False)
+        self.assertEqual(done.returncode, 77)
+        self.assertIn("--ca-file", done.stderr)
+        port = int((server.data / "endpoint").read_text().rsplit(":", 1)[1])
+        self.assertNotIn(b"200", raw(port, b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")[:20])
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=WAIT_S)
+        self.assertEqual(process.returncode, 0)
+        server.check_sanitizers()

@@ -141,6 +141,21 @@ TEST(every_refusal_of_the_engine_has_a_code)
 	EXPECT(!verdict_tells_why(V_FAILED), "an internal failure's words would reach the client");
 }
 
+TEST(the_servers_own_refusals_have_a_code)
+{
+	const struct {
+		int status;
+		const char *code;
+	} row[] = { { 400, "InvalidRequest" },   { 408, "InvalidRequest" },   { 413, "InvalidParameter" },
+		    { 414, "InvalidParameter" }, { 417, "InvalidRequest" },   { 431, "InvalidParameter" },
+		    { 500, "InternalError" },    { 501, "InvalidRequest" },   { 503, "ServiceUnavailable" },
+		    { 505, "InvalidRequest" } };
+	FOR_EACH_ROW(i, row) {
+		const char *code = api_error_code(api_error_of_status(row[i].status));
+		EXPECT(strcmp(code, row[i].code) == 0, "%d is %s", row[i].status, code);
+	}
+}
+
 TEST(queries_decode_and_the_first_value_counts)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
@@ -506,6 +521,9 @@ static char key_id[64], key_secret[64];
 /* A function whose run says 40 percent, waits at a gate, and then ends as its parameter wants. */
 static const char script[] = "echo '{\"metric\":\"logloss\",\"step\":1,\"value\":0.7,\"set\":\"validation\"}' >&3; "
                              "echo '{\"metric\":\"logloss\",\"step\":2,\"value\":0.44,\"set\":\"validation\"}' >&3; "
+                             "echo '{\"metric\":\"logloss\",\"step\":9,\"value\":0.6,\"set\":\"training\"}' >&3; "
+                             "echo '{\"metric\":\"auc\",\"step\":9,\"value\":0.7,\"set\":\"training\"}' >&3; "
+                             "echo '{\"metric\":\"rate\",\"step\":3,\"value\":9}' >&3; "
                              "echo '{\"progress\":40}' >&3; echo hello from the run; read word < %s/gate; "
                              "if [ \"$word\" = fail ]; then echo '{\"error\":{\"code\":\"Data.Empty\",\"message\":\"no "
                              "rows\"}}' >&3; exit 1; fi; "
@@ -755,7 +773,8 @@ TEST(the_worked_exchange_of_the_contract)
 	EXPECT(json_is_string(json_object_get(json_object_get(seen.json, "Result"), "Generation")), "a number");
 	EXPECT_AT("Result/FunctionName", "score");
 	EXPECT(strncmp(at("Result/RunId"), "trigger__", 9) == 0, "run id %s", at("Result/RunId"));
-	EXPECT_AT("Result/ExtendInfo", "{\"metrics\":{\"validation.logloss\":0.44},\"attempts\":1,\"errors\":[]}");
+	EXPECT_AT("Result/ExtendInfo", "{\"metrics\":{\"rate\":9,\"training.auc\":0.7,\"training.logloss\":0.6,"
+	                               "\"validation.logloss\":0.44},\"attempts\":1,\"errors\":[]}");
 	call("GET", ONE "?output=detail", NULL);
 	EXPECT_AT("Result/Task/DagStatus", "running");
 
@@ -785,6 +804,15 @@ TEST(the_worked_exchange_of_the_contract)
 	call("PUT", SCORE "/default-instance", "{\"instanceName\":\"other\"}");
 	expect_error("default of nothing", 400, "DefaultInstance.SetFail");
 
+	const char *not_one[] = { "01", "001", "1.0", "%2B1", "1%20", "0x1", "-1", "11" };
+	FOR_EACH_ROW(i, not_one) {
+		char target[256];
+		(void)snprintf(target, sizeof target, ONE "/tasks/%s", not_one[i]);
+		call("GET", target, NULL);
+		expect_error(target, 404, "Task.NotExist");
+		call("DELETE", target, NULL);
+		expect_error(target, 404, "Task.NotExist");
+	}
 	call("DELETE", ONE "/tasks/1", NULL);
 	expect_written("delete task");
 	call("GET", ONE "/tasks/1", NULL);
@@ -864,6 +892,116 @@ TEST(queued_runs_show_as_running)
 	EXPECT_AT("Result", "[]");
 	call("GET", ONE "/tasks?endTime=99999999999999", NULL);
 	EXPECT_AT("TotalCount", "0");
+
+	/* Its start is its creation, in the answer and in the filter alike. */
+	call("GET", ONE "/tasks/1", NULL);
+	const int64_t created_at = strtoll(at("Result/StartTime"), NULL, 10);
+	EXPECT(llabs(created_at - clock_wall_ms()) < 600000, "starts at %lld", (long long)created_at);
+	const struct {
+		int64_t after;
+		const char *more, *total, *first;
+	} row[] = {
+		{ created_at - 1, "", "1", "1" },
+		{ created_at, "", "0", "-" },
+		{ -1, "&pageSize=10", "1", "1" },
+		{ INT64_MIN + 1, "", "1", "1" },
+		{ created_at - 1, "&status=running&pageSize=10", "1", "1" },
+		{ created_at - 1, "&status=success", "0", "-" },
+		{ created_at - 1, "&pageNumber=2", "1", "-" },
+		{ created_at - 1, "&endTime=99999999999999", "0", "-" },
+	};
+	FOR_EACH_ROW(i, row) {
+		char target[256];
+		(void)snprintf(target, sizeof target, ONE "/tasks?startTime=%lld%s", (long long)row[i].after, row[i].more);
+		EXPECT(call("GET", target, NULL) == 200, "%s: %s", target, buf_text(&seen.body));
+		EXPECT(strcmp(at("TotalCount"), row[i].total) == 0 && strcmp(at("Result/0/Generation"), row[i].first) == 0,
+		       "%s: %s", target, buf_text(&seen.body));
+		EXPECT_AT("Result/1", "-");
+	}
+	end();
+}
+
+/* A page that begins with the run that waits, or goes on behind it. */
+TEST(a_waiting_run_stands_in_front_of_the_filtered_list)
+{
+	begin(AUTH_OFF, 1);
+	make_app_and_instance();
+	for (int i = 1; i <= 2; i++) {
+		char target[256];
+		call("POST", ONE "/tasks", NULL);
+		open_gate("go\n");
+		(void)snprintf(target, sizeof target, ONE "/tasks/%d", i);
+		poll_until(target, "Result/Status", "success");
+	}
+	call("POST", SCORE "/instances", "{\"instanceName\":\"other\",\"modelType\":\"script\","
+	                                 "\"createParameters\":[{\"name\":\"source\",\"value\":\"here\"}]}");
+	expect_written("another instance");
+	call("POST", SCORE "/instances/other/tasks", NULL);
+	poll_until(SCORE "/instances/other/tasks/1", "Result/Progress", "40");
+	call("POST", ONE "/tasks", NULL);
+	expect_written("a run that waits");
+	const struct {
+		const char *query, *total, *first, *second, *third;
+	} row[] = {
+		{ "?startTime=1&pageSize=10", "3", "3", "2", "1" },
+		{ "?startTime=1&pageSize=2", "3", "3", "2", "-" },
+		{ "?startTime=1&pageSize=2&pageNumber=2", "3", "1", "-", "-" },
+		{ "?startTime=1", "3", "3", "-", "-" },
+		{ "?startTime=1&pageNumber=2", "3", "2", "-", "-" },
+		{ "?startTime=1&pageNumber=4", "3", "-", "-", "-" },
+		{ "?startTime=-1&pageSize=10", "3", "3", "2", "1" },
+		{ "?startTime=99999999999999", "0", "-", "-", "-" },
+		{ "?pageSize=10", "3", "3", "2", "1" },
+	};
+	FOR_EACH_ROW(i, row) {
+		char target[256];
+		(void)snprintf(target, sizeof target, ONE "/tasks%s", row[i].query);
+		EXPECT(call("GET", target, NULL) == 200, "%s: %s", target, buf_text(&seen.body));
+		EXPECT_AT("TotalCount", row[i].total);
+		EXPECT_AT("Result/0/Generation", row[i].first);
+		EXPECT_AT("Result/1/Generation", row[i].second);
+		EXPECT_AT("Result/2/Generation", row[i].third);
+	}
+	open_gate("go\n");
+	poll_until(SCORE "/instances/other/tasks/1", "Result/Status", "success");
+	if (poll_until(ONE "/tasks/3", "Result/Progress", "40"))
+		open_gate("go\n");
+	poll_until(ONE "/tasks/3", "Result/Status", "success");
+	end();
+}
+
+TEST(the_action_header_must_agree_with_the_path)
+{
+	begin(AUTH_OFF, 0);
+	make_app_and_instance();
+	const struct {
+		const char *method, *target, *action;
+		int status; /* 404: refused for its action */
+	} row[] = {
+		{ "GET", APPS, "ListAppGroups", 200 },
+		{ "GET", APPS, "", 200 },
+		{ "GET", APPS, "CreateAppGroup", 404 },
+		{ "GET", APPS, "listappgroups", 404 },
+		{ "GET", APPS "/my-app", "RemoveAppGroup", 404 },
+		{ "DELETE", APPS "/my-app", "DescribeAppGroup", 404 },
+		{ "GET", ONE, "GetFunctionInstance", 200 },
+		{ "GET", "/v4/openapi/functions/score/version/101", "GetFunctionVersion", 200 },
+		{ "POST", ONE "/task", "DeleteFunctionTask", 404 },
+		{ "GET", "/stint/v1/app-groups/my-app/functions/score/instances/score_test/tasks/1", "GetFunctionTask", 404 },
+		{ "GET", "/healthz", "Anything", 200 },
+	};
+	FOR_EACH_ROW(i, row) {
+		struct request r = { .method = row[i].method, .target = row[i].target, .n_headers = 1,
+			             .headers = { { "x-acs-action", row[i].action } } };
+		EXPECT(run(&r) == row[i].status, "%s %s as %s: %s", row[i].method, row[i].target, row[i].action,
+		       buf_text(&seen.body));
+		if (row[i].status == 404) {
+			expect_error(row[i].target, 404, "InvalidAction.NotFound");
+			EXPECT(strstr(at("Message"), row[i].action), "said '%s'", at("Message"));
+		}
+	}
+	call("GET", ONE "/tasks", NULL);
+	EXPECT_AT("TotalCount", "0"); /* the refused change did not happen */
 	end();
 }
 
@@ -1092,7 +1230,8 @@ TEST(app_groups_are_camel_case_and_in_seconds)
 	char id[32], instance_id[64], target[256];
 	(void)snprintf(id, sizeof id, "%s", at("result/id"));
 	(void)snprintf(instance_id, sizeof instance_id, "%s", at("result/instanceId"));
-	call("POST", APPS, "{\"Name\":\"second\",\"Type\":\"standard\",\"chargeType\":\"PREPAY\"}");
+	call("POST", APPS,
+	     "{\"Name\":\"second\",\"Type\":\"standard\",\"chargeType\":\"PREPAY\",\"resourceGroupId\":\"rg-2\"}");
 
 	(void)snprintf(target, sizeof target, APPS "/%s", id);
 	EXPECT(call("GET", target, NULL) == 200, "by id: %s", buf_text(&seen.body));
@@ -1104,6 +1243,8 @@ TEST(app_groups_are_camel_case_and_in_seconds)
 		{ "?pageSize=1&pageNumber=2", "2", "first" },
 		{ "?name=first", "1", "first" },
 		{ "?type=standard", "1", "second" },
+		{ "?resourceGroupId=rg-2", "1", "second" },
+		{ "?resourceGroupId=rg-2&name=first", "0", "-" },
 		{ "?tags=%5B%7B%22key%22%3A%22foo%22%2C%22value%22%3A%22bar%22%7D%5D", "1", "first" },
 		{ "?instanceId=ops-x-1", "0", "-" },
 		{ "?name=third", "0", "-" },
@@ -1177,6 +1318,16 @@ static void make_key(const char *account)
 	keyring_free(ring);
 }
 
+static const char *operation_of(const char *method, const char *target, struct arena *a)
+{
+	const struct route *route = NULL;
+	struct path_args args;
+	char methods[ROUTE_METHODS_SIZE];
+
+	(void)find(method, arena_dup_n(a, target, strcspn(target, "?")), &route, &args, methods, a); /* NULL: no path */
+	return route ? route->operation : "Unknown";
+}
+
 /* A signed request, its texts in a; secret may be a wrong one. */
 static struct request signed_request(const char *method, const char *target, const char *body, const char *secret,
                                      struct arena *a)
@@ -1191,7 +1342,7 @@ static struct request signed_request(const char *method, const char *target, con
 	rand_hex(nonce, 32);
 	const struct http_header list[] = {
 		{ "host", "127.0.0.1:8080" },
-		{ "x-acs-action", "Any" },
+		{ "x-acs-action", operation_of(method, target, a) },
 		{ "x-acs-content-sha256", arena_dup(a, hash) },
 		{ "x-acs-date", arena_dup(a, at_text) },
 		{ "x-acs-signature-nonce", arena_dup(a, nonce) },
@@ -1362,6 +1513,7 @@ int main(void)
 {
 	RUN(envelopes_are_the_contracts_to_the_byte);
 	RUN(every_refusal_of_the_engine_has_a_code);
+	RUN(the_servers_own_refusals_have_a_code);
 	RUN(queries_decode_and_the_first_value_counts);
 	RUN(bad_queries_are_refused_with_name_and_rule);
 	RUN(pages_become_offset_and_limit);
@@ -1374,6 +1526,8 @@ int main(void)
 	RUN(the_worked_exchange_of_the_contract);
 	RUN(a_failed_run_says_why_and_leaves_the_instance_as_it_was);
 	RUN(queued_runs_show_as_running);
+	RUN(a_waiting_run_stands_in_front_of_the_filtered_list);
+	RUN(the_action_header_must_agree_with_the_path);
 	RUN(tasks_are_listed_newest_first_one_a_page);
 	RUN(instances_show_what_the_level_asks_for);
 	RUN(refusals_come_in_the_contracts_order);

@@ -1,7 +1,10 @@
 /* The engine by itself: real store, real children (shell commands as user functions), no HTTP. */
 #include "engine/engine.h"
 
+#include <limits.h>
 #include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -10,7 +13,7 @@
 #include "os/file.h"
 #include "test.h"
 
-static char data_dir[4096];
+static char data_dir[2048];
 static struct engine *engine;
 static struct engine_view *view;
 static struct arena *arena;
@@ -209,6 +212,7 @@ TEST(failures_are_classed_and_told)
 		EXPECT(t.fault == row[i].fault && t.attempt == row[i].attempts, "%s: fault %lld attempt %lld", row[i].function,
 		       (long long)t.fault, (long long)t.attempt);
 		EXPECT(*t.error_message && t.progress < 100, "%s: words", row[i].function);
+		EXPECT(row[i].attempts == 1 || t.ended_at - t.started_at >= 1000, "%s: tried again without a pause", row[i].function);
 		EXPECT(instance(row[i].function, "x").model_generation == 0, "%s: not in service", row[i].function);
 	}
 	stop();
@@ -449,6 +453,876 @@ TEST(two_hundred_concurrent_creates_make_one_task)
 	end();
 }
 
+/* ---- one task after the other ---- */
+
+/* Until check() holds or 10 s are over. */
+static bool comes_true(bool (*check)(void *ctx), void *ctx)
+{
+	for (int64_t until = clock_mono_ms() + 10000; clock_mono_ms() < until; usleep(5000)) {
+		if (check(ctx))
+			return true;
+	}
+	return check(ctx);
+}
+
+TEST(the_end_of_one_task_is_the_start_of_the_next)
+{
+	char name[16];
+	begin();
+	start(1);
+	make_app();
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof name, "i%d", i);
+		EXPECT(make_instance("ok", name, "") == V_OK && make_task("ok", name, NULL) == V_OK, "%s", name);
+	}
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof name, "i%d", i);
+		EXPECT(ended(instance("ok", name).id, 1).state == TASK_SUCCESS, "%s waits though nothing runs", name);
+	}
+	stop();
+	end();
+}
+
+static int64_t n_running(void)
+{
+	struct instance_filter f = { .app_id = app.id, .function = "long", .limit = 100 };
+	struct instance_row *rows;
+	struct task_row t;
+	size_t n;
+	int64_t total, running = 0;
+	EXPECT(engine_instance_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK, "instances");
+	for (size_t i = 0; i < n; i++)
+		running += engine_task_newest(view, rows[i].id, arena, &t, NULL) == V_OK && t.state == TASK_RUNNING && *t.checkpoint;
+	return running;
+}
+
+static bool all_run(void *ctx) { return n_running() == *(int *)ctx; }
+
+TEST(more_tasks_than_one_batch_claims_are_all_started)
+{
+	int n = 70; /* more than DUE_AT_ONCE, and none ends by itself */
+	char name[16];
+	begin();
+	start(0);
+	make_app();
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(name, sizeof name, "i%d", i);
+		EXPECT(make_instance("long", name, "") == V_OK && make_task("long", name, NULL) == V_OK, "%s", name);
+	}
+	stop();
+	start(100);
+	EXPECT(comes_true(all_run, &n), "%lld of %d run", (long long)n_running(), n);
+	stop();
+	end();
+}
+
+TEST(no_more_tasks_run_than_there_are_places)
+{
+	int two = 2;
+	char name[16];
+	struct task_row t;
+	int64_t running = 0;
+	begin();
+	start(0);
+	make_app();
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof name, "i%d", i);
+		EXPECT(make_instance("long", name, "") == V_OK && make_task("long", name, NULL) == V_OK, "%s", name);
+	}
+	stop();
+	start(2); /* all of them wait */
+	EXPECT(comes_true(all_run, &two), "%lld run", (long long)n_running());
+	stop();
+	start(0);
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof name, "i%d", i);
+		EXPECT(engine_task_newest(view, instance("long", name).id, arena, &t, NULL) == V_OK, "%s", name);
+		running += t.attempt > 0;
+	}
+	EXPECT(running == 2, "%lld were claimed", (long long)running);
+	stop();
+	end();
+}
+
+TEST(a_word_of_another_attempt_is_refused)
+{
+	struct exec_handlers handlers;
+	struct task_row t;
+	struct child_msg late = { .kind = MSG_PROGRESS, .progress = 70 };
+	int one = 1;
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("long", "one", "") == V_OK && make_task("long", "one", NULL) == V_OK, "task");
+	EXPECT(comes_true(all_run, &one), "runs");
+	int64_t id = instance("long", "one").id;
+	EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK && t.attempt == 1, "row");
+	run_handlers(engine, &handlers);
+	struct exec_end end_of_another = { .task_id = t.id, .attempt = 5, .is_success = true, .code = "", .message = "",
+					   .result_json = "{}", .work_dir = data_dir };
+	handlers.on_message(handlers.ctx, t.id, 5, &late);
+	handlers.on_end(handlers.ctx, &end_of_another);
+	for (int i = 0; i < 3; i++) /* through the closer and the writer */
+		EXPECT(make_task("long", "one", NULL) == V_INSTANCE_BUSY, "still busy");
+	usleep(100000);
+	EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK && t.state == TASK_RUNNING && t.progress == 0, "E4: state %lld at %lld",
+	       (long long)t.state, (long long)t.progress);
+	stop();
+	end();
+}
+
+/* ---- a disk that fails: a layer below SQLite ---- */
+
+static struct {
+	atomic_int write_code, sync_code, lock_code; /* what every such call answers; 0: do it */
+	atomic_int n_begun; /* write locks asked for */
+} disk;
+
+struct faulty_file {
+	sqlite3_file base;
+	sqlite3_file *real;
+};
+#define BELOW(f) (((struct faulty_file *)(f))->real)
+#define PASS(name, params, args) static int f_##name params { return BELOW(f)->pMethods->name args; }
+
+static int f_close(sqlite3_file *f)
+{
+	int code = BELOW(f)->pMethods->xClose(BELOW(f));
+	sqlite3_free(BELOW(f));
+	return code;
+}
+static int f_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
+{
+	int code = atomic_load(&disk.write_code);
+	return code ? code : BELOW(f)->pMethods->xWrite(BELOW(f), p, n, at);
+}
+static int f_sync(sqlite3_file *f, int flags)
+{
+	int code = atomic_load(&disk.sync_code);
+	return code ? code : BELOW(f)->pMethods->xSync(BELOW(f), flags);
+}
+static int f_shm_lock(sqlite3_file *f, int at, int n, int flags)
+{
+	bool is_begin = at == 0 && flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+	int code = is_begin && atomic_fetch_add(&disk.n_begun, 1) >= 0 ? atomic_load(&disk.lock_code) : 0;
+	return code ? code : BELOW(f)->pMethods->xShmLock(BELOW(f), at, n, flags);
+}
+static void f_shm_barrier(sqlite3_file *f) { BELOW(f)->pMethods->xShmBarrier(BELOW(f)); }
+PASS(xRead, (sqlite3_file * f, void *p, int n, sqlite3_int64 at), (BELOW(f), p, n, at))
+PASS(xTruncate, (sqlite3_file * f, sqlite3_int64 n), (BELOW(f), n))
+PASS(xFileSize, (sqlite3_file * f, sqlite3_int64 *n), (BELOW(f), n))
+PASS(xLock, (sqlite3_file * f, int l), (BELOW(f), l))
+PASS(xUnlock, (sqlite3_file * f, int l), (BELOW(f), l))
+PASS(xCheckReservedLock, (sqlite3_file * f, int *out), (BELOW(f), out))
+PASS(xFileControl, (sqlite3_file * f, int op, void *p), (BELOW(f), op, p))
+PASS(xSectorSize, (sqlite3_file * f), (BELOW(f)))
+PASS(xDeviceCharacteristics, (sqlite3_file * f), (BELOW(f)))
+PASS(xShmMap, (sqlite3_file * f, int i, int n, int x, void volatile **p), (BELOW(f), i, n, x, p))
+PASS(xShmUnmap, (sqlite3_file * f, int d), (BELOW(f), d))
+
+static const sqlite3_io_methods faulty_methods = {
+	2, f_close, f_xRead, f_write, f_xTruncate, f_sync, f_xFileSize, f_xLock, f_xUnlock, f_xCheckReservedLock, f_xFileControl,
+	f_xSectorSize, f_xDeviceCharacteristics, f_xShmMap, f_shm_lock, f_shm_barrier, f_xShmUnmap, NULL, NULL,
+};
+
+static int faulty_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out_flags)
+{
+	sqlite3_vfs *below = vfs->pAppData;
+	sqlite3_file *file = sqlite3_malloc(below->szOsFile);
+	memset(file, 0, (size_t)below->szOsFile);
+	*(struct faulty_file *)f = (struct faulty_file){ .real = file };
+	int code = below->xOpen(below, name, file, flags, out_flags);
+	if (code == SQLITE_OK)
+		f->pMethods = &faulty_methods;
+	else
+		sqlite3_free(file);
+	return code;
+}
+
+static void use_faulty_disk(void)
+{
+	static sqlite3_vfs vfs;
+	sqlite3_vfs *below = sqlite3_vfs_find("unix");
+	vfs = *below;
+	vfs.zName = "faulty";
+	vfs.szOsFile = (int)sizeof(struct faulty_file);
+	vfs.pAppData = below;
+	vfs.xOpen = faulty_open;
+	EXPECT(sqlite3_vfs_register(&vfs, 1) == SQLITE_OK, "register");
+}
+
+static bool is_healthy(void *ctx) { return engine_is_healthy(engine) == *(bool *)ctx; }
+
+/* A view of the moment: after a fault the old one may be broken for good, which its user sees and reopens it. */
+static void renew_view(void)
+{
+	engine_view_close(view);
+	EXPECT(engine_view_open(engine, &view, NULL) == RC_OK, "view");
+}
+
+static void open_gate(void)
+{
+	char path[4200];
+	(void)snprintf(path, sizeof path, "%s/gate", data_dir);
+	EXPECT(file_replace(path, "", 0, 0600, NULL) == RC_OK, "gate");
+}
+
+static void close_gate(void)
+{
+	char path[4200];
+	(void)snprintf(path, sizeof path, "%s/gate", data_dir);
+	EXPECT(file_remove(path, NULL) == RC_OK, "gate");
+}
+
+static bool has_metric(int64_t task_id)
+{
+	struct metric_row *rows;
+	size_t n = 0;
+	EXPECT(engine_task_metrics(view, task_id, arena, &rows, &n, NULL) == V_OK, "metrics");
+	return n == 1 && strcmp(rows[0].name, "loss") == 0;
+}
+
+/* Whatever the disk does: refused changes were not made, ends and messages are kept until they can be written. */
+TEST(a_failing_disk_refuses_changes_and_loses_no_end)
+{
+	static const struct {
+		const char *what;
+		int write_code, sync_code, lock_code;
+		enum verdict verdict;
+	} row[] = {
+		{ "full", SQLITE_FULL, 0, 0, V_UNAVAILABLE },
+		{ "write error", SQLITE_IOERR_WRITE, 0, 0, V_FAILED },
+		{ "fsync error", 0, SQLITE_IOERR_FSYNC, 0, V_FAILED },
+		{ "no transaction", 0, 0, SQLITE_IOERR_SHMLOCK, V_FAILED },
+	};
+	bool yes = true, no = false;
+	begin();
+	write_manifest("gated", "while ! [ -e ../../../../../gate ]; do sleep 0.05; done; echo '{\\\"metric\\\":\\\"loss\\\",\\\"value\\\":0.5}' >&3; "
+				"echo '{\\\"result\\\":{}}' >&3", ",\"maxAttempts\":1");
+	start(2);
+	make_app();
+	EXPECT(make_instance("ok", "one", "") == V_OK && make_instance("gated", "two", "") == V_OK, "instances");
+	FOR_EACH_ROW(i, row) {
+		int64_t generation = (int64_t)i + 1;
+		EXPECT(make_task("gated", "two", NULL) == V_OK, "%s: the task whose end meets the fault", row[i].what);
+		struct instance_row two = instance("gated", "two");
+		atomic_store(&disk.write_code, row[i].write_code);
+		atomic_store(&disk.sync_code, row[i].sync_code);
+		atomic_store(&disk.lock_code, row[i].lock_code);
+		enum verdict v = make_task("ok", "one", NULL);
+		EXPECT(v == row[i].verdict || v == V_UNAVAILABLE, "%s: %s", row[i].what, verdict_name(v));
+		EXPECT(comes_true(is_healthy, &no), "%s: seen", row[i].what);
+		open_gate();
+		usleep(400000); /* longer than the writer's pause: message and end have met the fault */
+		atomic_store(&disk.write_code, 0);
+		atomic_store(&disk.sync_code, 0);
+		atomic_store(&disk.lock_code, 0);
+		EXPECT(comes_true(is_healthy, &yes), "%s: got over", row[i].what);
+		renew_view();
+		EXPECT(instance("ok", "one").last_generation == generation - 1, "%s: what was refused is not there", row[i].what);
+		struct task_row t = ended(two.id, generation);
+		EXPECT(t.state == TASK_SUCCESS, "%s: its end was lost: state %lld %s", row[i].what, (long long)t.state, t.error_message);
+		EXPECT(has_metric(t.id), "%s: its message was lost", row[i].what);
+		EXPECT(make_task("ok", "one", NULL) == V_OK, "%s: taken again", row[i].what);
+		EXPECT(ended(instance("ok", "one").id, generation).state == TASK_SUCCESS, "%s: and run", row[i].what);
+		close_gate();
+	}
+	stop();
+	end();
+}
+
+TEST(a_stop_with_a_full_disk_ends_and_leaves_the_task_to_the_next_start)
+{
+	bool no = false;
+	struct task_row t;
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("long", "one", "") == V_OK && make_task("long", "one", NULL) == V_OK, "task");
+	int one = 1;
+	EXPECT(comes_true(all_run, &one), "runs");
+	int64_t id = instance("long", "one").id;
+	atomic_store(&disk.write_code, SQLITE_FULL);
+	EXPECT(make_task("long", "one", NULL) == V_INSTANCE_BUSY, "a refusal writes nothing");
+	EXPECT(make_instance("ok", "two", "") == V_UNAVAILABLE && comes_true(is_healthy, &no), "full");
+	stop();
+	atomic_store(&disk.write_code, 0);
+	start(0);
+	EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK && t.state == TASK_PENDING, "E7: state %lld", (long long)t.state);
+	stop();
+	end();
+}
+
+TEST(a_start_with_a_failing_disk_is_refused_in_words)
+{
+	struct err err = { 0 };
+	struct engine *e = NULL;
+	begin();
+	start(0);
+	stop();
+	struct engine_config cfg = { .data_dir = data_dir, .self_exe = "/bin/false", .max_running = 1 };
+	atomic_store(&disk.lock_code, SQLITE_IOERR_SHMLOCK);
+	int n = 0; /* fail at the first write lock, the second ... until there is none left to fail */
+	for (enum rc rc = RC_IO; rc != RC_OK && n < 50; n++) {
+		atomic_store(&disk.n_begun, -n);
+		rc = engine_open(&cfg, &e, &err);
+		EXPECT(rc == RC_OK || (rc == RC_IO && !e && *err.msg), "%d: %s", n, err.msg);
+		atomic_store(&disk.lock_code, rc == RC_OK ? 0 : SQLITE_IOERR_SHMLOCK);
+	}
+	EXPECT(n > 1 && n < 50, "%d", n);
+	engine_close(e);
+	atomic_store(&disk.lock_code, 0);
+	end();
+}
+
+TEST(a_data_folder_that_vanishes_is_noticed_and_not_made_again)
+{
+	char aside[4200];
+	bool yes = true;
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("ok", "one", "") == V_OK, "instance");
+	(void)snprintf(aside, sizeof aside, "%s.aside", data_dir);
+	EXPECT(rename(data_dir, aside) == 0, "move away");
+	enum verdict v = make_task("ok", "one", NULL);
+	EXPECT(v == V_FAILED || v == V_UNAVAILABLE, "acknowledged without a database: %s", verdict_name(v));
+	EXPECT(!engine_is_healthy(engine), "said so");
+	v = make_task("ok", "one", NULL);
+	EXPECT(v == V_UNAVAILABLE && !file_exists(data_dir), "made again: %s", verdict_name(v));
+	EXPECT(rename(aside, data_dir) == 0, "put back");
+	EXPECT(comes_true(is_healthy, &yes), "goes on by itself");
+	renew_view();
+	EXPECT(make_task("ok", "one", NULL) == V_OK && ended(instance("ok", "one").id, 1).state == TASK_SUCCESS, "works again");
+	stop();
+	end();
+}
+
+/* ---- a slow batch ---- */
+
+struct slow {
+	struct change base;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool is_entered, is_open;
+	unsigned rest_us;
+};
+
+static enum verdict apply_slow(struct engine *e, struct change *base)
+{
+	struct slow *s = (struct slow *)base;
+	(void)e;
+	pthread_mutex_lock(&s->lock);
+	s->is_entered = true;
+	pthread_cond_signal(&s->cond);
+	while (!s->is_open)
+		pthread_cond_wait(&s->cond, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	usleep(s->rest_us);
+	return V_OK;
+}
+
+#define SLOW(w) { .base = { .done = wake, .ctx = (w), .apply = apply_slow }, .lock = PTHREAD_MUTEX_INITIALIZER, \
+		  .cond = PTHREAD_COND_INITIALIZER }
+
+static void enter(struct slow *s)
+{
+	pthread_mutex_lock(&s->lock);
+	while (!s->is_entered)
+		pthread_cond_wait(&s->cond, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void release(struct slow *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->is_open = true;
+	pthread_cond_signal(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static int n_waiting(void)
+{
+	int n = 0;
+	pthread_mutex_lock(&engine->queue_lock);
+	for (const struct change *c = engine->queue_head; c; c = c->next)
+		n++;
+	pthread_mutex_unlock(&engine->queue_lock);
+	return n;
+}
+
+static bool has_waiting(void *ctx) { return n_waiting() >= *(int *)ctx; }
+
+static enum verdict insert_and_refuse(struct engine *e, struct change *c)
+{
+	struct app_row row = { .account = "1", .name = "half", .quota = "{}", .tags = "[]" };
+	EXPECT(store_insert(e->store, &table_app, &row, &c->err) == RC_OK, "%s", c->err.msg);
+	return V_BAD_INPUT;
+}
+
+TEST(a_refused_change_leaves_nothing_and_its_neighbours_alone)
+{
+	struct waiter first_done = WAITER, half_done = WAITER, good_done = WAITER;
+	struct slow first = SLOW(&first_done);
+	struct change half = { .done = wake, .ctx = &half_done, .apply = insert_and_refuse };
+	struct app_row row;
+	int two = 2;
+	begin();
+	start(0);
+	make_app();
+	struct instance_create good = { .base = { .done = wake, .ctx = &good_done }, .app_id = app.id, .function = "ok", .name = "one",
+					.model_type = "script", .function_type = "PAAS", .description = "", .cron = "" };
+	writer_submit(engine, &first.base);
+	enter(&first);
+	writer_submit(engine, &half);
+	engine_instance_create(engine, &good);
+	EXPECT(comes_true(has_waiting, &two), "both in one batch");
+	release(&first);
+	wait_for(&first_done);
+	wait_for(&half_done);
+	wait_for(&good_done);
+	EXPECT(half.verdict == V_BAD_INPUT && good.base.verdict == V_OK, "%s", verdict_name(good.base.verdict));
+	EXPECT(engine_app_get(view, "1", "half", arena, &row, NULL) == V_NO_APP, "a refused change was kept");
+	EXPECT(instance("ok", "one").id > 0, "its neighbour");
+	stop();
+	end();
+}
+
+/* The back-off of an ended attempt runs out in the very batch that ended it: old and new attempt meet in memory. */
+TEST(an_attempt_due_again_at_once_is_started)
+{
+	struct waiter first_done = WAITER, second_done = WAITER;
+	struct slow first = SLOW(&first_done), second = SLOW(&second_done);
+	int one = 1, two = 2;
+	begin();
+	write_manifest("gated", "while ! [ -e ../../../../../gate ]; do sleep 0.05; done; kill -9 $$", ",\"maxAttempts\":2");
+	start(2);
+	make_app();
+	EXPECT(make_instance("gated", "one", "") == V_OK && make_task("gated", "one", NULL) == V_OK, "task");
+	int64_t id = instance("gated", "one").id;
+	struct task_row t = { 0 };
+	for (int64_t until = clock_mono_ms() + 10000; !t.pid && clock_mono_ms() < until; usleep(5000))
+		EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK, "row");
+	writer_submit(engine, &first.base);
+	enter(&first);
+	open_gate();
+	EXPECT(comes_true(has_waiting, &one), "the end waits behind the first");
+	second.is_open = true;
+	second.rest_us = 1200000; /* longer than the first back-off */
+	writer_submit(engine, &second.base);
+	EXPECT(comes_true(has_waiting, &two), "both in one batch");
+	release(&first);
+	wait_for(&first_done);
+	wait_for(&second_done);
+	t = ended(id, 1);
+	EXPECT(t.state == TASK_FAILED && t.attempt == 2, "state %lld attempt %lld", (long long)t.state, (long long)t.attempt);
+	stop();
+	end();
+}
+
+TEST(a_schedule_that_is_due_while_stopping_keeps_no_processor_busy)
+{
+	int one = 1;
+	begin();
+	write_manifest("long", "trap '' TERM; echo '{\\\"checkpoint\\\":\\\"c\\\"}' >&3; while :; do sleep 1; done", ",\"graceSeconds\":1");
+	start(1);
+	make_app();
+	EXPECT(make_instance("ok", "nightly", "0 3 ? * *") == V_OK, "schedule");
+	EXPECT(make_instance("long", "one", "") == V_OK && make_task("long", "one", NULL) == V_OK, "task");
+	EXPECT(comes_true(all_run, &one), "runs");
+	set_instance("nightly", clock_wall_ms() + 300);
+	EXPECT(make_instance("ok", "two", "1 1 1 1 ?") == V_OK, "so that the writer looks");
+	atomic_store(&disk.n_begun, 0);
+	stop();
+	EXPECT(atomic_load(&disk.n_begun) < 50, "%d transactions", atomic_load(&disk.n_begun));
+	end();
+}
+
+/* ---- models ---- */
+
+static bool is_model_kept(const char *function, int64_t generation, const char *file)
+{
+	char dir[PATH_MAX], path[PATH_MAX];
+	struct instance_row i = instance(function, "one");
+	path_of_generation(engine, &i, generation, dir);
+	return path_join(path, dir, file, NULL) == RC_OK && file_exists(path);
+}
+
+#define RESULT(more) "; echo '{\\\"result\\\":{\\\"model\\\":\\\"model.bin\\\"" more "}}' >&3"
+
+/* E8, and that nothing a program leaves behind stops the thread that looks at it. */
+TEST(only_a_real_model_file_is_put_in_service)
+{
+	static const struct {
+		const char *name, *script, *says;
+	} row[] = {
+		{ "absent", "true" RESULT(""), "missing" },
+		{ "fifo", "mkfifo model.bin" RESULT(""), "no regular file" },
+		{ "folder", "mkdir model.bin" RESULT(""), "no regular file" },
+		{ "link", "ln -s /dev/zero model.bin" RESULT(""), "no regular file" },
+		{ "othersum", "echo x >model.bin" RESULT(",\\\"sha256\\\":\\\"00\\\""), "checksum" },
+		{ "othername", "echo '{\\\"result\\\":{\\\"model\\\":\\\"../x\\\"}}' >&3", "must be model.bin" },
+		{ "notext", "echo '{\\\"result\\\":{\\\"model\\\":7}}' >&3", "model" },
+	};
+	begin();
+	FOR_EACH_ROW(i, row)
+		write_manifest(row[i].name, row[i].script, ",\"maxAttempts\":1");
+	write_manifest("good", "printf abc >model.bin; echo x >scratch" RESULT(""), "");
+	start(2);
+	make_app();
+	FOR_EACH_ROW(i, row) {
+		EXPECT(make_instance(row[i].name, "one", "") == V_OK && make_task(row[i].name, "one", NULL) == V_OK, "%s", row[i].name);
+		struct task_row t = ended(instance(row[i].name, "one").id, 1);
+		EXPECT(t.state == TASK_FAILED && strcmp(t.error_code, "Model.Unusable") == 0, "%s: state %lld %s", row[i].name,
+		       (long long)t.state, t.error_code);
+		EXPECT(strstr(t.error_message, row[i].says), "%s: %s", row[i].name, t.error_message);
+		EXPECT(instance(row[i].name, "one").model_generation == 0, "%s in service", row[i].name);
+	}
+	EXPECT(make_instance("good", "one", "") == V_OK && make_task("good", "one", NULL) == V_OK, "good");
+	EXPECT(ended(instance("good", "one").id, 1).state == TASK_SUCCESS, "good");
+	EXPECT(strcmp(instance("good", "one").model_sha256,
+		      "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad") == 0, "%s", instance("good", "one").model_sha256);
+	stop();
+	end();
+}
+
+static bool first_is_gone(void *ctx)
+{
+	(void)ctx;
+	return !is_model_kept("good", 1, "model.bin");
+}
+
+static void delete_task(const char *function, int64_t generation)
+{
+	struct task_delete d = { .app_id = app.id, .function = function, .instance = "one", .generation = generation };
+	CALL(engine_task_delete, &d);
+	EXPECT(d.base.verdict == V_OK, "%s", d.base.err.msg);
+}
+
+TEST(a_model_is_kept_while_it_serves_and_goes_when_nothing_names_it)
+{
+	begin();
+	write_manifest("good", "printf abc >model.bin" RESULT(""), "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("good", "one", "") == V_OK, "instance");
+	for (int64_t g = 1; g <= 2; g++) {
+		EXPECT(make_task("good", "one", NULL) == V_OK && ended(instance("good", "one").id, g).state == TASK_SUCCESS, "train");
+		if (g == 1)
+			delete_task("good", 1);
+		EXPECT(is_model_kept("good", g, "model.bin"), "E5: %lld serves", (long long)g);
+	}
+	EXPECT(comes_true(first_is_gone, NULL), "neither row nor service names the first any more");
+	EXPECT(instance("good", "one").model_generation == 2 && is_model_kept("good", 2, "model.bin"), "the second serves");
+	stop();
+	end();
+}
+
+static void put_file(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+	EXPECT(dir_make(dir, 0700, NULL) == RC_OK && path_join(path, dir, name, NULL) == RC_OK, "%s", dir);
+	EXPECT(file_replace(path, "x", 1, 0600, NULL) == RC_OK, "%s", path);
+}
+
+static bool lies_there(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+	return path_join(path, dir, name, NULL) == RC_OK && file_exists(path);
+}
+
+/* What a crash between a commit and the file work after it leaves behind. */
+TEST(the_sweep_takes_what_no_row_names_and_nothing_else)
+{
+	static struct engine paths;
+	char first[PATH_MAX], third[PATH_MAX], ninth[PATH_MAX], failed[PATH_MAX], other[PATH_MAX], no_app[PATH_MAX], models[PATH_MAX];
+	begin();
+	write_manifest("good", "printf abc >model.bin" RESULT(""), "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("good", "one", "") == V_OK, "instance");
+	for (int64_t g = 1; g <= 3; g++)
+		EXPECT(make_task("good", "one", NULL) == V_OK && ended(instance("good", "one").id, g).state == TASK_SUCCESS, "train");
+	EXPECT(make_instance("bad", "one", "") == V_OK && make_task("bad", "one", NULL) == V_OK, "bad");
+	struct instance_row i = instance("good", "one"), b = instance("bad", "one");
+	EXPECT(ended(b.id, 1).state == TASK_FAILED, "fail");
+	delete_task("good", 3);
+	stop();
+	(void)snprintf(paths.data_dir, sizeof paths.data_dir, "%s", data_dir);
+	path_of_generation(&paths, &i, 1, first);
+	path_of_generation(&paths, &i, 3, third);
+	path_of_generation(&paths, &i, 9, ninth);
+	path_of_generation(&paths, &b, 1, failed);
+	i.id = 77;
+	path_of_instance(&paths, TREE_MODELS, &i, other);
+	path_of_app(&paths, TREE_MODELS, 55, no_app);
+	(void)snprintf(models, sizeof models, "%s/models", data_dir);
+	put_file(models, "1x"); /* a stray file, that stops nothing */
+	put_file(first, "cache.bin");
+	put_file(ninth, "model.bin");
+	put_file(failed, "x");
+	put_file(other, "x");
+	put_file(no_app, "x");
+	start(0);
+	stop(); /* which waits for the sweep */
+	EXPECT(lies_there(first, "model.bin") && !lies_there(first, "cache.bin"), "the rest of a finished run");
+	EXPECT(lies_there(third, "model.bin"), "in service without a record");
+	EXPECT(!file_exists(ninth) && !file_exists(failed) && !file_exists(other) && !file_exists(no_app), "nobody's");
+	EXPECT(lies_there(models, "1x"), "not ours");
+	end();
+}
+
+TEST(a_missing_database_costs_no_model)
+{
+	char dir[PATH_MAX], path[4200];
+	begin();
+	write_manifest("good", "[ -e model.bin ] && exit 9; printf abc >model.bin" RESULT(""), "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("good", "one", "") == V_OK && make_task("good", "one", NULL) == V_OK, "task");
+	EXPECT(ended(instance("good", "one").id, 1).state == TASK_SUCCESS, "train");
+	struct instance_row i = instance("good", "one");
+	path_of_generation(engine, &i, 1, dir);
+	stop();
+	for (int n = 0; n < 3; n++) {
+		static const char *const ends[] = { "", "-wal", "-shm" };
+		(void)snprintf(path, sizeof path, "%s/stint.db%s", data_dir, ends[n]);
+		EXPECT(file_remove(path, NULL) == RC_OK, "%s", path);
+	}
+	start(1);
+	stop();
+	EXPECT(lies_there(dir, "model.bin"), "whoever brings the database back finds the models");
+	start(1);
+	make_app(); /* the same numbers are given again: a run must not find its predecessor's files */
+	EXPECT(make_instance("good", "one", "") == V_OK && make_task("good", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("good", "one").id, 1);
+	EXPECT(t.state == TASK_SUCCESS, "an empty folder for a first attempt: %s", t.error_message);
+	stop();
+	end();
+}
+
+/* ---- what a run leaves in its row ---- */
+
+TEST(progress_never_falls_and_the_last_word_on_a_step_stands)
+{
+	struct metric_row *rows;
+	size_t n = 0;
+	begin();
+	write_manifest("report", "for p in 60 30; do echo '{\\\"progress\\\":'$p'}'; done >&3; for v in 1 2; do "
+				 "echo '{\\\"metric\\\":\\\"loss\\\",\\\"step\\\":7,\\\"value\\\":'$v'}'; done >&3; exit 3", "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("report", "one", "") == V_OK && make_task("report", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("report", "one").id, 1);
+	EXPECT(t.state == TASK_FAILED && t.progress == 60, "E6: %lld", (long long)t.progress);
+	EXPECT(engine_task_metrics(view, t.id, arena, &rows, &n, NULL) == V_OK && n == 1 && rows[0].value > 1.5, "%zu metrics", n);
+	EXPECT(has_event(t.id, "progress") && has_event(t.id, "started") && has_event(t.id, "ended"), "history");
+	stop();
+	end();
+}
+
+TEST(a_second_attempt_finds_the_files_of_the_first)
+{
+	begin();
+	write_manifest("again", "[ -e ckpt ] && echo '{\\\"result\\\":{}}' >&3 && exit 0; echo x >ckpt; kill -9 $$", ",\"maxAttempts\":2");
+	start(1);
+	make_app();
+	EXPECT(make_instance("again", "one", "") == V_OK && make_task("again", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("again", "one").id, 1);
+	EXPECT(t.state == TASK_SUCCESS && t.attempt == 2, "state %lld: %s", (long long)t.state, t.error_message);
+	stop();
+	end();
+}
+
+TEST(a_flood_of_events_is_kept_up_to_a_limit_that_is_told)
+{
+	struct event_row *rows;
+	size_t n = 0, notes = 0;
+	bool is_told = false;
+	begin();
+	write_manifest("flood", "i=0; while [ $i -lt 10050 ]; do echo '{\\\"event\\\":\\\"x\\\"}'; i=$((i+1)); done >&3; "
+				"echo '{\\\"result\\\":{}}' >&3", "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("flood", "one", "") == V_OK && make_task("flood", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("flood", "one").id, 1);
+	EXPECT(t.state == TASK_SUCCESS, "state %lld", (long long)t.state);
+	EXPECT(engine_task_events(view, t.id, arena, &rows, &n, NULL) == V_OK, "events");
+	for (size_t i = 0; i < n; i++) {
+		notes += strcmp(rows[i].kind, "note") == 0;
+		is_told |= strstr(rows[i].text, "too many events") != NULL;
+	}
+	EXPECT(notes == EVENTS_MAX + 1 && is_told, "%zu notes", notes);
+	stop();
+	end();
+}
+
+TEST(a_child_that_cannot_be_started_is_an_end_too)
+{
+	char path[PATH_MAX];
+	begin();
+	write_manifest("once", "true", ",\"maxAttempts\":1");
+	start(1);
+	make_app();
+	path_of_app(engine, TREE_LOGS, app.id, path);
+	EXPECT(file_replace(path, "", 0, 0600, NULL) == RC_OK, "a file where the folder should be");
+	EXPECT(make_instance("once", "one", "") == V_OK && make_task("once", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("once", "one").id, 1);
+	EXPECT(t.state == TASK_FAILED && strcmp(t.error_code, "Task.NoStart") == 0 && t.fault == FAULT_MACHINE, "%s", t.error_code);
+	EXPECT(strstr(t.error_message, "is no folder"), "%s", t.error_message);
+	stop();
+	end();
+}
+
+/* As a killed server leaves it. */
+static void set_running(int64_t instance_id, int64_t attempt, int64_t max_attempts)
+{
+	char path[4200];
+	struct store *s;
+	struct task_row row;
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, NULL) == RC_OK, "store");
+	EXPECT(row_task_of(s, instance_id, 1, arena, &row, NULL) == RC_OK, "row");
+	row.state = TASK_RUNNING;
+	row.attempt = attempt;
+	row.max_attempts = max_attempts;
+	row.progress = 40;
+	EXPECT(store_update(s, &table_task, &row, NULL) == RC_OK, "update");
+	store_close(s);
+}
+
+TEST(a_task_that_ran_when_the_server_died_is_resumed_or_failed)
+{
+	struct task_row t;
+	begin();
+	start(0);
+	make_app();
+	EXPECT(make_instance("ok", "one", "") == V_OK && make_task("ok", "one", NULL) == V_OK, "task");
+	EXPECT(make_instance("ok", "two", "") == V_OK && make_task("ok", "two", NULL) == V_OK, "task");
+	int64_t one = instance("ok", "one").id, two = instance("ok", "two").id;
+	stop();
+	set_running(one, 1, 3);
+	set_running(two, 3, 3);
+	start(0);
+	EXPECT(engine_task_get(view, one, 1, arena, &t, NULL) == V_OK && t.state == TASK_PENDING && t.attempt == 1, "E7 resumed");
+	EXPECT(has_event(t.id, "requeued") && instance("ok", "one").busy_task_id == t.id, "still the instance's task");
+	EXPECT(engine_task_get(view, two, 1, arena, &t, NULL) == V_OK && t.state == TASK_FAILED, "E7 failed");
+	EXPECT(strcmp(t.error_code, "Task.Interrupted") == 0 && strstr(t.error_message, "3 of 3") && t.progress == 40, "%s", t.error_message);
+	EXPECT(instance("ok", "two").busy_task_id == 0 && make_task("ok", "two", NULL) == V_OK, "free again");
+	stop();
+	end();
+}
+
+/* ---- what goes when its row goes ---- */
+
+static bool is_gone(void *path) { return !file_exists(path); }
+
+TEST(files_go_with_what_named_them)
+{
+	char first[PATH_MAX], second[PATH_MAX], models[PATH_MAX], logs[PATH_MAX], app_models[PATH_MAX], bad[PATH_MAX];
+	begin();
+	write_manifest("good", "printf abc >model.bin; echo x >scratch" RESULT(""), "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("good", "one", "") == V_OK && make_instance("bad", "one", "") == V_OK, "instances");
+	struct instance_row i = instance("good", "one"), b = instance("bad", "one");
+	for (int64_t g = 1; g <= 2; g++)
+		EXPECT(make_task("good", "one", NULL) == V_OK && ended(i.id, g).state == TASK_SUCCESS, "train");
+	EXPECT(make_task("bad", "one", NULL) == V_OK && ended(b.id, 1).state == TASK_FAILED, "fail");
+	path_of_generation(engine, &i, 1, first);
+	path_of_generation(engine, &i, 2, second);
+	path_of_generation(engine, &b, 1, bad);
+	path_of_instance(engine, TREE_MODELS, &i, models);
+	path_of_instance(engine, TREE_LOGS, &i, logs);
+	path_of_app(engine, TREE_MODELS, app.id, app_models);
+	EXPECT(comes_true(is_gone, bad), "a failed run's folder");
+	char scratch[PATH_MAX];
+	EXPECT(path_join(scratch, second, "scratch", NULL) == RC_OK && comes_true(is_gone, scratch), "a finished run keeps its model only");
+	delete_task("good", 1);
+	EXPECT(comes_true(is_gone, first) && file_exists(second), "a deleted record's model that does not serve");
+	struct instance_delete d = { .app_id = app.id, .function = "good", .name = "one" };
+	CALL(engine_instance_delete, &d);
+	EXPECT(d.base.verdict == V_OK && comes_true(is_gone, models) && comes_true(is_gone, logs), "an instance's");
+	struct app_remove r = { .account = "1", .identity = "shop" };
+	CALL(engine_app_remove, &r);
+	EXPECT(r.base.verdict == V_OK && comes_true(is_gone, app_models), "an app group's");
+	stop();
+	end();
+}
+
+/* ---- small rules ---- */
+
+TEST(limits_and_refusals_of_the_moment)
+{
+	begin();
+	start(0);
+	make_app();
+	engine->instances_max = 2;
+	EXPECT(make_instance("ok", "a", "") == V_OK && make_instance("ok", "b", "") == V_OK, "two");
+	EXPECT(make_instance("ok", "c", "") == V_TOO_MANY && make_instance("bad", "c", "") == V_OK, "a third of one function");
+	struct instance_update u = { .app_id = app.id, .function = "ok", .name = "a", .cron = "0 3 ? * *" };
+	CALL(engine_instance_update, &u);
+	EXPECT(u.base.verdict == V_OK && instance("ok", "a").cron_next_at > clock_wall_ms(), "planned");
+	u.cron = "";
+	CALL(engine_instance_update, &u);
+	EXPECT(u.base.verdict == V_OK && instance("ok", "a").cron_next_at == 0, "no longer");
+	pthread_mutex_lock(&engine->queue_lock);
+	engine->is_refusing = true;
+	pthread_mutex_unlock(&engine->queue_lock);
+	EXPECT(make_task("ok", "a", NULL) == V_UNAVAILABLE, "stopping");
+	stop();
+	end();
+}
+
+static bool has_fired(void *ctx)
+{
+	(void)ctx;
+	return instance("ok", "nightly").last_generation == 1;
+}
+
+TEST(a_claim_that_was_not_kept_starts_nothing)
+{
+	char path[4200];
+	struct buf text;
+	begin();
+	write_manifest("count", "echo x >>../../../../../count; echo '{\\\"result\\\":{}}' >&3", "");
+	start(0);
+	make_app();
+	EXPECT(make_instance("count", "one", "") == V_OK && make_task("count", "one", NULL) == V_OK, "task");
+	stop();
+	atomic_store(&disk.write_code, SQLITE_FULL);
+	start(1);
+	usleep(600000); /* at least two tries */
+	atomic_store(&disk.write_code, 0);
+	struct task_row t = ended(instance("count", "one").id, 1);
+	EXPECT(t.state == TASK_SUCCESS && t.attempt == 1, "state %lld attempt %lld", (long long)t.state, (long long)t.attempt);
+	(void)snprintf(path, sizeof path, "%s/count", data_dir);
+	buf_init(&text, 100);
+	EXPECT(file_read(path, &text, NULL) == RC_OK && text.len == 2, "E4: run %zu times", text.len / 2);
+	buf_fini(&text);
+	stop();
+	end();
+}
+
+TEST(what_a_failed_batch_did_is_not_counted)
+{
+	begin();
+	start(0);
+	make_app();
+	EXPECT(make_instance("ok", "nightly", "0 3 ? * *") == V_OK, "instance");
+	stop();
+	set_instance("nightly", clock_wall_ms() - 1000);
+	atomic_store(&disk.write_code, SQLITE_FULL);
+	start(0);
+	usleep(600000); /* at least two tries */
+	EXPECT(!engine_is_healthy(engine) && atomic_load(&engine->n_cron_fired.n) == 0, "counted before it was kept");
+	atomic_store(&disk.write_code, 0);
+	EXPECT(comes_true(has_fired, NULL), "fired");
+	EXPECT(atomic_load(&engine->n_cron_fired.n) == 1, "%d", (int)atomic_load(&engine->n_cron_fired.n));
+	stop();
+	end();
+}
+
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
@@ -463,5 +1337,30 @@ int main(void)
 	RUN(input_is_judged_with_words);
 	RUN(a_faulty_manifest_is_named_at_start);
 	RUN(two_hundred_concurrent_creates_make_one_task);
+	use_faulty_disk();
+	RUN(the_end_of_one_task_is_the_start_of_the_next);
+	RUN(more_tasks_than_one_batch_claims_are_all_started);
+	RUN(no_more_tasks_run_than_there_are_places);
+	RUN(a_word_of_another_attempt_is_refused);
+	RUN(a_failing_disk_refuses_changes_and_loses_no_end);
+	RUN(a_stop_with_a_full_disk_ends_and_leaves_the_task_to_the_next_start);
+	RUN(a_start_with_a_failing_disk_is_refused_in_words);
+	RUN(a_data_folder_that_vanishes_is_noticed_and_not_made_again);
+	RUN(a_refused_change_leaves_nothing_and_its_neighbours_alone);
+	RUN(an_attempt_due_again_at_once_is_started);
+	RUN(a_schedule_that_is_due_while_stopping_keeps_no_processor_busy);
+	RUN(only_a_real_model_file_is_put_in_service);
+	RUN(a_model_is_kept_while_it_serves_and_goes_when_nothing_names_it);
+	RUN(the_sweep_takes_what_no_row_names_and_nothing_else);
+	RUN(a_missing_database_costs_no_model);
+	RUN(progress_never_falls_and_the_last_word_on_a_step_stands);
+	RUN(a_second_attempt_finds_the_files_of_the_first);
+	RUN(a_flood_of_events_is_kept_up_to_a_limit_that_is_told);
+	RUN(a_child_that_cannot_be_started_is_an_end_too);
+	RUN(a_task_that_ran_when_the_server_died_is_resumed_or_failed);
+	RUN(files_go_with_what_named_them);
+	RUN(limits_and_refusals_of_the_moment);
+	RUN(a_claim_that_was_not_kept_starts_nothing);
+	RUN(what_a_failed_batch_did_is_not_counted);
 	return test_failures != 0;
 }

@@ -104,7 +104,7 @@ TEST(settings_that_durability_rests_on)
 		{ "PRAGMA trusted_schema", 0 },
 		{ "PRAGMA busy_timeout", BUSY_TIMEOUT_MS },
 		{ "PRAGMA application_id", STORE_APPLICATION_ID },
-		{ "PRAGMA user_version", 1 },
+		{ "PRAGMA user_version", schema_version },
 		{ "SELECT journal_mode = 'wal' FROM pragma_journal_mode", 1 },
 	};
 	struct store *s = open_as(STORE_WRITER);

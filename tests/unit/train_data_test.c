@@ -132,7 +132,6 @@ static char *dump(struct dataset *d, enum part part)
 	return buf_take(&out);
 }
 
-
 static enum rc note_entry(void *ctx, const char *name, struct err *err)
 {
 	(void)err;
@@ -187,7 +186,9 @@ static size_t pack_plain(const char *bytes, size_t len, unsigned char *out, size
 
 static size_t pack_gzip(const char *bytes, size_t len, unsigned char *out, size_t cap)
 {
-	z_stream z = { .next_in = (Bytef *)(uintptr_t)bytes, .avail_in = (uInt)len, .next_out = out, .avail_out = (uInt)cap };
+	z_stream z = {
+		.next_in = (Bytef *)(uintptr_t)bytes, .avail_in = (uInt)len, .next_out = out, .avail_out = (uInt)cap
+	};
 	must(deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK);
 	must(deflate(&z, Z_FINISH) == Z_STREAM_END);
 	must(deflateEnd(&z) == Z_OK);
@@ -197,7 +198,8 @@ static size_t pack_gzip(const char *bytes, size_t len, unsigned char *out, size_
 static size_t pack_xz(const char *bytes, size_t len, unsigned char *out, size_t cap)
 {
 	size_t used = 0;
-	must(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC64, NULL, (const uint8_t *)bytes, len, out, &used, cap) == LZMA_OK);
+	must(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC64, NULL, (const uint8_t *)bytes, len, out, &used, cap) ==
+	     LZMA_OK);
 	return used;
 }
 
@@ -305,7 +307,8 @@ TEST(damaged_packings_are_refused_by_name)
 			if (kind == 2)
 				buf_adds(&whole, "garbage that follows");
 			put_file("f", whole.bytes, kind == 0 ? size - 3 : whole.len);
-			EXPECT(unpack("f", 65536, &got, &e) == RC_INVALID, "%s kind %d: '%s'", packers[p].name, kind, e.msg);
+			EXPECT(unpack("f", 65536, &got, &e) == RC_INVALID, "%s kind %d: '%s'", packers[p].name, kind,
+			       e.msg);
 			EXPECT(strstr(e.msg, "/f: damaged") && strstr(e.msg, packers[p].name), "%s", e.msg);
 			EXPECT(kind || strstr(e.msg, "cut off"), "%s", e.msg);
 			if (kind == 1)
@@ -319,7 +322,8 @@ TEST(damaged_packings_are_refused_by_name)
 	EXPECT(inflate_open(in_dir("."), INFLATE_ANY, NULL, &s, &e) == RC_INVALID, "a folder");
 	EXPECT(strstr(e.msg, "folder"), "%s", e.msg);
 	EXPECT(inflate_open(in_dir("none"), INFLATE_ANY, NULL, &s, &e) == RC_NOT_FOUND && !s, "%s", e.msg);
-	EXPECT(inflate_open("/dev/null", INFLATE_FILE, NULL, &s, &e) == RC_INVALID && strstr(e.msg, "regular"), "%s", e.msg);
+	EXPECT(inflate_open("/dev/null", INFLATE_FILE, NULL, &s, &e) == RC_INVALID && strstr(e.msg, "regular"), "%s",
+	       e.msg);
 	mem_free(text);
 	drop_dir();
 }
@@ -333,7 +337,9 @@ TEST(csv_records_follow_rfc_4180)
 	} row[] = {
 		{ "a,b\nc,d\n", "[a][b]/[c][d]/" },
 		{ "a,b\r\nc,d", "[a][b]/[c][d]/" },
-		{ "\xef\xbb\xbf" "a\n", "[a]/" },
+		{ "\xef\xbb\xbf"
+		  "a\n",
+		  "[a]/" },
 		{ "\xef\xbb\xbf", "" },
 		{ ",\n,,\n", "[][]/[][][]/" },
 		{ "\n\na\n\n", "[a]/" },
@@ -346,7 +352,7 @@ TEST(csv_records_follow_rfc_4180)
 		{ "\"x\n,\"\"\n\",\"y\n\"\n", "[x\n,\"\n][y\n]/" },
 	};
 	make_dir();
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct lines l = { 0 };
 		struct cells cells = { 0 };
 		struct err e = { 0 };
@@ -384,7 +390,7 @@ TEST(hashes_are_those_of_the_documentation)
 		{ "price", "+8", UINT64_C(0x51e8ce185f02c00d) },
 		{ "\u6807\u9898", "\u7ea2\u8336", UINT64_C(0x1c2bab2df6a7df12) },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		uint64_t h = feat_value_hash(feat_name_hash(row[i].name, strlen(row[i].name)), row[i].value,
 					     strlen(row[i].value));
 		EXPECT(h == row[i].hash, "%s %s: %llx", row[i].name, row[i].value, (unsigned long long)h);
@@ -397,11 +403,12 @@ TEST(numbers_fall_into_buckets)
 		double v;
 		const char *bucket;
 	} row[] = {
-		{ 0, "=0" },    { -0.0, "=0" },  { 8, "=8" },    { -8, "=-8" },   { 8.5, "+6" },      { -8.5, "-6" },
-		{ 9, "+6" },    { 11.3, "+6" },  { 11.4, "+7" }, { 15.9, "+7" },  { 16, "+8" },       { 0.5, "+-2" },
-		{ 0.75, "+-1" }, { 1.5, "+1" },  { 1e300, "+1993" }, { 1e-300, "+-1994" }, { 1.25, "+0" },
+		{ 0, "=0" },          { -0.0, "=0" }, { 8, "=8" },     { -8, "=-8" },  { 8.5, "+6" },
+		{ -8.5, "-6" },       { 9, "+6" },    { 11.3, "+6" },  { 11.4, "+7" }, { 15.9, "+7" },
+		{ 16, "+8" },         { 0.5, "+-2" }, { 0.75, "+-1" }, { 1.5, "+1" },  { 1e300, "+1993" },
+		{ 1e-300, "+-1994" }, { 1.25, "+0" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		char bucket[FEAT_BUCKET_SIZE];
 		size_t len = feat_bucket(row[i].v, bucket);
 		EXPECT(len == strlen(bucket) && strcmp(bucket, row[i].bucket) == 0, "%g: %s, not %s", row[i].v, bucket,
@@ -417,8 +424,8 @@ static void expect_row(const char *what, const struct schema *s, const struct fe
 	const char *p = want + 2;
 	uint32_t i = 0;
 
-	EXPECT(row->has_label == (want[0] != '-') && (!row->has_label || (row->label > 0) == (want[0] == '1')), "%s: label",
-	       what);
+	EXPECT(row->has_label == (want[0] != '-') && (!row->has_label || (row->label > 0) == (want[0] == '1')),
+	       "%s: label", what);
 	for (; *p; i++) {
 		char name[64], value[64];
 		unsigned field;
@@ -454,21 +461,36 @@ TEST(every_format_gives_the_features_it_should)
 		{ "a.tsv", "n\tclick\n5\t1\n\"x\ty\"\t0\n", { 0 }, { "1 0:n=5", "0 0:n=x\ty" } },
 		{ "a.csv", "label,a\n1,x\n", { 0 }, { "1 0:a=x" } },
 		{ "a.csv", ",click,a\n9,1,x\n", { 0 }, { "1 0:a=x" } },
-		{ "a.csv", "click,tag\n1,b|a|b||c\n0,x\n",
-		  { 0 }, { "1 0:tag=a*0.57735 0:tag=b*0.57735 0:tag=c*0.57735", "0 0:tag=x" } },
+		{ "a.csv",
+		  "click,tag\n1,b|a|b||c\n0,x\n",
+		  { 0 },
+		  { "1 0:tag=a*0.57735 0:tag=b*0.57735 0:tag=c*0.57735", "0 0:tag=x" } },
 		{ "a.csv", "click,tag\n1,b|a\n", { "value_separator=none" }, { "1 0:tag=b|a" } },
-		{ "a.csv", "click,tag\n1,a; b\n", { "value_separator=;", "tags_field=tag" }, { "1 0:tag=a*0.707107 0:tag=b*0.707107" } },
-		{ "a.csv", "click,t\n1,Red TEA; red!\n", { "title_field=t" }, { "1 0:t=red*0.707107 0:t=tea*0.707107" } },
+		{ "a.csv",
+		  "click,tag\n1,a; b\n",
+		  { "value_separator=;", "tags_field=tag" },
+		  { "1 0:tag=a*0.707107 0:tag=b*0.707107" } },
+		{ "a.csv",
+		  "click,t\n1,Red TEA; red!\n",
+		  { "title_field=t" },
+		  { "1 0:t=red*0.707107 0:t=tea*0.707107" } },
 		{ "a.csv", "click,p\n1,9.5\n0,3\n", { 0 }, { "1 0:p=+6", "0 0:p==3" } },
 		{ "a.csv", "click,p\n1,9\n", { "numeric_fields=p" }, { "1 0:p=+6" } },
 		{ "a.csv", "click,p\n1,9\n", { 0 }, { "1 0:p=9" } },
 		{ "a.csv", "click,a,b\n1,x,y\n", { "feature_fields=b" }, { "1 0:b=y" } },
-		{ "a.csv", "1,x,y\n0,z,w\n", { "header=false", "label_field=0" }, { "1 0:1=x 1:2=y", "0 0:1=z 1:2=w" } },
+		{ "a.csv",
+		  "1,x,y\n0,z,w\n",
+		  { "header=false", "label_field=0" },
+		  { "1 0:1=x 1:2=y", "0 0:1=z 1:2=w" } },
 		{ "a.csv", "click,a\n1,\xff\xfe\n", { 0 }, { "1 0:a=\xff\xfe" } },
-		{ "a.jsonl", "{\"click\":1,\"u\":\"x\",\"n\":3}\n\n{\"n\":null,\"click\":false,\"u\":true}\n",
-		  { 0 }, { "1 0:u=x 1:n=3", "0 0:u=true" } },
-		{ "a.jsonl", "{\"click\":1,\"t\":[\"a\",\"b|c\",7]}\n{\"click\":0,\"t\":[],\"p\":\"\"}\n",
-		  { 0 }, { "1 0:t=a*0.57735 0:t=b|c*0.57735 0:t=7*0.57735", "0 " } },
+		{ "a.jsonl",
+		  "{\"click\":1,\"u\":\"x\",\"n\":3}\n\n{\"n\":null,\"click\":false,\"u\":true}\n",
+		  { 0 },
+		  { "1 0:u=x 1:n=3", "0 0:u=true" } },
+		{ "a.jsonl",
+		  "{\"click\":1,\"t\":[\"a\",\"b|c\",7]}\n{\"click\":0,\"t\":[],\"p\":\"\"}\n",
+		  { 0 },
+		  { "1 0:t=a*0.57735 0:t=b|c*0.57735 0:t=7*0.57735", "0 " } },
 		{ "a.jsonl", "{\"label\":1,\"p\":9.5}\n{\"label\":0,\"p\":3}\n", { 0 }, { "1 0:p=+6", "0 0:p==3" } },
 		{ "a.ffm", "1 0:12:1 3:007:0.5\n0 1:12:0\n", { 0 }, { "1 0:_=12 3:_=7*0.5", "0 " } },
 		{ "a.svm", "-1 12:1 7:2.5 # why\n+1 7:1\n", { 0 }, { "0 0:_=12 0:_=7*2.5", "1 0:_=7" } },
@@ -478,7 +500,7 @@ TEST(every_format_gives_the_features_it_should)
 		{ "d", "click\ta\n1\tx\n", { 0 }, { "1 0:a=x" } },
 	};
 	make_dir();
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct given g = { .arena = arena_new(1 << 20) };
 		struct train_options o;
 		struct schema s;
@@ -496,7 +518,8 @@ TEST(every_format_gives_the_features_it_should)
 		bool one_class = !row[i].rows[1];
 		texts[0] = data;
 		enum rc rc = open_with(texts, NULL, &d, &e);
-		EXPECT(one_class ? rc == RC_INVALID && strstr(e.msg, "one class") : rc == RC_OK || strstr(e.msg, "one class"),
+		EXPECT(one_class ? rc == RC_INVALID && strstr(e.msg, "one class")
+				 : rc == RC_OK || strstr(e.msg, "one class"),
 		       "row %zu: %s", i, e.msg);
 		struct reader r;
 		schema_init(&s, &o, format);
@@ -540,22 +563,55 @@ TEST(bad_data_are_refused_by_file_line_and_value)
 		{ "a.csv", "", { 0 }, RC_INVALID, { "no rows", "a.csv" } },
 		{ "a.csv", "click,a\n", { 0 }, RC_INVALID, { "no rows" } },
 		{ "a.ffm", "\n\n", { 0 }, RC_INVALID, { "no rows" } },
-		{ "a.csv", "click,a\n1,x\n1,y\n", { 0 }, RC_INVALID, { "only one class", "all 2 training rows are positive" } },
+		{ "a.csv",
+		  "click,a\n1,x\n1,y\n",
+		  { 0 },
+		  RC_INVALID,
+		  { "only one class", "all 2 training rows are positive" } },
 		{ "a.csv", "click,a\n0,x\n0,y\n", { 0 }, RC_INVALID, { "only one class", "negative" } },
 		{ "a.csv", "click,a\n1,x\n0,x,y\n", { 0 }, RC_INVALID, { "a.csv:3: 3 cells where the heading has 2" } },
 		{ "a.csv", "click,a\n1,x\n0\n", { 0 }, RC_INVALID, { "a.csv:3: 1 cells" } },
-		{ "a.csv", "1,x\n0\n", { "header=false", "label_field=0" }, RC_INVALID, { "a.csv:2: 1 cells where the first row has 2" } },
-		{ "a.csv", "click,a\nyes,x\n", { 0 }, RC_INVALID, { "a.csv:2: label column 'click': 'yes' is not a number" } },
-		{ "a.csv", "click,a\n1,\"x\ny\"\n,z\n", { 0 }, RC_INVALID, { "a.csv:4: the row has no label", "'click'" } },
+		{ "a.csv",
+		  "1,x\n0\n",
+		  { "header=false", "label_field=0" },
+		  RC_INVALID,
+		  { "a.csv:2: 1 cells where the first row has 2" } },
+		{ "a.csv",
+		  "click,a\nyes,x\n",
+		  { 0 },
+		  RC_INVALID,
+		  { "a.csv:2: label column 'click': 'yes' is not a number" } },
+		{ "a.csv",
+		  "click,a\n1,\"x\ny\"\n,z\n",
+		  { 0 },
+		  RC_INVALID,
+		  { "a.csv:4: the row has no label", "'click'" } },
 		{ "a.csv", "click,a\n1,\"x\"y\n", { 0 }, RC_INVALID, { "a.csv:2: column 2: 'y' follows" } },
-		{ "a.csv", "click,a\n1,\"x\n2,y\n", { 0 }, RC_INVALID, { "a.csv:2: a quoted cell begins here that never ends" } },
+		{ "a.csv",
+		  "click,a\n1,\"x\n2,y\n",
+		  { 0 },
+		  RC_INVALID,
+		  { "a.csv:2: a quoted cell begins here that never ends" } },
 		{ "a.csv", "clack,a\n1,x\n", { 0 }, RC_INVALID, { "a.csv:1: there is no label column 'click'" } },
 		{ "a.csv", "click,a,a\n1,x,y\n", { 0 }, RC_INVALID, { "a.csv:1: two columns are named 'a'" } },
 		{ "a.csv", "click,\xff\n1,x\n", { 0 }, RC_INVALID, { "a.csv:1: column name '?' is not UTF-8" } },
-		{ "a.csv", "click,a\n1,x\n0,y\n", { "feature_fields=b" }, RC_INVALID, { "feature_fields names column 'b'" } },
+		{ "a.csv",
+		  "click,a\n1,x\n0,y\n",
+		  { "feature_fields=b" },
+		  RC_INVALID,
+		  { "feature_fields names column 'b'" } },
 		{ "a.csv", "click,a\n1,x\n0,y\n", { "title_field=b" }, RC_INVALID, { "title_field or", "'b'" } },
-		{ "a.csv", "click,a\n1,2\n0,x\n", { "numeric_fields=a" }, RC_INVALID, { "a.csv:3: column 'a': 'x' is not a number" } },
-		{ "a.csv", "\xff\xfe" "c\0", { 0 }, RC_INVALID, { "UTF-16" } },
+		{ "a.csv",
+		  "click,a\n1,2\n0,x\n",
+		  { "numeric_fields=a" },
+		  RC_INVALID,
+		  { "a.csv:3: column 'a': 'x' is not a number" } },
+		{ "a.csv",
+		  "\xff\xfe"
+		  "c\0",
+		  { 0 },
+		  RC_INVALID,
+		  { "UTF-16" } },
 		{ "a.csv", "click,a\n1,\n0,\n", { 0 }, RC_INVALID, { "no features at all" } },
 		{ "a.jsonl", "{\"click\":1}\n{\"click\":}\n", { 0 }, RC_INVALID, { "a.jsonl:2: not JSON" } },
 		{ "a.jsonl", "{\"click\":1}\n[1]\n", { 0 }, RC_INVALID, { "a.jsonl:2: a JSON object is needed" } },
@@ -564,7 +620,11 @@ TEST(bad_data_are_refused_by_file_line_and_value)
 		{ "a.jsonl", "{\"click\":[1]}\n", { 0 }, RC_INVALID, { "a.jsonl:1: member 'click' is an array" } },
 		{ "a.jsonl", "{\"click\":\"no\"}\n", { 0 }, RC_INVALID, { "a.jsonl:1: label column 'click': 'no'" } },
 		{ "a.jsonl", "{\"x\":1}\n", { 0 }, RC_INVALID, { "a.jsonl:1: the row has no label" } },
-		{ "a.jsonl", "{\"click\":1,\"x\":1}\n{\"click\":0}\n", { "feature_fields=x,y" }, RC_INVALID, { "'y'" } },
+		{ "a.jsonl",
+		  "{\"click\":1,\"x\":1}\n{\"click\":0}\n",
+		  { "feature_fields=x,y" },
+		  RC_INVALID,
+		  { "'y'" } },
 		{ "a.ffm", "1 0:1:1\n0 0:x:1\n", { 0 }, RC_INVALID, { "a.ffm:2: '0:x:1'", "index" } },
 		{ "a.ffm", "1 0:1\n", { 0 }, RC_INVALID, { "a.ffm:1: '0:1'" } },
 		{ "a.ffm", "1 0:1:nan\n", { 0 }, RC_INVALID, { "a.ffm:1: '0:1:nan': the value is not a number" } },
@@ -577,7 +637,7 @@ TEST(bad_data_are_refused_by_file_line_and_value)
 		{ "a.csv", "click,a\n1,x\n", { "valid_ratio=0.9" }, RC_INVALID, { "too few" } },
 	};
 	make_dir();
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct err e = { 0 };
 		struct dataset *d = NULL;
 		char data[80];
@@ -630,8 +690,10 @@ TEST(limits_are_refused)
 	for (int i = 0; i < ROW_FEATURES_MAX + 1; i++)
 		buf_addf(&b, " %d:1", i);
 	put_file("a.svm", b.bytes, b.len);
-	EXPECT(OPEN(&d, &e, "train_data=a.svm") == RC_LIMIT && strstr(e.msg, "a.svm:1: the row has more than 65536"), "%s", e.msg);
-	EXPECT(OPEN(&d, &e, "epochs=1") == RC_INVALID && strstr(e.msg, "no training data: give train_data"), "%s", e.msg);
+	EXPECT(OPEN(&d, &e, "train_data=a.svm") == RC_LIMIT && strstr(e.msg, "a.svm:1: the row has more than 65536"),
+	       "%s", e.msg);
+	EXPECT(OPEN(&d, &e, "epochs=1") == RC_INVALID && strstr(e.msg, "no training data: give train_data"), "%s",
+	       e.msg);
 	EXPECT(OPEN(&d, &e, "train_data=none.csv") == RC_NOT_FOUND, "%s", e.msg);
 	EXPECT(!d, "output touched");
 	buf_fini(&b);
@@ -670,10 +732,11 @@ TEST(options_have_their_defaults)
 	EXPECT(rc == RC_OK, "%s", e.msg);
 	EXPECT(!o.train_data.n && !o.valid_data.n && o.format == FORMAT_AUTO && o.has_header, "files");
 	EXPECT(strcmp(o.label_field, "click") == 0 && o.positive.op == LABEL_GT && !(o.positive.value > 0), "label");
-	EXPECT(strcmp(o.value_separator, "|") == 0 && o.split == SPLIT_TAIL && fabs(o.valid_ratio - 0.1) < 1e-12, "split");
+	EXPECT(strcmp(o.value_separator, "|") == 0 && o.split == SPLIT_TAIL && fabs(o.valid_ratio - 0.1) < 1e-12,
+	       "split");
 	EXPECT(o.model == MODEL_FFM && o.factors == 4 && o.epochs == 15 && o.early_stop_rounds == 3, "model");
 	EXPECT(o.hash_bits == 20 && o.normalize && o.threads == 1 && o.seed == 1, "rest");
-	EXPECT(fabs(o.learning_rate - 0.1) < 1e-12 && fabs(o.l2 - 2e-5) < 1e-12, "rates");
+	EXPECT(fabs(o.learning_rate - 0.2) < 1e-12 && fabs(o.l2 - 1e-3) < 1e-12, "rates");
 	arena_free(g.arena);
 }
 
@@ -693,7 +756,7 @@ TEST(options_that_disagree_are_refused)
 		{ { "positive=4" }, "positive" },
 		{ { "colour=red" }, "unknown parameter" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct given g = { .arena = arena_new(1 << 20) };
 		struct train_options o = { .epochs = 42 };
 		struct err e = { 0 };
@@ -709,7 +772,8 @@ TEST(the_vendors_column_names_are_features)
 	struct given g = { .arena = arena_new(1 << 20) };
 	struct train_options o;
 	struct err e = { 0 };
-	const char *const texts[] = { "feature_fields=a", "title_field=t", "tags_field=g", "id_field=i", "category_field=a", NULL };
+	const char *const texts[] = { "feature_fields=a", "title_field=t",    "tags_field=g",
+				      "id_field=i",       "category_field=a", NULL };
 	EXPECT(parse_options(&g, texts, &o, &e) == RC_OK, "%s", e.msg);
 	EXPECT(o.feature_fields.n == 4 && strcmp(o.feature_fields.items[1], "i") == 0, "%d", o.feature_fields.n);
 	EXPECT(o.text_fields.n == 1 && o.multi_fields.n == 1, "kinds");
@@ -724,12 +788,13 @@ TEST(label_rules)
 	} row[] = { { ">=4", 2 }, { ">4", 1 }, { "<2", 1 }, { "<=2", 2 }, { "=3", 1 }, { "!=3", 4 }, { ">2.5", 3 } };
 	make_dir();
 	put_text("a.csv", "stars,x\n1,a\n2,b\n3.0,c\n 4 ,d\n5,e\n");
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct err e = { 0 };
 		struct dataset *d = NULL;
 		char rule[32];
 		(void)snprintf(rule, sizeof rule, "positive=%s", row[i].rule);
-		EXPECT(OPEN(&d, &e, "train_data=a.csv", "label_field=stars", "valid_ratio=0", rule) == RC_OK, "%s", e.msg);
+		EXPECT(OPEN(&d, &e, "train_data=a.csv", "label_field=stars", "valid_ratio=0", rule) == RC_OK, "%s",
+		       e.msg);
 		if (d)
 			EXPECT(dataset_info(d)->positives[PART_TRAIN] == row[i].positives, "%s: %lld", row[i].rule,
 			       (long long)dataset_info(d)->positives[PART_TRAIN]);
@@ -747,7 +812,9 @@ struct shop_row {
 
 static struct shop_row shop_row(struct rng *r)
 {
-	struct shop_row v = { .click = (int)rng_below(r, 2), .user = (int)rng_below(r, 50), .hour = (int)rng_below(r, 24) };
+	struct shop_row v = { .click = (int)rng_below(r, 2),
+			      .user = (int)rng_below(r, 50),
+			      .hour = (int)rng_below(r, 24) };
 	v.price = (double)rng_below(r, 4000) / 8;
 	return v;
 }
@@ -768,8 +835,10 @@ static void write_rows(struct buf *b, enum train_format format, int n)
 		else if (format == FORMAT_TSV)
 			buf_addf(b, "u%d\t%d\ta|t,%d\t%.3f\t%d\r\n", v.user, v.click, v.hour, v.price, v.hour);
 		else
-			buf_addf(b, "{\"user\":\"u%d\",\"tags\":[\"t,%d\",\"a\"],\"click\":%s,\"price\":%.3f,\"hour\":%d}\n", v.user,
-				 v.hour, v.click ? "true" : "false", v.price, v.hour);
+			buf_addf(b,
+				 "{\"user\":\"u%d\",\"tags\":[\"t,%d\",\"a\"],\"click\":%s,\"price\":%.3f,\"hour\":%d}"
+				 "\n",
+				 v.user, v.hour, v.click ? "true" : "false", v.price, v.hour);
 	}
 	must(!b->is_over);
 }
@@ -834,8 +903,8 @@ TEST(later_files_may_have_their_columns_in_another_order)
 	EXPECT(OPEN(&d, &e, "train_data=a.csv,c.csv") == RC_INVALID && !d, "no column b");
 	EXPECT(strstr(e.msg, "c.csv:1: there is no column 'b'"), "%s", e.msg);
 	put_text("d.ffm", "1 0:1:1\n");
-	EXPECT(OPEN(&d, &e, "train_data=a.csv,d.ffm") == RC_INVALID && strstr(e.msg, "libffm data cannot go with csv"), "%s",
-	       e.msg);
+	EXPECT(OPEN(&d, &e, "train_data=a.csv,d.ffm") == RC_INVALID && strstr(e.msg, "libffm data cannot go with csv"),
+	       "%s", e.msg);
 	drop_dir();
 }
 
@@ -882,7 +951,7 @@ TEST(the_split_is_exact)
 		buf_addf(&b, "%d 5:%d\n", i % 3 == 0, i + 1);
 	put_file("a.svm", b.bytes, b.len);
 	memset(seen, 0, sizeof seen);
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct err e = { 0 };
 		struct dataset *d = NULL;
 		enum rc rc = OPEN(&d, &e, "train_data=a.svm", row[i].split, row[i].ratio, row[i].seed);
@@ -890,15 +959,16 @@ TEST(the_split_is_exact)
 		if (rc != RC_OK)
 			continue;
 		const struct dataset_info *info = dataset_info(d);
-		EXPECT(info->rows[PART_VALID] == row[i].valid && info->rows[PART_TRAIN] == ROWS - row[i].valid, "row %zu: %lld",
-		       i, (long long)info->rows[PART_VALID]);
+		EXPECT(info->rows[PART_VALID] == row[i].valid && info->rows[PART_TRAIN] == ROWS - row[i].valid,
+		       "row %zu: %lld", i, (long long)info->rows[PART_VALID]);
 		EXPECT(info->n_blocks[PART_TRAIN] == (uint32_t)(ROWS - row[i].valid + 4095) / 4096, "blocks");
 		EXPECT(info->n_fields == 1 && info->n_features == 1 && info->row_features_max == 1, "counts");
 		for (int p = 0; p < PARTS; p++)
 			mark_rows(d, (enum part)p, seen[i][p], ROWS);
 		int wrong = 0;
 		for (int k = 0; k < ROWS; k++)
-			wrong += seen[i][0][k] + seen[i][1][k] != 1 || (row[i].is_tail && seen[i][1][k] != (k >= ROWS - row[i].valid));
+			wrong += seen[i][0][k] + seen[i][1][k] != 1 ||
+				 (row[i].is_tail && seen[i][1][k] != (k >= ROWS - row[i].valid));
 		EXPECT(wrong == 0, "row %zu: %d rows are in no part or in two", i, wrong);
 		dataset_close(d);
 	}
@@ -954,6 +1024,53 @@ TEST(the_shuffle_is_a_permutation)
 		EXPECT(sum == sizes[i], "%llu of %llu", (unsigned long long)sum, (unsigned long long)sizes[i]);
 		mem_free(hit);
 	}
+}
+
+struct dealt {
+	uint64_t next;
+	uint32_t blocks;
+};
+
+/* Row p has p % 600 features, each of which says p. */
+static enum rc check_block(void *ctx, const struct example *rows, uint32_t n, struct err *err)
+{
+	(void)err;
+	struct dealt *t = ctx;
+	for (uint32_t i = 0; i < n; i++, t->next++) {
+		bool ok = rows[i].n == t->next % 600 && (rows[i].label > 0) == (t->next % 3 == 0);
+		for (uint32_t k = 0; ok && k < rows[i].n; k++)
+			ok = rows[i].features[k].index == t->next && rows[i].features[k].field == k;
+		EXPECT(ok, "row %llu", (unsigned long long)t->next);
+	}
+	t->blocks++;
+	return RC_OK;
+}
+
+TEST(dealing_puts_every_row_in_its_place)
+{
+	enum { ROWS = 5003, BLOCK = 64 };
+	static struct feature features[600];
+	struct deal *d = NULL;
+	struct dealt t = { 0 };
+	struct shuffle order;
+	struct err e = { 0 };
+
+	make_dir();
+	shuffle_init(&order, ROWS, 4);
+	/* Told of 100 MiB it makes several groups, whose buffers run over many times. */
+	EXPECT(deal_new(in_dir("deal.tmp"), ROWS, (uint64_t)100 << 20, BLOCK, &d, &e) == RC_OK, "%s", e.msg);
+	for (uint64_t i = 0; i < ROWS; i++) {
+		uint64_t place = shuffle_of(&order, i);
+		struct example row = { .label = place % 3 == 0, .n = (uint32_t)(place % 600), .features = features };
+		for (uint32_t k = 0; k < row.n; k++)
+			features[k] = (struct feature){ k, (uint32_t)place, 1 };
+		EXPECT(deal_add(d, place, &row, &e) == RC_OK, "%s", e.msg);
+	}
+	EXPECT(deal_out(d, check_block, &t, &e) == RC_OK, "%s", e.msg);
+	EXPECT(t.next == ROWS && t.blocks == (ROWS + BLOCK - 1) / BLOCK, "%llu rows in %u blocks", (unsigned long long)t.next,
+	       t.blocks);
+	deal_free(d);
+	drop_dir();
 }
 
 /* ---- the cache ---- */
@@ -1037,7 +1154,8 @@ TEST(a_cache_is_used_again)
 	make_dir();
 	put_small();
 	char *a = open_small(&first), *b = open_small(&second);
-	EXPECT(strstr(first.events, "building") && strstr(second.events, "found"), "%s / %s", first.events, second.events);
+	EXPECT(strstr(first.events, "building") && strstr(second.events, "found"), "%s / %s", first.events,
+	       second.events);
 	EXPECT(strlen(first.hash) == 64 && strcmp(first.hash, second.hash) == 0, "%s", first.hash);
 	EXPECT(strcmp(a, b) == 0, "rows differ");
 	EXPECT(first.progress == 99, "progress %d", first.progress);
@@ -1129,7 +1247,10 @@ static bool fails(void)
 
 static ssize_t failing_write(int fd, const void *bytes, size_t n) { return fails() ? -1 : os_real.write(fd, bytes, n); }
 static ssize_t failing_read(int fd, void *bytes, size_t n) { return fails() ? -1 : os_real.read(fd, bytes, n); }
-static int failing_open(const char *path, int flags, mode_t mode) { return fails() ? -1 : os_real.open(path, flags, mode); }
+static int failing_open(const char *path, int flags, mode_t mode)
+{
+	return fails() ? -1 : os_real.open(path, flags, mode);
+}
 static int failing_fsync(int fd) { return fails() ? -1 : os_real.fsync(fd); }
 static int failing_rename(const char *from, const char *to) { return fails() ? -1 : os_real.rename(from, to); }
 
@@ -1140,12 +1261,12 @@ TEST(every_failing_call_is_reported_and_leaves_nothing)
 		int sys;
 		enum rc rc;
 	} row[] = {
-		{ "write", ENOSPC, RC_BUSY }, { "read", EIO, RC_IO },	  { "open", EMFILE, RC_IO },
+		{ "write", ENOSPC, RC_BUSY }, { "read", EIO, RC_IO },   { "open", EMFILE, RC_IO },
 		{ "fsync", EIO, RC_IO },      { "rename", EIO, RC_IO },
 	};
 	make_dir();
 	put_small();
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		int n = 1;
 		for (bool failed = true; failed && n < 200; n++) {
 			struct err e = { 0 };
@@ -1161,7 +1282,8 @@ TEST(every_failing_call_is_reported_and_leaves_nothing)
 			failed = calls_left == 0;
 			os = os_real;
 			os.fsync = no_fsync;
-			EXPECT(failed ? rc == row[i].rc && !d : rc == RC_OK, "%s %d: %s %s", row[i].name, n, rc_name(rc), e.msg);
+			EXPECT(failed ? rc == row[i].rc && !d : rc == RC_OK, "%s %d: %s %s", row[i].name, n,
+			       rc_name(rc), e.msg);
 			dataset_close(d);
 			char *left = names_with("tmp");
 			EXPECT(!*left, "%s %d leaves %s", row[i].name, n, left);
@@ -1229,14 +1351,16 @@ TEST(rows_to_predict_get_the_features_of_training)
 	mem_free(got);
 	put_text("q.csv", "hour,price,tags,user\n3,,never-seen,u1\n");
 	got = read_rows(info, "q.csv", "", &e);
-	EXPECT(got && strncmp(got, "0 0.707106769 0:", 16) == 0 && strstr(got, " 3:"), "no label, other order: %s %s", got, e.msg);
+	EXPECT(got && strncmp(got, "0 0.707106769 0:", 16) == 0 && strstr(got, " 3:"), "no label, other order: %s %s",
+	       got, e.msg);
 	mem_free(got);
 	put_text("r.csv", "user,price,tags\nu1,1.0,a\n");
 	got = read_rows(info, "r.csv", NULL, &e);
 	EXPECT(!got && strstr(e.msg, "r.csv:1: there is no column 'hour'"), "%s", e.msg);
 	got = read_rows(info, "p.csv", "xml", &e);
 	EXPECT(!got && strstr(e.msg, "format 'xml'"), "%s", e.msg);
-	got = read_rows(&(struct dataset_info){ .schema_json = "{}", .hash_bits = 8, .seen = info->seen }, "p.csv", NULL, &e);
+	got = read_rows(&(struct dataset_info){ .schema_json = "{}", .hash_bits = 8, .seen = info->seen }, "p.csv",
+			NULL, &e);
 	EXPECT(!got && strstr(e.msg, "damaged"), "%s", e.msg);
 	mem_free(want);
 	dataset_close(d);
@@ -1295,11 +1419,12 @@ TEST(memory_does_not_grow_with_the_data)
 		long before = own_memory(), peak = 0;
 		const struct train_sink sink = { .ctx = &peak, .progress = on_progress_weigh };
 		EXPECT(sample_shop(in_dir("big.csv"), rows[i], 1, &auc, &loss, &e) == RC_OK, "%s", e.msg);
-		EXPECT(open_with((const char *const[]){ "train_data=big.csv", NULL }, &sink, &d, &e) == RC_OK, "%s", e.msg);
+		EXPECT(open_with((const char *const[]){ "train_data=big.csv", NULL }, &sink, &d, &e) == RC_OK, "%s",
+		       e.msg);
 		growth[i] = peak - before;
 		dataset_close(d);
 	}
-	/* 800,000 rows are 70,000 KiB as features; one group of blocks is 16,384 KiB of them and as much again to sort it. */
+	/* 800,000 rows are 70,000 KiB as features; one group of blocks takes 16,384 KiB, and some to sort it. */
 	EXPECT(growth[0] > 0 && growth[1] < 45000 && growth[1] - growth[0] < 24000,
 	       "%ld KiB with 200,000 rows, %ld with 800,000", growth[0], growth[1]);
 	drop_dir();
@@ -1334,7 +1459,8 @@ TEST(garbage_never_crashes)
 		size_t len = pack(seeds[which].text, strlen(seeds[which].text), bytes, sizeof bytes);
 		for (uint64_t k = rng_below(&r, 4); k > 0; k--) {
 			size_t at = rng_below(&r, len);
-			bytes[at] = rng_below(&r, 2) ? (unsigned char)rng_below(&r, 256) : (unsigned char)"\",\n\t:{[0.\\"[rng_below(&r, 10)];
+			bytes[at] = rng_below(&r, 2) ? (unsigned char)rng_below(&r, 256)
+						     : (unsigned char)"\",\n\t:{[0.\\"[rng_below(&r, 10)];
 		}
 		put_file(seeds[which].name, bytes, rng_below(&r, 5) ? len : rng_below(&r, len));
 		(void)snprintf(data, sizeof data, "train_data=%s", seeds[which].name);
@@ -1365,13 +1491,16 @@ TEST(the_sample_shop_is_learnable_and_repeats)
 	EXPECT(auc > 0.78 && auc < 0.83 && loss > 0.4 && loss < 0.5, "auc %g, logloss %g", auc, loss);
 	EXPECT(sample_shop(in_dir("b.csv"), 100000, 5, &auc2, &loss2, &e) == RC_OK, "%s", e.msg);
 	struct buf a = read_whole(in_dir("a.csv")), b = read_whole(in_dir("b.csv"));
-	EXPECT(a.len == b.len && memcmp(a.bytes, b.bytes, a.len) == 0 && fabs(auc - auc2) < 1e-15, "one seed, two files");
+	EXPECT(a.len == b.len && memcmp(a.bytes, b.bytes, a.len) == 0 && fabs(auc - auc2) < 1e-15,
+	       "one seed, two files");
 	EXPECT(strncmp(a.bytes, "click,user_id,item_id,category,hour,position,price\n", 51) == 0, "heading");
 	EXPECT(OPEN(&d, &e, "train_data=a.csv") == RC_OK, "%s", e.msg);
 	EXPECT(dataset_info(d)->rows[PART_TRAIN] == 90000 && dataset_info(d)->n_fields == 6, "rows");
-	EXPECT(strstr(dataset_info(d)->schema_json, "{\"name\":\"price\",\"kind\":\"number\""), "%s", dataset_info(d)->schema_json);
+	EXPECT(strstr(dataset_info(d)->schema_json, "{\"name\":\"price\",\"kind\":\"number\""), "%s",
+	       dataset_info(d)->schema_json);
 	EXPECT(strstr(dataset_info(d)->schema_json, "{\"name\":\"hour\",\"kind\":\"category\""), "hour");
-	EXPECT(sample_shop(in_dir("c.csv"), 9, 5, &auc, &loss, &e) == RC_INVALID && !file_exists(in_dir("c.csv")), "%s", e.msg);
+	EXPECT(sample_shop(in_dir("c.csv"), 9, 5, &auc, &loss, &e) == RC_INVALID && !file_exists(in_dir("c.csv")), "%s",
+	       e.msg);
 	EXPECT(sample_shop(in_dir("none/c.csv"), 10, 5, &auc, &loss, &e) != RC_OK, "no folder");
 	dataset_close(d);
 	buf_fini(&a);
@@ -1388,14 +1517,19 @@ TEST(real_data)
 		int64_t rows, positives;
 	} row[] = {
 		{ "movielens-latest-small/ratings.csv.xz",
-		  { "label_field=rating", "positive=>=4", "feature_fields=userId,movieId", "valid_ratio=0" }, 100836, 48580 },
+		  { "label_field=rating", "positive=>=4", "feature_fields=userId,movieId", "valid_ratio=0" },
+		  100836,
+		  48580 },
 		{ "criteo-small/sample_test.csv.xz", { "label_field=0", "valid_ratio=0" }, 5000, -1 },
 		{ "criteo-small/head_train.tsv.xz", { "header=false", "label_field=0", "valid_ratio=0" }, 7200, -1 },
-		{ "goodbooks-ratings/ratings.csv.xz", { "label_field=rating", "positive=>=4", "valid_ratio=0" }, 981756, 650327 },
+		{ "goodbooks-ratings/ratings.csv.xz",
+		  { "label_field=rating", "positive=>=4", "valid_ratio=0" },
+		  981756,
+		  650327 },
 	};
 	const char *base = getenv("STINT_TEST_DATA");
 	make_dir();
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		char from[PATH_MAX];
 		struct err e = { 0 };
 		struct dataset *d = NULL;
@@ -1411,8 +1545,10 @@ TEST(real_data)
 		EXPECT(open_with(texts, NULL, &d, &e) == RC_OK, "%s: %s", row[i].file, e.msg);
 		if (d)
 			EXPECT(dataset_info(d)->rows[PART_TRAIN] == row[i].rows &&
-				       (row[i].positives < 0 || dataset_info(d)->positives[PART_TRAIN] == row[i].positives),
-			       "%s: %lld rows, %lld positive", row[i].file, (long long)dataset_info(d)->rows[PART_TRAIN],
+				       (row[i].positives < 0 ||
+					dataset_info(d)->positives[PART_TRAIN] == row[i].positives),
+			       "%s: %lld rows, %lld positive", row[i].file,
+			       (long long)dataset_info(d)->rows[PART_TRAIN],
 			       (long long)dataset_info(d)->positives[PART_TRAIN]);
 		dataset_close(d);
 	}
@@ -1441,6 +1577,7 @@ int main(void)
 	RUN(the_split_is_exact);
 	RUN(training_blocks_are_random_samples);
 	RUN(the_shuffle_is_a_permutation);
+	RUN(dealing_puts_every_row_in_its_place);
 	RUN(a_cache_is_used_again);
 	RUN(a_cache_damaged_anywhere_is_built_again);
 	RUN(a_run_can_be_stopped_while_it_reads);

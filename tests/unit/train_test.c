@@ -45,8 +45,9 @@ static uint32_t random_row(struct feature *f, struct rng *rng)
 	uint32_t n = 0;
 	for (uint32_t field = 0; field < T_FIELDS; field++) {
 		if (rng_below(rng, 4) > 0)
-			f[n++] = (struct feature){ field, (uint32_t)rng_below(rng, T_FEATURES / T_FIELDS) * T_FIELDS + field,
-						   (float)rng_normal(rng) };
+			f[n++] = (struct feature){ field,
+				                   (uint32_t)rng_below(rng, T_FEATURES / T_FIELDS) * T_FIELDS + field,
+				                   (float)rng_normal(rng) };
 	}
 	return n;
 }
@@ -112,13 +113,15 @@ static void check_gradient(const struct kernel *k, enum train_model kind, uint32
 	memcpy(after.block, before.block, before.size);
 	double z = formula(&(struct moved){ &before, NULL, 0 }, f, n);
 	EXPECT(fabs(z - (double)k->score[kind](&before, f, n)) < 2e-5 * (1 + fabs(z)), "%s k=%u", k->name, factors);
-	EXPECT(fabs(z - (double)k->step[kind](&after, &o, f, n, label)) < 2e-5 * (1 + fabs(z)), "%s k=%u", k->name, factors);
+	EXPECT(fabs(z - (double)k->step[kind](&after, &o, f, n, label)) < 2e-5 * (1 + fabs(z)), "%s k=%u", k->name,
+	       factors);
 	int n_moved = 0;
 	for (size_t i = 0; i < before.size / sizeof(float); i++) {
 		if (is_sum(&before, i))
 			continue;
-		const float *sum = i == 0 ? after.bias + 1 : &after.block[i] < after.vector ? &after.block[i + 1]
-											     : &after.block[i + after.pad];
+		const float *sum = i == 0                           ? after.bias + 1
+		                   : &after.block[i] < after.vector ? &after.block[i + 1]
+		                                                    : &after.block[i + after.pad];
 		double got = ((double)before.block[i] - (double)after.block[i]) * sqrt((double)*sum);
 		double up = loss_of(&(struct moved){ &before, &before.block[i], 1e-4 }, f, n, (double)label);
 		double down = loss_of(&(struct moved){ &before, &before.block[i], -1e-4 }, f, n, (double)label);
@@ -127,8 +130,8 @@ static void check_gradient(const struct kernel *k, enum train_model kind, uint32
 		if (is_touched && i != 0)
 			expected += (double)l2 * (double)before.block[i];
 		n_moved += is_touched;
-		EXPECT(!is_touched || fabs(got - expected) < 1e-4 * (1 + fabs(expected)), "%s %s k=%u weight %zu: %g, not %g",
-		       k->name, train_model_word(kind), factors, i, got, expected);
+		EXPECT(!is_touched || fabs(got - expected) < 1e-4 * (1 + fabs(expected)),
+		       "%s %s k=%u weight %zu: %g, not %g", k->name, train_model_word(kind), factors, i, got, expected);
 		EXPECT(is_touched || l2 > 0 || got == 0, "%s moved weight %zu without a gradient", k->name, i);
 	}
 	EXPECT(n_moved >= (kind == MODEL_LR ? 1 : (int)(n > 1)), "%s: nothing was learnt", k->name);
@@ -141,12 +144,12 @@ TEST(gradients_are_those_of_the_formula)
 	const uint32_t factors[] = { 1, 3, 4, 5, 8, 12, 16 };
 	struct rng rng;
 	rng_init(&rng, 11);
-	FOR_EACH_ROW(i, kernel_names) {
+	FOR_EACH_ROW (i, kernel_names) {
 		const struct kernel *k = kernel_named(kernel_names[i]);
 		if (!k)
 			continue;
-		FOR_EACH_ROW(j, kinds) {
-			FOR_EACH_ROW(m, factors) {
+		FOR_EACH_ROW (j, kinds) {
+			FOR_EACH_ROW (m, factors) {
 				check_gradient(k, kinds[j], factors[m], 0, &rng);
 				check_gradient(k, kinds[j], factors[m], 0.01f, &rng);
 			}
@@ -200,9 +203,9 @@ TEST(a_value_given_twice_does_no_harm)
 {
 	const struct feature f[] = { { 1, 8, 1 }, { 1, 8, 1 }, { 2, 9, 1 }, { 1, 1, 1 } };
 	const struct adagrad o = { 0.5f, 0.01f };
-	FOR_EACH_ROW(i, kernel_names) {
+	FOR_EACH_ROW (i, kernel_names) {
 		const struct kernel *k = kernel_named(kernel_names[i]);
-		FOR_EACH_ROW(j, kinds) {
+		FOR_EACH_ROW (j, kinds) {
 			struct weights w;
 			struct rng rng;
 			rng_init(&rng, 3);
@@ -220,7 +223,8 @@ TEST(a_value_given_twice_does_no_harm)
 TEST(rows_are_made_final)
 {
 	const struct shape s = { MODEL_LR, 10, 3, 1 };
-	const struct feature given[] = { { 0, 1, 2 }, { 1, 10, 1 }, { 3, 2, 1 }, { 2, 3, NAN }, { 2, 4, -INFINITY }, { 1, 5, 1e30f } };
+	const struct feature given[] = { { 0, 1, 2 },   { 1, 10, 1 },        { 3, 2, 1 },
+		                         { 2, 3, NAN }, { 2, 4, -INFINITY }, { 1, 5, 1e30f } };
 	const struct example e = { 1, 0.5f, ARRAY_LEN(given), given };
 	struct row r = { 0 };
 	row_fill(&r, &s, &e, true);
@@ -249,9 +253,10 @@ TEST(a_model_too_large_is_refused_in_words)
 TEST(losses_are_finite_everywhere)
 {
 	const float z[] = { 0, 1, -1, 50, -50, 1e30f, -1e30f, INFINITY, -INFINITY, NAN };
-	FOR_EACH_ROW(i, z) {
+	FOR_EACH_ROW (i, z) {
 		for (float y = 0; y <= 1; y++) {
-			EXPECT(isfinite(loss_log(z[i], y)) && loss_log(z[i], y) >= 0 && loss_log(z[i], y) < 16.2, "%g", (double)z[i]);
+			EXPECT(isfinite(loss_log(z[i], y)) && loss_log(z[i], y) >= 0 && loss_log(z[i], y) < 16.2, "%g",
+			       (double)z[i]);
 			EXPECT(fabsf(loss_slope(z[i], y)) <= 1, "%g", (double)z[i]);
 		}
 	}
@@ -410,7 +415,7 @@ static void write_parity_rows(const char *path, int rows, uint64_t seed)
 }
 
 struct heard {
-	int stop_after;            /* ask to stop once ckpt-N was announced; 0: never */
+	int stop_after; /* ask to stop once ckpt-N was announced; 0: never */
 	int checkpoints, percent;
 	bool must_stop, went_back;
 	char events[8192];
@@ -450,8 +455,8 @@ static void hear_checkpoint(void *ctx, const char *name)
 static bool hear_should_stop(void *ctx) { return ((struct heard *)ctx)->must_stop; }
 
 /* options: "name=value name=value"; the files are DIR/train.ffm and, unless no_valid, DIR/valid.ffm. */
-static enum rc run_in(const char *dir, const char *options, const char *checkpoint, struct heard *h, struct train_result *r,
-		      struct err *err)
+static enum rc run_in(const char *dir, const char *options, const char *checkpoint, struct heard *h,
+                      struct train_result *r, struct err *err)
 {
 	char text[1024], train[512], valid[512], work[512], *save = NULL;
 	struct param params[24];
@@ -471,8 +476,12 @@ static enum rc run_in(const char *dir, const char *options, const char *checkpoi
 		params[n++] = (struct param){ p, eq + 1 };
 	}
 	EXPECT(param_check_all(train_rules, n_train_rules, params, n, err) == RC_OK, "%s", err->msg);
-	struct train_run run = { .params = params, .n_params = n, .work_dir = work, .checkpoint = checkpoint,
-				 .sink = { h, hear_progress, hear_metric, hear_event, hear_checkpoint, NULL, hear_should_stop } };
+	struct train_run run = { .params = params,
+		                 .n_params = n,
+		                 .work_dir = work,
+		                 .checkpoint = checkpoint,
+		                 .sink = { h, hear_progress, hear_metric, hear_event, hear_checkpoint, NULL,
+		                           hear_should_stop } };
 	enum rc rc = train_run(&run, a, r, err);
 	arena_free(a);
 	return rc;
@@ -488,7 +497,10 @@ static const char *parity_dir(int rows)
 
 TEST(each_model_learns_what_it_can)
 {
-	const struct { const char *options; double auc_low, auc_high; } row[] = {
+	const struct {
+		const char *options;
+		double auc_low, auc_high;
+	} row[] = {
 		{ "model=lr epochs=6 early_stop_rounds=0", 0.4, 0.62 },
 		{ "model=fm epochs=30 learning_rate=0.3 early_stop_rounds=0", 0.93, 1 },
 		{ "model=ffm epochs=30 learning_rate=0.3 early_stop_rounds=0", 0.93, 1 },
@@ -496,28 +508,30 @@ TEST(each_model_learns_what_it_can)
 		{ "model=fm epochs=30 learning_rate=0.3 factors=9 early_stop_rounds=0 normalize=false", 0.93, 1 },
 	};
 	const char *dir = parity_dir(3000);
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct heard h = { 0 };
 		struct train_result r;
 		struct err e = { 0 };
 		EXPECT(run_in(dir, row[i].options, NULL, &h, &r, &e) == RC_OK, "%s: %s", row[i].options, e.msg);
 		EXPECT(r.auc >= row[i].auc_low && r.auc <= row[i].auc_high, "%s: AUC %g", row[i].options, r.auc);
-		EXPECT(r.rows_train == 3000 && r.rows_valid == 1000 && r.features == 17 && r.fields == 3, "%lld rows %lld",
-		       (long long)r.rows_train, (long long)r.features);
+		EXPECT(r.rows_train == 3000 && r.rows_valid == 1000 && r.features == 17 && r.fields == 3,
+		       "%lld rows %lld", (long long)r.rows_train, (long long)r.features);
 		EXPECT(fabs(r.calibration - 1) < 0.15, "%s: calibration %g", row[i].options, r.calibration);
 		EXPECT(!h.went_back && h.percent > 90, "%s: progress ended at %d", row[i].options, h.percent);
 		EXPECT(h.checkpoints == r.epochs_run && strstr(h.events, "epoch 1 of "), "%s", h.events);
 		EXPECT(file_exists(r.model_path), "%s", r.model_path);
-		EXPECT(!file_exists(in_dir(dir, "work/ckpt-6")) && !file_exists(in_dir(dir, "work/best-1.bin")), "left behind");
+		EXPECT(!file_exists(in_dir(dir, "work/ckpt-6")) && !file_exists(in_dir(dir, "work/best-1.bin")),
+		       "left behind");
 	}
 	drop_dir(dir);
 }
 
 TEST(the_same_seed_gives_the_same_bits)
 {
-	static const char *const options[] = { "model=lr epochs=3", "model=fm epochs=3 factors=5", "model=ffm epochs=3" };
+	static const char *const options[] = { "model=lr epochs=3", "model=fm epochs=3 factors=5",
+		                               "model=ffm epochs=3" };
 	const char *dir = parity_dir(900);
-	FOR_EACH_ROW(i, options) {
+	FOR_EACH_ROW (i, options) {
 		char other[128];
 		struct train_result a, b, c;
 		struct heard h = { 0 };
@@ -554,7 +568,7 @@ TEST(a_resumed_run_equals_an_undisturbed_one)
 		EXPECT(second.checkpoints == R_EPOCHS - stop, "%d", second.checkpoints);
 		EXPECT(strcmp(r.model_sha256, whole.model_sha256) == 0, "epoch %d: other bits", stop);
 		EXPECT(r.logloss == whole.logloss && r.auc == whole.auc && r.train_logloss == whole.train_logloss &&
-			       r.best_epoch == whole.best_epoch,
+		               r.best_epoch == whole.best_epoch,
 		       "epoch %d: other figures", stop);
 	}
 	drop_dir(dir);
@@ -562,7 +576,7 @@ TEST(a_resumed_run_equals_an_undisturbed_one)
 
 static void flip_byte(const char *path, off_t at)
 {
-	unsigned char b;
+	unsigned char b = 0;
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	EXPECT(fd >= 0 && pread(fd, &b, 1, at) == 1, "cannot read %s", path);
 	b ^= 0x10;
@@ -571,17 +585,22 @@ static void flip_byte(const char *path, off_t at)
 
 TEST(a_damaged_checkpoint_is_said_and_stepped_over)
 {
-	const struct { const char *flip[4], *says; int checkpoints; } row[] = {
+	const struct {
+		const char *flip[4], *says;
+		int checkpoints;
+	} row[] = {
 		{ { "work/ckpt-3" }, "cannot go on from ckpt-3", R_EPOCHS - 2 },
 		{ { "work/ckpt-3", "work/ckpt-2" }, "starting again", R_EPOCHS },
-		{ { "work/best-3.bin", "work/best-2.bin", "work/best-1.bin", "work/model.bin" }, "starting again", R_EPOCHS },
+		{ { "work/best-3.bin", "work/best-2.bin", "work/best-1.bin", "work/model.bin" },
+		  "starting again",
+		  R_EPOCHS },
 	};
 	const char *dir = parity_dir(700);
 	struct train_result whole, r;
 	struct err e = { 0 };
 	struct heard quiet = { 0 };
 	EXPECT(run_in(dir, resume_options, NULL, &quiet, &whole, &e) == RC_OK, "%s", e.msg);
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct heard first = { .stop_after = 3 }, second = { 0 };
 		EXPECT(run_in(dir, resume_options, NULL, &first, &r, &e) == RC_TIMEOUT, "%s", e.msg);
 		for (int j = 0; j < 4 && row[i].flip[j]; j++) {
@@ -602,10 +621,11 @@ TEST(a_checkpoint_of_another_run_is_not_taken)
 	const char *dir = parity_dir(700);
 	struct train_result r;
 	struct err e = { 0 };
-	FOR_EACH_ROW(i, names) {
+	FOR_EACH_ROW (i, names) {
 		struct heard first = { .stop_after = 2 }, second = { 0 };
 		EXPECT(run_in(dir, resume_options, NULL, &first, &r, &e) == RC_TIMEOUT, "%s", e.msg);
-		EXPECT(run_in(dir, "model=ffm epochs=3 learning_rate=0.2", names[i], &second, &r, &e) == RC_OK, "%s", e.msg);
+		EXPECT(run_in(dir, "model=ffm epochs=3 learning_rate=0.2", names[i], &second, &r, &e) == RC_OK, "%s",
+		       e.msg);
 		EXPECT(strstr(second.events, "starting again"), "%s: %s", names[i], second.events);
 		EXPECT(second.checkpoints == 3, "%s", names[i]);
 	}
@@ -618,7 +638,8 @@ TEST(early_stop_keeps_the_best_epoch)
 	struct heard h = { 0 };
 	struct train_result r;
 	struct err e = { 0 };
-	EXPECT(run_in(dir, "model=ffm epochs=200 learning_rate=2 early_stop_rounds=2 l2=0", NULL, &h, &r, &e) == RC_OK, "%s", e.msg);
+	EXPECT(run_in(dir, "model=ffm epochs=200 learning_rate=2 early_stop_rounds=2 l2=0", NULL, &h, &r, &e) == RC_OK,
+	       "%s", e.msg);
 	EXPECT(r.epochs_run < 200 && r.best_epoch == r.epochs_run - 2, "best %d of %d", r.best_epoch, r.epochs_run);
 	EXPECT(strstr(h.events, "stopped early"), "%s", h.events);
 	drop_dir(dir);
@@ -645,18 +666,19 @@ TEST(extreme_rows_give_numbers)
 	struct rng rng;
 	rng_init(&rng, 8);
 	for (int i = 0; f && i < 400; i++)
-		fprintf(f, "%d 0:%d:%s 1:%d:%s 2:9:%d\n", (int)rng_below(&rng, 2), (int)rng_below(&rng, 4), i % 3 ? "1e18" : "-1e18",
-			4 + (int)rng_below(&rng, 4), i % 2 ? "9e17" : "1e-38", i % 5);
+		fprintf(f, "%d 0:%d:%s 1:%d:%s 2:9:%d\n", (int)rng_below(&rng, 2), (int)rng_below(&rng, 4),
+		        i % 3 ? "1e18" : "-1e18", 4 + (int)rng_below(&rng, 4), i % 2 ? "9e17" : "1e-38", i % 5);
 	EXPECT(f && fclose(f) == 0, "cannot write");
-	FOR_EACH_ROW(i, options) {
+	FOR_EACH_ROW (i, options) {
 		for (int normalize = 0; normalize < 2; normalize++) {
 			char text[200];
 			struct heard h = { 0 };
 			struct train_result r;
 			struct model *m;
 			struct err e = { 0 };
-			(void)snprintf(text, sizeof text, "%s learning_rate=10 epochs=5 early_stop_rounds=0 valid_ratio=0.2 normalize=%s",
-				       options[i], normalize ? "true" : "false");
+			(void)snprintf(text, sizeof text,
+			               "%s learning_rate=10 epochs=5 early_stop_rounds=0 valid_ratio=0.2 normalize=%s",
+			               options[i], normalize ? "true" : "false");
 			enum rc rc = run_in(dir, text, NULL, &h, &r, &e);
 			EXPECT(rc == RC_OK, "%s: %s", text, e.msg);
 			if (rc != RC_OK)
@@ -757,9 +779,9 @@ TEST(a_model_describes_itself)
 TEST(predictions_are_those_of_the_validation)
 {
 	static const char *const options[] = { "model=lr epochs=3", "model=fm epochs=5 learning_rate=0.3",
-					       "model=ffm epochs=5 learning_rate=0.3 factors=6" };
+		                               "model=ffm epochs=5 learning_rate=0.3 factors=6" };
 	const char *dir = parity_dir(900);
-	FOR_EACH_ROW(i, options) {
+	FOR_EACH_ROW (i, options) {
 		struct train_result r = small_model(dir, options[i]), p = { 0 };
 		struct model *m;
 		struct err e = { 0 };
@@ -770,8 +792,8 @@ TEST(predictions_are_those_of_the_validation)
 		int fd = open(in_dir(dir, "out.txt"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		EXPECT(model_predict_file(m, in_dir(dir, "valid.ffm"), "", fd, &p, &e) == RC_OK, "%s", e.msg);
 		EXPECT(close(fd) == 0, "close");
-		EXPECT(fabs(p.logloss - r.logloss) < 1e-12 && p.auc == r.auc && p.rows_valid == r.rows_valid, "%s: %.17g %.17g",
-		       options[i], p.logloss, r.logloss);
+		EXPECT(fabs(p.logloss - r.logloss) < 1e-12 && p.auc == r.auc && p.rows_valid == r.rows_valid,
+		       "%s: %.17g %.17g", options[i], p.logloss, r.logloss);
 		EXPECT(p.positives_valid == r.positives_valid && p.recall == r.recall, "%s", options[i]);
 		EXPECT(file_read(in_dir(dir, "out.txt"), &text, &e) == RC_OK, "%s", e.msg);
 		for (size_t at = 0; at + 9 <= text.len; at += 9, lines++)
@@ -786,7 +808,10 @@ TEST(predictions_are_those_of_the_validation)
 
 TEST(the_result_is_json_with_recall_in_percent)
 {
-	const struct train_result r = { .model_path = "a\"b", .logloss = 0.25, .auc = NAN, .recall = 0.91, .precision = 1.0 / 3 };
+	const struct train_result r = { .model_path = "/secret/place/a\"b", .model_sha256 = "c0ffee",
+					.rows_train = 9, .rows_valid = 1,
+					.logloss = 0.25, .auc = NAN, .recall = 0.91, .precision = 1.0 / 3 };
+	const struct train_result no_model = { .auc = 0.5 };
 	struct arena *a = arena_new(1 << 16);
 	struct buf text;
 	struct err e = { 0 };
@@ -794,8 +819,15 @@ TEST(the_result_is_json_with_recall_in_percent)
 	buf_init(&text, 1 << 16);
 	train_result_json(&r, &text);
 	EXPECT(json_read(text.bytes, text.len, a, &j, &e) == RC_OK, "%s: %s", e.msg, buf_text(&text));
-	EXPECT(strstr(buf_text(&text), "\"recall\":91,") && strstr(buf_text(&text), "\"precision\":33.33"), "%s", buf_text(&text));
+	EXPECT(strstr(buf_text(&text), "\"recall\":91,") && strstr(buf_text(&text), "\"precision\":33.33"), "%s",
+	       buf_text(&text));
 	EXPECT(json_is_null(json_object_get(j, "auc")), "%s", buf_text(&text));
+	EXPECT(strstr(buf_text(&text), "{\"model\":\"a\\\"b\",\"sha256\":\"c0ffee\",\"rows\":10,\"rows_train\":9,"), "%s",
+	       buf_text(&text));
+	EXPECT(!strstr(buf_text(&text), "secret"), "the folder is told: %s", buf_text(&text));
+	buf_reset(&text);
+	train_result_json(&no_model, &text);
+	EXPECT(!strstr(buf_text(&text), "model") && !strstr(buf_text(&text), "sha256"), "%s", buf_text(&text));
 	buf_fini(&text);
 	arena_free(a);
 }

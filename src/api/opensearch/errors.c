@@ -33,6 +33,8 @@ enum api_error api_error_of_verdict(enum verdict v)
 	case V_BAD_INPUT: return API_ERR_INVALID_PARAMETER;
 	case V_TOO_MANY: return API_ERR_OUT_OF_RANGE;
 	case V_UNAVAILABLE: return API_ERR_UNAVAILABLE;
+	case V_BAD_STATE: /* these two are of caches, the other dialect's */
+	case V_NO_RECORD:
 	case V_FAILED: return API_ERR_INTERNAL;
 	case V_OK: break;
 	}
@@ -51,6 +53,8 @@ enum api_error api_error_of_status(int http_status)
 	case 413:
 	case 414:
 	case 431: return API_ERR_INVALID_PARAMETER;
+	case 501: /* a method or framing that we do not know, 505 a version: nothing of ours has failed */
+	case 505: return API_ERR_INVALID_REQUEST;
 	case 503: return API_ERR_UNAVAILABLE;
 	default: return http_status >= 500 ? API_ERR_INTERNAL : API_ERR_INVALID_REQUEST;
 	}

@@ -11,7 +11,6 @@ enum {
 	DEFAULT_PAGE_SIZE = 1,   /* as documented */
 	METRIC_NAMES_MAX = 64,   /* distinct ones shown while running */
 	EXTEND_INFO_MAX_SIZE = 1 << 20,
-	METRICS_MEMORY_SIZE = 32 << 20,
 };
 
 struct item {
@@ -79,30 +78,17 @@ static void write_evaluation(struct jw *w, const json_t *result)
 	}
 }
 
-/* Newest value of each metric. Rows come by step, so the last of a name counts. */
 static void write_metrics(struct jw *w, const struct metric_row *rows, size_t n)
 {
-	const struct metric_row *newest[METRIC_NAMES_MAX];
-	size_t n_newest = 0;
 	char name[160];
 
-	for (size_t i = 0; i < n; i++) {
-		size_t k = 0;
-		while (k < n_newest && (strcmp(newest[k]->name, rows[i].name) != 0 ||
-					strcmp(newest[k]->set_name, rows[i].set_name) != 0))
-			k++;
-		if (k == METRIC_NAMES_MAX)
-			continue;
-		newest[k] = &rows[i];
-		n_newest += k == n_newest;
-	}
 	jw_key(w, "metrics");
 	jw_object(w);
-	for (size_t k = 0; k < n_newest; k++) {
-		const char *set = newest[k]->set_name;
-		(void)snprintf(name, sizeof name, "%s%s%s", set, *set ? "." : "", newest[k]->name);
+	for (size_t i = 0; i < n; i++) {
+		const char *set = rows[i].set_name;
+		(void)snprintf(name, sizeof name, "%s%s%s", set, *set ? "." : "", rows[i].name);
 		jw_key_exact(w, name);
-		jw_real(w, newest[k]->value);
+		jw_real(w, rows[i].value);
 	}
 	jw_end_object(w);
 }
@@ -120,18 +106,15 @@ static void write_errors(struct jw *w, const struct task_row *row)
 	jw_end_array(w);
 }
 
-/* A run may report more points than fit; its task can still be asked for, without them. */
 static enum verdict write_running(struct call *c, struct jw *w, const struct task_row *row, struct err *err)
 {
-	struct arena *scratch CLEANUP(arena_freep) = arena_new(METRICS_MEMORY_SIZE);
 	struct metric_row *metrics;
 	size_t n;
 
-	enum verdict v = engine_task_metrics(c->view, row->id, scratch, &metrics, &n, err);
-	if (v == V_OK)
-		write_metrics(w, metrics, n);
-	else if (v != V_TOO_MANY)
+	enum verdict v = engine_task_metrics_newest(c->view, row->id, METRIC_NAMES_MAX, c->arena, &metrics, &n, err);
+	if (v != V_OK)
 		return v;
+	write_metrics(w, metrics, n);
 	jw_kv_int(w, "attempts", row->attempt);
 	return V_OK;
 }

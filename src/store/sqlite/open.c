@@ -42,15 +42,26 @@ static enum rc connect_to(struct sqlite_store *s, const char *path, struct err *
 	return RC_OK;
 }
 
+/* Three marks of one moment: another process may be creating the file right now. */
+static enum rc read_marks(sqlite3 *db, int64_t *id, int64_t *version, int64_t *n_objects, struct err *err)
+{
+	enum rc rc = sqlite_run(db, "BEGIN", err);
+	if (rc == RC_OK)
+		rc = sqlite_number(db, "PRAGMA application_id", id, err);
+	if (rc == RC_OK)
+		rc = sqlite_number(db, "PRAGMA user_version", version, err);
+	if (rc == RC_OK)
+		rc = sqlite_number(db, "SELECT count(*) FROM sqlite_schema", n_objects, err);
+	if (!sqlite3_get_autocommit(db))
+		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* it only read */
+	return rc;
+}
+
 /* Whose file is it, and of which version? Only reads. */
 static enum rc identify(struct sqlite_store *s, struct err *err)
 {
 	int64_t id = 0, version = 0, n_objects = 0;
-	enum rc rc = sqlite_number(s->db, "PRAGMA application_id", &id, err);
-	if (rc == RC_OK)
-		rc = sqlite_number(s->db, "PRAGMA user_version", &version, err);
-	if (rc == RC_OK)
-		rc = sqlite_number(s->db, "SELECT count(*) FROM sqlite_schema", &n_objects, err);
+	enum rc rc = read_marks(s->db, &id, &version, &n_objects, err);
 	if (rc != RC_OK)
 		return rc;
 	bool is_empty = id == 0 && version == 0 && n_objects == 0;
@@ -72,13 +83,27 @@ static enum rc identify(struct sqlite_store *s, struct err *err)
 	return RC_OK;
 }
 
+/* Two processes that create the file at once meet here, and for the change of the journal SQLite does not call its
+ * busy handler: ask again for as long as that would have waited. */
+static int ask_for_wal(sqlite3_stmt *stmt)
+{
+	enum { PAUSE_MS = 10 };
+	int code = sqlite3_step(stmt);
+	for (int waited_ms = 0; code == SQLITE_BUSY && waited_ms < BUSY_TIMEOUT_MS; waited_ms += PAUSE_MS) {
+		(void)sqlite3_reset(stmt); /* repeats the BUSY */
+		(void)sqlite3_sleep(PAUSE_MS);
+		code = sqlite3_step(stmt);
+	}
+	return code;
+}
+
 static enum rc use_wal(sqlite3 *db, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	bool is_wal = false;
 	int code = sqlite3_prepare_v2(db, "PRAGMA journal_mode=WAL", -1, &stmt, NULL);
 	if (code == SQLITE_OK)
-		code = sqlite3_step(stmt);
+		code = ask_for_wal(stmt);
 	if (code == SQLITE_ROW) {
 		const char *mode = (const char *)sqlite3_column_text(stmt, 0);
 		is_wal = mode && strcmp(mode, "wal") == 0;

@@ -158,6 +158,16 @@ const tests = {
     for (const [status, code, call] of rows) await refused(status, code, call);
   },
 
+  async an_action_that_is_not_the_paths() {
+    const app = await makeApp('node_actions');
+    const call = (action) => client.callApi(new $OpenApiUtil.Params({
+      action, version: '2017-12-25', protocol: 'HTTP', pathname: `/v4/openapi/app-groups/${app}`, method: 'GET',
+      authType: 'AK', style: 'ROA', reqBodyType: 'json', bodyType: 'json',
+    }), new $OpenApiUtil.OpenApiRequest({}), {});
+    assert.equal((await call('DescribeAppGroup')).body.result.name, app);
+    await refused(404, 'InvalidAction.NotFound', () => call('RemoveAppGroup'));
+  },
+
   // The SDK signs an apostrophe otherwise than it sends it; identifiers here cannot hold one.
   async odd_names() {
     for (const odd of ['a b/c', 'ä', 'a+b', 'a*b', 'a~b', '%41', 'a=b&c', 'a(b)!'])

@@ -4,8 +4,9 @@ import unittest
 
 from alibabacloud_opensearch20171225 import models
 from alibabacloud_opensearch20171225.client import Client
-from alibabacloud_tea_openapi.models import Config
+from alibabacloud_tea_openapi.models import Config, OpenApiRequest, Params
 from darabonba.exceptions import DaraException
+from darabonba.runtime import RuntimeOptions
 
 from stint_client import Server, wait_for
 
@@ -166,6 +167,15 @@ class Sdk(unittest.TestCase):
 
     def test_wrong_secret(self):
         self.refused(400, "SignatureDoesNotMatch", self.connect("wrong").describe_app_group, "any")
+
+    def test_an_action_that_is_not_the_paths(self):
+        app = self.app("actions")
+        def call(action):
+            params = Params(action=action, version="2017-12-25", protocol="HTTP", pathname=f"/v4/openapi/app-groups/{app}",
+                            method="GET", auth_type="AK", style="ROA", req_body_type="json", body_type="json")
+            return self.client.call_api(params, OpenApiRequest(headers={}), RuntimeOptions())
+        self.assertEqual(call("DescribeAppGroup")["body"]["result"]["name"], app)
+        self.refused(404, "InvalidAction.NotFound", call, "RemoveAppGroup")
 
     def test_odd_names(self):
         app = self.app("odd")

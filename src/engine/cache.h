@@ -1,0 +1,160 @@
+/*
+ * cache: Redis instances and their background tasks, for the DCS dialect. A cache is a row beside a unit, a row of
+ * instance: so every rule of tasks (E1-E7) holds for its operations. What really happens to processes happens in the
+ * task's child (cmd/job_cache.c) through cache/cache.h; the engine keeps the description and moves the status.
+ *
+ * Verdicts beside those of engine.h keep their meaning: V_NO_INSTANCE no such cache in the project (or deleted),
+ * V_INSTANCE_BUSY (busy says with what), V_BAD_STATE its status forbids the operation, V_NO_TASK, V_TASK_UNFINISHED.
+ */
+#ifndef ENGINE_CACHE_H
+#define ENGINE_CACHE_H
+
+#include "engine/engine.h"
+
+/* name of the task, status meanwhile ("" unchanged), status after a failure, may start from ERROR */
+#define CACHE_OP_TABLE(X)                                                                           \
+	X(CREATE, "CREATE", "CREATING", "CREATEFAILED", false)                                      \
+	X(DELETE, "DELETE", "DELETING", "ERROR", true)                                              \
+	X(EXTEND, "EXTEND", "EXTENDING", "RUNNING", false)                                          \
+	X(ADD_REPLICA, "AddReplica", "EXTENDING", "RUNNING", false)                                 \
+	X(DELETE_REPLICA, "DelReplica", "EXTENDING", "RUNNING", false)                              \
+	X(RESTART, "RESTART", "RESTARTING", "ERROR", true)                                          \
+	X(SOFT_RESTART, "SOFT_RESTART", "RESTARTING", "ERROR", true)                                \
+	X(FLUSH, "FLUSH", "FLUSHING", "RUNNING", false)                                             \
+	X(PASSWORD, "modify", "", "RUNNING", false)                                                 \
+	X(SWAP, "masterStandbySwapJob", "", "RUNNING", false)                                       \
+	X(BACKUP, "BACKUP", "", "RUNNING", false)                                                   \
+	X(RESTORE, "RESTORE", "RESTORING", "RUNNING", false)                                        \
+	X(PORT, "UpdatePort", "", "RUNNING", false)                                                 \
+	X(CONFIG, "UpdateConfig", "", "RUNNING", false)                                             \
+	X(RENAME, "RenameCommands", "RESTARTING", "ERROR", false)                                   \
+	X(HEAL, "AutoRecovery", "", "ERROR", true) /* made by the keeper, engine/keeper.c */
+
+enum cache_op {
+#define X(id, name, during, failed, from_error) CACHE_OP_##id,
+	CACHE_OP_TABLE(X)
+#undef X
+	CACHE_OPS
+};
+const char *cache_op_name(enum cache_op op);
+/* CACHE_OPS when no operation has that task name. */
+enum cache_op cache_op_of(const char *task_name);
+
+/* ---- ids: a task's public one is 32 hex digits, its row id under a block cipher keyed by DATA/secret.key ---- */
+
+enum { TASK_UID_SIZE = 33 };
+void engine_task_uid(const struct engine *e, int64_t task_id, char out[TASK_UID_SIZE]);
+/* false: no id this server gave out. Accepts dashes and either case. */
+bool engine_task_id(const struct engine *e, const char *uid, int64_t *task_id);
+
+/* ---- reading ---- */
+
+enum verdict engine_cache_get(struct engine_view *v, const char *project_id, const char *uid, struct arena *a,
+			      struct cache_row *out, struct err *err);
+struct cache_filter {
+	const char *project_id;                   /* required */
+	const char *uid, *name, *status, *ip, *cache_mode; /* NULL: any */
+	bool name_is_exact, includes_failed;      /* name: else a part of it */
+	int64_t capacity_mib;                     /* -1: any */
+	const char *tags;                         /* "key=value,key=value": all must be there; NULL: any */
+	int64_t offset, limit;                    /* newest first */
+};
+enum verdict engine_cache_list(struct engine_view *v, const struct cache_filter *f, struct arena *a,
+			       struct cache_row **rows, size_t *n, int64_t *total, struct err *err);
+
+/* cache_id 0: any of the project. */
+enum verdict engine_cache_task_get(struct engine_view *v, const char *project_id, int64_t cache_id, int64_t task_id,
+				   struct arena *a, struct task_row *out, struct err *err);
+struct cache_task_filter {
+	const char *project_id;
+	int64_t cache_id;                         /* 0: all, also of deleted caches */
+	int64_t created_from, created_until;      /* ms, inclusive; INT64_MIN / INT64_MAX: no bound */
+	int64_t offset, limit;                    /* newest first */
+};
+enum verdict engine_cache_task_list(struct engine_view *v, const struct cache_task_filter *f, struct arena *a,
+				    struct task_row **rows, size_t *n, int64_t *total, struct err *err);
+
+struct record_filter {
+	int64_t cache_id;
+	int64_t created_from, created_until;
+	int64_t offset, limit;
+};
+enum verdict engine_backup_list(struct engine_view *v, const struct record_filter *f, struct arena *a,
+				struct backup_row **rows, size_t *n, int64_t *total, struct err *err);
+enum verdict engine_backup_get(struct engine_view *v, int64_t cache_id, const char *uid, struct arena *a,
+			       struct backup_row *out, struct err *err); /* V_NO_RECORD */
+enum verdict engine_restore_list(struct engine_view *v, const struct record_filter *f, struct arena *a,
+				 struct restore_row **rows, size_t *n, int64_t *total, struct err *err);
+
+/* ---- writing ---- */
+
+struct actor {
+	const char *user_name, *user_id;
+};
+
+/* Makes row (without id, uid, unit_id, status, times, ip when "", state) and its task CREATE. */
+struct cache_create {
+	struct change base;
+	struct cache_row row;
+	struct actor actor;
+	const char *password_hash;                /* "" password-free */
+	int n_replicas;                           /* of mode ha: 1 .. 5 */
+	const char *renames;                      /* JSON object, "{}" none */
+	int64_t caches_max, memory_max_mib;       /* quota of the project; V_TOO_MANY, err says which */
+	char uid[37];                             /* filled when done with V_OK */
+	int64_t task_id;
+};
+
+/* A task that changes the cache. */
+struct cache_operate {
+	struct change base;
+	const char *project_id, *uid;
+	enum cache_op op;
+	struct actor actor;
+	const char *args;                         /* JSON object for the child, "{}" none */
+	const char *details;                      /* JSON object shown as the task's details */
+	int64_t not_before;                       /* ms; 0: at once */
+	struct backup_row *backup;                /* BACKUP: uid, name, type, remark, format given; stored with the task */
+	struct restore_row *restore;              /* RESTORE: uid, backup_uid, name, remark */
+	bool waits;                               /* done only when the task has ended; then is_success and err */
+	/* filled when done */
+	int64_t task_id;
+	bool is_success;                          /* waits: how the task ended */
+	char busy[48];                            /* V_INSTANCE_BUSY, V_BAD_STATE: name of the running task, or status */
+	/* the engine's own */
+	struct engine *engine;
+	change_done_fn *caller_done;
+	struct cache_operate *next_waiting;
+};
+
+/* Row-level change: no process is touched. NULL members keep their value. */
+struct cache_update {
+	struct change base;
+	const char *project_id, *uid;
+	const char *name, *description, *maintain_begin, *maintain_end, *tags, *backup_policy, *echo;
+	int64_t wrong_passwords, locked_until;    /* -1 keeps */
+};
+
+struct cache_task_delete {
+	struct change base;
+	const char *project_id;
+	const char *uid;                          /* cache; NULL: wherever it is in the project */
+	int64_t task_id;
+	/* the engine's own */
+	char log_path[PATH_MAX], work_dir[PATH_MAX];
+};
+
+struct backup_delete { /* the record and its file; V_BAD_STATE while waiting or being made */
+	struct change base;
+	const char *project_id, *uid, *backup_uid;
+	/* the engine's own */
+	char path[PATH_MAX];
+};
+
+void engine_cache_create(struct engine *e, struct cache_create *c);
+void engine_cache_operate(struct engine *e, struct cache_operate *c);
+void engine_cache_update(struct engine *e, struct cache_update *c);
+void engine_cache_task_delete(struct engine *e, struct cache_task_delete *c);
+void engine_backup_delete(struct engine *e, struct backup_delete *c);
+
+#endif

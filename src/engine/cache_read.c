@@ -1,0 +1,201 @@
+/* Reading caches, their tasks and records for the request threads. */
+#include <stdlib.h>
+#include <string.h>
+#include "engine/cache.h"
+#include "engine/priv.h"
+#include "json/json.h"
+
+static enum verdict found(enum rc rc, enum verdict missing) { return rc == RC_NOT_FOUND ? missing : verdict_of(rc); }
+
+enum verdict engine_cache_get(struct engine_view *v, const char *project_id, const char *uid, struct arena *a,
+			      struct cache_row *out, struct err *err)
+{
+	return found(row_cache(v->store, project_id, uid, a, out, err), V_NO_INSTANCE);
+}
+
+/* ---- lists of caches ---- */
+
+/* One "key=value" of the filter among the row's tags; a filter without '=' asks for the key alone. */
+static bool has_tag(const json_t *tags, const char *wanted, size_t len)
+{
+	size_t i;
+	const json_t *tag;
+	const char *eq = memchr(wanted, '=', len);
+	size_t key_len = eq ? (size_t)(eq - wanted) : len;
+
+	json_array_foreach(tags, i, tag) {
+		const char *k = json_string_value(json_object_get(tag, "key"));
+		const char *val = json_string_value(json_object_get(tag, "value"));
+		if (!k || strlen(k) != key_len || strncmp(k, wanted, key_len) != 0)
+			continue;
+		if (!eq)
+			return true;
+		if (val && strlen(val) == len - key_len - 1 && strncmp(val, eq + 1, len - key_len - 1) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool has_tags(const char *tags_json, const char *filter)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
+	const json_t *tags = NULL;
+
+	if (*tags_json && json_read(tags_json, strlen(tags_json), a, &tags, NULL) != RC_OK)
+		return false;
+	for (const char *p = filter; *p; p += strcspn(p, ","), p += *p == ',') {
+		if (!has_tag(tags, p, strcspn(p, ",")))
+			return false;
+	}
+	return true;
+}
+
+static bool is_wanted(const struct cache_row *c, const struct cache_filter *f)
+{
+	if (f->name && !(f->name_is_exact ? strcmp(c->name, f->name) == 0 : strstr(c->name, f->name) != NULL))
+		return false;
+	if (!f->includes_failed && !f->status && strcmp(c->status, "CREATEFAILED") == 0)
+		return false;
+	if (f->capacity_mib >= 0 && c->capacity_mib != f->capacity_mib)
+		return false;
+	return !f->tags || has_tags(c->tags, f->tags);
+}
+
+static void add_text(struct query *q, const char *col, const char *value)
+{
+	if (value)
+		q->preds[q->n_preds++] = (struct pred)PRED_TEXT(col, CMP_EQ, value);
+}
+
+/* Parts of names and tags are no columns, so a project's caches are read whole: quotas keep them few. */
+enum verdict engine_cache_list(struct engine_view *v, const struct cache_filter *f, struct arena *a,
+			       struct cache_row **rows, size_t *n, int64_t *total, struct err *err)
+{
+	struct cache_row *all;
+	size_t n_all = 0, kept = 0;
+	struct query q = { .table = &table_cache,
+			   .preds = { PRED_INT("deleted_at", CMP_EQ, 0) },
+			   .n_preds = 1,
+			   .orders = { { "created_at", true }, { "id", true } } };
+	add_text(&q, "project_id", f->project_id);
+	add_text(&q, "uid", f->uid);
+	add_text(&q, "status", f->status);
+	add_text(&q, "ip", f->ip);
+	add_text(&q, "cache_mode", f->cache_mode);
+	enum rc rc = store_list(v->store, &q, a, (void **)&all, &n_all, err);
+	if (rc != RC_OK)
+		return verdict_of(rc);
+	for (size_t i = 0; i < n_all; i++) {
+		if (is_wanted(&all[i], f))
+			all[kept++] = all[i];
+	}
+	size_t from = (uint64_t)f->offset < kept ? (size_t)f->offset : kept;
+	*total = (int64_t)kept;
+	*rows = all + from;
+	*n = f->limit && (uint64_t)f->limit < kept - from ? (size_t)f->limit : kept - from;
+	return V_OK;
+}
+
+/* ---- tasks ---- */
+
+enum verdict engine_cache_task_get(struct engine_view *v, const char *project_id, int64_t cache_id, int64_t task_id,
+				   struct arena *a, struct task_row *out, struct err *err)
+{
+	struct cache_task_row link;
+	struct query q = { .table = &table_cache_task,
+			   .preds = { PRED_INT("task_id", CMP_EQ, task_id), PRED_TEXT("project_id", CMP_EQ, project_id),
+				      PRED_INT("cache_id", CMP_EQ, cache_id) },
+			   .n_preds = cache_id ? 3 : 2 };
+	enum rc rc = store_get(v->store, &q, &link, a, err);
+	return found(rc == RC_OK ? row_task(v->store, task_id, a, out, err) : rc, V_NO_TASK);
+}
+
+static bool is_between(int64_t at, int64_t from, int64_t until) { return at >= from && at <= until; }
+
+/* Newest first by id, which is the order of creation. A bound on the time is judged row by row, so only lists that have
+ * one read beyond their page. */
+static enum rc list_tasks(struct engine_view *v, const struct cache_task_filter *f, struct query *q, struct arena *a,
+			  struct task_row **rows, size_t *n, int64_t *total, struct err *err)
+{
+	struct cache_task_row *links;
+	size_t n_links = 0, kept = 0;
+	bool is_bounded = f->created_from != INT64_MIN || f->created_until != INT64_MAX;
+	int64_t skip = is_bounded ? f->offset : 0, matches = 0;
+
+	q->offset = is_bounded ? 0 : f->offset;
+	q->limit = is_bounded ? 0 : f->limit;
+	enum rc rc = store_count(v->store, q, total, err);
+	if (rc == RC_OK)
+		rc = store_list(v->store, q, a, (void **)&links, &n_links, err);
+	*rows = rc == RC_OK ? arena_array(a, n_links, sizeof **rows) : NULL;
+	if (rc == RC_OK && !*rows)
+		return err_set(err, RC_LIMIT, "too many tasks to list");
+	for (size_t i = 0; rc == RC_OK && i < n_links; i++) {
+		struct task_row t;
+		rc = row_task(v->store, links[i].task_id, a, &t, err);
+		if (rc != RC_OK || !is_between(t.created_at, f->created_from, f->created_until))
+			continue;
+		if (matches++ >= skip && (!f->limit || (int64_t)kept < f->limit))
+			(*rows)[kept++] = t;
+	}
+	*n = kept;
+	if (is_bounded)
+		*total = matches;
+	return rc;
+}
+
+enum verdict engine_cache_task_list(struct engine_view *v, const struct cache_task_filter *f, struct arena *a,
+				    struct task_row **rows, size_t *n, int64_t *total, struct err *err)
+{
+	struct query q = { .table = &table_cache_task, .orders = { { "task_id", true } } };
+	q.preds[q.n_preds++] = (struct pred)PRED_TEXT("project_id", CMP_EQ, f->project_id);
+	if (f->cache_id)
+		q.preds[q.n_preds++] = (struct pred)PRED_INT("cache_id", CMP_EQ, f->cache_id);
+	enum rc rc = store_begin_read(v->store, err);
+	if (rc != RC_OK)
+		return verdict_of(rc);
+	rc = list_tasks(v, f, &q, a, rows, n, total, err);
+	store_end_read(v->store);
+	return verdict_of(rc);
+}
+
+/* ---- records ---- */
+
+static enum rc list_records(struct engine_view *v, const struct table *t, const struct record_filter *f, struct arena *a,
+			    void **rows, size_t *n, int64_t *total, struct err *err)
+{
+	struct query q = { .table = t,
+			   .preds = { PRED_INT("cache_id", CMP_EQ, f->cache_id),
+				      PRED_INT("created_at", CMP_GE, f->created_from),
+				      PRED_INT("created_at", CMP_LE, f->created_until) },
+			   .n_preds = 3,
+			   .orders = { { "created_at", true }, { "id", true } },
+			   .offset = f->offset,
+			   .limit = f->limit };
+	enum rc rc = store_begin_read(v->store, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = store_count(v->store, &q, total, err);
+	if (rc == RC_OK)
+		rc = store_list(v->store, &q, a, rows, n, err);
+	store_end_read(v->store);
+	return rc;
+}
+
+enum verdict engine_backup_list(struct engine_view *v, const struct record_filter *f, struct arena *a,
+				struct backup_row **rows, size_t *n, int64_t *total, struct err *err)
+{
+	return verdict_of(list_records(v, &table_backup, f, a, (void **)rows, n, total, err));
+}
+
+enum verdict engine_backup_get(struct engine_view *v, int64_t cache_id, const char *uid, struct arena *a,
+			       struct backup_row *out, struct err *err)
+{
+	return found(row_backup(v->store, cache_id, uid, a, out, err), V_NO_RECORD);
+}
+
+enum verdict engine_restore_list(struct engine_view *v, const struct record_filter *f, struct arena *a,
+				 struct restore_row **rows, size_t *n, int64_t *total, struct err *err)
+{
+	return verdict_of(list_records(v, &table_restore, f, a, (void **)rows, n, total, err));
+}

@@ -1,0 +1,373 @@
+/* Caches in the engine: rows, tasks and their ends. The child is a script that answers as the real one would; Redis
+ * itself is the matter of cache_test and the scenarios. */
+#include "engine/cache.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "engine/cache_state.h"
+#include "engine/priv.h"
+#include "os/file.h"
+#include "test.h"
+
+#define PROJECT "a4d31cb63d7244fdbec96e3a41e47f71"
+
+static char data_dir[4096], child[4200];
+static struct engine *engine;
+static struct engine_view *view;
+static struct arena *arena;
+
+struct waiter {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool is_done;
+};
+
+static void wake(struct change *c)
+{
+	struct waiter *w = c->ctx;
+	pthread_mutex_lock(&w->lock);
+	w->is_done = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
+#define CALL(fn, change)                                                                            \
+	do {                                                                                        \
+		struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };   \
+		(change)->base.done = wake;                                                         \
+		(change)->base.ctx = &w;                                                            \
+		fn(engine, (change));                                                               \
+		pthread_mutex_lock(&w.lock);                                                        \
+		while (!w.is_done)                                                                  \
+			pthread_cond_wait(&w.cond, &w.lock);                                        \
+		pthread_mutex_unlock(&w.lock);                                                      \
+	} while (0)
+
+/* What `stint job` is for these tests: a script run with the word "job" in the task's folder. */
+static void set_child(const char *script)
+{
+	struct buf text;
+	buf_init(&text, 65536);
+	buf_addf(&text, "#!/bin/sh\n%s\n", script);
+	EXPECT(file_replace(child, buf_text(&text), text.len, 0700, NULL) == RC_OK, "script");
+	buf_fini(&text);
+}
+
+static void start(int max_running)
+{
+	struct engine_config cfg = { .data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000 };
+	struct err err = { 0 };
+	EXPECT(engine_open(&cfg, &engine, &err) == RC_OK, "%s", err.msg);
+	EXPECT(engine_view_open(engine, &view, &err) == RC_OK, "%s", err.msg);
+}
+
+static void stop(void)
+{
+	engine_view_close(view);
+	engine_close(engine);
+}
+
+static void begin(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	(void)snprintf(data_dir, sizeof data_dir, "%s/stint-cache-XXXXXX", tmp ? tmp : "/tmp");
+	EXPECT(mkdtemp(data_dir), "temporary folder");
+	(void)snprintf(child, sizeof child, "%s/child", data_dir);
+	arena = arena_new(64 << 20);
+	set_child("echo '{\"result\":{}}' >&3");
+}
+
+static void end(void)
+{
+	arena_free(arena);
+	EXPECT(dir_remove(data_dir, NULL) == RC_OK, "clean up");
+}
+
+static const struct actor actor = { "ops", "d53977d1adfb49c5b025ba7d33a13fd7" };
+
+static struct cache_create create(const char *mode, int64_t mib)
+{
+	struct cache_create c = {
+		.row = { .project_id = PROJECT, .name = "dcs-test", .description = "", .engine_version = "7.0",
+			 .spec_code = "redis.ha.xu1.tiny.r2.128", .cache_mode = mode, .capacity_mib = mib, .ip = "", .port = 6379,
+			 .maintain_begin = "18:00:00", .maintain_end = "19:00:00", .tags = "[{\"key\":\"a\",\"value\":\"1\"}]",
+			 .backup_policy = "", .echo = "{}" },
+		.actor = actor, .password_hash = "", .n_replicas = 1, .renames = "{}", .caches_max = 3, .memory_max_mib = 1024,
+	};
+	CALL(engine_cache_create, &c);
+	return c;
+}
+
+static struct cache_row get(const char *uid)
+{
+	struct cache_row row = { .status = "" };
+	enum verdict v = engine_cache_get(view, PROJECT, uid, arena, &row, NULL);
+	if (v != V_OK)
+		row.status = verdict_name(v);
+	return row;
+}
+
+static struct task_row ended(int64_t task_id)
+{
+	struct task_row t = { 0 };
+	for (int64_t until = clock_mono_ms() + 20000; clock_mono_ms() < until; usleep(5000)) {
+		if (engine_cache_task_get(view, PROJECT, 0, task_id, arena, &t, NULL) == V_OK &&
+		    task_state_is_final((enum task_state)t.state))
+			return t;
+	}
+	return t;
+}
+
+static struct cache_operate operate(const char *uid, enum cache_op op, const char *args, bool waits)
+{
+	struct cache_operate c = { .project_id = PROJECT, .uid = uid, .op = op, .actor = actor, .args = args, .details = "{}",
+				   .waits = waits };
+	CALL(engine_cache_operate, &c);
+	return c;
+}
+
+static bool system_has_no_redis(void) { return access("/usr/bin/redis-server", X_OK) != 0; }
+
+static bool is_serving(const char *state)
+{
+	struct cache_instance c;
+	struct cache_view v;
+	if (cache_state_parse(state, &c, NULL) != RC_OK)
+		return false;
+	cache_look(&c, 1000, &v);
+	return v.is_serving;
+}
+
+static void kill_master(const char *state)
+{
+	struct cache_instance c;
+	EXPECT(cache_state_parse(state, &c, NULL) == RC_OK, "state");
+	EXPECT(kill((pid_t)c.nodes[c.master].pid, SIGKILL) == 0, "pid %lld", (long long)c.nodes[c.master].pid);
+}
+
+static bool was_mended(int64_t cache_id)
+{
+	struct task_row *rows;
+	size_t n = 0;
+	int64_t total = 0;
+	struct cache_task_filter f = { .project_id = PROJECT, .cache_id = cache_id, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 1 };
+	return engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 1 &&
+	       strcmp(rows[0].kind, "AutoRecovery") == 0 && rows[0].state == TASK_SUCCESS;
+}
+
+TEST(a_cache_is_made_and_its_description_kept)
+{
+	begin();
+	start(1);
+	struct cache_create c = create("ha", 128);
+	EXPECT(c.base.verdict == V_OK, "%s", c.base.err.msg);
+	struct task_row t = ended(c.task_id);
+	EXPECT(t.state == TASK_SUCCESS && strcmp(t.kind, "CREATE") == 0, "%s: %s", t.kind, t.error_message);
+	struct cache_row row = get(c.uid);
+	EXPECT(strcmp(row.status, "RUNNING") == 0 && row.launched_at > 0, "%s", row.status);
+	EXPECT(strncmp(row.ip, "127.", 4) == 0, "%s", row.ip);
+	EXPECT(strstr(row.state, "\"mode\":\"ha\"") && strstr(row.state, "\"number\":2"), "%s", row.state);
+	EXPECT(strstr(t.params, "\"user_name\":\"ops\""), "%s", t.params);
+	stop();
+	end();
+}
+
+TEST(a_result_replaces_the_description)
+{
+	begin();
+	start(1);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	set_child("grep -q '\"port\":7000' task.json && echo '{\"stage\":\"move\"}' >&3 && echo '{\"stage\":\"move\",\"status\":\"FINISH\"}' >&3 "
+		  "&& echo '{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":7000}}}' >&3");
+	struct cache_operate o = operate(c.uid, CACHE_OP_PORT, "{\"port\":7000}", true);
+	EXPECT(o.base.verdict == V_OK && o.is_success, "%s", o.base.err.msg);
+	struct cache_row row = get(c.uid);
+	EXPECT(row.port == 7000 && strcmp(row.ip, "127.9.9.9") == 0 && strcmp(row.status, "RUNNING") == 0, "%s:%lld %s", row.ip,
+	       (long long)row.port, row.status);
+	struct event_row *events;
+	size_t n = 0, stages = 0;
+	EXPECT(engine_task_events(view, o.task_id, arena, &events, &n, NULL) == V_OK, "events");
+	for (size_t i = 0; i < n; i++)
+		stages += strcmp(events[i].kind, "step") == 0;
+	EXPECT(stages == 2, "%zu steps", stages);
+	stop();
+	end();
+}
+
+TEST(a_failure_leaves_the_description_and_tells_who_waits)
+{
+	begin();
+	start(1);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	struct cache_row before = get(c.uid);
+	set_child("echo '{\"error\":{\"code\":\"Cache.Refused\",\"message\":\"no room\"}}' >&3; exit 1");
+	struct cache_operate o = operate(c.uid, CACHE_OP_EXTEND, "{\"capacity_mib\":256,\"spec_code\":\"x\"}", true);
+	EXPECT(o.base.verdict == V_OK && !o.is_success && strstr(o.base.err.msg, "no room"), "%s", o.base.err.msg);
+	struct cache_row row = get(c.uid);
+	EXPECT(strcmp(row.state, before.state) == 0 && row.capacity_mib == 128 && strcmp(row.status, "RUNNING") == 0, "%s", row.status);
+	o = operate(c.uid, CACHE_OP_RESTART, "{}", true);
+	EXPECT(!o.is_success && strcmp(get(c.uid).status, "ERROR") == 0, "%s", get(c.uid).status);
+	o = operate(c.uid, CACHE_OP_EXTEND, "{}", false);
+	EXPECT(o.base.verdict == V_BAD_STATE && strcmp(o.busy, "ERROR") == 0, "%s", o.busy);
+	set_child("echo '{\"result\":{}}' >&3");
+	o = operate(c.uid, CACHE_OP_RESTART, "{}", true);
+	EXPECT(o.is_success && strcmp(get(c.uid).status, "RUNNING") == 0, "healed: %s", get(c.uid).status);
+	o = operate(c.uid, CACHE_OP_EXTEND, "{\"capacity_mib\":256,\"spec_code\":\"x\"}", true);
+	row = get(c.uid);
+	EXPECT(row.capacity_mib == 256 && strcmp(row.spec_code, "x") == 0, "%lld %s", (long long)row.capacity_mib, row.spec_code);
+	stop();
+	end();
+}
+
+TEST(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once)
+{
+	struct task_row *rows;
+	size_t n = 0;
+	int64_t total = 0, id = 0;
+	char uid[TASK_UID_SIZE];
+	begin();
+	start(0);
+	struct cache_create c = create("single", 128);
+	struct cache_operate o = operate(c.uid, CACHE_OP_FLUSH, "{}", false);
+	EXPECT(o.base.verdict == V_INSTANCE_BUSY && strcmp(o.busy, "CREATE") == 0, "%s", o.busy);
+	struct cache_task_delete d = { .project_id = PROJECT, .uid = c.uid, .task_id = c.task_id };
+	CALL(engine_cache_task_delete, &d);
+	EXPECT(d.base.verdict == V_TASK_UNFINISHED, "E5");
+	stop();
+	start(1);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "goes on after a restart");
+	o = operate(c.uid, CACHE_OP_DELETE, "{}", false);
+	EXPECT(o.base.verdict == V_OK && strcmp(get(c.uid).status, "NO_INSTANCE") == 0, "%s", get(c.uid).status);
+	EXPECT(ended(o.task_id).state == TASK_SUCCESS, "deleted");
+	struct cache_task_filter f = { .project_id = PROJECT, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 10 };
+	EXPECT(engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 2 && n == 2, "%zu of %lld", n,
+	       (long long)total);
+	EXPECT(rows[0].id == o.task_id, "newest first");
+	f.created_until = 0;
+	EXPECT(engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 0 && n == 0, "bounded");
+	engine_task_uid(engine, o.task_id, uid);
+	EXPECT(strlen(uid) == 32 && engine_task_id(engine, uid, &id) && id == o.task_id, "%s", uid);
+	uid[0] = uid[0] == '0' ? '1' : '0';
+	EXPECT(!engine_task_id(engine, uid, &id), "an id we never gave out");
+	EXPECT(!engine_task_id(engine, "xyz", &id) && !engine_task_id(engine, "", &id), "no id at all");
+	d = (struct cache_task_delete){ .project_id = PROJECT, .task_id = o.task_id };
+	CALL(engine_cache_task_delete, &d);
+	EXPECT(d.base.verdict == V_OK, "from the task centre");
+	CALL(engine_cache_task_delete, &d);
+	EXPECT(d.base.verdict == V_NO_TASK, "twice");
+	d.project_id = "another";
+	d.task_id = c.task_id;
+	CALL(engine_cache_task_delete, &d);
+	EXPECT(d.base.verdict == V_NO_TASK, "of another project");
+	stop();
+	end();
+}
+
+TEST(quotas_lists_and_the_other_dialect)
+{
+	struct cache_row *rows;
+	struct app_row *apps;
+	size_t n = 0;
+	int64_t total = 0;
+	begin();
+	start(0);
+	EXPECT(create("single", 128).base.verdict == V_OK && create("single", 256).base.verdict == V_OK, "two");
+	EXPECT(create("single", 4096).base.verdict == V_TOO_MANY, "memory");
+	EXPECT(create("single", 128).base.verdict == V_OK, "three");
+	struct cache_create c = create("single", 128);
+	EXPECT(c.base.verdict == V_TOO_MANY && strstr(c.base.err.msg, "instances"), "%s", c.base.err.msg);
+	struct cache_filter f = { .project_id = PROJECT, .capacity_mib = -1, .limit = 2 };
+	EXPECT(engine_cache_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 2 && total == 3, "%zu of %lld", n, (long long)total);
+	f.capacity_mib = 256;
+	EXPECT(engine_cache_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 1, "by capacity");
+	f = (struct cache_filter){ .project_id = PROJECT, .capacity_mib = -1, .tags = "a=1", .name = "test" };
+	EXPECT(engine_cache_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 3, "by tag and part of the name");
+	f.tags = "a=2";
+	EXPECT(engine_cache_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 0, "no such tag");
+	struct app_filter all = { .account = "1000000000000000", .limit = 10 };
+	EXPECT(engine_app_list(view, &all, arena, &apps, &n, &total, NULL) == V_OK && total == 0, "no app group shows");
+	EXPECT(!functions_any(engine_functions(engine), CACHE_FUNCTION), "no function shows");
+	stop();
+	end();
+}
+
+TEST(backups_follow_their_task)
+{
+	struct backup_row *rows, b = { .uid = "548ceeff-2cbb-47ab-9a1c-7b085a8c08d7", .name = "backup_1", .type = "manual", .remark = "", .format = "rdb" };
+	size_t n = 0;
+	int64_t total = 0;
+	begin();
+	start(1);
+	struct cache_create c = create("ha", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	set_child("echo '{\"result\":{\"file\":\"/nowhere/b.rdb\",\"sha256\":\"ab\",\"size\":77}}' >&3");
+	struct cache_operate o = { .project_id = PROJECT, .uid = c.uid, .op = CACHE_OP_BACKUP, .actor = actor, .args = "{}", .details = "{}",
+				   .backup = &b, .waits = true };
+	CALL(engine_cache_operate, &o);
+	EXPECT(o.base.verdict == V_OK && o.is_success, "%s", o.base.err.msg);
+	struct record_filter f = { .cache_id = get(c.uid).id, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 10 };
+	EXPECT(engine_backup_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 1, "%zu", n);
+	EXPECT(strcmp(rows[0].status, "succeed") == 0 && rows[0].size == 77 && strcmp(rows[0].path, "/nowhere/b.rdb") == 0, "%s %s",
+	       rows[0].status, rows[0].path);
+	struct backup_delete d = { .project_id = PROJECT, .uid = c.uid, .backup_uid = b.uid };
+	CALL(engine_backup_delete, &d);
+	EXPECT(d.base.verdict == V_OK, "%s", d.base.err.msg);
+	CALL(engine_backup_delete, &d);
+	EXPECT(d.base.verdict == V_NO_RECORD, "twice");
+	stop();
+	end();
+}
+
+/* The real child and real processes, when the program was built beside this test and redis-server is there. */
+TEST(the_real_child_makes_keeps_and_deletes_redis)
+{
+	static const char stint[] = TEST_BUILD_DIR "/stint";
+	struct task_row t;
+	if (access(stint, X_OK) != 0 || system_has_no_redis()) {
+		printf("skipped the_real_child_makes_keeps_and_deletes_redis: no stint or no redis-server\n");
+		return;
+	}
+	begin();
+	(void)snprintf(child, sizeof child, "%s", stint);
+	start(1);
+	struct cache_create c = create("ha", 128);
+	t = ended(c.task_id);
+	EXPECT(t.state == TASK_SUCCESS, "create: %s", t.error_message);
+	struct cache_row row = get(c.uid);
+	EXPECT(strcmp(row.status, "RUNNING") == 0 && is_serving(row.state), "%s %s", row.status, row.state);
+	struct cache_operate o = operate(c.uid, CACHE_OP_SWAP, "{}", true);
+	EXPECT(o.is_success && strstr(get(c.uid).state, "\"master\":1"), "swap: %s", o.base.err.msg);
+	o = operate(c.uid, CACHE_OP_EXTEND, "{\"capacity\":268435456,\"capacity_mib\":256,\"spec_code\":\"s\"}", true);
+	EXPECT(o.is_success && get(c.uid).capacity_mib == 256, "resize: %s", o.base.err.msg);
+	kill_master(get(c.uid).state);
+	bool is_back = false;
+	for (int64_t until = clock_mono_ms() + 20000; !is_back && clock_mono_ms() < until; usleep(50000))
+		is_back = strcmp(get(c.uid).status, "RUNNING") == 0 && is_serving(get(c.uid).state) && was_mended(row.id);
+	EXPECT(is_back, "the keeper: %s", get(c.uid).status);
+	o = operate(c.uid, CACHE_OP_DELETE, "{}", false);
+	for (int64_t until = clock_mono_ms() + 10000; o.base.verdict == V_INSTANCE_BUSY && clock_mono_ms() < until; usleep(50000))
+		o = operate(c.uid, CACHE_OP_DELETE, "{}", false);
+	t = ended(o.task_id);
+	EXPECT(t.state == TASK_SUCCESS, "delete: %s", t.error_message);
+	EXPECT(!is_serving(row.state), "no process is left");
+	stop();
+	end();
+}
+
+int main(void)
+{
+	RUN(a_cache_is_made_and_its_description_kept);
+	RUN(a_result_replaces_the_description);
+	RUN(a_failure_leaves_the_description_and_tells_who_waits);
+	RUN(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once);
+	RUN(quotas_lists_and_the_other_dialect);
+	RUN(backups_follow_their_task);
+	RUN(the_real_child_makes_keeps_and_deletes_redis);
+	return test_failures != 0;
+}
