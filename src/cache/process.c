@@ -24,7 +24,8 @@
 #include "os/file.h"
 #include "os/proc.h"
 
-enum { LOG_SIZE_MAX = 4 << 20, LOG_TAIL_SIZE = 8192, LOG_LINE_MAX = 200, INFO_SIZE_MAX = 1 << 20 };
+enum { LOG_SIZE_MAX = 4 << 20, LOG_TAIL_SIZE = 8192, LOG_LINE_MAX = 200, INFO_SIZE_MAX = 1 << 20,
+       ASK_AGAIN_MS = 250 };
 
 enum rc node_dir(const struct cache_instance *c, int node, char out[PATH_MAX], struct err *err)
 {
@@ -404,12 +405,24 @@ static bool wait_end(int pidfd, int64_t limit_ms)
 	return n > 0;
 }
 
+/* Ask again and again: Redis forgets a request that comes while it writes its first append-only file. */
+static bool ask_to_end(int pidfd, int64_t grace_ms)
+{
+	while (grace_ms > 0 && pidfd_send_signal(pidfd, SIGTERM, NULL, 0) == 0) {
+		int64_t part = grace_ms < ASK_AGAIN_MS ? grace_ms : ASK_AGAIN_MS;
+		if (wait_end(pidfd, part))
+			return true;
+		grace_ms -= part;
+	}
+	return false;
+}
+
 static enum rc end_process(const struct cache_instance *c, int node, int64_t grace_ms, struct err *err)
 {
 	int fd = node_pidfd(c, node);
 	if (fd < 0)
 		return RC_OK;
-	bool is_gone = grace_ms > 0 && pidfd_send_signal(fd, SIGTERM, NULL, 0) == 0 && wait_end(fd, grace_ms);
+	bool is_gone = ask_to_end(fd, grace_ms);
 	if (!is_gone) {
 		(void)pidfd_send_signal(fd, SIGKILL, NULL, 0); /* gone by itself meanwhile: as good */
 		is_gone = wait_end(fd, KILL_LIMIT_MS);

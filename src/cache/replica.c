@@ -32,22 +32,50 @@ enum rc replica_follow(const struct op *op, const struct cache_instance *c, int 
 	return rc;
 }
 
-enum rc replica_wait(const struct op *op, const struct cache_instance *c, int node, struct err *err)
+/* The master streams to a replica only after its first acknowledgement, up to a second after the replica says "up". */
+static bool is_online(const struct buf *master_info, const char *host)
 {
-	CLEANUP(wire_closep) struct wire *w = NULL;
+	char name[16];
+	for (int i = 0; i < 2 * CACHE_NODES_MAX; i++) {
+		(void)snprintf(name, sizeof name, "slave%d", i);
+		if (info_part_is(master_info, name, "ip", host) && info_part_is(master_info, name, "state", "online"))
+			return true;
+	}
+	return false;
+}
+
+/* In step means that both ends say so. */
+static enum rc ask_both(struct wire *replica, struct wire *master, const struct cache_instance *c, int node,
+                        bool *is_in_step, struct err *err)
+{
 	struct buf info;
-	bool is_in_step = false;
 
 	buf_init(&info, INFO_SIZE_MAX);
-	enum rc rc = node_open(op, c, node, &w, err);
+	enum rc rc = info_read(replica, &info, err, "replication");
+	*is_in_step = rc == RC_OK && follows(&info, c) && info_is(&info, "master_link_status", "up") &&
+	              info_int(&info, "master_sync_in_progress", 1) == 0;
+	if (*is_in_step) {
+		rc = info_read(master, &info, err, "replication");
+		*is_in_step = rc == RC_OK && is_online(&info, c->nodes[node].host);
+	}
+	buf_fini(&info);
+	return rc;
+}
+
+enum rc replica_wait(const struct op *op, const struct cache_instance *c, int node, struct err *err)
+{
+	CLEANUP(wire_closep) struct wire *replica = NULL;
+	CLEANUP(wire_closep) struct wire *master = NULL;
+	bool is_in_step = false;
+
+	enum rc rc = node_open(op, c, node, &replica, err);
+	if (rc == RC_OK)
+		rc = node_open(op, c, c->master, &master, err);
 	while (rc == RC_OK && !is_in_step) {
-		rc = info_read(w, &info, err, "replication");
-		is_in_step = follows(&info, c) && info_is(&info, "master_link_status", "up") &&
-		             info_int(&info, "master_sync_in_progress", 1) == 0;
+		rc = ask_both(replica, master, c, node, &is_in_step, err);
 		if (rc == RC_OK && !is_in_step)
 			rc = op_pause(op, LOOK_AGAIN_MS, err);
 	}
-	buf_fini(&info);
 	return rc == RC_OK ? rc : err_wrap(err, rc, "node %d catches up", c->nodes[node].number);
 }
 
@@ -183,7 +211,9 @@ static enum rc hand_over(const struct op *op, const struct cache_instance *c, in
 	struct op part = op_within(op, HAND_OVER_LIMIT_MS);
 	char port[12], limit[24];
 
-	enum rc rc = node_open(&part, c, c->master, &w, err);
+	enum rc rc = replica_wait(&part, c, target, err);
+	if (rc == RC_OK)
+		rc = node_open(&part, c, c->master, &w, err);
 	(void)snprintf(port, sizeof port, "%d", c->port);
 	(void)snprintf(limit, sizeof limit, "%lld", (long long)op_left_ms(&part) / 2 + 1);
 	if (rc == RC_OK)

@@ -51,5 +51,6 @@ double info_real(const struct buf *text, const char *name, double absent);
 bool info_is(const struct buf *text, const char *name, const char *value);
 /* name:a=1,b=2: the number of part in line name. */
 int64_t info_part(const struct buf *text, const char *name, const char *part, int64_t absent);
+bool info_part_is(const struct buf *text, const char *name, const char *part, const char *value);
 
 #endif

@@ -488,10 +488,10 @@ TEST(a_dead_master_is_replaced_by_its_replica)
 	EXPECT(cache_set_port(&c, 16390, &run, &e) == RC_OK, "%s", e.msg);
 	cache_look(&c, 3000, &view);
 	EXPECT(view.is_serving && view.nodes[1].is_linked && view.nodes[1].keys == 2, "the new replica is not in step");
-	must(kill((pid_t)c.nodes[0].pid, SIGSTOP) == 0);
+	EXPECT(kill((pid_t)c.nodes[c.master].pid, SIGSTOP) == 0, "no master");
 	const struct cache_run longer = { .timeout_ms = PATIENCE_MS };
 	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &longer, &e) == RC_BUSY && strstr(e.msg, "does not answer"), "%s", e.msg);
-	EXPECT(cache_heal(&c, CACHE_KILL_HUNG, &longer, &e) == RC_OK && c.master == 1, "%s", e.msg);
+	EXPECT(cache_heal(&c, CACHE_KILL_HUNG, &longer, &e) == RC_OK && c.master == 1, "master %d %s", c.master, e.msg);
 	EXPECT_ANSWER("2", &c, NULL, "GET", "b");
 	gone(&c);
 }
