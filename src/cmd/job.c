@@ -1,6 +1,7 @@
 /*
  * job: a built-in task's own process, started by the engine as `stint job` (exec/exec.h says with which
- * descriptors). It reads $STINT_TASK, trains in the current folder and tells what it does on fd 3.
+ * descriptors). It reads $STINT_TASK, works in the current folder and tells what it does on fd 3
+ * (job_train.c, job_cache.c).
  *
  * It never outlives the server: fd 4 is the read end of a pipe whose write end only the server holds, and a
  * thread ends the whole process group when it closes. SIGTERM asks the trainer to stop; its last checkpoint stays.
@@ -16,11 +17,11 @@
 #include <unistd.h>
 #include "base/must.h"
 #include "cmd/args.h"
+#include "cmd/job.h"
 #include "cmd/say.h"
 #include "exec/protocol.h"
 #include "json/json.h"
 #include "os/file.h"
-#include "train/train.h"
 
 enum { FD_PROTOCOL = 3, FD_LIFELINE = 4, TASK_FILE_MAX = 4 << 20, JOB_ARENA_MAX = 64 << 20 };
 
@@ -32,7 +33,7 @@ static void on_stop(int sig)
 	stop_asked = 1;
 }
 
-static bool should_stop(void *ctx)
+bool job_should_stop(void *ctx)
 {
 	(void)ctx;
 	return stop_asked;
@@ -51,7 +52,7 @@ static void *watch_lifeline(void *arg)
 }
 
 /* A message that cannot be sent means that nobody listens any more. */
-static void send_msg(const struct child_msg *msg)
+void job_send(const struct child_msg *msg)
 {
 	struct buf line;
 
@@ -66,222 +67,69 @@ static void send_msg(const struct child_msg *msg)
 	buf_fini(&line);
 }
 
-static void on_progress(void *ctx, int percent)
+void job_progress(void *ctx, int percent)
 {
 	(void)ctx;
-	send_msg(&(struct child_msg){ .kind = MSG_PROGRESS, .progress = percent });
+	job_send(&(struct child_msg){ .kind = MSG_PROGRESS, .progress = percent });
 }
 
-static void on_metric(void *ctx, const char *set, const char *name, int64_t step, double value)
-{
-	(void)ctx;
-	printf("step %lld: %s %s = %.6g\n", (long long)step, set, name, value);
-	(void)fflush(stdout);                     /* the log is for reading along */
-	if (value == value && value - value == 0) /* finite: the protocol has no words for others */
-		send_msg(&(struct child_msg){
-		        .kind = MSG_METRIC, .set = set, .name = name, .step = step, .value = value });
-}
-
-static void send_text(enum child_msg_kind kind, const char *label, const char *text)
-{
-	printf("%s%s\n", label, text);
-	(void)fflush(stdout);
-	send_msg(&(struct child_msg){ .kind = kind, .text = text });
-}
-
-static void on_event(void *ctx, const char *text)
-{
-	(void)ctx;
-	send_text(MSG_EVENT, "", text);
-}
-
-static void on_checkpoint(void *ctx, const char *file_name)
-{
-	(void)ctx;
-	send_text(MSG_CHECKPOINT, "checkpoint: ", file_name);
-}
-
-static void on_data_hash(void *ctx, const char *hex)
-{
-	(void)ctx;
-	send_text(MSG_DATA_HASH, "data: sha256 ", hex);
-}
-
-/* What a failure is called on the wire, and whose fault it is. */
-static const struct fault_row {
+/* What a failure is called on the wire, and whose fault it is. Whatever is not named is ours. */
+struct fault_row {
 	enum rc rc;
 	const char *code;
 	enum task_fault fault;
-} fault_rows[] = {
+};
+static const struct fault_row train_faults[] = {
 	{ RC_INVALID, "Data.Invalid", FAULT_USER }, { RC_NOT_FOUND, "Data.NotFound", FAULT_USER },
 	{ RC_DENIED, "Data.Denied", FAULT_USER },   { RC_LIMIT, "Data.TooLarge", FAULT_USER },
 	{ RC_BUSY, "Disk.Full", FAULT_MACHINE },    { RC_TIMEOUT, "Task.Stopped", FAULT_MACHINE },
+	{ RC_OK, "Task.Internal", FAULT_MACHINE },
+};
+static const struct fault_row cache_faults[] = {
+	{ RC_INVALID, "Cache.Invalid", FAULT_USER },  { RC_NOT_FOUND, "Cache.NotFound", FAULT_USER },
+	{ RC_CONFLICT, "Cache.Refused", FAULT_USER }, { RC_LIMIT, "Cache.TooLarge", FAULT_USER },
+	{ RC_CORRUPT, "Cache.Damaged", FAULT_USER },  { RC_DENIED, "Cache.Denied", FAULT_USER },
+	{ RC_BUSY, "Cache.Busy", FAULT_MACHINE },     { RC_TIMEOUT, "Task.Stopped", FAULT_MACHINE },
+	{ RC_OK, "Task.Internal", FAULT_MACHINE },
 };
 
-static int tell_failure(enum rc rc, const struct err *err)
+/* rows end with that of RC_OK, which stands for all others. */
+static int tell_failure(const struct fault_row *rows, enum rc rc, const struct err *err)
 {
-	struct child_msg msg = { .kind = MSG_ERROR, .code = "Task.Internal", .fault = FAULT_MACHINE, .text = err->msg };
-
-	for (size_t i = 0; i < ARRAY_LEN(fault_rows); i++) {
-		if (fault_rows[i].rc == rc) {
-			msg.code = fault_rows[i].code;
-			msg.fault = fault_rows[i].fault;
-		}
-	}
-	(void)fprintf(stderr, "error: %s: %s\n", msg.code, err->msg);
-	send_msg(&msg);
+	while (rows->rc != rc && rows->rc != RC_OK)
+		rows++;
+	(void)fprintf(stderr, "error: %s: %s\n", rows->code, err->msg);
+	job_send(&(struct child_msg){ .kind = MSG_ERROR, .code = rows->code, .fault = rows->fault, .text = err->msg });
 	return rc_exit_code(rc);
 }
 
-/* ---- the task file ---- */
-
-struct job {
-	struct arena *arena;
-	const char *builtin, *checkpoint;
-	const char **roots;
-	int n_roots;
-	struct param *params;
-	size_t n_params;
-};
-
-/* path, or where it is below the first root that has it; unfound ones keep the first root for the message. */
-static const char *find_in_roots(const struct job *j, const char *path)
-{
-	if (path[0] == '/' || j->n_roots == 0)
-		return path;
-	for (int i = 0; i < j->n_roots; i++) {
-		const char *full = arena_printf(j->arena, "%s/%s", j->roots[i], path);
-		if (full && file_exists(full))
-			return full;
-	}
-	return arena_printf(j->arena, "%s/%s", j->roots[0], path);
-}
-
-/* "a.csv,/b.csv" with each path resolved. */
-static const char *resolve_paths(const struct job *j, const char *list)
-{
-	const char *out = "";
-
-	while (*list && out) {
-		size_t len = strcspn(list, ",");
-		const char *one = arena_dup_n(j->arena, list, len);
-		const char *found = one ? find_in_roots(j, one) : NULL;
-		out = found ? arena_printf(j->arena, "%s%s%s", out, *out ? "," : "", found) : NULL;
-		list += len + (list[len] == ',');
-	}
-	return out;
-}
-
-static bool is_paths(const char *name)
-{
-	for (size_t i = 0; i < n_train_rules; i++) {
-		if (strcmp(train_rules[i].name, name) == 0)
-			return train_rules[i].type == PARAM_PATHS;
-	}
-	return false;
-}
-
-static enum rc read_roots(const json_t *task, struct job *j, struct err *err)
-{
-	const json_t *roots = json_pick(task, "import_roots");
-	size_t n = json_array_size(roots);
-
-	j->roots = arena_array(j->arena, n + 1, sizeof *j->roots);
-	if (!j->roots)
-		return err_set(err, RC_LIMIT, "the task file has too many import roots");
-	for (size_t i = 0; i < n; i++) {
-		const char *root = json_string_value(json_array_get(roots, i));
-		if (!root)
-			return err_set(err, RC_INTERNAL, "import_roots holds something else than texts");
-		j->roots[j->n_roots++] = root;
-	}
-	return RC_OK;
-}
-
-static enum rc read_params(json_t *params, struct job *j, struct err *err)
-{
-	const char *name;
-	json_t *value;
-
-	j->params = arena_array(j->arena, json_object_size(params) + 1, sizeof *j->params);
-	if (!j->params)
-		return err_set(err, RC_LIMIT, "the task file has too many parameters");
-	json_object_foreach(params, name, value)
-	{
-		const char *text = json_string_value(value);
-		if (!text)
-			return err_set(err, RC_INTERNAL, "parameter %.60s is no text", name);
-		text = is_paths(name) ? resolve_paths(j, text) : text;
-		if (!text)
-			return err_set(err, RC_LIMIT, "the paths in parameter %.60s are too long", name);
-		j->params[j->n_params++] = (struct param){ name, text };
-	}
-	return RC_OK;
-}
-
-static enum rc read_task(const char *path, struct job *j, struct err *err)
+static enum rc read_task(const char *path, struct arena *a, const json_t **out, struct err *err)
 {
 	struct buf text;
-	const json_t *task = NULL;
 
 	buf_init(&text, TASK_FILE_MAX);
 	enum rc rc = file_read(path, &text, err);
 	if (rc == RC_OK)
-		rc = json_read(buf_text(&text), text.len, j->arena, &task, err);
+		rc = json_read(buf_text(&text), text.len, a, out, err);
 	buf_fini(&text);
-	if (rc == RC_OK)
-		rc = json_pick_text(task, "builtin", &j->builtin, err);
-	if (rc == RC_OK)
-		rc = json_pick_text(task, "checkpoint", &j->checkpoint, err);
-	if (rc == RC_OK)
-		rc = read_roots(task, j, err);
-	if (rc == RC_OK)
-		rc = read_params(json_object_get(task, "parameters"), j, err);
-	/* The server wrote this file: whatever is wrong with it is not the user's fault. */
-	return rc == RC_OK || rc == RC_LIMIT ? rc : err_wrap(err, RC_INTERNAL, "task file");
+	return rc == RC_OK ? rc : err_wrap(err, RC_INTERNAL, "task file");
 }
 
-static void tell_result(const struct train_result *r)
+static const struct builtin {
+	const char *name;
+	enum rc (*run)(const json_t *task, struct arena *a, struct err *err);
+	const struct fault_row *faults;
+} builtins[] = { { "ctr", job_train, train_faults }, { "dcs", job_cache, cache_faults } };
+
+static const struct builtin *find_builtin(const json_t *task)
 {
-	struct buf text;
+	const char *name = json_string_value(json_object_get(task, "builtin"));
 
-	buf_init(&text, PROTOCOL_LINE_MAX);
-	train_result_json(r, &text);
-	send_msg(&(struct child_msg){ .kind = MSG_RESULT, .result_json = buf_text(&text) });
-	buf_fini(&text);
-}
-
-static enum rc train(const struct job *j, struct err *err)
-{
-	struct train_result result;
-	struct train_run run = {
-		.params = j->params,
-		.n_params = j->n_params,
-		.work_dir = ".",
-		.roots = j->roots,
-		.n_roots = j->n_roots,
-		.checkpoint = j->checkpoint,
-		.sink = { .progress = on_progress,
-		          .metric = on_metric,
-		          .event = on_event,
-		          .checkpoint = on_checkpoint,
-		          .data_hash = on_data_hash,
-		          .should_stop = should_stop },
-	};
-
-	enum rc rc = param_check_all(train_rules, n_train_rules, run.params, run.n_params, err);
-	if (rc == RC_OK)
-		rc = train_run(&run, j->arena, &result, err);
-	if (rc == RC_OK)
-		tell_result(&result);
-	return rc;
-}
-
-static enum rc run_builtin(const struct job *j, struct err *err)
-{
-	if (j->builtin && strcmp(j->builtin, "ctr") == 0)
-		return train(j, err);
-	return err_set(err, RC_INTERNAL, "no built-in function is named '%.60s'", j->builtin ? j->builtin : "");
+	for (size_t i = 0; name && i < ARRAY_LEN(builtins); i++) {
+		if (strcmp(builtins[i].name, name) == 0)
+			return &builtins[i];
+	}
+	return NULL;
 }
 
 /* The server's descriptors must be there, or we would write to whatever file happens to be number 3. */
@@ -315,13 +163,13 @@ static int run_job(const struct command *c, int argc, char **argv)
 	if (rc != RC_OK)
 		return say_failed(c, rc, &err);
 	guard();
-	struct job j = { .arena = arena_new(JOB_ARENA_MAX) };
-	rc = read_task(getenv("STINT_TASK"), &j, &err);
+	struct arena *a CLEANUP(arena_freep) = arena_new(JOB_ARENA_MAX);
+	const json_t *task = NULL;
+	rc = read_task(getenv("STINT_TASK"), a, &task, &err);
+	const struct builtin *b = rc == RC_OK ? find_builtin(task) : NULL;
 	if (rc == RC_OK)
-		rc = run_builtin(&j, &err);
-	code = rc == RC_OK ? 0 : tell_failure(rc, &err);
-	arena_free(j.arena);
-	return code;
+		rc = b ? b->run(task, a, &err) : err_set(&err, RC_INTERNAL, "the task file names no built-in task");
+	return rc == RC_OK ? 0 : tell_failure(b ? b->faults : train_faults, rc, &err);
 }
 
 const struct command command_job = {

@@ -27,7 +27,8 @@
 	X(RESTORE, "RESTORE", "RESTORING", "RUNNING", false)                                        \
 	X(PORT, "UpdatePort", "", "RUNNING", false)                                                 \
 	X(CONFIG, "UpdateConfig", "", "RUNNING", false)                                             \
-	X(RENAME, "RenameCommands", "RESTARTING", "ERROR", false)
+	X(RENAME, "RenameCommands", "RESTARTING", "ERROR", false)                                   \
+	X(HEAL, "AutoRecovery", "", "ERROR", true) /* made by the keeper, engine/keeper.c */
 
 enum cache_op {
 #define X(id, name, during, failed, from_error) CACHE_OP_##id,

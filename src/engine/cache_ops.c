@@ -420,7 +420,6 @@ enum rc cache_write_task(struct engine *e, const struct instance_row *unit, stru
 		int64_t number = (int64_t)json_integer_value(json_object_get(node, "number"));
 		spare = number >= spare ? number + 1 : spare;
 	}
-	jw_kv_text(w, "op", "cache");
 	jw_key(w, "cache");
 	jw_raw(w, c.state);
 	jw_kv_text(w, "spare_host", host_of(c.id, spare, host) ? host : "");

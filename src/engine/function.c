@@ -20,8 +20,10 @@ enum { DAY_MS = 86400000, HOUR_MS = 3600000 };
 
 /* Of the online part, which is not this server's: kept for it and shown, and nothing here reads them. */
 static const struct param_rule ctr_usage_rules[] = {
-	{ .name = "allow_dict_id", .type = PARAM_TEXT, .help = "Id of a dictionary of allowed words; kept, without effect here." },
-	{ .name = "deny_dict_id", .type = PARAM_TEXT, .help = "Id of a dictionary of banned words; kept, without effect here." },
+	{ .name = "allow_dict_id", .type = PARAM_TEXT,
+	  .help = "Id of a dictionary of allowed words; kept, without effect here." },
+	{ .name = "deny_dict_id", .type = PARAM_TEXT,
+	  .help = "Id of a dictionary of banned words; kept, without effect here." },
 };
 
 static const struct function builtin_ctr = {

@@ -26,6 +26,7 @@ enum {
 };
 
 struct closer;
+struct keeper;
 struct cache_operate;
 
 /* A claimed attempt, from claim to finish. Writer thread only. */
@@ -34,6 +35,7 @@ struct attempt {
 	bool is_cache;
 	int n_events, n_metrics;
 	bool starts; /* claimed in this batch, to be started after its commit */
+	char *unsynced_dir; /* its folder, until the first checkpoint in it was announced */
 	double wait_s; /* from the task's creation to its first claim; below 0: not the first */
 	struct attempt *next;
 };
@@ -48,6 +50,7 @@ struct engine {
 	struct keyring *keys;
 	struct exec *exec;
 	struct closer *closer;
+	struct keeper *keeper;
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
@@ -117,6 +120,10 @@ void closer_sync_dir(struct engine *e, const char *path);        /* below DATA/m
 void closer_check_model(struct engine *e, struct run_end *end);  /* then run_closed */
 #define MODEL_FILE "model.bin"
 void closer_sweep(struct engine *e); /* remove folders and logs that no row names */
+
+/* keeper.c: looks after the processes of caches. Stop it while the writer still answers. */
+enum rc keeper_start(struct engine *e, struct err *err) NODISCARD;
+void keeper_stop(struct engine *e);
 
 /* An attempt's end on its way from exec through the closer to the writer. */
 struct run_end {

@@ -47,6 +47,7 @@ static void drop_attempt(struct engine *e, int64_t task_id, int64_t number)
 		return;
 	*at = gone->next;
 	e->n_attempts[gone->is_cache]--;
+	mem_free(gone->unsynced_dir);
 	mem_free(gone);
 	e->looks_for_work = true;
 }
@@ -229,6 +230,7 @@ static enum rc write_task_file(struct engine *e, const struct app_row *app, cons
 	jw_init(&w, out, CASING_CAMEL);
 	jw_object(&w);
 	jw_kv_int(&w, "task_id", t->id);
+	jw_kv_text(&w, "kind", t->kind);
 	jw_kv_text(&w, "app", app->name);
 	jw_kv_text(&w, "function", i->function);
 	jw_kv_text(&w, "instance", i->name);
@@ -258,7 +260,8 @@ static enum rc start_child(struct engine *e, const struct app_row *app, const st
 
 	path_of_generation(e, i, t->generation, dir);
 	path_of_instance(e, TREE_LOGS, i, log);
-	/* Without any fsync, which would hold up the commits: folders are synced later, the task file need not last. */
+	/* Without any fsync, which would hold up the commits: the task file need not last, and folders are synced when
+	 * something in them is to: at the first checkpoint, and before a model serves. */
 	enum rc rc = dir_make_unsynced(log, 0700, err);
 	engine_task_log_path(e, i, t->generation, log);
 	if (rc == RC_OK && t->attempt == 1)
@@ -269,7 +272,6 @@ static enum rc start_child(struct engine *e, const struct app_row *app, const st
 		rc = path_join(file, dir, TASK_FILE, err);
 	if (rc != RC_OK)
 		return rc;
-	closer_sync_dir(e, dir); /* before the first checkpoint or model in it matters */
 	buf_init(&text, TASK_FILE_MAX);
 	rc = write_task_file(e, app, i, t, f, &text, a, err);
 	if (rc == RC_OK)
@@ -315,6 +317,7 @@ static void start_one(struct engine *e, struct attempt *attempt)
 		rc = row_app(e->store, i.app_id, a, &app, &err);
 	if (rc == RC_OK) {
 		path_of_generation(e, &i, t.generation, dir);
+		attempt->unsynced_dir = mem_dup(dir);
 		f = functions_by_version(e->functions, i.function, i.version_id);
 		rc = f ? start_child(e, &app, &i, &t, f, a, &err)
 		       : err_set(&err, RC_INVALID, "function %s is no longer offered", i.function);
@@ -410,6 +413,10 @@ static enum rc keep_message(struct engine *e, const struct message *m, struct ta
 		break;
 	case MSG_CHECKPOINT:
 		t->checkpoint = m->msg.text;
+		if (at->unsynced_dir)
+			closer_sync_dir(e, at->unsynced_dir);
+		mem_free(at->unsynced_dir);
+		at->unsynced_dir = NULL;
 		rc = keep_event(e, m, at, "checkpoint", now, err);
 		break;
 	case MSG_DATA_HASH:
@@ -609,7 +616,7 @@ static enum verdict apply_end(struct engine *e, struct change *base)
 	if (rc == RC_NOT_FOUND)
 		return V_NO_TASK;
 	if (rc == RC_OK && !is_current(&t, end->attempt))
-		return V_BAD_INPUT; /* late */
+		return V_NO_TASK; /* late */
 	if (rc != RC_OK)
 		return verdict_of(rc);
 	bool is_stop = !e->takes_claims && end->fault == FAULT_MACHINE;
@@ -652,11 +659,27 @@ static void run_end_free(struct run_end *end)
 	mem_free(end);
 }
 
+static void fail_end(struct run_end *end, enum task_fault fault, const char *code, const char *message)
+{
+	end->is_success = end->is_final = false;
+	end->fault = fault;
+	mem_free(end->code);
+	mem_free(end->message);
+	end->code = mem_dup(code);
+	end->message = mem_dup(message);
+}
+
 static void end_done(struct change *base)
 {
 	struct run_end *end = (struct run_end *)base;
 	struct engine *e = end->engine;
 
+	if (base->verdict != V_OK && base->verdict != V_NO_TASK && end->is_success && !e->is_stopping) {
+		/* Its result cannot be kept, whatever it is: the task ends all the same, and says so. */
+		fail_end(end, FAULT_USER, "Task.BadResult", base->err.msg);
+		writer_submit_own(e, base);
+		return;
+	}
 	log_info("task.ended", "task=%lld attempt=%lld verdict=%s success=%d code=%s message=\"%s\" max_rss=%lld user_ms=%lld",
 		 (long long)end->task_id, (long long)end->attempt, verdict_name(base->verdict), end->is_success, end->code,
 		 end->message, (long long)end->max_rss, (long long)end->user_ms);
@@ -715,7 +738,7 @@ static enum rc kill_left(struct engine *e, const struct task_row *t, struct aren
 		exec_kill_group((pid_t)t->pid, t->pid_start);
 	path_of_generation(e, &i, t->generation, dir);
 	rc = path_join(file, dir, TASK_FILE, err);
-	if (rc == RC_OK)
+	if (rc == RC_OK && !is_cache_task(t)) /* what that one started is to live on, whatever it inherited */
 		exec_kill_left(file);
 	return rc;
 }

@@ -35,7 +35,7 @@ struct build {
 	uint8_t *seen;
 	struct feat_row row; /* scratch */
 	EVP_MD_CTX *digest;
-	struct cache_writer writer;
+	struct packed_writer writer;
 };
 
 /* ---- which columns hold numbers ---- */
@@ -296,7 +296,7 @@ static enum rc take_block(void *ctx, const struct example *rows, uint32_t n, str
 {
 	struct taker *t = ctx;
 	const struct dataset_info *info = &t->build->writer.info;
-	enum rc rc = should_stop(t->build) ? stopped(err) : cache_add_block(&t->build->writer, t->part, rows, n, err);
+	enum rc rc = should_stop(t->build) ? stopped(err) : packed_add_block(&t->build->writer, t->part, rows, n, err);
 	uint64_t done = (uint64_t)info->rows[PART_TRAIN] + (uint64_t)info->rows[PART_VALID];
 
 	report(t->build, PERCENT_READ, PERCENT_DEALT, done, t->build->n_train + t->build->n_valid);
@@ -335,13 +335,13 @@ static enum rc write_cache(struct build *b, const char *temp, const unsigned cha
 	buf_init(&schema, (size_t)64 << 20);
 	schema_to_json(&b->schema, &schema);
 	info.schema_json = buf_text(&schema);
-	enum rc rc = dense.n ? cache_create(&b->writer, temp, &info, err)
+	enum rc rc = dense.n ? packed_create(&b->writer, temp, &info, err)
 			     : err_set(err, RC_INVALID, "the training rows have no features at all");
 	for (int part = PART_TRAIN; part < PARTS && rc == RC_OK; part++)
 		rc = write_part(b, (enum part)part, &dense, err);
 	if (rc == RC_OK)
-		rc = cache_finish(&b->writer, key, err);
-	cache_drop(&b->writer);
+		rc = packed_finish(&b->writer, key, err);
+	packed_drop(&b->writer);
 	buf_fini(&schema);
 	dense_fini(&dense);
 	return rc;
@@ -364,7 +364,7 @@ static enum rc run(struct build *b, const char *temp, const unsigned char *key, 
 	return rc == RC_OK ? write_cache(b, temp, key, err) : rc;
 }
 
-enum rc build_cache(const struct build_input *in, const char *cache_path, const unsigned char key[CACHE_KEY_SIZE],
+enum rc build_cache(const struct build_input *in, const char *cache_path, const unsigned char key[PACKED_KEY_SIZE],
 		    struct err *err)
 {
 	char temp[PATH_MAX];

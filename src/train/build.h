@@ -10,7 +10,7 @@
 #define TRAIN_BUILD_H
 
 #include "base/err.h"
-#include "train/cache.h"
+#include "train/packed.h"
 #include "train/options.h"
 #include "train/train.h"
 
@@ -31,7 +31,7 @@ struct build_input {
 	const struct train_sink *sink;
 };
 
-enum rc build_cache(const struct build_input *in, const char *cache_path, const unsigned char key[CACHE_KEY_SIZE],
+enum rc build_cache(const struct build_input *in, const char *cache_path, const unsigned char key[PACKED_KEY_SIZE],
 		    struct err *err) NODISCARD;
 
 #endif

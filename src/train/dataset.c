@@ -13,13 +13,13 @@
 #include "base/must.h"
 #include "os/file.h"
 #include "train/build.h"
-#include "train/cache.h"
+#include "train/packed.h"
 #include "train/reader.h"
 
 enum { BUILDER_VERSION = 1 /* raise it when the same data and options give another cache */ };
 
 struct dataset {
-	struct cache *cache;
+	struct packed *cache;
 };
 
 /* What dataset_open works with. */
@@ -29,7 +29,7 @@ struct opening {
 	int n_files;
 	uint64_t size; /* of all of them */
 	char content_hash[65];
-	unsigned char key[CACHE_KEY_SIZE];
+	unsigned char key[PACKED_KEY_SIZE];
 	char cache_path[PATH_MAX];
 };
 
@@ -123,7 +123,7 @@ static void tell(const struct train_sink *sink, const char *text)
 }
 
 static enum rc open_or_build(const struct opening *op, const char *work_dir, const struct train_sink *sink,
-			     struct cache **out, struct err *err)
+			     struct packed **out, struct err *err)
 {
 	const struct build_input in = { .options = op->options,
 					.files = op->files,
@@ -132,7 +132,7 @@ static enum rc open_or_build(const struct opening *op, const char *work_dir, con
 					.content_hash = op->content_hash,
 					.dir = work_dir,
 					.sink = sink };
-	enum rc rc = cache_open(op->cache_path, op->key, out, err);
+	enum rc rc = packed_open(op->cache_path, op->key, out, err);
 
 	if (rc == RC_OK)
 		tell(sink, "data cache found");
@@ -140,7 +140,7 @@ static enum rc open_or_build(const struct opening *op, const char *work_dir, con
 		return rc;
 	tell(sink, rc == RC_CORRUPT ? "data cache damaged: building it again" : "building the data cache");
 	rc = build_cache(&in, op->cache_path, op->key, err);
-	return rc == RC_OK ? cache_open(op->cache_path, op->key, out, err) : rc;
+	return rc == RC_OK ? packed_open(op->cache_path, op->key, out, err) : rc;
 }
 
 enum rc dataset_open(const struct train_options *o, const char *work_dir, const char *const *roots, int n_roots,
@@ -149,7 +149,7 @@ enum rc dataset_open(const struct train_options *o, const char *work_dir, const 
 	if (!o->train_data.n)
 		return err_set(err, RC_INVALID, "no training data: give train_data");
 	struct opening op = { .options = o };
-	struct cache *cache = NULL;
+	struct packed *cache = NULL;
 	enum rc rc = add_files(&op, roots, n_roots, err);
 	if (rc == RC_OK)
 		rc = find_key(&op, work_dir, err);
@@ -171,15 +171,15 @@ enum rc dataset_open(const struct train_options *o, const char *work_dir, const 
 void dataset_close(struct dataset *d)
 {
 	if (d)
-		cache_close(d->cache);
+		packed_close(d->cache);
 	mem_free(d);
 }
 
-const struct dataset_info *dataset_info(const struct dataset *d) { return cache_info(d->cache); }
+const struct dataset_info *dataset_info(const struct dataset *d) { return packed_info(d->cache); }
 
 enum rc dataset_block(struct dataset *d, enum part part, uint32_t index, struct block *b, struct err *err)
 {
-	return cache_block(d->cache, part, index, b, err);
+	return packed_block(d->cache, part, index, b, err);
 }
 
 void block_fini(struct block *b)

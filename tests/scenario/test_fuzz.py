@@ -11,7 +11,7 @@ import socket
 import unittest
 
 from common import ServerCase
-from stint_client import WAIT_S, operation_of
+from stint_client import WAIT_S, operation_of, percent
 
 SEED = int(os.environ.get("STINT_FUZZ_SEED", "1"))
 COUNT = int(os.environ.get("STINT_FUZZ_COUNT", "1000"))
@@ -57,12 +57,6 @@ ODD_VALUES = [None, True, False, 0, -1, 1.5, 1e300, 2 ** 63, 2 ** 70, "", "x", "
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "get", "Post", "TRACE", "G\u00cbT", "CONNECT"]
 
 
-def encoded(text):
-    """Percent-encoded, sometimes more than needed."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.~") else "".join(f"%{b:02X}" for b in c.encode("utf-8", "replace"))
-                   for c in text)
-
-
 def places(value, at=()):
     """Every place in a JSON value, as a tuple of keys."""
     yield at
@@ -99,7 +93,7 @@ class Request:
         pairs = query.split("&") if query else ["pageSize=1"]
         i = self.rng.randrange(len(pairs))
         name = pairs[i].partition("=")[0]
-        odd = encoded(self.rng.choice(ODD_TEXTS))
+        odd = percent(self.rng.choice(ODD_TEXTS))
         change = self.rng.randrange(6)
         if change < 3:
             pairs[i] = f"{name}={odd}"
@@ -117,7 +111,7 @@ class Request:
         i = self.rng.randrange(1, len(parts))
         change = self.rng.randrange(6)
         if change == 0:
-            parts[i] = encoded(self.rng.choice(ODD_TEXTS))
+            parts[i] = percent(self.rng.choice(ODD_TEXTS))
         elif change == 1:
             parts.insert(i, "")
         elif change == 2:
@@ -139,13 +133,14 @@ class Request:
         at = self.rng.choice(list(places(self.json)))
         self.json = replaced(self.json, at, self.rng.choice(ODD_VALUES))
 
-    def bytes(self):
+    def raw_body(self):
         good = json.dumps(self.json or {}).encode()
         cut = self.rng.randrange(len(good) + 1)
         self.body = self.rng.choice([
             good[:cut], good + b"x", good + good, b"\xef\xbb\xbf" + good, good.replace(b'"', b"'"), b"\x00" + good,
             good[:cut] + bytes([self.rng.randrange(256)]) + good[cut:], b"[" * 3000, b'{"a":' * 40 + b"1" + b"}" * 40,
-            b" \r\n\t", b"null", b"1", b'"x"', b'{"name":"a","name":"b"}', b'{"name":"\xff\xfe"}', good.decode().encode("utf-16"),
+            b" \r\n\t", b"null", b"1", b'"x"', b'{"name":"a","name":"b"}', b'{"name":"\xff\xfe"}',
+            good.decode().encode("utf-16"),
             b'{"instanceName":"a\\u0000b","modelType":"script"}', b'{"x":1e999}', b"x" * 5000])
 
     def huge(self):
@@ -161,7 +156,8 @@ class Request:
         self.more_headers.append(self.rng.choice([
             "x-acs-action: GetFunctionTask", "x-acs-date: 2026-01-01T00:00:00Z", "host: other", "authorization: x",
             "content-type: a", "x-acs-new: 1", "X-ACS-NEW: 1", "expect: 100-continue", "expect: more", "connection: close",
-            "connection: keep-alive", "transfer-encoding: gzip", "transfer-encoding: chunked", "content-length: 1", "no colon",
+            "connection: keep-alive", "transfer-encoding: gzip", "transfer-encoding: chunked", "content-length: 1",
+            "no colon",
             ": empty", " folded: x", "a\x00b: c", "a: b\x01", "cookie: " + "c" * 9000] + ["z: z"] * 3))
 
     def authorization(self):
@@ -171,7 +167,7 @@ class Request:
         self.version = self.rng.choice(["HTTP/1.0", "HTTP/2.0", "HTTP/1.2", "http/1.1", "HTTP/1.1 ", "", "HTTP/11"])
 
     def spoil(self):
-        kinds = [self.query] * 4 + [self.path] * 4 + [self.value] * 6 + [self.bytes] * 3 + [self.header] * 3
+        kinds = [self.query] * 4 + [self.path] * 4 + [self.value] * 6 + [self.raw_body] * 3 + [self.header] * 3
         kinds += [self.verb, self.twice, self.authorization, self.http]
         for _ in range(self.rng.choice([0, 1, 1, 1, 1, 2, 3])):
             self.rng.choice(kinds)()
@@ -204,12 +200,16 @@ class Request:
         body = self.body
         if body is None and self.json is not None:
             body = json.dumps(self.json).encode()
-        headers = self.client.headers_for(operation_of(self.method, self.target), body, nonce=f"{self.rng.getrandbits(128):x}")
+        headers = self.client.headers_for(operation_of(self.method, self.target), body,
+                                          nonce=f"{self.rng.getrandbits(128):x}")
         good = {**headers, **{k: v for k, v in self.headers.items() if v is not None}}
         headers = {k: v for k, v in good.items() if self.headers.get(k, "") is not None}
         if "authorization" not in self.headers:
             headers["authorization"] = self.sign(headers, body)
-        framing, sent = self.framed(body) if body is not None else (["content-length: 0"] if self.method != "GET" else [], b"")
+        if body is not None:
+            framing, sent = self.framed(body)
+        else:
+            framing, sent = [] if self.method == "GET" else ["content-length: 0"], b""
         lines = [f"{self.method} {self.target} {self.version}"] + [f"{k}: {v}" for k, v in headers.items()]
         lines += framing + self.more_headers
         return "\r\n".join(lines).encode("utf-8", "surrogatepass") + b"\r\n\r\n" + sent
@@ -250,7 +250,8 @@ class Fuzz(ServerCase):
         server.add_function("score")
 
     def setUp(self):
-        self.ok(self.client.create_app("shop")) if self.client.get_app("shop").status == 404 else None
+        if self.client.get_app("shop").status == 404:
+            self.ok(self.client.create_app("shop"))
         if self.client.get_instance("shop", "one", "score").status == 404:
             self.ok(self.client.create_instance("shop", "one", "score", "script", {"mode": "ok"}))
 

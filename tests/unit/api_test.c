@@ -804,6 +804,15 @@ TEST(the_worked_exchange_of_the_contract)
 	call("PUT", SCORE "/default-instance", "{\"instanceName\":\"other\"}");
 	expect_error("default of nothing", 400, "DefaultInstance.SetFail");
 
+	const char *not_one[] = { "01", "001", "1.0", "%2B1", "1%20", "0x1", "-1", "11" };
+	FOR_EACH_ROW(i, not_one) {
+		char target[256];
+		(void)snprintf(target, sizeof target, ONE "/tasks/%s", not_one[i]);
+		call("GET", target, NULL);
+		expect_error(target, 404, "Task.NotExist");
+		call("DELETE", target, NULL);
+		expect_error(target, 404, "Task.NotExist");
+	}
 	call("DELETE", ONE "/tasks/1", NULL);
 	expect_written("delete task");
 	call("GET", ONE "/tasks/1", NULL);
@@ -1221,7 +1230,8 @@ TEST(app_groups_are_camel_case_and_in_seconds)
 	char id[32], instance_id[64], target[256];
 	(void)snprintf(id, sizeof id, "%s", at("result/id"));
 	(void)snprintf(instance_id, sizeof instance_id, "%s", at("result/instanceId"));
-	call("POST", APPS, "{\"Name\":\"second\",\"Type\":\"standard\",\"chargeType\":\"PREPAY\"}");
+	call("POST", APPS,
+	     "{\"Name\":\"second\",\"Type\":\"standard\",\"chargeType\":\"PREPAY\",\"resourceGroupId\":\"rg-2\"}");
 
 	(void)snprintf(target, sizeof target, APPS "/%s", id);
 	EXPECT(call("GET", target, NULL) == 200, "by id: %s", buf_text(&seen.body));
@@ -1233,6 +1243,8 @@ TEST(app_groups_are_camel_case_and_in_seconds)
 		{ "?pageSize=1&pageNumber=2", "2", "first" },
 		{ "?name=first", "1", "first" },
 		{ "?type=standard", "1", "second" },
+		{ "?resourceGroupId=rg-2", "1", "second" },
+		{ "?resourceGroupId=rg-2&name=first", "0", "-" },
 		{ "?tags=%5B%7B%22key%22%3A%22foo%22%2C%22value%22%3A%22bar%22%7D%5D", "1", "first" },
 		{ "?instanceId=ops-x-1", "0", "-" },
 		{ "?name=third", "0", "-" },

@@ -3,10 +3,12 @@
 #include "engine/cache.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "engine/cache_state.h"
 #include "engine/priv.h"
 #include "os/file.h"
 #include "test.h"
@@ -126,6 +128,35 @@ static struct cache_operate operate(const char *uid, enum cache_op op, const cha
 				   .waits = waits };
 	CALL(engine_cache_operate, &c);
 	return c;
+}
+
+static bool system_has_no_redis(void) { return access("/usr/bin/redis-server", X_OK) != 0; }
+
+static bool is_serving(const char *state)
+{
+	struct cache_instance c;
+	struct cache_view v;
+	if (cache_state_parse(state, &c, NULL) != RC_OK)
+		return false;
+	cache_look(&c, 1000, &v);
+	return v.is_serving;
+}
+
+static void kill_master(const char *state)
+{
+	struct cache_instance c;
+	EXPECT(cache_state_parse(state, &c, NULL) == RC_OK, "state");
+	EXPECT(kill((pid_t)c.nodes[c.master].pid, SIGKILL) == 0, "pid %lld", (long long)c.nodes[c.master].pid);
+}
+
+static bool was_mended(int64_t cache_id)
+{
+	struct task_row *rows;
+	size_t n = 0;
+	int64_t total = 0;
+	struct cache_task_filter f = { .project_id = PROJECT, .cache_id = cache_id, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 1 };
+	return engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 1 &&
+	       strcmp(rows[0].kind, "AutoRecovery") == 0 && rows[0].state == TASK_SUCCESS;
 }
 
 TEST(a_cache_is_made_and_its_description_kept)
@@ -293,6 +324,42 @@ TEST(backups_follow_their_task)
 	end();
 }
 
+/* The real child and real processes, when the program was built beside this test and redis-server is there. */
+TEST(the_real_child_makes_keeps_and_deletes_redis)
+{
+	static const char stint[] = TEST_BUILD_DIR "/stint";
+	struct task_row t;
+	if (access(stint, X_OK) != 0 || system_has_no_redis()) {
+		printf("skipped the_real_child_makes_keeps_and_deletes_redis: no stint or no redis-server\n");
+		return;
+	}
+	begin();
+	(void)snprintf(child, sizeof child, "%s", stint);
+	start(1);
+	struct cache_create c = create("ha", 128);
+	t = ended(c.task_id);
+	EXPECT(t.state == TASK_SUCCESS, "create: %s", t.error_message);
+	struct cache_row row = get(c.uid);
+	EXPECT(strcmp(row.status, "RUNNING") == 0 && is_serving(row.state), "%s %s", row.status, row.state);
+	struct cache_operate o = operate(c.uid, CACHE_OP_SWAP, "{}", true);
+	EXPECT(o.is_success && strstr(get(c.uid).state, "\"master\":1"), "swap: %s", o.base.err.msg);
+	o = operate(c.uid, CACHE_OP_EXTEND, "{\"capacity\":268435456,\"capacity_mib\":256,\"spec_code\":\"s\"}", true);
+	EXPECT(o.is_success && get(c.uid).capacity_mib == 256, "resize: %s", o.base.err.msg);
+	kill_master(get(c.uid).state);
+	bool is_back = false;
+	for (int64_t until = clock_mono_ms() + 20000; !is_back && clock_mono_ms() < until; usleep(50000))
+		is_back = strcmp(get(c.uid).status, "RUNNING") == 0 && is_serving(get(c.uid).state) && was_mended(row.id);
+	EXPECT(is_back, "the keeper: %s", get(c.uid).status);
+	o = operate(c.uid, CACHE_OP_DELETE, "{}", false);
+	for (int64_t until = clock_mono_ms() + 10000; o.base.verdict == V_INSTANCE_BUSY && clock_mono_ms() < until; usleep(50000))
+		o = operate(c.uid, CACHE_OP_DELETE, "{}", false);
+	t = ended(o.task_id);
+	EXPECT(t.state == TASK_SUCCESS, "delete: %s", t.error_message);
+	EXPECT(!is_serving(row.state), "no process is left");
+	stop();
+	end();
+}
+
 int main(void)
 {
 	RUN(a_cache_is_made_and_its_description_kept);
@@ -301,5 +368,6 @@ int main(void)
 	RUN(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once);
 	RUN(quotas_lists_and_the_other_dialect);
 	RUN(backups_follow_their_task);
+	RUN(the_real_child_makes_keeps_and_deletes_redis);
 	return test_failures != 0;
 }

@@ -212,6 +212,7 @@ TEST(failures_are_classed_and_told)
 		EXPECT(t.fault == row[i].fault && t.attempt == row[i].attempts, "%s: fault %lld attempt %lld", row[i].function,
 		       (long long)t.fault, (long long)t.attempt);
 		EXPECT(*t.error_message && t.progress < 100, "%s: words", row[i].function);
+		EXPECT(row[i].attempts == 1 || t.ended_at - t.started_at >= 1000, "%s: tried again without a pause", row[i].function);
 		EXPECT(instance(row[i].function, "x").model_generation == 0, "%s: not in service", row[i].function);
 	}
 	stop();
@@ -515,6 +516,61 @@ TEST(more_tasks_than_one_batch_claims_are_all_started)
 	end();
 }
 
+TEST(no_more_tasks_run_than_there_are_places)
+{
+	int two = 2;
+	char name[16];
+	struct task_row t;
+	int64_t running = 0;
+	begin();
+	start(0);
+	make_app();
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof name, "i%d", i);
+		EXPECT(make_instance("long", name, "") == V_OK && make_task("long", name, NULL) == V_OK, "%s", name);
+	}
+	stop();
+	start(2); /* all of them wait */
+	EXPECT(comes_true(all_run, &two), "%lld run", (long long)n_running());
+	stop();
+	start(0);
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof name, "i%d", i);
+		EXPECT(engine_task_newest(view, instance("long", name).id, arena, &t, NULL) == V_OK, "%s", name);
+		running += t.attempt > 0;
+	}
+	EXPECT(running == 2, "%lld were claimed", (long long)running);
+	stop();
+	end();
+}
+
+TEST(a_word_of_another_attempt_is_refused)
+{
+	struct exec_handlers handlers;
+	struct task_row t;
+	struct child_msg late = { .kind = MSG_PROGRESS, .progress = 70 };
+	int one = 1;
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("long", "one", "") == V_OK && make_task("long", "one", NULL) == V_OK, "task");
+	EXPECT(comes_true(all_run, &one), "runs");
+	int64_t id = instance("long", "one").id;
+	EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK && t.attempt == 1, "row");
+	run_handlers(engine, &handlers);
+	struct exec_end end_of_another = { .task_id = t.id, .attempt = 5, .is_success = true, .code = "", .message = "",
+					   .result_json = "{}", .work_dir = data_dir };
+	handlers.on_message(handlers.ctx, t.id, 5, &late);
+	handlers.on_end(handlers.ctx, &end_of_another);
+	for (int i = 0; i < 3; i++) /* through the closer and the writer */
+		EXPECT(make_task("long", "one", NULL) == V_INSTANCE_BUSY, "still busy");
+	usleep(100000);
+	EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK && t.state == TASK_RUNNING && t.progress == 0, "E4: state %lld at %lld",
+	       (long long)t.state, (long long)t.progress);
+	stop();
+	end();
+}
+
 /* ---- a disk that fails: a layer below SQLite ---- */
 
 static struct {
@@ -797,6 +853,41 @@ static int n_waiting(void)
 
 static bool has_waiting(void *ctx) { return n_waiting() >= *(int *)ctx; }
 
+static enum verdict insert_and_refuse(struct engine *e, struct change *c)
+{
+	struct app_row row = { .account = "1", .name = "half", .quota = "{}", .tags = "[]" };
+	EXPECT(store_insert(e->store, &table_app, &row, &c->err) == RC_OK, "%s", c->err.msg);
+	return V_BAD_INPUT;
+}
+
+TEST(a_refused_change_leaves_nothing_and_its_neighbours_alone)
+{
+	struct waiter first_done = WAITER, half_done = WAITER, good_done = WAITER;
+	struct slow first = SLOW(&first_done);
+	struct change half = { .done = wake, .ctx = &half_done, .apply = insert_and_refuse };
+	struct app_row row;
+	int two = 2;
+	begin();
+	start(0);
+	make_app();
+	struct instance_create good = { .base = { .done = wake, .ctx = &good_done }, .app_id = app.id, .function = "ok", .name = "one",
+					.model_type = "script", .function_type = "PAAS", .description = "", .cron = "" };
+	writer_submit(engine, &first.base);
+	enter(&first);
+	writer_submit(engine, &half);
+	engine_instance_create(engine, &good);
+	EXPECT(comes_true(has_waiting, &two), "both in one batch");
+	release(&first);
+	wait_for(&first_done);
+	wait_for(&half_done);
+	wait_for(&good_done);
+	EXPECT(half.verdict == V_BAD_INPUT && good.base.verdict == V_OK, "%s", verdict_name(good.base.verdict));
+	EXPECT(engine_app_get(view, "1", "half", arena, &row, NULL) == V_NO_APP, "a refused change was kept");
+	EXPECT(instance("ok", "one").id > 0, "its neighbour");
+	stop();
+	end();
+}
+
 /* The back-off of an ended attempt runs out in the very batch that ended it: old and new attempt meet in memory. */
 TEST(an_attempt_due_again_at_once_is_started)
 {
@@ -944,7 +1035,7 @@ static bool lies_there(const char *dir, const char *name)
 TEST(the_sweep_takes_what_no_row_names_and_nothing_else)
 {
 	static struct engine paths;
-	char first[PATH_MAX], third[PATH_MAX], ninth[PATH_MAX], other[PATH_MAX], no_app[PATH_MAX], models[PATH_MAX];
+	char first[PATH_MAX], third[PATH_MAX], ninth[PATH_MAX], failed[PATH_MAX], other[PATH_MAX], no_app[PATH_MAX], models[PATH_MAX];
 	begin();
 	write_manifest("good", "printf abc >model.bin" RESULT(""), "");
 	start(1);
@@ -952,13 +1043,16 @@ TEST(the_sweep_takes_what_no_row_names_and_nothing_else)
 	EXPECT(make_instance("good", "one", "") == V_OK, "instance");
 	for (int64_t g = 1; g <= 3; g++)
 		EXPECT(make_task("good", "one", NULL) == V_OK && ended(instance("good", "one").id, g).state == TASK_SUCCESS, "train");
-	struct instance_row i = instance("good", "one");
+	EXPECT(make_instance("bad", "one", "") == V_OK && make_task("bad", "one", NULL) == V_OK, "bad");
+	struct instance_row i = instance("good", "one"), b = instance("bad", "one");
+	EXPECT(ended(b.id, 1).state == TASK_FAILED, "fail");
 	delete_task("good", 3);
 	stop();
 	(void)snprintf(paths.data_dir, sizeof paths.data_dir, "%s", data_dir);
 	path_of_generation(&paths, &i, 1, first);
 	path_of_generation(&paths, &i, 3, third);
 	path_of_generation(&paths, &i, 9, ninth);
+	path_of_generation(&paths, &b, 1, failed);
 	i.id = 77;
 	path_of_instance(&paths, TREE_MODELS, &i, other);
 	path_of_app(&paths, TREE_MODELS, 55, no_app);
@@ -966,13 +1060,14 @@ TEST(the_sweep_takes_what_no_row_names_and_nothing_else)
 	put_file(models, "1x"); /* a stray file, that stops nothing */
 	put_file(first, "cache.bin");
 	put_file(ninth, "model.bin");
+	put_file(failed, "x");
 	put_file(other, "x");
 	put_file(no_app, "x");
 	start(0);
 	stop(); /* which waits for the sweep */
 	EXPECT(lies_there(first, "model.bin") && !lies_there(first, "cache.bin"), "the rest of a finished run");
 	EXPECT(lies_there(third, "model.bin"), "in service without a record");
-	EXPECT(!file_exists(ninth) && !file_exists(other) && !file_exists(no_app), "nobody's");
+	EXPECT(!file_exists(ninth) && !file_exists(failed) && !file_exists(other) && !file_exists(no_app), "nobody's");
 	EXPECT(lies_there(models, "1x"), "not ours");
 	end();
 }
@@ -1006,6 +1101,228 @@ TEST(a_missing_database_costs_no_model)
 	end();
 }
 
+/* ---- what a run leaves in its row ---- */
+
+TEST(progress_never_falls_and_the_last_word_on_a_step_stands)
+{
+	struct metric_row *rows;
+	size_t n = 0;
+	begin();
+	write_manifest("report", "for p in 60 30; do echo '{\\\"progress\\\":'$p'}'; done >&3; for v in 1 2; do "
+				 "echo '{\\\"metric\\\":\\\"loss\\\",\\\"step\\\":7,\\\"value\\\":'$v'}'; done >&3; exit 3", "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("report", "one", "") == V_OK && make_task("report", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("report", "one").id, 1);
+	EXPECT(t.state == TASK_FAILED && t.progress == 60, "E6: %lld", (long long)t.progress);
+	EXPECT(engine_task_metrics(view, t.id, arena, &rows, &n, NULL) == V_OK && n == 1 && rows[0].value > 1.5, "%zu metrics", n);
+	EXPECT(has_event(t.id, "progress") && has_event(t.id, "started") && has_event(t.id, "ended"), "history");
+	stop();
+	end();
+}
+
+TEST(a_second_attempt_finds_the_files_of_the_first)
+{
+	begin();
+	write_manifest("again", "[ -e ckpt ] && echo '{\\\"result\\\":{}}' >&3 && exit 0; echo x >ckpt; kill -9 $$", ",\"maxAttempts\":2");
+	start(1);
+	make_app();
+	EXPECT(make_instance("again", "one", "") == V_OK && make_task("again", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("again", "one").id, 1);
+	EXPECT(t.state == TASK_SUCCESS && t.attempt == 2, "state %lld: %s", (long long)t.state, t.error_message);
+	stop();
+	end();
+}
+
+TEST(a_flood_of_events_is_kept_up_to_a_limit_that_is_told)
+{
+	struct event_row *rows;
+	size_t n = 0, notes = 0;
+	bool is_told = false;
+	begin();
+	write_manifest("flood", "i=0; while [ $i -lt 10050 ]; do echo '{\\\"event\\\":\\\"x\\\"}'; i=$((i+1)); done >&3; "
+				"echo '{\\\"result\\\":{}}' >&3", "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("flood", "one", "") == V_OK && make_task("flood", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("flood", "one").id, 1);
+	EXPECT(t.state == TASK_SUCCESS, "state %lld", (long long)t.state);
+	EXPECT(engine_task_events(view, t.id, arena, &rows, &n, NULL) == V_OK, "events");
+	for (size_t i = 0; i < n; i++) {
+		notes += strcmp(rows[i].kind, "note") == 0;
+		is_told |= strstr(rows[i].text, "too many events") != NULL;
+	}
+	EXPECT(notes == EVENTS_MAX + 1 && is_told, "%zu notes", notes);
+	stop();
+	end();
+}
+
+TEST(a_child_that_cannot_be_started_is_an_end_too)
+{
+	char path[PATH_MAX];
+	begin();
+	write_manifest("once", "true", ",\"maxAttempts\":1");
+	start(1);
+	make_app();
+	path_of_app(engine, TREE_LOGS, app.id, path);
+	EXPECT(file_replace(path, "", 0, 0600, NULL) == RC_OK, "a file where the folder should be");
+	EXPECT(make_instance("once", "one", "") == V_OK && make_task("once", "one", NULL) == V_OK, "task");
+	struct task_row t = ended(instance("once", "one").id, 1);
+	EXPECT(t.state == TASK_FAILED && strcmp(t.error_code, "Task.NoStart") == 0 && t.fault == FAULT_MACHINE, "%s", t.error_code);
+	EXPECT(strstr(t.error_message, "is no folder"), "%s", t.error_message);
+	stop();
+	end();
+}
+
+/* As a killed server leaves it. */
+static void set_running(int64_t instance_id, int64_t attempt, int64_t max_attempts)
+{
+	char path[4200];
+	struct store *s;
+	struct task_row row;
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, NULL) == RC_OK, "store");
+	EXPECT(row_task_of(s, instance_id, 1, arena, &row, NULL) == RC_OK, "row");
+	row.state = TASK_RUNNING;
+	row.attempt = attempt;
+	row.max_attempts = max_attempts;
+	row.progress = 40;
+	EXPECT(store_update(s, &table_task, &row, NULL) == RC_OK, "update");
+	store_close(s);
+}
+
+TEST(a_task_that_ran_when_the_server_died_is_resumed_or_failed)
+{
+	struct task_row t;
+	begin();
+	start(0);
+	make_app();
+	EXPECT(make_instance("ok", "one", "") == V_OK && make_task("ok", "one", NULL) == V_OK, "task");
+	EXPECT(make_instance("ok", "two", "") == V_OK && make_task("ok", "two", NULL) == V_OK, "task");
+	int64_t one = instance("ok", "one").id, two = instance("ok", "two").id;
+	stop();
+	set_running(one, 1, 3);
+	set_running(two, 3, 3);
+	start(0);
+	EXPECT(engine_task_get(view, one, 1, arena, &t, NULL) == V_OK && t.state == TASK_PENDING && t.attempt == 1, "E7 resumed");
+	EXPECT(has_event(t.id, "requeued") && instance("ok", "one").busy_task_id == t.id, "still the instance's task");
+	EXPECT(engine_task_get(view, two, 1, arena, &t, NULL) == V_OK && t.state == TASK_FAILED, "E7 failed");
+	EXPECT(strcmp(t.error_code, "Task.Interrupted") == 0 && strstr(t.error_message, "3 of 3") && t.progress == 40, "%s", t.error_message);
+	EXPECT(instance("ok", "two").busy_task_id == 0 && make_task("ok", "two", NULL) == V_OK, "free again");
+	stop();
+	end();
+}
+
+/* ---- what goes when its row goes ---- */
+
+static bool is_gone(void *path) { return !file_exists(path); }
+
+TEST(files_go_with_what_named_them)
+{
+	char first[PATH_MAX], second[PATH_MAX], models[PATH_MAX], logs[PATH_MAX], app_models[PATH_MAX], bad[PATH_MAX];
+	begin();
+	write_manifest("good", "printf abc >model.bin; echo x >scratch" RESULT(""), "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("good", "one", "") == V_OK && make_instance("bad", "one", "") == V_OK, "instances");
+	struct instance_row i = instance("good", "one"), b = instance("bad", "one");
+	for (int64_t g = 1; g <= 2; g++)
+		EXPECT(make_task("good", "one", NULL) == V_OK && ended(i.id, g).state == TASK_SUCCESS, "train");
+	EXPECT(make_task("bad", "one", NULL) == V_OK && ended(b.id, 1).state == TASK_FAILED, "fail");
+	path_of_generation(engine, &i, 1, first);
+	path_of_generation(engine, &i, 2, second);
+	path_of_generation(engine, &b, 1, bad);
+	path_of_instance(engine, TREE_MODELS, &i, models);
+	path_of_instance(engine, TREE_LOGS, &i, logs);
+	path_of_app(engine, TREE_MODELS, app.id, app_models);
+	EXPECT(comes_true(is_gone, bad), "a failed run's folder");
+	char scratch[PATH_MAX];
+	EXPECT(path_join(scratch, second, "scratch", NULL) == RC_OK && comes_true(is_gone, scratch), "a finished run keeps its model only");
+	delete_task("good", 1);
+	EXPECT(comes_true(is_gone, first) && file_exists(second), "a deleted record's model that does not serve");
+	struct instance_delete d = { .app_id = app.id, .function = "good", .name = "one" };
+	CALL(engine_instance_delete, &d);
+	EXPECT(d.base.verdict == V_OK && comes_true(is_gone, models) && comes_true(is_gone, logs), "an instance's");
+	struct app_remove r = { .account = "1", .identity = "shop" };
+	CALL(engine_app_remove, &r);
+	EXPECT(r.base.verdict == V_OK && comes_true(is_gone, app_models), "an app group's");
+	stop();
+	end();
+}
+
+/* ---- small rules ---- */
+
+TEST(limits_and_refusals_of_the_moment)
+{
+	begin();
+	start(0);
+	make_app();
+	engine->instances_max = 2;
+	EXPECT(make_instance("ok", "a", "") == V_OK && make_instance("ok", "b", "") == V_OK, "two");
+	EXPECT(make_instance("ok", "c", "") == V_TOO_MANY && make_instance("bad", "c", "") == V_OK, "a third of one function");
+	struct instance_update u = { .app_id = app.id, .function = "ok", .name = "a", .cron = "0 3 ? * *" };
+	CALL(engine_instance_update, &u);
+	EXPECT(u.base.verdict == V_OK && instance("ok", "a").cron_next_at > clock_wall_ms(), "planned");
+	u.cron = "";
+	CALL(engine_instance_update, &u);
+	EXPECT(u.base.verdict == V_OK && instance("ok", "a").cron_next_at == 0, "no longer");
+	pthread_mutex_lock(&engine->queue_lock);
+	engine->is_refusing = true;
+	pthread_mutex_unlock(&engine->queue_lock);
+	EXPECT(make_task("ok", "a", NULL) == V_UNAVAILABLE, "stopping");
+	stop();
+	end();
+}
+
+static bool has_fired(void *ctx)
+{
+	(void)ctx;
+	return instance("ok", "nightly").last_generation == 1;
+}
+
+TEST(a_claim_that_was_not_kept_starts_nothing)
+{
+	char path[4200];
+	struct buf text;
+	begin();
+	write_manifest("count", "echo x >>../../../../../count; echo '{\\\"result\\\":{}}' >&3", "");
+	start(0);
+	make_app();
+	EXPECT(make_instance("count", "one", "") == V_OK && make_task("count", "one", NULL) == V_OK, "task");
+	stop();
+	atomic_store(&disk.write_code, SQLITE_FULL);
+	start(1);
+	usleep(600000); /* at least two tries */
+	atomic_store(&disk.write_code, 0);
+	struct task_row t = ended(instance("count", "one").id, 1);
+	EXPECT(t.state == TASK_SUCCESS && t.attempt == 1, "state %lld attempt %lld", (long long)t.state, (long long)t.attempt);
+	(void)snprintf(path, sizeof path, "%s/count", data_dir);
+	buf_init(&text, 100);
+	EXPECT(file_read(path, &text, NULL) == RC_OK && text.len == 2, "E4: run %zu times", text.len / 2);
+	buf_fini(&text);
+	stop();
+	end();
+}
+
+TEST(what_a_failed_batch_did_is_not_counted)
+{
+	begin();
+	start(0);
+	make_app();
+	EXPECT(make_instance("ok", "nightly", "0 3 ? * *") == V_OK, "instance");
+	stop();
+	set_instance("nightly", clock_wall_ms() - 1000);
+	atomic_store(&disk.write_code, SQLITE_FULL);
+	start(0);
+	usleep(600000); /* at least two tries */
+	EXPECT(!engine_is_healthy(engine) && atomic_load(&engine->n_cron_fired.n) == 0, "counted before it was kept");
+	atomic_store(&disk.write_code, 0);
+	EXPECT(comes_true(has_fired, NULL), "fired");
+	EXPECT(atomic_load(&engine->n_cron_fired.n) == 1, "%d", (int)atomic_load(&engine->n_cron_fired.n));
+	stop();
+	end();
+}
+
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
@@ -1023,15 +1340,27 @@ int main(void)
 	use_faulty_disk();
 	RUN(the_end_of_one_task_is_the_start_of_the_next);
 	RUN(more_tasks_than_one_batch_claims_are_all_started);
+	RUN(no_more_tasks_run_than_there_are_places);
+	RUN(a_word_of_another_attempt_is_refused);
 	RUN(a_failing_disk_refuses_changes_and_loses_no_end);
 	RUN(a_stop_with_a_full_disk_ends_and_leaves_the_task_to_the_next_start);
 	RUN(a_start_with_a_failing_disk_is_refused_in_words);
 	RUN(a_data_folder_that_vanishes_is_noticed_and_not_made_again);
+	RUN(a_refused_change_leaves_nothing_and_its_neighbours_alone);
 	RUN(an_attempt_due_again_at_once_is_started);
 	RUN(a_schedule_that_is_due_while_stopping_keeps_no_processor_busy);
 	RUN(only_a_real_model_file_is_put_in_service);
 	RUN(a_model_is_kept_while_it_serves_and_goes_when_nothing_names_it);
 	RUN(the_sweep_takes_what_no_row_names_and_nothing_else);
 	RUN(a_missing_database_costs_no_model);
+	RUN(progress_never_falls_and_the_last_word_on_a_step_stands);
+	RUN(a_second_attempt_finds_the_files_of_the_first);
+	RUN(a_flood_of_events_is_kept_up_to_a_limit_that_is_told);
+	RUN(a_child_that_cannot_be_started_is_an_end_too);
+	RUN(a_task_that_ran_when_the_server_died_is_resumed_or_failed);
+	RUN(files_go_with_what_named_them);
+	RUN(limits_and_refusals_of_the_moment);
+	RUN(a_claim_that_was_not_kept_starts_nothing);
+	RUN(what_a_failed_batch_did_is_not_counted);
 	return test_failures != 0;
 }

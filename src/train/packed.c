@@ -10,7 +10,7 @@
  * Reading is through one mapping of the file. The trainer must never see an index out of range, so decoding checks
  * the CRC and the ranges each time: that costs less than a tenth of the simplest model's step.
  */
-#include "train/cache.h"
+#include "train/packed.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -91,18 +91,18 @@ static unsigned width_of(uint32_t n) { return n <= 1u << 8 ? 1 : n <= 1u << 16 ?
 
 /* ---- writing ---- */
 
-enum rc cache_create(struct cache_writer *w, const char *path, const struct dataset_info *info, struct err *err)
+enum rc packed_create(struct packed_writer *w, const char *path, const struct dataset_info *info, struct err *err)
 {
 	static const unsigned char empty[HEADER_SIZE];
 	struct spool file;
 	enum rc rc = spool_create(&file, path, SPOOL_NAMED, err);
 	if (rc != RC_OK)
 		return rc;
-	*w = (struct cache_writer){ .file = file, .info = *info };
+	*w = (struct packed_writer){ .file = file, .info = *info };
 	buf_init(&w->directory, (size_t)1 << 32);
 	rc = spool_write(&w->file, empty, sizeof empty, err);
 	if (rc != RC_OK)
-		cache_drop(w);
+		packed_drop(w);
 	return rc;
 }
 
@@ -125,7 +125,7 @@ static bool has_values(const struct example *e, uint32_t n)
 }
 
 /* The features' columns behind labels and counts. */
-static void put_features(const struct cache_writer *w, const struct example *e, uint32_t n, bool values,
+static void put_features(const struct packed_writer *w, const struct example *e, uint32_t n, bool values,
 			 unsigned char *p)
 {
 	unsigned field_width = width_of(w->info.n_fields), index_width = width_of(w->info.n_features);
@@ -146,7 +146,7 @@ static void put_features(const struct cache_writer *w, const struct example *e, 
 }
 
 /* Pack into w->block; its size, or 0 when it is too large. */
-static uint32_t encode(struct cache_writer *w, const struct example *e, uint32_t n, uint32_t n_features)
+static uint32_t encode(struct packed_writer *w, const struct example *e, uint32_t n, uint32_t n_features)
 {
 	bool values = has_values(e, n);
 	size_t width = width_of(w->info.n_fields) + width_of(w->info.n_features) + (values ? 4u : 0u);
@@ -170,7 +170,7 @@ static uint32_t encode(struct cache_writer *w, const struct example *e, uint32_t
 	return (uint32_t)size;
 }
 
-enum rc cache_add_block(struct cache_writer *w, enum part part, const struct example *e, uint32_t n, struct err *err)
+enum rc packed_add_block(struct packed_writer *w, enum part part, const struct example *e, uint32_t n, struct err *err)
 {
 	unsigned char row[DIRECTORY_ROW_SIZE] = { 0 };
 	uint32_t n_features = 0;
@@ -196,7 +196,7 @@ enum rc cache_add_block(struct cache_writer *w, enum part part, const struct exa
 	return spool_write(&w->file, w->block, size, err);
 }
 
-static void encode_header(const struct cache_writer *w, const unsigned char *key, uint32_t schema_size, uint64_t tail,
+static void encode_header(const struct packed_writer *w, const unsigned char *key, uint32_t schema_size, uint64_t tail,
 			  uint32_t tail_crc, unsigned char h[HEADER_SIZE])
 {
 	const struct dataset_info *info = &w->info;
@@ -205,7 +205,7 @@ static void encode_header(const struct cache_writer *w, const unsigned char *key
 	memcpy(h + AT_MAGIC, magic, sizeof magic);
 	put32(h + AT_VERSION, VERSION);
 	put32(h + AT_HASH_BITS, info->hash_bits);
-	memcpy(h + AT_KEY, key, CACHE_KEY_SIZE);
+	memcpy(h + AT_KEY, key, PACKED_KEY_SIZE);
 	for (size_t i = 0; i < 32; i++) {
 		const char *digits = "0123456789abcdef";
 		size_t high = (size_t)(strchr(digits, info->content_hash[2 * i]) - digits);
@@ -227,7 +227,7 @@ static void encode_header(const struct cache_writer *w, const unsigned char *key
 	put32(h + AT_HEADER_CRC, crc_of(h, AT_HEADER_CRC));
 }
 
-enum rc cache_finish(struct cache_writer *w, const unsigned char key[CACHE_KEY_SIZE], struct err *err)
+enum rc packed_finish(struct packed_writer *w, const unsigned char key[PACKED_KEY_SIZE], struct err *err)
 {
 	unsigned char header[HEADER_SIZE];
 	uint64_t tail = w->file.size;
@@ -252,11 +252,11 @@ enum rc cache_finish(struct cache_writer *w, const unsigned char key[CACHE_KEY_S
 	}
 	if (rc == RC_OK)
 		rc = spool_finish(&w->file, err);
-	cache_drop(w);
+	packed_drop(w);
 	return rc;
 }
 
-void cache_drop(struct cache_writer *w)
+void packed_drop(struct packed_writer *w)
 {
 	spool_drop(&w->file);
 	mem_free(w->block);
@@ -266,7 +266,7 @@ void cache_drop(struct cache_writer *w)
 
 /* ---- reading ---- */
 
-struct cache {
+struct packed {
 	struct dataset_info info;
 	const unsigned char *map, *directory;
 	size_t size;
@@ -278,7 +278,7 @@ static enum rc corrupt(struct err *err, const char *why)
 	return err_set(err, RC_CORRUPT, "the data cache is damaged: %s", why);
 }
 
-static enum rc map_file(const char *path, struct cache *c, struct err *err)
+static enum rc map_file(const char *path, struct packed *c, struct err *err)
 {
 	struct stat st;
 	int fd = os.open(path, O_RDONLY | O_CLOEXEC, 0);
@@ -299,7 +299,7 @@ static enum rc map_file(const char *path, struct cache *c, struct err *err)
 	return rc;
 }
 
-static void decode_header(struct cache *c)
+static void decode_header(struct packed *c)
 {
 	const unsigned char *h = c->map;
 	struct dataset_info *info = &c->info;
@@ -320,7 +320,7 @@ static void decode_header(struct cache *c)
 	c->tail = get64(h + AT_TAIL);
 }
 
-static enum rc check_header(struct cache *c, const unsigned char *key, struct err *err)
+static enum rc check_header(struct packed *c, const unsigned char *key, struct err *err)
 {
 	const unsigned char *h = c->map;
 
@@ -328,7 +328,7 @@ static enum rc check_header(struct cache *c, const unsigned char *key, struct er
 		return corrupt(err, "it is another kind of file");
 	if (get32(h + AT_HEADER_CRC) != crc_of(h, AT_HEADER_CRC))
 		return corrupt(err, "its header");
-	if (get32(h + AT_VERSION) != VERSION || memcmp(h + AT_KEY, key, CACHE_KEY_SIZE) != 0)
+	if (get32(h + AT_VERSION) != VERSION || memcmp(h + AT_KEY, key, PACKED_KEY_SIZE) != 0)
 		return corrupt(err, "it belongs to other data, options or another version");
 	if (get64(h + AT_FILE_SIZE) != c->size)
 		return corrupt(err, "its length");
@@ -349,7 +349,7 @@ static enum rc check_header(struct cache *c, const unsigned char *key, struct er
 }
 
 /* Row of the directory, or NULL when it points outside of the blocks. */
-static const unsigned char *find_block(const struct cache *c, uint64_t at, const unsigned char **bytes, uint32_t *size)
+static const unsigned char *find_block(const struct packed *c, uint64_t at, const unsigned char **bytes, uint32_t *size)
 {
 	const unsigned char *row = c->directory + at * DIRECTORY_ROW_SIZE;
 	uint64_t offset = get64(row);
@@ -360,7 +360,7 @@ static const unsigned char *find_block(const struct cache *c, uint64_t at, const
 	return row;
 }
 
-static enum rc check_blocks(const struct cache *c, struct err *err)
+static enum rc check_blocks(const struct packed *c, struct err *err)
 {
 	uint64_t n = (uint64_t)c->info.n_blocks[PART_TRAIN] + c->info.n_blocks[PART_VALID], total = HEADER_SIZE;
 
@@ -375,9 +375,9 @@ static enum rc check_blocks(const struct cache *c, struct err *err)
 	return total == c->tail ? RC_OK : corrupt(err, "its blocks leave a gap");
 }
 
-enum rc cache_open(const char *path, const unsigned char key[CACHE_KEY_SIZE], struct cache **out, struct err *err)
+enum rc packed_open(const char *path, const unsigned char key[PACKED_KEY_SIZE], struct packed **out, struct err *err)
 {
-	struct cache *c = mem_new(struct cache);
+	struct packed *c = mem_new(struct packed);
 	enum rc rc = map_file(path, c, err);
 
 	if (rc == RC_OK)
@@ -385,21 +385,21 @@ enum rc cache_open(const char *path, const unsigned char key[CACHE_KEY_SIZE], st
 	if (rc == RC_OK)
 		rc = check_blocks(c, err);
 	if (rc != RC_OK) {
-		cache_close(c);
+		packed_close(c);
 		return rc;
 	}
 	*out = c;
 	return RC_OK;
 }
 
-void cache_close(struct cache *c)
+void packed_close(struct packed *c)
 {
 	if (c && c->map)
 		must(munmap((void *)(uintptr_t)c->map, c->size) == 0);
 	mem_free(c);
 }
 
-const struct dataset_info *cache_info(const struct cache *c) { return &c->info; }
+const struct dataset_info *packed_info(const struct packed *c) { return &c->info; }
 
 /* Inlined with a constant width, each call is one loop of plain loads. Returns the largest. */
 static inline uint32_t load_wide(const unsigned char *p, uint32_t n, unsigned width, uint32_t *to, size_t stride)
@@ -472,7 +472,7 @@ static bool load_examples(const unsigned char *labels, uint32_t n, uint32_t n_fe
 	return used == n_features;
 }
 
-static bool decode(const struct cache *c, const unsigned char *p, uint32_t size, struct block *b)
+static bool decode(const struct packed *c, const unsigned char *p, uint32_t size, struct block *b)
 {
 	uint32_t n = get32(p), n_features = get32(p + 4), flags = get32(p + 8);
 	unsigned field_width = width_of(c->info.n_fields), index_width = width_of(c->info.n_features);
@@ -498,7 +498,7 @@ static bool decode(const struct cache *c, const unsigned char *p, uint32_t size,
 	return load_examples(labels, n, n_features, !values, b);
 }
 
-enum rc cache_block(const struct cache *c, enum part part, uint32_t index, struct block *b, struct err *err)
+enum rc packed_block(const struct packed *c, enum part part, uint32_t index, struct block *b, struct err *err)
 {
 	uint64_t at = (uint64_t)index + (part == PART_VALID ? c->info.n_blocks[PART_TRAIN] : 0);
 	const unsigned char *bytes;

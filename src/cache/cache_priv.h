@@ -1,0 +1,107 @@
+/*
+ * What the files of cache/ share. Below, c is the working copy of a description: operations change it freely and
+ * hand it to the caller on success (docs of cache.h).
+ */
+#ifndef CACHE_CACHE_PRIV_H
+#define CACHE_CACHE_PRIV_H
+
+#include "base/buf.h"
+#include "cache/cache.h"
+#include "cache/wire.h"
+
+#define ADMIN_USER "stint"
+#define ASIDE_DIR "before-restore"
+#define DUMP_FILE "dump.rdb"
+#define AOF_DIR "appendonlydir"
+
+enum { SECRET_DIGITS = 64, STOP_GRACE_MS = 15000, KILL_LIMIT_MS = 10000, LOOK_AGAIN_MS = 20 };
+
+/* For a failure that changes nothing; why stands beside the call. */
+static inline void let_pass(enum rc rc) { (void)rc; }
+
+/* ---- check.c ---- */
+/* Our account's secret in DIR/admin.key. */
+enum rc secret_make(const struct cache_instance *c, struct err *err) NODISCARD;
+enum rc secret_read(const struct cache_instance *c, char out[SECRET_DIGITS + 1], struct err *err) NODISCARD;
+bool hash_is_valid(const char *hash);
+
+/* ---- config.c ---- */
+const struct param_rule *conf_rule(const char *name);
+/* Put name=value among c's settings, or drop it when it is the default. RC_INVALID: the rule is broken. */
+enum rc conf_set(struct cache_instance *c, const struct cache_setting *s, struct err *err) NODISCARD;
+/* The command of Redis under the name it has in this instance. */
+const char *conf_command(const struct cache_instance *c, const char *command);
+enum rc conf_check_renames(const struct cache_rename *renames, int n, struct err *err) NODISCARD;
+/* Write DIR/node-N/redis.conf. is_rdb_boot: load dump.rdb, not the append-only file. */
+enum rc conf_write(const struct cache_instance *c, int node, bool is_rdb_boot, struct err *err) NODISCARD;
+enum rc conf_write_all(const struct cache_instance *c, struct err *err) NODISCARD;
+/* Addresses a node listens on, as "bind" has them. */
+void conf_bind(const struct cache_instance *c, int node, char *out, size_t size);
+/* CONFIG SET of all that a description says about a running node, in one command; nothing is changed on failure. */
+enum rc conf_apply(struct wire *w, const struct cache_instance *c, int node, struct err *err) NODISCARD;
+enum rc conf_apply_all(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+enum rc conf_apply_password(struct wire *w, const struct cache_instance *c, struct err *err) NODISCARD;
+void conf_default_user(const struct cache_instance *c, struct buf *out);
+
+/* ---- process.c ---- */
+enum rc node_dir(const struct cache_instance *c, int node, char out[PATH_MAX], struct err *err) NODISCARD;
+enum rc node_file(const struct cache_instance *c, int node, const char *name, char out[PATH_MAX],
+		  struct err *err) NODISCARD;
+/* A descriptor of the node's process; -1: it has none. Cannot be another process, even when numbers are used again. */
+int node_pidfd(const struct cache_instance *c, int node);
+/* Start it with the data that lies there, wait until it answers with all loaded, and note its identity in c. It has
+ * no process now. */
+enum rc node_boot(const struct op *op, struct cache_instance *c, int node, struct err *err) NODISCARD;
+/* The same after undoing an unfinished restore: what everything but a restore itself uses. */
+enum rc node_start(const struct op *op, struct cache_instance *c, int node, struct err *err) NODISCARD;
+/* End it: in good order within STOP_GRACE_MS, else by force. No process is fine. */
+enum rc node_stop(const struct op *op, struct cache_instance *c, int node, struct err *err) NODISCARD;
+enum rc node_kill(struct cache_instance *c, int node, struct err *err) NODISCARD;
+/* Connect to the node with our account. */
+enum rc node_open(const struct op *op, const struct cache_instance *c, int node, struct wire **out,
+		  struct err *err) NODISCARD;
+/* RC_CONFLICT unless what answers is this node; on success the identity is noted in n. */
+enum rc node_identify(struct wire *w, const struct cache_instance *c, int node, struct cache_node *n,
+		      struct err *err) NODISCARD;
+enum rc node_wait_ready(const struct op *op, const struct cache_instance *c, int node, int death_fd,
+			struct wire **out, struct err *err) NODISCARD;
+/* RC_CONFLICT: taken. RC_INVALID: no address of this machine. */
+enum rc address_check(const char *host, int port, struct err *err) NODISCARD;
+enum rc stop_all(const struct op *op, struct cache_instance *c, struct err *err) NODISCARD;   /* replicas first */
+enum rc start_all(const struct op *op, struct cache_instance *c, struct err *err) NODISCARD;  /* master first */
+enum rc aof_wait(const struct op *op, struct wire *w, struct err *err) NODISCARD;
+/* Rewrite the append-only file (when there is one) and wait for it. */
+enum rc aof_rewrite(const struct op *op, struct wire *w, struct err *err) NODISCARD;
+
+/* ---- backup.c ---- */
+/* BGSAVE on the node, and wait for it. saved_at_s may be NULL. */
+enum rc save_now(const struct op *op, const struct cache_instance *c, int node, int64_t *saved_at_s,
+		 struct err *err) NODISCARD;
+
+/* ---- look.c ---- */
+void look_node(const struct op *op, const struct cache_instance *c, int node, struct cache_figures *out);
+
+/* ---- replica.c ---- */
+enum rc replica_follow(const struct op *op, const struct cache_instance *c, int node, struct err *err) NODISCARD;
+enum rc replica_wait(const struct op *op, const struct cache_instance *c, int node, struct err *err) NODISCARD;
+enum rc replica_wait_all(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+/* A replica that is in step with the master, the best by priority; -1: none. */
+int replica_in_step(const struct op *op, const struct cache_instance *c);
+/* The node to ask without burdening the master: a replica in step, else the master. */
+int replica_or_master(const struct op *op, const struct cache_instance *c);
+/* Give the clients' address to c->master and take it from every other running node. */
+enum rc address_move(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+/* Make node the master though the old one, which must have no process, cannot be asked. */
+enum rc replica_promote(const struct op *op, struct cache_instance *c, int node, struct err *err) NODISCARD;
+
+/* ---- restore.c ---- */
+bool restore_is_open(const struct cache_instance *c, int node);
+/* Put back what an unfinished restore laid aside. The node has no process. */
+enum rc restore_undo(const struct cache_instance *c, int node, struct err *err) NODISCARD;
+
+/* ---- copy.c ---- */
+/* Copy and hash; out is new, complete and durable, or not there. */
+enum rc copy_file(const struct op *op, const char *from, const char *to, char sha256[CACHE_HASH_SIZE], int64_t *size,
+		  struct err *err) NODISCARD;
+
+#endif

@@ -1,0 +1,201 @@
+/*
+ * heal: from whatever there is to what the description says. Each step looks first and does nothing when all is well,
+ * so it may be cut off anywhere and run again.
+ *
+ *  H1 An unfinished restore is undone before anything is started.
+ *  H2 Who is master: the recorded one if it serves as master; else a node that does (a switchover that was not
+ *     recorded); else, if it has no process, the best replica that once was in step; else it is started.
+ *  H3 A promoted replica takes the clients' address only when the old master has no process.
+ */
+#include <string.h>
+#include "base/mem.h"
+#include "cache/cache_priv.h"
+#include "os/file.h"
+
+enum { LOOK_LIMIT_MS = 3000, NEVER_SYNCED = 1 };
+
+struct health {
+	struct cache_figures now[CACHE_NODES_MAX];
+};
+
+static void look_again(const struct op *op, const struct cache_instance *c, struct health *h)
+{
+	for (int i = 0; i < c->n_nodes; i++) {
+		struct op part = op_within(op, LOOK_LIMIT_MS);
+		look_node(&part, c, i, &h->now[i]);
+	}
+}
+
+static enum rc check_folder(const struct cache_instance *c, struct err *err)
+{
+	char secret[SECRET_DIGITS + 1];
+	enum rc rc = secret_read(c, secret, err);
+	mem_wipe(secret, sizeof secret);
+	return rc == RC_OK ? rc : err_wrap(err, rc, "the instance's folder is damaged or gone");
+}
+
+/* H1 */
+static enum rc undo_restores(const struct op *op, struct cache_instance *c, struct err *err)
+{
+	bool is_open = false;
+	for (int i = 0; i < c->n_nodes; i++)
+		is_open = is_open || restore_is_open(c, i);
+	if (!is_open)
+		return RC_OK;
+	op_step(op, "undo interrupted restore", 5);
+	enum rc rc = stop_all(op, c, err);
+	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++)
+		rc = restore_undo(c, i, err);
+	return rc;
+}
+
+static enum rc clear_the_way(struct cache_instance *c, enum cache_patience patience, struct health *h, struct err *err)
+{
+	enum rc rc = RC_OK;
+	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
+		enum cache_node_state s = h->now[i].state;
+		if (s == CACHE_NODE_FOREIGN)
+			rc = err_set(err, RC_CONFLICT, "node %d: something else answers at %s port %d", c->nodes[i].number,
+			             c->nodes[i].host, c->port);
+		else if (s == CACHE_NODE_CROWDED)
+			rc = err_set(err, RC_BUSY, "node %d has no connection left for its administration", c->nodes[i].number);
+		else if (s == CACHE_NODE_HUNG && patience == CACHE_WAIT_FOR_HUNG)
+			rc = err_set(err, RC_BUSY, "node %d has a process that does not answer", c->nodes[i].number);
+		else if (s == CACHE_NODE_HUNG) {
+			rc = node_kill(c, i, err);
+			h->now[i].state = CACHE_NODE_DOWN;
+		}
+	}
+	return rc;
+}
+
+/* Note who they are, and wait for those that are still loading. */
+static enum rc adopt(const struct op *op, struct cache_instance *c, struct health *h, struct err *err)
+{
+	enum rc rc = RC_OK;
+	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
+		CLEANUP(wire_closep) struct wire *w = NULL;
+		if (h->now[i].state == CACHE_NODE_DOWN)
+			continue;
+		rc = node_wait_ready(op, c, i, /* death_fd= */ -1, &w, err);
+		if (rc == RC_OK)
+			rc = node_identify(w, c, i, &c->nodes[i], err);
+		if (rc == RC_OK)
+			look_node(op, c, i, &h->now[i]);
+	}
+	return rc;
+}
+
+static bool is_up_as_master(const struct health *h, int i)
+{
+	return h->now[i].state == CACHE_NODE_UP && h->now[i].is_master;
+}
+
+static int best_survivor(const struct cache_instance *c, const struct health *h)
+{
+	int best = -1;
+	for (int i = 0; i < c->n_nodes; i++) {
+		const struct cache_figures *f = &h->now[i];
+		/* One that never had the master's data would be promoted to an empty master. */
+		if (f->state != CACHE_NODE_UP || c->nodes[i].priority == 0 || f->replication_offset <= NEVER_SYNCED)
+			continue;
+		if (best < 0 || f->replication_offset > h->now[best].replication_offset ||
+		    (f->replication_offset == h->now[best].replication_offset && c->nodes[i].priority > c->nodes[best].priority))
+			best = i;
+	}
+	return best;
+}
+
+/* H2, H3 */
+static enum rc find_master(const struct op *op, struct cache_instance *c, struct health *h, struct err *err)
+{
+	int old = c->master;
+
+	if (is_up_as_master(h, old))
+		return RC_OK;
+	for (int i = 0; i < c->n_nodes; i++) {
+		if (is_up_as_master(h, i)) {
+			c->master = i;
+			return RC_OK;
+		}
+	}
+	if (h->now[old].state == CACHE_NODE_UP) { /* somebody made it a replica, and nobody is master */
+		op_step(op, "promote", 30);
+		return replica_promote(op, c, old, err);
+	}
+	int heir = best_survivor(c, h);
+	if (heir >= 0) {
+		op_step(op, "promote", 30);
+		return replica_promote(op, c, heir, err);
+	}
+	op_step(op, "start master", 30);
+	enum rc rc = node_start(op, c, old, err);
+	if (rc == RC_OK)
+		look_node(op, c, old, &h->now[old]);
+	return rc;
+}
+
+static enum rc turn_others(const struct op *op, struct cache_instance *c, const struct health *h, struct err *err)
+{
+	enum rc rc = RC_OK;
+	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
+		if (i == c->master)
+			continue;
+		op_step(op, "start replicas", 50);
+		rc = h->now[i].state == CACHE_NODE_DOWN ? node_start(op, c, i, err) : replica_follow(op, c, i, err);
+	}
+	return rc;
+}
+
+static enum rc apply_passwords(const struct op *op, const struct cache_instance *c, struct err *err)
+{
+	enum rc rc = RC_OK;
+	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
+		CLEANUP(wire_closep) struct wire *w = NULL;
+		rc = node_open(op, c, i, &w, err);
+		if (rc == RC_OK)
+			rc = conf_apply_password(w, c, err);
+	}
+	return rc;
+}
+
+static enum rc heal(const struct op *op, struct cache_instance *c, enum cache_patience patience, struct err *err)
+{
+	struct health h;
+	enum rc rc = check_folder(c, err);
+
+	if (rc == RC_OK)
+		rc = undo_restores(op, c, err);
+	op_step(op, "look", 10);
+	look_again(op, c, &h);
+	if (rc == RC_OK)
+		rc = clear_the_way(c, patience, &h, err);
+	if (rc == RC_OK)
+		rc = adopt(op, c, &h, err);
+	if (rc == RC_OK)
+		rc = find_master(op, c, &h, err);
+	if (rc == RC_OK)
+		rc = turn_others(op, c, &h, err);
+	op_step(op, "apply settings", 80);
+	if (rc == RC_OK)
+		rc = address_move(op, c, err);
+	if (rc == RC_OK)
+		rc = conf_apply_all(op, c, err);
+	if (rc == RC_OK)
+		rc = apply_passwords(op, c, err);
+	return rc == RC_OK ? conf_write_all(c, err) : rc;
+}
+
+enum rc cache_heal(struct cache_instance *c, enum cache_patience patience, const struct cache_run *run, struct err *err)
+{
+	struct cache_instance work = *c;
+	int percent;
+	struct op op = op_start(run, &percent);
+
+	enum rc rc = cache_check(c, err);
+	if (rc == RC_OK)
+		rc = heal(&op, &work, patience, err);
+	if (rc == RC_OK)
+		*c = work;
+	return rc;
+}

@@ -1,0 +1,151 @@
+#include <string.h>
+#include <unistd.h>
+#include "base/must.h"
+#include "cache/cache_priv.h"
+
+enum { INFO_SIZE_MAX = 1 << 20 };
+
+const char *cache_node_state_word(enum cache_node_state s)
+{
+	static const char *const words[CACHE_NODE_STATES] = {
+		[CACHE_NODE_DOWN] = "down",       [CACHE_NODE_LOADING] = "loading", [CACHE_NODE_UP] = "up",
+		[CACHE_NODE_CROWDED] = "crowded", [CACHE_NODE_HUNG] = "hung",       [CACHE_NODE_FOREIGN] = "foreign",
+	};
+	must(s >= 0 && s < CACHE_NODE_STATES);
+	return words[s];
+}
+
+/* dbN:keys=1,expires=0,... of every database. */
+static void sum_keys(const struct buf *info, struct cache_figures *f)
+{
+	char name[] = "db000";
+	for (int db = 0; db < CACHE_DATABASES; db++) {
+		int at = 2;
+		if (db >= 100)
+			name[at++] = (char)('0' + db / 100);
+		if (db >= 10)
+			name[at++] = (char)('0' + db / 10 % 10);
+		name[at++] = (char)('0' + db % 10);
+		name[at] = '\0';
+		f->keys += info_part(info, name, "keys", 0);
+		f->expiring_keys += info_part(info, name, "expires", 0);
+	}
+}
+
+static void fill_memory(const struct buf *info, struct cache_figures *f)
+{
+	f->used_memory = info_int(info, "used_memory", 0);
+	f->max_memory = info_int(info, "maxmemory", 0);
+	f->rss_memory = info_int(info, "used_memory_rss", 0);
+	f->fragmentation = info_real(info, "mem_fragmentation_ratio", 0);
+	f->last_save_s = info_int(info, "rdb_last_save_time", 0);
+	f->is_saving = info_int(info, "rdb_bgsave_in_progress", 0) == 1;
+	f->is_last_save_ok = info_is(info, "rdb_last_bgsave_status", "ok");
+	f->is_aof_on = info_int(info, "aof_enabled", 0) == 1;
+	f->is_aof_ok = info_is(info, "aof_last_write_status", "ok");
+}
+
+static void fill_traffic(const struct buf *info, struct cache_figures *f)
+{
+	f->clients = info_int(info, "connected_clients", 0);
+	f->blocked_clients = info_int(info, "blocked_clients", 0);
+	f->max_clients = info_int(info, "maxclients", 0);
+	f->connections = info_int(info, "total_connections_received", 0);
+	f->rejected_connections = info_int(info, "rejected_connections", 0);
+	f->commands = info_int(info, "total_commands_processed", 0);
+	f->ops_per_s = info_int(info, "instantaneous_ops_per_sec", 0);
+	f->hits = info_int(info, "keyspace_hits", 0);
+	f->misses = info_int(info, "keyspace_misses", 0);
+	f->expired_keys = info_int(info, "expired_keys", 0);
+	f->evicted_keys = info_int(info, "evicted_keys", 0);
+	f->get_calls = info_part(info, "cmdstat_get", "calls", 0);
+	f->set_calls = info_part(info, "cmdstat_set", "calls", 0);
+	f->input_kbps = info_real(info, "instantaneous_input_kbps", 0);
+	f->output_kbps = info_real(info, "instantaneous_output_kbps", 0);
+	f->cpu_s = info_real(info, "used_cpu_sys", 0) + info_real(info, "used_cpu_user", 0);
+}
+
+static void fill_role(const struct buf *info, struct cache_figures *f)
+{
+	f->is_master = info_is(info, "role", "master");
+	f->is_linked = info_is(info, "role", "slave") && info_is(info, "master_link_status", "up") &&
+	               info_int(info, "master_sync_in_progress", 1) == 0;
+	f->replicas = info_int(info, "connected_slaves", 0);
+	f->replication_offset = info_int(info, f->is_master ? "master_repl_offset" : "slave_repl_offset", 0);
+}
+
+static void fill(const struct buf *info, const struct cache_node *n, struct cache_figures *f)
+{
+	f->state = info_int(info, "loading", 0) ? CACHE_NODE_LOADING : CACHE_NODE_UP;
+	if (!info_text(info, "redis_version", f->version, sizeof f->version))
+		f->version[0] = '\0';
+	memcpy(f->run_id, n->run_id, sizeof f->run_id);
+	f->pid = n->pid;
+	f->uptime_s = info_int(info, "uptime_in_seconds", 0);
+	fill_memory(info, f);
+	fill_traffic(info, f);
+	fill_role(info, f);
+	sum_keys(info, f);
+}
+
+/* What a failure to ask says about the node. */
+static enum cache_node_state state_of(enum rc rc, bool has_process)
+{
+	if (rc == RC_BUSY && has_process)
+		return CACHE_NODE_CROWDED;
+	if (has_process)
+		return CACHE_NODE_HUNG;
+	return rc == RC_NOT_FOUND || rc == RC_IO ? CACHE_NODE_DOWN : CACHE_NODE_FOREIGN;
+}
+
+void look_node(const struct op *op, const struct cache_instance *c, int node, struct cache_figures *out)
+{
+	CLEANUP(wire_closep) struct wire *w = NULL;
+	struct cache_figures f = { .state = CACHE_NODE_DOWN };
+	struct cache_node n = c->nodes[node];
+	struct buf info;
+
+	buf_init(&info, INFO_SIZE_MAX);
+	enum rc rc = node_open(op, c, node, &w, NULL);
+	if (rc == RC_OK)
+		rc = node_identify(w, c, node, &n, NULL);
+	if (rc == RC_OK)
+		rc = info_read(w, &info, NULL, "all");
+	if (rc == RC_OK) {
+		fill(&info, &n, &f);
+	} else {
+		int fd = node_pidfd(c, node);
+		f.state = state_of(rc, fd >= 0);
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	buf_fini(&info);
+	*out = f;
+}
+
+/* Does the clients' address lead to that very process? */
+static bool is_reached(const struct op *op, const struct cache_instance *c, const char *run_id)
+{
+	struct cache_instance front = *c; /* the master seen from where clients stand */
+	CLEANUP(wire_closep) struct wire *w = NULL;
+	struct cache_node n;
+
+	memcpy(front.nodes[c->master].host, c->host, sizeof c->host);
+	return node_open(op, &front, c->master, &w, NULL) == RC_OK &&
+	       node_identify(w, &front, c->master, &n, NULL) == RC_OK && strcmp(n.run_id, run_id) == 0;
+}
+
+void cache_look(const struct cache_instance *c, int64_t timeout_ms, struct cache_view *out)
+{
+	struct cache_run run = { .timeout_ms = timeout_ms };
+	int percent;
+
+	*out = (struct cache_view){ .is_serving = false };
+	for (int i = 0; i < c->n_nodes; i++) {
+		struct op op = op_start(&run, &percent);
+		look_node(&op, c, i, &out->nodes[i]);
+	}
+	const struct cache_figures *m = &out->nodes[c->master];
+	struct op op = op_start(&run, &percent);
+	out->is_serving = m->state == CACHE_NODE_UP && m->is_master && is_reached(&op, c, m->run_id);
+}

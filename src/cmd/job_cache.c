@@ -1,0 +1,245 @@
+/*
+ * job_cache: an operation on a Redis instance as a task. The description comes in the task file, the operation does its
+ * work through cache/cache.h, and the new description goes back in the result.
+ *
+ * A second attempt first heals: the operation before it was cut off, and only looking at the processes tells what is
+ * true. Each operation here can be done twice with the same end, which is what makes that safe.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/must.h"
+#include "cache/cache.h"
+#include "cmd/job.h"
+#include "engine/cache.h"
+#include "engine/cache_state.h"
+#include "os/file.h"
+
+enum { OPERATION_MS = 3600000, RESULT_MAX = 49152 };
+
+struct operation {
+	const json_t *task, *args;
+	struct cache_instance cache;
+	struct cache_run run;
+	struct jw *result; /* inside the result object, for what an operation adds */
+	bool is_retry;
+};
+
+/* ---- steps ---- */
+
+/* The step under way; a new one ends it. */
+struct steps {
+	char name[128];
+};
+
+static void tell_step(const char *status, const char *name)
+{
+	char text[160];
+	(void)snprintf(text, sizeof text, "%s %s", status, name);
+	job_send(&(struct child_msg){ .kind = MSG_STAGE, .text = text });
+	printf("%s\n", text);
+	(void)fflush(stdout);
+}
+
+static void on_step(void *ctx, const char *name, int percent)
+{
+	struct steps *s = ctx;
+
+	if (strcmp(s->name, name) != 0) {
+		if (*s->name)
+			tell_step("FINISH", s->name);
+		tell_step("EXECUTING", name);
+		(void)snprintf(s->name, sizeof s->name, "%s", name);
+	}
+	job_progress(NULL, percent);
+}
+
+static void end_steps(struct steps *s, enum rc rc)
+{
+	if (*s->name)
+		tell_step(rc == RC_OK ? "FINISH" : "FAILED", s->name);
+}
+
+/* ---- operations ---- */
+
+static enum rc create(struct operation *o, struct err *err)
+{
+	enum rc rc = RC_OK;
+	if (o->is_retry) { /* begin with nothing, as the first attempt did */
+		struct cache_instance half = o->cache;
+		rc = cache_delete(&half, &o->run, err);
+	}
+	return rc == RC_OK ? cache_create(&o->cache, &o->run, err) : rc;
+}
+
+static enum rc delete(struct operation *o, struct err *err)
+{
+	char dir[PATH_MAX];
+	const char *backups = json_string_value(json_object_get(o->task, "backup_dir"));
+
+	enum rc rc = cache_delete(&o->cache, &o->run, err);
+	if (rc != RC_OK || !backups)
+		return rc;
+	(void)snprintf(dir, sizeof dir, "%s", backups);
+	return dir_remove(dir, err); /* the contract: backups go with their instance */
+}
+
+static enum rc resize(struct operation *o, struct err *err)
+{
+	return cache_resize(&o->cache, (int64_t)json_integer_value(json_object_get(o->args, "capacity")), &o->run, err);
+}
+
+static enum rc add_replica(struct operation *o, struct err *err)
+{
+	const char *host = json_string_value(json_object_get(o->task, "spare_host"));
+	if (!host || !*host)
+		return err_set(err, RC_LIMIT, "no address is left for another replica");
+	return cache_add_replica(&o->cache, host, &o->run, err);
+}
+
+static enum rc delete_replica(struct operation *o, struct err *err)
+{
+	int number = (int)json_integer_value(json_object_get(o->args, "node"));
+	bool is_there = false;
+
+	for (int i = 0; i < o->cache.n_nodes; i++)
+		is_there = is_there || o->cache.nodes[i].number == number;
+	return o->is_retry && !is_there ? RC_OK : cache_remove_replica(&o->cache, number, &o->run, err);
+}
+
+static enum rc restart(struct operation *o, struct err *err) { return cache_restart(&o->cache, &o->run, err); }
+static enum rc flush(struct operation *o, struct err *err) { return cache_flush(&o->cache, &o->run, err); }
+static enum rc heal(struct operation *o, struct err *err) { return cache_heal(&o->cache, CACHE_KILL_HUNG, &o->run, err); }
+
+static enum rc set_password(struct operation *o, struct err *err)
+{
+	const char *hash = json_string_value(json_object_get(o->args, "password_hash"));
+	return cache_set_password(&o->cache, hash ? hash : "", &o->run, err);
+}
+
+/* On a retry the healed description may have another master already: then the switch was made. */
+static enum rc swap(struct operation *o, struct err *err)
+{
+	struct cache_instance before;
+	enum rc rc = cache_state_read(json_object_get(o->task, "cache"), &before, err);
+
+	if (rc == RC_OK && o->is_retry && before.nodes[before.master].number != o->cache.nodes[o->cache.master].number)
+		return RC_OK;
+	return rc == RC_OK ? cache_switch_over(&o->cache, -1, &o->run, err) : rc;
+}
+
+static enum rc backup(struct operation *o, struct err *err)
+{
+	struct cache_backup b;
+	char file[PATH_MAX], name[64];
+	const char *dir = json_string_value(json_object_get(o->task, "backup_dir"));
+	const char *uid = json_string_value(json_object_get(o->args, "uid"));
+
+	if (!dir || !uid || strlen(uid) > 36)
+		return err_set(err, RC_INTERNAL, "the task file names no backup");
+	(void)snprintf(name, sizeof name, "%s.rdb", uid);
+	enum rc rc = path_join(file, dir, name, err);
+	if (rc == RC_OK)
+		rc = file_remove(file, err); /* of an attempt that was cut off */
+	if (rc == RC_OK)
+		rc = cache_backup(&o->cache, file, &b, &o->run, err);
+	if (rc != RC_OK)
+		return rc;
+	jw_kv_text(o->result, "file", b.file);
+	jw_kv_text(o->result, "sha256", b.sha256);
+	jw_kv_int(o->result, "size", b.size);
+	jw_kv_int(o->result, "keys", b.keys);
+	return RC_OK;
+}
+
+static enum rc restore(struct operation *o, struct err *err)
+{
+	const char *file = json_string_value(json_object_get(o->args, "file"));
+	const char *sha256 = json_string_value(json_object_get(o->args, "sha256"));
+	if (!file)
+		return err_set(err, RC_INTERNAL, "the task file names no backup file");
+	return cache_restore(&o->cache, file, sha256 ? sha256 : "", &o->run, err);
+}
+
+static enum rc set_port(struct operation *o, struct err *err)
+{
+	return cache_set_port(&o->cache, (int)json_integer_value(json_object_get(o->args, "port")), &o->run, err);
+}
+
+static enum rc configure(struct operation *o, struct err *err)
+{
+	struct cache_setting settings[CACHE_SETTINGS_MAX];
+	int n = 0;
+	enum rc rc = cache_settings_read(json_object_get(o->args, "settings"), settings, CACHE_SETTINGS_MAX, &n, err);
+	return rc == RC_OK ? cache_configure(&o->cache, settings, n, &o->run, err) : rc;
+}
+
+static enum rc rename_commands(struct operation *o, struct err *err)
+{
+	struct cache_rename renames[CACHE_RENAMES_MAX];
+	int n = 0;
+	enum rc rc = cache_renames_read(json_object_get(o->args, "renames"), renames, CACHE_RENAMES_MAX, &n, err);
+	return rc == RC_OK ? cache_rename(&o->cache, renames, n, &o->run, err) : rc;
+}
+
+static enum rc (*const operations[CACHE_OPS])(struct operation *o, struct err *err) = {
+	[CACHE_OP_CREATE] = create,   [CACHE_OP_DELETE] = delete,	    [CACHE_OP_EXTEND] = resize,
+	[CACHE_OP_ADD_REPLICA] = add_replica, [CACHE_OP_DELETE_REPLICA] = delete_replica,
+	[CACHE_OP_RESTART] = restart, [CACHE_OP_SOFT_RESTART] = restart,    [CACHE_OP_FLUSH] = flush,
+	[CACHE_OP_PASSWORD] = set_password, [CACHE_OP_SWAP] = swap,	    [CACHE_OP_BACKUP] = backup,
+	[CACHE_OP_RESTORE] = restore, [CACHE_OP_PORT] = set_port,	    [CACHE_OP_CONFIG] = configure,
+	[CACHE_OP_RENAME] = rename_commands, [CACHE_OP_HEAL] = heal,
+};
+
+/* ---- the task ---- */
+
+static enum rc operate(struct operation *o, enum cache_op op, struct err *err)
+{
+	enum rc rc = RC_OK;
+	bool makes_or_ends = op == CACHE_OP_CREATE || op == CACHE_OP_DELETE;
+
+	if (o->is_retry && !makes_or_ends)
+		rc = cache_heal(&o->cache, CACHE_KILL_HUNG, &o->run, err);
+	return rc == RC_OK ? operations[op](o, err) : rc;
+}
+
+static enum rc run_operation(struct operation *o, enum cache_op op, struct err *err)
+{
+	struct buf text;
+	struct jw w;
+	struct steps steps = { .name = "" };
+
+	buf_init(&text, RESULT_MAX);
+	jw_init(&w, &text, CASING_CAMEL);
+	jw_object(&w);
+	o->result = &w;
+	o->run = (struct cache_run){ .timeout_ms = OPERATION_MS, .ctx = &steps, .on_step = on_step, .should_stop = job_should_stop };
+	enum rc rc = operate(o, op, err);
+	end_steps(&steps, rc);
+	if (rc == RC_OK) {
+		jw_key(&w, "cache");
+		cache_state_write(&o->cache, &w);
+		jw_end_object(&w);
+		if (text.is_over)
+			rc = err_set(err, RC_LIMIT, "the result is too long");
+		else
+			job_send(&(struct child_msg){ .kind = MSG_RESULT, .result_json = buf_text(&text) });
+	}
+	buf_fini(&text);
+	return rc;
+}
+
+enum rc job_cache(const json_t *task, struct arena *a, struct err *err)
+{
+	struct operation o = { .task = task, .args = json_object_get(json_object_get(task, "parameters"), "args"),
+			       .is_retry = json_integer_value(json_object_get(task, "attempt")) > 1 };
+	const char *kind = json_string_value(json_object_get(task, "kind"));
+	enum cache_op op = kind ? cache_op_of(kind) : CACHE_OPS;
+
+	(void)a;
+	if (op == CACHE_OPS)
+		return err_set(err, RC_INTERNAL, "no operation is named '%.60s'", kind ? kind : "");
+	must(operations[op]);
+	enum rc rc = cache_state_read(json_object_get(task, "cache"), &o.cache, err);
+	return rc == RC_OK ? run_operation(&o, op, err) : rc;
+}

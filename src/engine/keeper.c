@@ -1,0 +1,273 @@
+/*
+ * The keeper: one thread that looks at every cache once a second and has what is broken mended.
+ *
+ * Looking is read-only and happens beside everything; mending is a task, AutoRecovery, so the rule of one task at a time
+ * per instance holds for it too, and the history shows it. A cache that is found not serving twice in a row shows
+ * ERROR; the task goes off at once and, while it does not help, again after 5 s, 10 s, 20 s ... at most 5 minutes.
+ * A cache whose master serves but whose replica is down is mended alike, without showing ERROR.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "cache/cache.h"
+#include "engine/cache.h"
+#include "engine/cache_state.h"
+#include "engine/priv.h"
+
+enum { LOOK_EVERY_MS = 1000, LOOK_LIMIT_MS = 500, BAD_LOOKS = 2, FIRST_DELAY_MS = 5000, MOST_DELAY_MS = 300000 };
+
+/* What the keeper remembers of a cache that was not well. */
+struct patient {
+	int64_t cache_id;
+	int bad_looks;
+	int64_t delay_ms, next_try_mono;
+	bool is_seen; /* in this round */
+	struct patient *next;
+};
+
+struct keeper {
+	struct engine *engine;
+	struct store *store;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool is_stopping, is_answered;
+	struct patient *patients;
+};
+
+static struct patient *patient_of(struct keeper *k, int64_t cache_id)
+{
+	struct patient *p = k->patients;
+	while (p && p->cache_id != cache_id)
+		p = p->next;
+	if (!p) {
+		p = mem_new(struct patient);
+		*p = (struct patient){ .cache_id = cache_id, .next = k->patients };
+		k->patients = p;
+	}
+	p->is_seen = true;
+	return p;
+}
+
+/* Those that were not looked at this round are deleted, or busy, or well. */
+static void forget_others(struct keeper *k)
+{
+	for (struct patient **at = &k->patients; *at;) {
+		struct patient *p = *at;
+		if (p->is_seen) {
+			p->is_seen = false;
+			at = &p->next;
+			continue;
+		}
+		*at = p->next;
+		mem_free(p);
+	}
+}
+
+/* ---- changes, one at a time, waited for ---- */
+
+static void answered(struct change *base)
+{
+	struct keeper *k = base->ctx;
+	(void)pthread_mutex_lock(&k->lock);
+	k->is_answered = true;
+	(void)pthread_cond_broadcast(&k->changed);
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
+static void wait_for_answer(struct keeper *k)
+{
+	(void)pthread_mutex_lock(&k->lock);
+	while (!k->is_answered)
+		(void)pthread_cond_wait(&k->changed, &k->lock);
+	k->is_answered = false;
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
+struct status_change {
+	struct change base;
+	const char *project_id, *uid, *from, *to;
+};
+
+/* From one status to another, unless something else happened meanwhile. */
+static enum verdict apply_status(struct engine *e, struct change *base)
+{
+	struct status_change *c = (struct status_change *)base;
+	struct err *err = &base->err;
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct cache_row row;
+	struct instance_row unit;
+
+	enum rc rc = row_cache(e->store, c->project_id, c->uid, a, &row, err);
+	if (rc == RC_OK)
+		rc = row_instance(e->store, row.unit_id, a, &unit, err);
+	if (rc != RC_OK || unit.busy_task_id || strcmp(row.status, c->from) != 0)
+		return rc == RC_OK || rc == RC_NOT_FOUND ? V_BAD_STATE : verdict_of(rc);
+	row.status = c->to;
+	row.updated_at = clock_wall_ms();
+	return verdict_of(store_update(e->store, &table_cache, &row, err));
+}
+
+static void set_status(struct keeper *k, const struct cache_row *row, const char *to)
+{
+	struct status_change c = { .base = { .apply = apply_status, .done = answered, .ctx = k },
+				   .project_id = row->project_id, .uid = row->uid, .from = row->status, .to = to };
+	writer_submit(k->engine, &c.base);
+	wait_for_answer(k);
+	if (c.base.verdict == V_OK)
+		log_warn("cache.status", "cache=%s from=%s to=%s", row->uid, row->status, to);
+}
+
+static void mend(struct keeper *k, const struct cache_row *row)
+{
+	struct cache_operate c = { .base = { .done = answered, .ctx = k },
+				   .project_id = row->project_id,
+				   .uid = row->uid,
+				   .op = CACHE_OP_HEAL,
+				   .actor = { "system", "" },
+				   .args = "{}",
+				   .details = "{}" };
+	engine_cache_operate(k->engine, &c);
+	wait_for_answer(k);
+	log_warn("cache.recovery", "cache=%s task=%lld verdict=%s", row->uid, (long long)c.task_id, verdict_name(c.base.verdict));
+}
+
+/* ---- a round ---- */
+
+static bool is_whole(const struct cache_instance *c, const struct cache_view *view)
+{
+	bool is_good = view->is_serving;
+	for (int i = 0; i < c->n_nodes; i++) {
+		enum cache_node_state s = view->nodes[i].state;
+		is_good = is_good && (s == CACHE_NODE_UP || s == CACHE_NODE_CROWDED || s == CACHE_NODE_LOADING);
+	}
+	return is_good;
+}
+
+static void look_after(struct keeper *k, const struct cache_row *row)
+{
+	struct cache_instance c;
+	struct cache_view view;
+	struct err err = { 0 };
+
+	if (cache_state_parse(row->state, &c, &err) != RC_OK) {
+		log_error("cache.description", "cache=%s reason=\"%s\"", row->uid, err.msg);
+		return;
+	}
+	cache_look(&c, LOOK_LIMIT_MS, &view);
+	if (is_whole(&c, &view)) {
+		if (strcmp(row->status, "ERROR") == 0)
+			set_status(k, row, "RUNNING");
+		return;
+	}
+	struct patient *p = patient_of(k, row->id);
+	if (++p->bad_looks < BAD_LOOKS)
+		return;
+	if (!view.is_serving && strcmp(row->status, "RUNNING") == 0)
+		set_status(k, row, "ERROR");
+	int64_t now = clock_mono_ms();
+	if (now < p->next_try_mono)
+		return;
+	mend(k, row);
+	p->delay_ms = p->delay_ms ? 2 * p->delay_ms : FIRST_DELAY_MS;
+	if (p->delay_ms > MOST_DELAY_MS)
+		p->delay_ms = MOST_DELAY_MS;
+	p->next_try_mono = now + p->delay_ms;
+}
+
+static enum rc list_kept(struct keeper *k, struct arena *a, struct cache_row **rows, size_t *n, struct err *err)
+{
+	struct query q = { .table = &table_cache, .preds = { PRED_INT("deleted_at", CMP_EQ, 0) }, .n_preds = 1,
+			   .orders = { { "id", false } } };
+	enum rc rc = k->store ? RC_OK : store_open_sqlite(k->engine->store_path, STORE_READER, &k->store, err);
+	return rc == RC_OK ? store_list(k->store, &q, a, (void **)rows, n, err) : rc;
+}
+
+static bool is_idle(struct keeper *k, const struct cache_row *row, struct arena *a)
+{
+	struct instance_row unit;
+	bool is_settled = strcmp(row->status, "RUNNING") == 0 || strcmp(row->status, "ERROR") == 0;
+	return is_settled && row_instance(k->store, row->unit_id, a, &unit, NULL) == RC_OK && !unit.busy_task_id;
+}
+
+static void make_round(struct keeper *k)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct cache_row *rows;
+	size_t n = 0;
+	struct err err = { 0 };
+
+	enum rc rc = list_kept(k, a, &rows, &n, &err);
+	if (rc != RC_OK)
+		log_warn("keeper.blind", "reason=\"%s\"", err.msg);
+	for (size_t i = 0; rc == RC_OK && i < n && !atomic_load(&k->engine->is_refusing); i++) {
+		if (is_idle(k, &rows[i], a))
+			look_after(k, &rows[i]);
+	}
+	forget_others(k);
+}
+
+static bool rest(struct keeper *k)
+{
+	int64_t until = clock_mono_ms() + LOOK_EVERY_MS;
+	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+	int rc = 0;
+
+	(void)pthread_mutex_lock(&k->lock);
+	while (!k->is_stopping && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&k->changed, &k->lock, &ts);
+	bool goes_on = !k->is_stopping;
+	(void)pthread_mutex_unlock(&k->lock);
+	return goes_on;
+}
+
+static void *keeper_main(void *arg)
+{
+	struct keeper *k = arg;
+	while (rest(k))
+		make_round(k);
+	return NULL;
+}
+
+enum rc keeper_start(struct engine *e, struct err *err)
+{
+	struct keeper *k = mem_new(struct keeper);
+	pthread_condattr_t attr;
+
+	k->engine = e;
+	must(pthread_condattr_init(&attr) == 0);
+	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+	must(pthread_cond_init(&k->changed, &attr) == 0);
+	must(pthread_condattr_destroy(&attr) == 0);
+	must(pthread_mutex_init(&k->lock, NULL) == 0);
+	int sys = pthread_create(&k->thread, NULL, keeper_main, k);
+	if (sys) {
+		mem_free(k);
+		return err_sys(err, RC_IO, sys, "cannot start the keeper thread");
+	}
+	e->keeper = k;
+	return RC_OK;
+}
+
+void keeper_stop(struct engine *e)
+{
+	struct keeper *k = e->keeper;
+
+	if (!k)
+		return;
+	(void)pthread_mutex_lock(&k->lock);
+	k->is_stopping = true;
+	(void)pthread_cond_broadcast(&k->changed);
+	(void)pthread_mutex_unlock(&k->lock);
+	must(pthread_join(k->thread, NULL) == 0);
+	forget_others(k);
+	store_close(k->store);
+	(void)pthread_cond_destroy(&k->changed);
+	(void)pthread_mutex_destroy(&k->lock);
+	mem_free(k);
+	e->keeper = NULL;
+}

@@ -1,0 +1,847 @@
+/*
+ * Real redis-server processes on addresses of 127/8 that only this run uses, in a folder of its own under TMPDIR.
+ * Nothing sleeps to be in time: operations wait by themselves, each with a deadline that only a failing test reaches.
+ */
+#include "cache/cache.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/crash.h"
+#include "base/must.h"
+#include "cache/analyse.h"
+#include "cache/wire.h"
+#include "os/file.h"
+#include "os/proc.h"
+#include "test.h"
+
+enum { MIB = 1 << 20, PATIENCE_MS = 60000 };
+
+static char root[PATH_MAX];
+static int net, last_host;
+static const struct cache_run run = { .timeout_ms = PATIENCE_MS };
+
+/* ---- instances ---- */
+
+static void next_host(char out[CACHE_HOST_SIZE])
+{
+	last_host++;
+	(void)snprintf(out, CACHE_HOST_SIZE, "127.%d.%d.%d", 2 + net / 250 % 250, 1 + net % 250, last_host);
+}
+
+static struct cache_instance describe(const char *name, enum cache_mode mode)
+{
+	struct cache_instance c = { .mode = mode, .port = 16379, .capacity = 64 * MIB, .n_nodes = mode == CACHE_HA ? 2 : 1 };
+	int len = snprintf(c.dir, sizeof c.dir, "%s/%s", root, name);
+
+	must(len > 0 && (size_t)len < sizeof c.dir);
+	next_host(c.host);
+	for (int i = 0; i < c.n_nodes; i++) {
+		c.nodes[i] = (struct cache_node){ .number = i, .priority = 100 };
+		next_host(c.nodes[i].host);
+	}
+	return c;
+}
+
+static bool made(struct cache_instance *c)
+{
+	struct err e = { .rc = RC_OK };
+	EXPECT(cache_create(c, &run, &e) == RC_OK, "create: %s", e.msg);
+	return e.rc == RC_OK;
+}
+
+static void gone(struct cache_instance *c)
+{
+	struct err e = { .rc = RC_OK };
+	EXPECT(cache_delete(c, &run, &e) == RC_OK, "delete: %s", e.msg);
+	EXPECT(!file_exists(c->dir), "%s is still there", c->dir);
+}
+
+/* ---- as a client ---- */
+
+static struct wire *client(const char *host, int port, const char *password, struct err *err)
+{
+	static int percent;
+	static struct op op;
+	struct wire *w = NULL;
+
+	op = op_start(&run, &percent);
+	return wire_open(&op, host, port, password ? "default" : NULL, password, &w, err) == RC_OK ? w : NULL;
+}
+
+/* The answer as text; "!..." for an error. A new connection each time. */
+static const char *ask_at(const char *host, int port, const char *password, const char *const *argv, int argc)
+{
+	static char text[512];
+	struct err e = { .rc = RC_OK };
+	CLEANUP(wire_closep) struct wire *w = client(host, port, password, &e);
+	CLEANUP(reply_freep) redisReply *r = NULL;
+
+	if (!w || wire_callv(w, &r, &e, argv, argc) != RC_OK)
+		(void)snprintf(text, sizeof text, "!%s", e.msg);
+	else if (r->type == REDIS_REPLY_INTEGER)
+		(void)snprintf(text, sizeof text, "%lld", r->integer);
+	else
+		(void)snprintf(text, sizeof text, "%s", r->type == REDIS_REPLY_NIL ? "(nil)" : reply_is_text(r) ? r->str : "(array)");
+	return text;
+}
+#define ASK(c, password, ...)                                                                       \
+	ask_at((c)->host, (c)->port, (password), (const char *const[]){ __VA_ARGS__ },              \
+	       (int)(sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)))
+#define EXPECT_ANSWER(want, c, password, ...)                                                       \
+	do {                                                                                        \
+		const char *got_ = ASK(c, password, __VA_ARGS__);                                   \
+		EXPECT(strcmp(got_, (want)) == 0, "answer '%s', not '%s'", got_, (want));           \
+	} while (0)
+
+/* ---- descriptions ---- */
+
+static void no_change(struct cache_instance *c) { (void)c; }
+static void relative_dir(struct cache_instance *c) { (void)snprintf(c->dir, sizeof c->dir, "cache"); }
+static void newline_dir(struct cache_instance *c) { (void)snprintf(c->dir, sizeof c->dir, "/tmp/a\nrequirepass x"); }
+static void named_host(struct cache_instance *c) { (void)snprintf(c->host, sizeof c->host, "localhost"); }
+static void bad_port(struct cache_instance *c) { c->port = 65536; }
+static void tiny(struct cache_instance *c) { c->capacity = 1000; }
+static void bad_hash(struct cache_instance *c) { (void)snprintf(c->password_hash, sizeof c->password_hash, "secret"); }
+static void shared_host(struct cache_instance *c) { memcpy(c->nodes[1].host, c->nodes[0].host, CACHE_HOST_SIZE); }
+static void client_host(struct cache_instance *c) { memcpy(c->nodes[1].host, c->host, CACHE_HOST_SIZE); }
+static void same_number(struct cache_instance *c) { c->nodes[1].number = 0; }
+static void lonely(struct cache_instance *c) { c->n_nodes = 1; }
+static void bad_master(struct cache_instance *c) { c->master = 2; }
+static void unknown_setting(struct cache_instance *c)
+{
+	c->settings[c->n_settings++] = (struct cache_setting){ "requirepass", "x" };
+}
+static void events(struct cache_instance *c)
+{
+	c->settings[c->n_settings++] = (struct cache_setting){ "notify-keyspace-events", "KAg" };
+}
+static void rename_config(struct cache_instance *c) { c->renames[c->n_renames++] = (struct cache_rename){ "config", "abcd" }; }
+static void rename_short(struct cache_instance *c) { c->renames[c->n_renames++] = (struct cache_rename){ "keys", "abc" }; }
+
+TEST(descriptions_are_checked)
+{
+	const struct {
+		void (*spoil)(struct cache_instance *c);
+		const char *says;
+	} row[] = {
+		{ no_change, NULL },           { relative_dir, "absolute" },   { newline_dir, "control character" },
+		{ named_host, "no IP" },       { bad_port, "65536" },          { tiny, "1000 bytes" },
+		{ bad_hash, "SHA-256" },       { shared_host, "two nodes" },   { client_host, "clients' address" },
+		{ same_number, "number 0" },   { lonely, "1 nodes" },          { bad_master, "index 2" },
+		{ events, "A contains" },      { unknown_setting, "'requirepass'" },
+		{ rename_config, "'config'" }, { rename_short, "'abc'" },
+	};
+	FOR_EACH_ROW(i, row) {
+		struct cache_instance c = describe("checked", CACHE_HA), before;
+		struct err e = { .rc = RC_OK };
+		row[i].spoil(&c);
+		memcpy(&before, &c, sizeof c);
+		enum rc want = row[i].says ? RC_INVALID : RC_OK;
+		EXPECT(cache_check(&c, &e) == want, "row %zu: %s", i, e.msg);
+		EXPECT(!row[i].says || strstr(e.msg, row[i].says), "row %zu said '%s'", i, e.msg);
+		EXPECT(!row[i].says || cache_create(&c, &run, &e) == RC_INVALID, "row %zu was made", i);
+		EXPECT(memcmp(&before, &c, sizeof c) == 0, "row %zu: description touched", i);
+	}
+	char hash[CACHE_HASH_SIZE];
+	cache_hash_password("abc", hash); /* FIPS 180-2, example B.1 */
+	EXPECT(strcmp(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad") == 0, "%s", hash);
+}
+
+/* ---- one node ---- */
+
+static void check_secrecy(const struct cache_instance *c, const char *password)
+{
+	static const char *const files[] = { "admin.key", "node-0/redis.conf" };
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char path[PATH_MAX];
+		struct stat st;
+		struct buf text;
+		must(path_join(path, c->dir, files[i], NULL) == RC_OK);
+		EXPECT(stat(path, &st) == 0 && (st.st_mode & 077) == 0, "%s may be read by others", path);
+		buf_init(&text, MIB);
+		EXPECT(file_read(path, &text, NULL) == RC_OK && !strstr(buf_text(&text), password), "%s tells it", path);
+		buf_fini(&text);
+	}
+}
+
+static void check_password(struct cache_instance *c)
+{
+	struct err e = { .rc = RC_OK };
+	char hash[CACHE_HASH_SIZE];
+
+	cache_hash_password("se\"cret 2", hash);
+	EXPECT(cache_set_password(c, hash, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("kept", c, "se\"cret 2", "GET", "a");
+	EXPECT(strstr(ASK(c, "first", "GET", "a"), "WRONGPASS"), "the old password opens");
+	EXPECT(strstr(ASK(c, NULL, "GET", "a"), "NOAUTH"), "no password opens");
+	EXPECT(cache_restart(c, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("kept", c, "se\"cret 2", "GET", "a");
+	check_secrecy(c, "se\"cret 2");
+	EXPECT(cache_set_password(c, "", &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("kept", c, NULL, "GET", "a");
+}
+
+static void check_size(struct cache_instance *c)
+{
+	struct err e = { .rc = RC_OK };
+	struct cache_view view;
+	static char big[6 * MIB + 1];
+
+	memset(big, 'x', sizeof big - 1);
+	EXPECT_ANSWER("OK", c, NULL, "SET", "big", big);
+	EXPECT(cache_resize(c, 4 * MIB, &run, &e) == RC_CONFLICT && strstr(e.msg, "MiB are used"), "%s", e.msg);
+	EXPECT(c->capacity == 64 * MIB, "capacity touched");
+	EXPECT(cache_resize(c, 32 * MIB, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("1", c, NULL, "DEL", "big");
+	EXPECT(cache_restart(c, &run, &e) == RC_OK, "%s", e.msg);
+	cache_look(c, 3000, &view);
+	EXPECT(view.is_serving && view.nodes[0].max_memory == 32 * MIB, "max_memory %lld", (long long)view.nodes[0].max_memory);
+	EXPECT(view.nodes[0].keys == 1 && view.nodes[0].is_aof_on, "keys %lld", (long long)view.nodes[0].keys);
+}
+
+static const char *value_of(const struct cache_setting *s, const char *name)
+{
+	for (size_t i = 0; i < n_cache_rules; i++) {
+		if (strcmp(s[i].name, name) == 0)
+			return s[i].value;
+	}
+	return "?";
+}
+
+static void check_settings(struct cache_instance *c)
+{
+	struct err e = { .rc = RC_OK };
+	struct cache_setting live[CACHE_SETTINGS_MAX];
+	const struct cache_setting good[] = { { "timeout", "77" }, { "maxmemory-policy", "allkeys-lfu" },
+		                              { "notify-keyspace-events", "AKE" },
+		                              { "client-output-buffer-slave-soft-limit", "1048576" } };
+	const struct cache_setting bad[] = { { "timeout", "78" }, { "maxmemory-policy", "sometimes" } };
+
+	EXPECT(cache_configure(c, bad, 2, &run, &e) == RC_INVALID && strstr(e.msg, "sometimes"), "%s", e.msg);
+	EXPECT(c->n_settings == 0, "settings touched");
+	EXPECT(cache_configure(c, good, 4, &run, &e) == RC_OK && c->n_settings == 4, "%s", e.msg);
+	EXPECT(cache_restart(c, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(cache_configuration(c, live, &run, &e) == RC_OK, "%s", e.msg);
+	for (size_t i = 0; i < n_cache_rules && e.rc == RC_OK; i++) {
+		const char *want = cache_setting(c, cache_rules[i].name), *got = value_of(live, cache_rules[i].name);
+		bool is_letters = strcmp(cache_rules[i].name, "notify-keyspace-events") == 0; /* Redis orders them */
+		EXPECT(is_letters ? strlen(got) == strlen(want) : !strcmp(got, want), "%s: %s, not %s", cache_rules[i].name, got, want);
+	}
+	const struct cache_setting back[] = { { "timeout", "0" }, { "maxmemory-policy", "volatile-lru" } };
+	EXPECT(cache_configure(c, back, 2, &run, &e) == RC_OK && c->n_settings == 2, "%d settings", c->n_settings);
+}
+
+static void check_names_and_port(struct cache_instance *c)
+{
+	struct err e = { .rc = RC_OK };
+	const struct cache_rename names[] = { { "flushall", "wipe-everything" }, { "scan", "look-through" } };
+
+	EXPECT(cache_rename(c, names, 2, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(strstr(ASK(c, NULL, "FLUSHALL"), "unknown command"), "the old name works");
+	EXPECT_ANSWER("OK", c, NULL, "wipe-everything"); /* now it stands in the append-only file under that name */
+	EXPECT_ANSWER("OK", c, NULL, "SET", "a", "again");
+	EXPECT(cache_rename(c, NULL, 0, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("again", c, NULL, "GET", "a");
+	EXPECT(cache_set_port(c, 16380, &run, &e) == RC_OK && c->port == 16380, "%s", e.msg);
+	EXPECT_ANSWER("again", c, NULL, "GET", "a");
+	EXPECT(cache_restart(c, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(cache_flush(c, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("0", c, NULL, "DBSIZE");
+}
+
+TEST(a_single_instance_lives)
+{
+	struct cache_instance c = describe("single \"one\"", CACHE_SINGLE);
+	struct err e = { .rc = RC_OK };
+
+	cache_hash_password("first", c.password_hash);
+	if (!made(&c))
+		return;
+	EXPECT_ANSWER("OK", &c, "first", "SET", "a", "kept");
+	EXPECT(strstr(ASK(&c, "first", "CONFIG", "GET", "masterauth"), "NOPERM"), "clients may ask for our secret");
+	EXPECT(strstr(ASK(&c, "first", "SHUTDOWN"), "NOPERM"), "clients may stop it");
+	struct cache_instance twin = c;
+	EXPECT(cache_create(&twin, &run, &e) == RC_CONFLICT && strstr(e.msg, "not empty"), "%s", e.msg);
+	EXPECT(cache_switch_over(&c, -1, &run, &e) == RC_CONFLICT && strstr(e.msg, "single"), "%s", e.msg);
+	check_password(&c);
+	check_size(&c);
+	check_settings(&c);
+	check_names_and_port(&c);
+	gone(&c);
+	EXPECT(cache_delete(&c, &run, &e) == RC_OK, "deleting again: %s", e.msg);
+}
+
+/* ---- adoption ---- */
+
+/* Make the instance in a process that then dies at once; its description comes through a pipe. */
+static bool made_by_another(struct cache_instance *c)
+{
+	int fds[2];
+	must(pipe2(fds, O_CLOEXEC) == 0);
+	fflush(stdout);
+	pid_t pid = fork();
+	must(pid >= 0);
+	if (pid == 0) {
+		bool ok = cache_create(c, &run, NULL) == RC_OK && write(fds[1], c, sizeof *c) == (ssize_t)sizeof *c;
+		(void)kill(getpid(), ok ? SIGKILL : SIGTERM);
+		_exit(1);
+	}
+	(void)close(fds[1]);
+	size_t got = 0;
+	for (ssize_t n = 1; n > 0 && got < sizeof *c; got += (size_t)n) {
+		n = read(fds[0], (char *)c + got, sizeof *c - got);
+		must(n >= 0);
+	}
+	(void)close(fds[0]);
+	must(waitpid(pid, NULL, 0) == pid);
+	return got == sizeof *c;
+}
+
+static bool foreign_redis(const struct cache_instance *c, struct proc *p)
+{
+	char port[12];
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	(void)snprintf(port, sizeof port, "%d", c->port);
+	struct proc_spec spec = {
+		.argv = (const char *const[]){ "redis-server", "--bind", c->nodes[0].host, "--port", port, "--save", "", NULL },
+		.envp = (const char *const[]){ "PATH=/usr/local/bin:/usr/bin:/bin", NULL },
+		.work_dir = root,
+		.fds = (const int[]){ null_fd, null_fd, null_fd },
+		.n_fds = 3,
+		.dies_with_parent = true
+	};
+	bool ok = proc_spawn(&spec, p, NULL) == RC_OK;
+	(void)close(null_fd);
+	for (int i = 0; ok && i < 500; i++) {
+		struct wire *w = client(c->nodes[0].host, c->port, NULL, NULL);
+		wire_close(w);
+		if (w)
+			return true;
+		(void)poll(NULL, 0, 10);
+	}
+	return false;
+}
+
+TEST(processes_outlive_their_maker_and_are_adopted)
+{
+	struct cache_instance c = describe("orphan", CACHE_SINGLE), unnoted = c;
+	struct err e = { .rc = RC_OK };
+	struct cache_view view;
+	struct proc other;
+	struct proc_exit end;
+
+	if (!made_by_another(&c)) {
+		EXPECT(false, "the helper made nothing");
+		return;
+	}
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "1");
+	struct cache_instance adopted = c;
+	EXPECT(cache_heal(&adopted, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(strcmp(adopted.nodes[0].run_id, c.nodes[0].run_id) == 0, "another process than before");
+	EXPECT(cache_heal(&unnoted, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg); /* killed before it told */
+	EXPECT(strcmp(unnoted.nodes[0].run_id, c.nodes[0].run_id) == 0, "another process than before");
+	EXPECT(cache_stop(&c, &run, &e) == RC_OK, "%s", e.msg);
+	cache_look(&c, 1000, &view);
+	EXPECT(view.nodes[0].state == CACHE_NODE_DOWN, "%s", cache_node_state_word(view.nodes[0].state));
+
+	EXPECT(foreign_redis(&c, &other), "no foreign redis");
+	cache_look(&c, 1000, &view);
+	EXPECT(view.nodes[0].state == CACHE_NODE_FOREIGN && !view.is_serving, "%s", cache_node_state_word(view.nodes[0].state));
+	EXPECT(cache_heal(&c, CACHE_KILL_HUNG, &run, &e) == RC_CONFLICT && strstr(e.msg, "something else"), "%s", e.msg);
+	struct pollfd ended = { .fd = other.pidfd, .events = POLLIN };
+	EXPECT(poll(&ended, 1, 0) == 0, "the foreign one was ended");
+	proc_signal_group(&other, SIGKILL);
+	(void)proc_wait(&other, &end);
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("1", &c, NULL, "GET", "a");
+	gone(&c);
+}
+
+/* ---- master and replica ---- */
+
+struct writer {
+	struct cache_instance at;
+	atomic_bool should_end;
+	atomic_int acknowledged;   /* 0 .. this - 1 */
+	int interruptions;
+	pthread_t thread;
+};
+
+/* SET i i for i = 0, 1, 2 ...; i goes up when it is acknowledged, so each is tried until then. */
+static void *keep_writing(void *arg)
+{
+	struct writer *wr = arg;
+	struct wire *w = NULL;
+	const struct cache_run mine = { .timeout_ms = PATIENCE_MS };
+	int percent;
+	struct op op = op_start(&mine, &percent);
+
+	while (!wr->should_end) {
+		char n[16];
+		if (!w && wire_open(&op, wr->at.host, wr->at.port, NULL, NULL, &w, NULL) != RC_OK) {
+			(void)poll(NULL, 0, 1);
+			continue;
+		}
+		(void)snprintf(n, sizeof n, "%d", wr->acknowledged);
+		if (wire_call(w, NULL, NULL, "SET", n, n) == RC_OK) {
+			wr->acknowledged++;
+			continue;
+		}
+		wr->interruptions++;
+		wire_close(w);
+		w = NULL;
+	}
+	wire_close(w);
+	return NULL;
+}
+
+static void wait_writes(struct writer *w, int more)
+{
+	int from = w->acknowledged;
+	for (int i = 0; i < PATIENCE_MS && w->acknowledged < from + more; i++)
+		(void)poll(NULL, 0, 1);
+	EXPECT(w->acknowledged >= from + more, "the writer does not get on");
+}
+
+static void check_all_written(const struct cache_instance *c, int n)
+{
+	int lost = 0;
+	struct err e = { .rc = RC_OK };
+	CLEANUP(wire_closep) struct wire *w = client(c->host, c->port, NULL, &e);
+
+	EXPECT(w, "%s", e.msg);
+	for (int i = 0; w && i < n; i++) {
+		CLEANUP(reply_freep) redisReply *r = NULL;
+		char name[16];
+		(void)snprintf(name, sizeof name, "%d", i);
+		lost += wire_call(w, &r, &e, "GET", name) != RC_OK || !reply_is_text(r) || strcmp(r->str, name) != 0;
+	}
+	EXPECT(lost == 0, "%d of %d acknowledged writes are lost", lost, n);
+}
+
+TEST(a_switchover_loses_no_acknowledged_write)
+{
+	struct cache_instance c = describe("switched", CACHE_HA);
+	struct err e = { .rc = RC_OK };
+	struct cache_view view;
+
+	if (!made(&c))
+		return;
+	struct writer w = { .at = c };
+	must(pthread_create(&w.thread, NULL, keep_writing, &w) == 0);
+	for (int i = 0; i < 3; i++) {
+		int before = c.master;
+		wait_writes(&w, 200);
+		EXPECT(cache_switch_over(&c, -1, &run, &e) == RC_OK, "%s", e.msg);
+		EXPECT(c.master == 1 - before, "the master is still %d", c.master);
+		wait_writes(&w, 200);
+	}
+	EXPECT(cache_switch_over(&c, c.nodes[c.master].number, &run, &e) == RC_CONFLICT, "%s", e.msg);
+	EXPECT(cache_switch_over(&c, 7, &run, &e) == RC_NOT_FOUND, "%s", e.msg);
+	w.should_end = true;
+	must(pthread_join(w.thread, NULL) == 0);
+	EXPECT(w.interruptions > 0, "the clients' address did not move");
+	check_all_written(&c, w.acknowledged);
+	cache_look(&c, 3000, &view);
+	EXPECT(view.is_serving && view.nodes[1 - c.master].is_linked, "not in step");
+	printf("   %d writes acknowledged, %d interruptions in 3 switchovers\n", w.acknowledged, w.interruptions);
+	gone(&c);
+}
+
+TEST(a_dead_master_is_replaced_by_its_replica)
+{
+	struct cache_instance c = describe("failed", CACHE_HA);
+	struct err e = { .rc = RC_OK };
+	struct cache_view view;
+	char host[CACHE_HOST_SIZE];
+
+	if (!made(&c))
+		return;
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "1");
+	(void)ASK(&c, NULL, "WAIT", "1", "0");
+	must(kill((pid_t)c.nodes[0].pid, SIGKILL) == 0);
+	struct cache_instance unrecorded = c;
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(c.master == 1, "the master is %d", c.master);
+	EXPECT_ANSWER("1", &c, NULL, "GET", "a");
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "b", "2");
+	EXPECT(cache_heal(&unrecorded, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(unrecorded.master == 1, "an unrecorded promotion is not seen");
+
+	next_host(host);
+	EXPECT(cache_remove_replica(&c, 0, &run, &e) == RC_CONFLICT && strstr(e.msg, "last"), "%s", e.msg);
+	EXPECT(cache_add_replica(&c, host, &run, &e) == RC_OK && c.n_nodes == 3 && c.nodes[2].number == 2, "%s", e.msg);
+	EXPECT(cache_remove_replica(&c, 1, &run, &e) == RC_CONFLICT && strstr(e.msg, "master"), "%s", e.msg);
+	EXPECT(cache_remove_replica(&c, 0, &run, &e) == RC_OK && c.n_nodes == 2 && c.master == 0, "%s", e.msg);
+	EXPECT(cache_set_port(&c, 16390, &run, &e) == RC_OK, "%s", e.msg);
+	cache_look(&c, 3000, &view);
+	EXPECT(view.is_serving && view.nodes[1].is_linked && view.nodes[1].keys == 2, "the new replica is not in step");
+	must(kill((pid_t)c.nodes[0].pid, SIGSTOP) == 0);
+	const struct cache_run longer = { .timeout_ms = PATIENCE_MS };
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &longer, &e) == RC_BUSY && strstr(e.msg, "does not answer"), "%s", e.msg);
+	EXPECT(cache_heal(&c, CACHE_KILL_HUNG, &longer, &e) == RC_OK && c.master == 1, "%s", e.msg);
+	EXPECT_ANSWER("2", &c, NULL, "GET", "b");
+	gone(&c);
+}
+
+/* ---- backups ---- */
+
+static void spoil_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	must(fd >= 0);
+	must(pwrite(fd, "\xfe\xff\xfe\xff", 4, 30) == 4);
+	must(close(fd) == 0);
+}
+
+/* A restore whose process dies at a crash point; then heal. */
+static void restore_and_die(struct cache_instance *c, const char *file, const char *point)
+{
+	fflush(stdout);
+	pid_t pid = fork();
+	int status;
+	must(pid >= 0);
+	if (pid == 0) {
+		crash_arm(point);
+		_exit(cache_restore(c, file, "", &run, NULL) == RC_OK ? 0 : 1);
+	}
+	must(waitpid(pid, &status, 0) == pid);
+	EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not reached", point);
+}
+
+static void check_backup(enum cache_mode mode, const char *name)
+{
+	struct cache_instance c = describe(name, mode);
+	struct cache_backup b = { .size = 0 }, bad = { .size = 0 };
+	struct err e = { .rc = RC_OK };
+	struct cache_view view;
+	char file[PATH_MAX], spoilt[PATH_MAX];
+
+	if (!made(&c))
+		return;
+	must(snprintf(file, sizeof file, "%.3000s/backups/%s-1.rdb", root, name) > 0);
+	must(snprintf(spoilt, sizeof spoilt, "%.3000s/backups/%s-2.rdb", root, name) > 0);
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "old");
+	EXPECT(cache_backup(&c, file, &b, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(b.keys == 1 && b.size > 0 && strlen(b.sha256) == 64 && b.node == (mode == CACHE_HA), "node %d", b.node);
+	EXPECT(cache_backup(&c, file, &bad, &run, &e) == RC_CONFLICT && bad.size == 0, "%s", e.msg);
+	EXPECT(cache_backup(&c, spoilt, &bad, &run, &e) == RC_OK, "%s", e.msg);
+	spoil_file(spoilt);
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "new");
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "b", "more");
+
+	EXPECT(cache_restore(&c, spoilt, bad.sha256, &run, &e) == RC_CORRUPT && strstr(e.msg, "altered"), "%s", e.msg);
+	EXPECT(cache_restore(&c, spoilt, "", &run, &e) != RC_OK && strstr(e.msg, "redis-server"), "%s", e.msg);
+	EXPECT_ANSWER("new", &c, NULL, "GET", "a");
+	restore_and_die(&c, file, "cache.restore_aside");
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("more", &c, NULL, "GET", "b");
+	EXPECT(cache_restore(&c, file, b.sha256, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("old", &c, NULL, "GET", "a");
+	EXPECT_ANSWER("(nil)", &c, NULL, "GET", "b");
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "c", "after");
+	EXPECT(cache_restart(&c, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("after", &c, NULL, "GET", "c");
+	cache_look(&c, 3000, &view);
+	for (int i = 0; i < c.n_nodes; i++)
+		EXPECT(view.nodes[i].keys == 2 && view.nodes[i].is_aof_on, "node %d: %lld keys", i, (long long)view.nodes[i].keys);
+	gone(&c);
+}
+
+TEST(a_backup_of_a_single_instance_comes_back) { check_backup(CACHE_SINGLE, "saved"); }
+TEST(a_backup_of_a_replica_comes_back) { check_backup(CACHE_HA, "saved-ha"); }
+
+/* ---- refusals ---- */
+
+struct fake {
+	int fd;
+	const char *answer;    /* to whatever comes, each time; NULL: silence; "": hang up */
+	pthread_t thread;
+};
+
+static void talk(int fd, const char *answer)
+{
+	char part[4096];
+	while (read(fd, part, sizeof part) > 0) {
+		if (answer && !*answer)
+			break;
+		if (answer && send(fd, answer, strlen(answer), MSG_NOSIGNAL) < 0)
+			break;
+	}
+	(void)close(fd);
+}
+
+static void *serve_fake(void *arg)
+{
+	struct fake *f = arg;
+	for (;;) {
+		int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0)
+			return NULL;
+		talk(fd, f->answer);
+	}
+}
+
+static void fake_start(struct fake *f, const char *host, int port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int on = 1;
+
+	must(inet_pton(AF_INET, host, &at.sin_addr) == 1);
+	f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	must(setsockopt(f->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+	must(bind(f->fd, (struct sockaddr *)&at, sizeof at) == 0);
+	must(listen(f->fd, 8) == 0);
+	must(pthread_create(&f->thread, NULL, serve_fake, f) == 0);
+}
+
+static void fake_stop(struct fake *f)
+{
+	(void)shutdown(f->fd, SHUT_RDWR);
+	must(pthread_join(f->thread, NULL) == 0);
+	(void)close(f->fd);
+}
+
+TEST(a_peer_that_is_no_redis_is_an_error)
+{
+	static const char *const answers[] = {
+		"HTTP/1.1 400 Bad Request\r\n\r\n", "*2000000000\r\n", "$-7\r\nabc", "+OK\r\n", "-ERR unknown command\r\n",
+		"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", ":99999999999999999999999\r\n",
+		"$5\r\nhello\r\n*-1\r\n", "*1\r\n$-1\r\n", "", NULL,
+	};
+	struct cache_instance c = describe("faked", CACHE_SINGLE);
+	if (!made(&c))
+		return;
+	EXPECT(cache_stop(&c, &run, NULL) == RC_OK, "stop");
+	FOR_EACH_ROW(i, answers) {
+		struct fake f = { .answer = answers[i] };
+		struct cache_view view;
+		struct err e = { .rc = RC_OK };
+		const struct cache_run brief = { .timeout_ms = 700 };
+		fake_start(&f, c.nodes[0].host, c.port);
+		cache_look(&c, 300, &view);
+		EXPECT(view.nodes[0].state != CACHE_NODE_UP && !view.is_serving, "row %zu looks well", i);
+		enum rc rc = cache_heal(&c, CACHE_WAIT_FOR_HUNG, &brief, &e);
+		EXPECT((rc == RC_CONFLICT || rc == RC_TIMEOUT) && *e.msg, "row %zu: %s '%s'", i, rc_name(rc), e.msg);
+		fake_stop(&f);
+	}
+	gone(&c);
+}
+
+TEST(what_cannot_be_started_says_why)
+{
+	struct cache_instance c = describe("refused", CACHE_SINGLE);
+	struct err e = { .rc = RC_OK };
+	struct fake f = { .answer = "" };
+	const struct cache_run without = { .program = "/nonexistent/redis-server", .timeout_ms = 5000 };
+	struct cache_run old = { .timeout_ms = 1 };
+
+	EXPECT(cache_create(&c, &without, &e) == RC_NOT_FOUND && strstr(e.msg, "install the package"), "%s", e.msg);
+	EXPECT(!file_exists(c.dir), "the folder stays");
+	fake_start(&f, c.host, c.port);
+	EXPECT(cache_create(&c, &run, &e) == RC_CONFLICT && strstr(e.msg, "taken"), "%s", e.msg);
+	fake_stop(&f);
+	EXPECT(cache_create(&c, &old, &e) == RC_TIMEOUT, "%s", e.msg);
+	(void)snprintf(c.host, sizeof c.host, "192.0.2.1");
+	EXPECT(cache_create(&c, &run, &e) == RC_INVALID && strstr(e.msg, "no address of this machine"), "%s", e.msg);
+	EXPECT(!file_exists(c.dir) && c.nodes[0].pid == 0, "something stays");
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_NOT_FOUND && strstr(e.msg, "folder"), "%s", e.msg);
+}
+
+/* ---- analyses ---- */
+
+static void fill_keys(const struct cache_instance *c)
+{
+	static char text[5001];
+	CLEANUP(wire_closep) struct wire *w = client(c->host, c->port, NULL, NULL);
+	struct err e = { .rc = RC_OK };
+
+	memset(text, 'y', sizeof text - 1);
+	must(w);
+	enum rc rc = wire_call(w, NULL, &e, "SET", "long", text);
+	for (int i = 0; i < 300 && rc == RC_OK; i++) {
+		char name[24];
+		(void)snprintf(name, sizeof name, "k%d", i);
+		rc = wire_call(w, NULL, &e, "SET", name, name);
+		if (rc == RC_OK)
+			rc = wire_call(w, NULL, &e, "RPUSH", "list", name);
+		if (rc == RC_OK)
+			rc = wire_call(w, NULL, &e, "PSETEX", name + 1, "1", "x");
+	}
+	if (rc == RC_OK)
+		rc = wire_call(w, NULL, &e, "SELECT", "9");
+	if (rc == RC_OK)
+		rc = wire_call(w, NULL, &e, "HSET", "hash", "f", "1", "g", "2");
+	EXPECT(rc == RC_OK, "%s", e.msg);
+}
+
+static void check_scans(struct cache_instance *c, struct arena *a)
+{
+	const struct cache_scan how = { .batch = 50, .pause_ms = 1, .top = 3 };
+	struct cache_keys big = { .n_keys = 0 }, hot = { .n_keys = 0 };
+	struct err e = { .rc = RC_OK };
+	int64_t scanned = 0, expired = -1;
+
+	EXPECT(cache_big_keys(c, &how, a, &big, &run, &e) == RC_OK && big.n_keys == 5, "%zu %s", big.n_keys, e.msg);
+	if (big.n_keys == 5) {
+		EXPECT(!strcmp(big.keys[0].name, "long") && big.keys[0].size == 5000, "%s", big.keys[0].name);
+		EXPECT(big.keys[3].type == CACHE_LIST && big.keys[3].size == 300, "%s", big.keys[3].name);
+		EXPECT(big.keys[4].type == CACHE_HASH && big.keys[4].size == 2 && big.keys[4].db == 9, "%s", big.keys[4].name);
+	}
+	EXPECT(cache_hot_keys(c, &how, a, &hot, &run, &e) == RC_CONFLICT && strstr(e.msg, "volatile-lru"), "%s", e.msg);
+	const struct cache_setting lfu = { "maxmemory-policy", "allkeys-lfu" };
+	EXPECT(cache_configure(c, &lfu, 1, &run, &e) == RC_OK, "%s", e.msg);
+	for (int i = 0; i < 60; i++)
+		(void)ASK(c, NULL, "GET", "k7");
+	EXPECT(cache_hot_keys(c, &how, a, &hot, &run, &e) == RC_OK && hot.n_keys == 3, "%s", e.msg);
+	EXPECT(hot.n_keys && !strcmp(hot.keys[0].name, "k7") && hot.keys[0].freq > 5, "freq %d", hot.n_keys ? hot.keys[0].freq : -1);
+	EXPECT(cache_expire_keys(c, &how, &scanned, &expired, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(scanned >= 303 && expired >= 0, "%lld scanned, %lld expired", (long long)scanned, (long long)expired);
+	EXPECT(ASK(c, NULL, "DBSIZE") && !strcmp(ASK(c, NULL, "DBSIZE"), "302"), "%s keys", ASK(c, NULL, "DBSIZE"));
+}
+
+TEST(analyses_tell_what_is_there)
+{
+	struct cache_instance c = describe("analysed", CACHE_SINGLE);
+	const struct cache_setting all_slow = { "slowlog-log-slower-than", "0" };
+	struct arena *a = arena_new(16 * MIB);
+	struct cache_client *clients = NULL;
+	struct cache_slow *slow = NULL;
+	struct err e = { .rc = RC_OK };
+	size_t n = 0;
+	int64_t killed = 0;
+
+	c.settings[c.n_settings++] = all_slow;
+	c.renames[c.n_renames++] = (struct cache_rename){ "scan", "look-through" };
+	if (made(&c)) {
+		fill_keys(&c);
+		check_scans(&c, a);
+		EXPECT(cache_slow_log(&c, 0, 10, a, &slow, &n, &run, &e) == RC_OK && n == 10 && *slow[0].command, "%s", e.msg);
+		EXPECT(cache_slow_log(&c, 5, 10, a, &slow, &n, &run, &e) == RC_NOT_FOUND, "%s", e.msg);
+		CLEANUP(wire_closep) struct wire *w = client(c.host, c.port, NULL, &e);
+		EXPECT(w && wire_call(w, NULL, &e, "CLIENT", "SETNAME", "visitor") == RC_OK, "%s", e.msg);
+		EXPECT(cache_clients(&c, 0, a, &clients, &n, &run, &e) == RC_OK && n == 1, "%zu clients %s", n, e.msg);
+		EXPECT(n == 1 && !strcmp(cache_client_get(&clients[0], "name"), "visitor"), "no visitor");
+		const char *addr = n == 1 ? cache_client_get(&clients[0], "addr") : "";
+		EXPECT(cache_kill_clients(&c, 0, "127.0.0.1:1", &killed, &run, &e) == RC_OK && killed == 0, "%s", e.msg);
+		EXPECT(cache_kill_clients(&c, 0, addr, &killed, &run, &e) == RC_OK && killed == 1, "%s", e.msg);
+		EXPECT(wire_call(w, NULL, &e, "PING") == RC_IO, "the visitor is still there");
+		gone(&c);
+	}
+	arena_free(a);
+}
+
+/* ---- progress, and stopping on request ---- */
+
+struct watcher {
+	int steps, last, stop_at;
+	bool fell;
+};
+
+static void on_step(void *ctx, const char *name, int percent)
+{
+	struct watcher *w = ctx;
+	(void)name;
+	w->steps++;
+	w->fell = w->fell || percent < w->last;
+	w->last = percent;
+}
+
+static bool should_stop(void *ctx)
+{
+	const struct watcher *w = ctx;
+	return w->stop_at && w->last >= w->stop_at;
+}
+
+TEST(an_operation_tells_its_steps_and_stops_on_request)
+{
+	struct cache_instance c = describe("watched", CACHE_HA);
+	struct watcher w = { .stop_at = 10 };
+	struct cache_run watched = { .timeout_ms = PATIENCE_MS, .ctx = &w, .on_step = on_step, .should_stop = should_stop };
+	struct err e = { .rc = RC_OK };
+
+	EXPECT(cache_create(&c, &watched, &e) == RC_TIMEOUT && strstr(e.msg, "stopped on request"), "%s", e.msg);
+	EXPECT(!file_exists(c.dir), "something stays");
+	w = (struct watcher){ .stop_at = 0 };
+	EXPECT(cache_create(&c, &watched, &e) == RC_OK, "%s", e.msg);
+	EXPECT(w.steps >= 3 && !w.fell && w.last <= 99, "%d steps, last %d", w.steps, w.last);
+	w = (struct watcher){ .stop_at = 5 };
+	EXPECT(cache_restart(&c, &watched, &e) == RC_TIMEOUT, "%s", e.msg);
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("PONG", &c, NULL, "PING");
+	gone(&c);
+}
+
+/* ---- nothing stays ---- */
+
+static int processes_in(const char *folder)
+{
+	DIR *proc = opendir("/proc");
+	int n = 0;
+	must(proc);
+	for (struct dirent *e = readdir(proc); e; e = readdir(proc)) {
+		char link[300], cwd[PATH_MAX];
+		(void)snprintf(link, sizeof link, "/proc/%.200s/cwd", e->d_name);
+		ssize_t len = readlink(link, cwd, sizeof cwd - 1);
+		if (len > 0) {
+			cwd[len] = '\0';
+			n += strncmp(cwd, folder, strlen(folder)) == 0;
+		}
+	}
+	(void)closedir(proc);
+	return n;
+}
+
+TEST(no_process_is_left) { EXPECT(processes_in(root) == 0, "%d processes work in %s", processes_in(root), root); }
+
+static bool has_redis(void)
+{
+	static const char *const places[] = { "/usr/local/bin/redis-server", "/usr/bin/redis-server", "/bin/redis-server" };
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		if (access(places[i], X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+int main(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	char made_root[PATH_MAX];
+
+	(void)snprintf(made_root, sizeof made_root, "%.3000s/cache-test.XXXXXX", tmp ? tmp : "/tmp");
+	must(mkdtemp(made_root));
+	must(realpath(made_root, root));
+	net = (int)getpid();
+	RUN(descriptions_are_checked);
+	if (!has_redis()) {
+		printf("skipped cache_test: redis-server is not installed\n");
+		return test_failures != 0 || dir_remove(root, NULL) != RC_OK;
+	}
+	RUN(a_single_instance_lives);
+	RUN(processes_outlive_their_maker_and_are_adopted);
+	RUN(a_switchover_loses_no_acknowledged_write);
+	RUN(a_dead_master_is_replaced_by_its_replica);
+	RUN(a_backup_of_a_single_instance_comes_back);
+	RUN(a_backup_of_a_replica_comes_back);
+	RUN(a_peer_that_is_no_redis_is_an_error);
+	RUN(what_cannot_be_started_says_why);
+	RUN(analyses_tell_what_is_there);
+	RUN(an_operation_tells_its_steps_and_stops_on_request);
+	RUN(no_process_is_left);
+	if (!test_failures && dir_remove(root, NULL) != RC_OK)
+		test_failures++;
+	return test_failures != 0;
+}
