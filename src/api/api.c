@@ -1,6 +1,6 @@
 /*
- * The way of a request: find the route, authenticate, compare x-acs-action, read the query, let the route's handler
- * answer.
+ * The way of a request: find its dialect by the path, its route, authenticate, read the query, let the route's handler
+ * answer. What differs between the clouds on this way is in struct dialect.
  * Authentication comes before "no such path" wherever signed operations live, so that an unsigned caller learns
  * nothing about what is there; open routes (health, metrics) need no key.
  */
@@ -9,9 +9,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include "api/call.h"
+#include "api/dialect.h"
 #include "api/opensearch/answer.h"
-#include "api/opensearch/routes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -38,20 +37,31 @@ struct api {
 	int64_t owed;              /* changes submitted and not answered yet */
 };
 
+/* Of the operations of all dialects. */
+static struct figures *new_figures(void)
+{
+	size_t n, n_dcs;
+	const struct route *routes = opensearch_dialect.routes(&n), *dcs = dcs_dialect.routes(&n_dcs);
+	struct route *all = mem_array(n + n_dcs, sizeof *all);
+
+	memcpy(all, routes, n * sizeof *all);
+	memcpy(all + n, dcs, n_dcs * sizeof *all);
+	struct figures *figures = figures_new(all, n + n_dcs);
+	mem_free(all);
+	return figures;
+}
+
 enum rc api_open(const struct api_config *cfg, struct api **out, struct err *err)
 {
-	size_t n_routes;
-
 	if (cfg->threads < 1)
 		return err_set(err, RC_INVALID, "api: %d loop threads", cfg->threads);
-	const struct route *routes = api_routes(&n_routes);
 	struct api *api = mem_new(struct api);
 	api->engine = cfg->engine;
 	api->auth = cfg->auth;
 	api->n_loops = cfg->threads;
 	api->loops = mem_array((size_t)cfg->threads, sizeof *api->loops);
 	api->nonces = nonces_new(cfg->nonces_max ? cfg->nonces_max : NONCES_MAX);
-	api->figures = figures_new(routes, n_routes);
+	api->figures = new_figures();
 	must(pthread_mutex_init(&api->lock, NULL) == 0);
 	must(pthread_cond_init(&api->settled, NULL) == 0);
 	*out = api;
@@ -157,7 +167,7 @@ void call_reply(struct call *c, int status, const char *content_type, const stru
 	bool was_submitted = c->is_submitted;
 
 	must(c->n_headers < CALL_HEADERS);
-	c->headers[c->n_headers++] = (struct http_header){ "x-acs-request-id", c->req->id };
+	c->headers[c->n_headers++] = (struct http_header){ c->dialect->id_header, c->req->id };
 	const struct http_reply reply = {
 		.status = status,
 		.content_type = content_type,
@@ -178,10 +188,11 @@ void call_reply(struct call *c, int status, const char *content_type, const stru
 
 static bool starts(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
 
-/* Is this a place of signed operations, whether or not there is one at this very path? */
-static bool is_signed_place(const char *raw_path)
+/* DCS has /v2, and the root, where its clients ask for versions. */
+static const struct dialect *dialect_of(const char *raw_path)
 {
-	return starts(raw_path, "/v4/") || starts(raw_path, "/stint/");
+	bool is_dcs = starts(raw_path, "/v2/") || strcmp(raw_path, "/v2") == 0 || strcmp(raw_path, "/") == 0;
+	return is_dcs ? &dcs_dialect : &opensearch_dialect;
 }
 
 static bool enter(struct call *c)
@@ -190,62 +201,59 @@ static bool enter(struct call *c)
 
 	if (call_view(c, &c->view, &err)) {
 		log_error("api.no_view", "request=%s why=\"%s\"", c->req->id, err.msg);
-		answer_error(c, API_ERR_UNAVAILABLE, NULL);
+		c->dialect->unavailable(c);
 		return false;
 	}
-	return auth_check(c, c->api->auth, c->api->nonces);
-}
-
-/* x-acs-action says in a word what method and path say already. A request whose halves disagree is refused: what its
- * sender meant, and what a policy on the way let through, may be the other one. */
-static bool check_action(struct call *c)
-{
-	const char *action = http_header_of(c->req, "x-acs-action");
-
-	if (!action || !*action || strcmp(action, c->operation) == 0)
-		return true;
-	answer_error(c, API_ERR_ACTION_NOT_FOUND,
-		     arena_printf(c->arena, "x-acs-action is '%.80s', but method and path are those of %s", action,
-				  c->operation));
-	return false;
+	return c->dialect->authenticate(c, c->api->auth, c->api->nonces);
 }
 
 static void run(struct call *c)
 {
 	struct err err = { 0 };
 
-	if (c->route->access == ROUTE_SIGNED && !check_action(c))
+	if (c->route->access == ROUTE_SIGNED && !c->dialect->is_consistent(c))
 		return;
 	if (query_parse(c->req->raw_query, c->arena, &c->query, &err))
-		answer_bad_input(c, &err);
+		c->dialect->bad_request(c, &err);
 	else
 		c->route->handle(c);
 }
 
-static void dispatch(struct call *c, const struct path *path)
+static enum route_verdict find_route(struct call *c, struct path *path, const struct route **out)
+{
+	size_t n;
+	const struct route *routes = c->dialect->routes(&n);
+
+	if (!c->dialect->settle_path(path))
+		return ROUTE_NO_PATH;
+	return route_find(routes, n, c->req->method, path, out, &c->args, c->methods);
+}
+
+static void dispatch(struct call *c, struct path *path)
 {
 	const struct route *route = NULL;
-	size_t n;
-	const struct route *routes = api_routes(&n);
 
-	enum route_verdict found = route_find(routes, n, c->req->method, path, &route, &c->args, c->methods);
+	enum route_verdict found = find_route(c, path, &route);
 	if (found == ROUTE_FOUND) {
 		c->route = route;
 		c->operation = route->operation;
 		c->figure = figures_of(c->api->figures, route->operation);
 	}
-	bool is_open = found == ROUTE_NO_PATH ? !is_signed_place(c->req->raw_path) : route->access == ROUTE_OPEN;
+	bool is_open = found == ROUTE_NO_PATH ? !c->dialect->is_signed_place(c->req->raw_path)
+					      : route->access == ROUTE_OPEN;
 	if (!is_open && !enter(c))
 		return;
 	if (found == ROUTE_NO_PATH)
-		answer_error(c, API_ERR_ACTION_NOT_FOUND, NULL);
+		c->dialect->no_path(c);
 	else if (found == ROUTE_NO_METHOD)
-		answer_method(c);
+		c->dialect->no_method(c);
 	else
 		run(c);
 }
 
-static const char no_memory[] = "{\"code\":\"ServiceUnavailable\",\"message\":\"no memory for this request\","
+/* In the form of errors of every dialect at once: there is no memory to choose. */
+static const char no_memory[] = "{\"error_code\":\"DCS.5000\",\"error_msg\":\"no memory for this request\","
+				"\"code\":\"ServiceUnavailable\",\"message\":\"no memory for this request\","
 				"\"Code\":\"ServiceUnavailable\",\"Message\":\"no memory for this request\"}";
 
 static void reply_without_memory(struct http_req *req)
@@ -270,12 +278,13 @@ void api_handle(void *ctx, struct http_req *req)
 	c->engine = api->engine;
 	c->req = req;
 	c->arena = req->arena;
-	c->operation = c->account = "";
+	c->dialect = dialect_of(req->raw_path);
+	c->operation = c->account = c->project_id = "";
 	c->figure = FIGURE_UNKNOWN;
 	if (starts(req->raw_path, "/v3/openapi/"))
 		answer_push_refused(c);
 	else if (path_split(req->raw_path, c->arena, &path, &err))
-		answer_error(c, API_ERR_INVALID_REQUEST, err.msg);
+		c->dialect->bad_request(c, &err);
 	else
 		dispatch(c, &path);
 }
@@ -283,28 +292,21 @@ void api_handle(void *ctx, struct http_req *req)
 void api_fault(void *ctx, struct http_req *req, int status, const char *why, struct http_reply *reply)
 {
 	struct api *api = ctx;
-	enum api_error e = api_error_of_status(status);
-	const struct envelope envelope = {
-		.http_code = status,
-		.request_id = req->id,
-		.code = api_error_code(e),
-		.message = why && *why ? why : api_error_message(e),
-		.latency_ms = 0,
-	};
+	const struct dialect *dialect = dialect_of(req->raw_path ? req->raw_path : "");
 	struct http_header *header = arena_new_of(req->arena, struct http_header);
 	struct buf body;
 
 	buf_init(&body, 64 << 10);
-	envelope_error(&body, &envelope);
+	dialect->fault(&body, status, req->id, why);
 	char *bytes = arena_dup_n(req->arena, buf_text(&body), body.len);
 	*reply = (struct http_reply){
 		.status = status,
-		.content_type = answer_json_type,
+		.content_type = dialect->content_type,
 		.body = bytes ? bytes : no_memory,
 		.body_len = bytes ? body.len : sizeof no_memory - 1,
 	};
 	if (header) {
-		*header = (struct http_header){ "x-acs-request-id", req->id };
+		*header = (struct http_header){ dialect->id_header, req->id };
 		reply->headers = header;
 		reply->n_headers = 1;
 	}

@@ -1,5 +1,5 @@
 /*
- * Who sent this request: strict checks the signature (sign/acs3.h), lax believes a known key id, off believes all.
+ * Who sent this request, for the OpenSearch API and our own paths: strict checks the signature (sign/acs3.h), lax believes a known key id, off believes all.
  * Refusals are in the form of auth.md section 6.
  */
 #include <string.h>
@@ -44,32 +44,37 @@ static bool is_other_scheme(const struct http_req *req)
 	return type && strcmp(type, "BEARERTOKEN") == 0;
 }
 
-static const struct sign_header *sign_headers(const struct http_req *req)
+enum rc auth_request(const struct call *c, struct sign_request *out, struct err *err)
 {
+	const struct http_req *req = c->req;
 	struct sign_header *headers = arena_array(req->arena, req->n_headers + 1, sizeof *headers);
 
-	for (size_t i = 0; headers && i < req->n_headers; i++)
+	if (!headers)
+		return err_set(err, RC_LIMIT, "no memory for %zu headers", req->n_headers);
+	for (size_t i = 0; i < req->n_headers; i++)
 		headers[i] = (struct sign_header){ .name = req->headers[i].name, .value = req->headers[i].value };
-	return headers;
+	*out = (struct sign_request){
+		.method = req->method,
+		.raw_path = req->raw_path,
+		.raw_query = req->raw_query,
+		.headers = headers,
+		.n_headers = req->n_headers,
+		.body = req->body,
+		.body_len = req->body_len,
+	};
+	return RC_OK;
 }
 
 static enum rc verify(struct call *c, bool check_signature, struct nonces *nonces, struct sign_key *key,
 		      struct sign_refusal *refusal, struct err *err)
 {
-	const struct http_req *req = c->req;
-	const struct sign_request signed_req = {
-		.method = req->method,
-		.raw_path = req->raw_path,
-		.raw_query = req->raw_query,
-		.headers = sign_headers(req),
-		.n_headers = req->n_headers,
-		.body = req->body,
-		.body_len = req->body_len,
-	};
-	if (!signed_req.headers)
-		return err_set(err, RC_LIMIT, "no memory for %zu headers", req->n_headers);
-	return acs3_verify(&signed_req, clock_wall_ms() / 1000, check_signature, find_key, c->view, nonces, c->arena,
-			   key, refusal, NULL, err);
+	struct sign_request req;
+
+	enum rc rc = auth_request(c, &req, err);
+	if (rc)
+		return rc;
+	return acs3_verify(&req, clock_wall_ms() / 1000, check_signature, find_key, c->view, nonces, c->arena, key,
+			   refusal, NULL, err);
 }
 
 bool auth_check(struct call *c, enum auth_mode mode, struct nonces *nonces)

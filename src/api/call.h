@@ -14,9 +14,12 @@
 #include "api/opensearch/query.h"
 #include "api/router.h"
 #include "base/must.h"
+#include "engine/cache.h"
 #include "sign/acs3.h"
 
 enum { CALL_HEADERS = 4 };
+
+struct dialect;
 
 struct call {
 	struct api *api;
@@ -24,11 +27,14 @@ struct call {
 	struct http_req *req;
 	struct arena *arena;         /* req's */
 	struct engine_view *view;    /* of this loop; NULL for open routes until call_view */
+	const struct dialect *dialect;
 	const char *operation;       /* of the route; "" before it is known */
 	const struct route *route;   /* NULL until found */
 	struct path_args args;
 	struct query_args query;
 	const char *account;         /* whose key signed it; "" for open routes */
+	const char *project_id;      /* of that key, for DCS; "" any (nobody signed) */
+	const char *key_id, *key_name;
 	size_t figure;
 	bool is_submitted;           /* the answer comes from the writer thread */
 	struct http_header headers[CALL_HEADERS]; /* of the answer; call_reply adds one more */
@@ -44,6 +50,10 @@ struct call {
 		struct task_create task_create;
 		struct task_delete task_delete;
 		struct default_set default_set;
+		struct cache_operate cache_operate;
+		struct cache_update cache_update;
+		struct cache_task_delete cache_task_delete;
+		struct backup_delete backup_delete;
 	} change;
 };
 
@@ -62,7 +72,9 @@ const char *api_not_ready(struct api *api); /* why, or NULL */
 struct figures *api_figures(struct api *api);
 bool api_http_stats(struct api *api, struct http_stats *out);
 
-/* auth.c. True: c->account is set. False: refused, and the answer is sent. */
+/* auth.c. The request as the signature schemes want it; RC_LIMIT. */
+enum rc auth_request(const struct call *c, struct sign_request *out, struct err *err) NODISCARD;
+/* True: c->account is set. False: refused, and the answer is sent. */
 bool auth_check(struct call *c, enum auth_mode mode, struct nonces *nonces);
 
 extern const char auth_default_account[];

@@ -7,7 +7,7 @@
 #include "base/must.h"
 
 /* The statuses we send; the last place is for any other. */
-static const int statuses[] = { 200, 400, 403, 404, 405, 408, 409, 413, 414, 429, 431, 500, 503, 0 };
+static const int statuses[] = { 200, 204, 400, 401, 403, 404, 405, 408, 409, 413, 414, 429, 431, 500, 503, 0 };
 
 struct figure {
 	const char *operation;

@@ -1195,7 +1195,7 @@ TEST(refusals_come_in_the_contracts_order)
 		{ "GET", "/v4/openapi/functions/score/versions/one", NULL, 404, "Version.NotExist", "" },
 		{ "PATCH", ONE, NULL, 405, "UnsupportedHTTPMethod", "GET, PUT, DELETE" },
 		{ "GET", SCORE "/resources", NULL, 404, "InvalidAction.NotFound", "" },
-		{ "GET", "/", NULL, 404, "InvalidAction.NotFound", "" },
+		{ "GET", "/nowhere", NULL, 404, "InvalidAction.NotFound", "" },
 		{ "GET", ONE "/tasks?a=%00", NULL, 400, "InvalidParameter", "NUL" },
 		{ "GET", "/v4/%00", NULL, 400, "InvalidRequest", "NUL" },
 	};

@@ -1,0 +1,193 @@
+/* ResizeInstance, dcs.md 3.1: another capacity, one replica more, or one less. */
+#include <string.h>
+#include "api/dcs/fields.h"
+#include "api/dcs/operate.h"
+#include "api/dcs/routes.h"
+#include "api/dcs/state.h"
+#include "base/clock.h"
+
+struct resize {
+	struct cache_row row;
+	struct state state;
+	struct spec from, to;
+	const char *spec_code;
+	int64_t not_before;
+};
+
+static bool check_target(struct call *c, const json_t *body, struct resize *r)
+{
+	double capacity = -1;
+
+	if (!dcs_text(body, "spec_code", &r->spec_code) || !r->spec_code)
+		return dcs_answer_error(c, DCS_SPEC_CODE);
+	switch (spec_parse(r->spec_code, &r->to)) {
+	case SPEC_UNKNOWN: return dcs_answer_error(c, DCS_SPEC_CODE);
+	case SPEC_OTHER_TYPE: return dcs_answer_error(c, DCS_TYPE_CHANGE);
+	case SPEC_GOOD: break;
+	}
+	if (strcmp(r->to.mode, r->from.mode) != 0 || strcmp(r->to.cpu, r->from.cpu) != 0)
+		return dcs_answer_error(c, DCS_TYPE_CHANGE);
+	if (!dcs_number(body, "new_capacity", &capacity) || capacity < 0)
+		return dcs_answer_error(c, DCS_CAPACITY);
+	/* Typed clients cannot send a fraction: 0 means that spec_code says it. */
+	if (capacity > 0 && format_capacity_mib(capacity) != r->to.capacity_mib)
+		return dcs_answer_error(c, DCS_CAPACITY);
+	return true;
+}
+
+static bool check_start(struct call *c, const json_t *body, struct resize *r)
+{
+	bool is_now = true;
+
+	if (!dcs_bool(body, "execute_immediately", &is_now))
+		return dcs_answer_named(c, DCS_PARAM, "execute_immediately");
+	r->not_before = is_now ? 0 : format_next_window(r->row.maintain_begin, clock_wall_ms());
+	return true;
+}
+
+static int copies(const struct resize *r) { return (int)r->state.n_nodes; }
+
+/* What the contract's 1.2 wants to see of a resize. */
+static void write_details(struct jw *w, const struct resize *r, int new_copies)
+{
+	char old_capacity[24], new_capacity[24];
+
+	format_capacity(r->from.capacity_mib, old_capacity);
+	format_capacity(r->to.capacity_mib, new_capacity);
+	jw_kv_text(w, "old_cache_mode", r->from.mode);
+	jw_kv_text(w, "new_cache_mode", r->to.mode);
+	jw_kv_text(w, "old_capacity", old_capacity);
+	jw_kv_text(w, "new_capacity", new_capacity);
+	jw_kv_text(w, "old_resource_spec_code", r->row.spec_code);
+	jw_kv_text(w, "new_resource_spec_code", r->spec_code);
+	jw_kv_int(w, "old_replica_num", copies(r));
+	jw_kv_int(w, "new_replica_num", new_copies);
+}
+
+static bool submit(struct call *c, const struct resize *r, enum cache_op op, const char *args, struct buf *details)
+{
+	struct cache_operate *o = operate_prepare(c, &r->row, op, operate_answer_none);
+
+	o->args = args;
+	o->not_before = r->not_before;
+	if (!dcs_keep(c, details, &o->details))
+		return false;
+	if (!args)
+		return dcs_answer_no_memory(c);
+	operate_submit(c);
+	return true;
+}
+
+static bool extend(struct call *c, struct resize *r)
+{
+	struct buf details;
+	struct jw w;
+
+	if (r->to.copies != copies(r) && r->to.copies != r->from.copies)
+		return dcs_answer_error(c, DCS_RESIZE); /* replicas come and go by change_type */
+	if (r->to.capacity_mib == r->from.capacity_mib)
+		return dcs_answer_error(c, DCS_SAME_SIZE);
+	buf_init(&details, DETAILS_MAX);
+	jw_init(&w, &details, CASING_CAMEL);
+	jw_object(&w);
+	write_details(&w, r, copies(r));
+	jw_kv_bool(&w, "is_only_adjust_charging", false);
+	jw_end_object(&w);
+	const char *args = arena_printf(c->arena, "{\"capacity\":%lld,\"spec_code\":\"%s\",\"capacity_mib\":%lld}",
+					(long long)r->to.capacity_mib << 20, r->spec_code,
+					(long long)r->to.capacity_mib);
+	return submit(c, r, CACHE_OP_EXTEND, args, &details);
+}
+
+static bool check_replica_change(struct call *c, const struct resize *r)
+{
+	if (strcmp(r->from.mode, "ha") != 0)
+		return dcs_answer_error(c, DCS_HA_ONLY);
+	return r->to.capacity_mib == r->from.capacity_mib || dcs_answer_error(c, DCS_CAPACITY);
+}
+
+static bool submit_replica(struct call *c, const struct resize *r, enum cache_op op, const char *args, const char *ip)
+{
+	struct buf details;
+	struct jw w;
+
+	buf_init(&details, DETAILS_MAX);
+	jw_init(&w, &details, CASING_CAMEL);
+	jw_object(&w);
+	write_details(&w, r, copies(r) + (op == CACHE_OP_ADD_REPLICA ? 1 : -1));
+	if (ip)
+		jw_kv_text(&w, "replica_ip", ip);
+	jw_kv_text(&w, "replica_az", zone_code);
+	jw_end_object(&w);
+	return submit(c, r, op, args, &details);
+}
+
+static bool add_replica(struct call *c, const json_t *body, struct resize *r)
+{
+	size_t n;
+
+	if (!check_replica_change(c, r) || !fields_zones(c, body, "available_zones", DCS_ZONES, 1, &n))
+		return false;
+	if (copies(r) >= COPIES_MAX)
+		return dcs_answer_error(c, DCS_TOO_MANY_REPLICAS);
+	return submit_replica(c, r, CACHE_OP_ADD_REPLICA, "{}", NULL);
+}
+
+static bool delete_replica(struct call *c, const json_t *body, struct resize *r)
+{
+	const json_t *list = dcs_member(body, "node_list");
+	const char *id = json_string_value(json_array_get(list, 0));
+	const struct node *node = NULL;
+
+	if (!check_replica_change(c, r))
+		return false;
+	for (size_t i = 0; id && i < r->state.n_nodes; i++) {
+		if (strcmp(r->state.nodes[i].node_id, id) == 0)
+			node = &r->state.nodes[i];
+	}
+	if (json_array_size(list) != 1 || !node)
+		return dcs_answer_error(c, DCS_NODE_LIST);
+	if (node->is_master)
+		return dcs_answer_error(c, DCS_IS_MASTER);
+	if (copies(r) <= 2)
+		return dcs_answer_error(c, DCS_LAST_REPLICA);
+	return submit_replica(c, r, CACHE_OP_DELETE_REPLICA,
+			      arena_printf(c->arena, "{\"node\":%lld}", (long long)node->number), node->host);
+}
+
+static bool resize(struct call *c, const json_t *body, struct resize *r)
+{
+	const char *type = "";
+
+	if (!dcs_text(body, "change_type", &type))
+		return dcs_answer_named(c, DCS_PARAM, "change_type");
+	if (!*type || strcmp(type, "instanceType") == 0)
+		return extend(c, r);
+	if (strcmp(type, "createReplication") == 0)
+		return add_replica(c, body, r);
+	if (strcmp(type, "deleteReplication") == 0)
+		return delete_replica(c, body, r);
+	if (strcmp(type, "addSharding") == 0)
+		return dcs_answer_error(c, DCS_RESIZE);
+	return dcs_answer_named(c, DCS_PARAM, "change_type");
+}
+
+void dcs_resize(struct call *c)
+{
+	struct resize *r = arena_new_of(c->arena, struct resize);
+	const json_t *body;
+	struct err err = { 0 };
+
+	if (!r) {
+		(void)dcs_answer_no_memory(c);
+		return;
+	}
+	if (!scope_instance(c, &r->row) || !dcs_body(c, DCS_BODY_REQUIRED, &body))
+		return;
+	if (state_read(&r->row, c->arena, &r->state, &err) || spec_parse(r->row.spec_code, &r->from) != SPEC_GOOD) {
+		(void)dcs_answer_internal(c, "api.failed", &err);
+		return;
+	}
+	if (check_target(c, body, r) && check_start(c, body, r))
+		(void)resize(c, body, r);
+}

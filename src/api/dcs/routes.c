@@ -1,0 +1,78 @@
+/*
+ * dcs.md sections 1 to 3 as data, with the vendor's IAM actions (section 6). The fixed words below /instances come
+ * before {instance}, and the paths without a project before those with one.
+ */
+#include "api/dcs/routes.h"
+
+#include "base/attr.h"
+
+#define PROJECT "/v2/{project}"
+#define ALL PROJECT "/instances"
+#define ONE ALL "/{instance}"
+
+/* Operation, what a policy must allow, on which resource (all, or the one named). */
+#define ON_ALL(operation, action) operation, "dcs:" action, "instance:*", ROUTE_SIGNED
+#define ON_ONE(operation, action) operation, "dcs:" action, "instance:{instance}", ROUTE_SIGNED
+
+static const struct route routes[] = {
+	{ "GET", "/", "ListApiVersions", "", "", ROUTE_OPEN, dcs_versions },
+	{ "GET", "/v2", "ShowApiVersion", "", "", ROUTE_OPEN, dcs_version_v2 },
+	{ "GET", "/v2/available-zones", ON_ALL("ListAvailableZones", "instance:list"), dcs_zones },
+	{ "GET", "/v2/instances/maintain-windows", ON_ALL("ListMaintenanceWindows", "instance:list"), dcs_windows },
+	{ "GET", PROJECT "/flavors", ON_ALL("ListFlavors", "instance:list"), dcs_flavors },
+	{ "GET", PROJECT "/quota", ON_ALL("ShowQuotaOfTenant", "instance:list"), dcs_quota },
+
+	{ "GET", ALL "/status", ON_ALL("ListNumberOfInstancesInDifferentStatus", "instance:list"), dcs_status_counts },
+	{ "PUT", ALL "/status", ON_ALL("RestartOrFlushInstances", "instance:modifyStatus"), dcs_restart_or_flush },
+
+	{ "POST", ALL, ON_ALL("CreateInstance", "instance:create"), dcs_instances_create },
+	{ "GET", ALL, ON_ALL("ListInstances", "instance:list"), dcs_instances_list },
+	{ "DELETE", ALL, ON_ALL("BatchDeleteInstances", "instance:delete"), dcs_instances_delete_many },
+	{ "GET", ONE, ON_ONE("ShowInstance", "instance:get"), dcs_instances_show },
+	{ "PUT", ONE, ON_ONE("UpdateInstance", "instance:modify"), dcs_instances_update },
+	{ "DELETE", ONE, ON_ONE("DeleteSingleInstance", "instance:delete"), dcs_instances_delete },
+
+	{ "GET", ONE "/tasks", ON_ONE("ListBackgroundTask", "instance:getBackgroundTask"), dcs_tasks_list },
+	{ "DELETE", ONE "/tasks/{task}", ON_ONE("DeleteBackgroundTask", "instance:deleteBackgroundTask"),
+	  dcs_tasks_delete },
+	{ "GET", ONE "/tasks/{task}/progress", ON_ONE("ShowBackgroundTaskProgress", "instance:getBackgroundTask"),
+	  dcs_tasks_progress },
+	{ "GET", PROJECT "/tasks", ON_ALL("ListCenterTask", "instance:getBackgroundTask"), dcs_centre_list },
+	{ "DELETE", PROJECT "/tasks/{task}", ON_ALL("DeleteCenterTask", "instance:deleteBackgroundTask"),
+	  dcs_centre_delete },
+	{ "GET", PROJECT "/jobs/{job}", ON_ALL("ShowJobInfo", "job:get"), dcs_job_show },
+
+	{ "POST", ONE "/resize", ON_ONE("ResizeInstance", "instance:scale"), dcs_resize },
+	{ "PUT", ONE "/password", ON_ONE("UpdatePassword", "instance:modifyAuthInfo"), dcs_password_update },
+	{ "POST", ONE "/password/reset", ON_ONE("ResetPassword", "instance:resetAuthInfo"), dcs_password_reset },
+	{ "POST", ONE "/swap", ON_ONE("ChangeMasterStandby", "instance:swap"), dcs_swap },
+	{ "PUT", ONE "/async-swap", ON_ONE("ChangeMasterStandbyAsync", "instance:swap"), dcs_swap_async },
+
+	{ "POST", ONE "/backups", ON_ONE("CopyInstance", "instance:backupData"), dcs_backups_create },
+	{ "GET", ONE "/backups", ON_ONE("ListBackupRecords", "instance:getDataBackupLog"), dcs_backups_list },
+	{ "DELETE", ONE "/backups/{backup}", ON_ONE("DeleteBackupFile", "instance:deleteDataBackupFile"),
+	  dcs_backups_delete },
+	{ "POST", ONE "/restores", ON_ONE("RestoreInstance", "instance:restoreData"), dcs_restores_create },
+	{ "GET", ONE "/restores", ON_ONE("ListRestoreRecords", "instance:getDataRestoreLog"), dcs_restores_list },
+
+	{ "GET", ONE "/configs", ON_ONE("ListConfigurations", "instance:getConfiguration"), dcs_configs_list },
+	{ "PUT", ONE "/configs", ON_ONE("UpdateConfigurations", "instance:modifyConfigureation"), dcs_configs_update },
+	{ "PUT", ONE "/async-configs", ON_ONE("UpdateInstanceConfig", "instance:modifyConfigureation"),
+	  dcs_configs_update_async },
+
+	{ "GET", ONE "/groups", ON_ONE("ListGroupReplicationInfo", "instance:get"), dcs_nodes_groups },
+	{ "GET", ONE "/logical-nodes", ON_ONE("ShowNodesInformation", "instance:get"), dcs_nodes_logical },
+	{ "GET", ONE "/deletable-replication", ON_ONE("ValidateDeletableReplica", "instance:get"),
+	  dcs_nodes_deletable },
+
+	{ "GET", ONE "/tags", ON_ONE("ShowTags", "instance:get"), dcs_tags_show },
+	{ "GET", PROJECT "/dcs/tags", ON_ALL("ListTagsOfTenant", "instance:list"), dcs_tags_project },
+	{ "POST", PROJECT "/dcs/{instance}/tags/action", ON_ONE("BatchCreateOrDeleteTags", "instance:modify"),
+	  dcs_tags_action },
+};
+
+const struct route *dcs_routes(size_t *n)
+{
+	*n = ARRAY_LEN(routes);
+	return routes;
+}

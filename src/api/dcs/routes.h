@@ -1,0 +1,59 @@
+/*
+ * routes: every operation of the DCS dialect as one table, and the handlers it names. A handler answers exactly once
+ * (api/call.h). What is not in the table answers DCS.4001.
+ */
+#ifndef API_DCS_ROUTES_H
+#define API_DCS_ROUTES_H
+
+#include "api/router.h"
+
+const struct route *dcs_routes(size_t *n);
+
+void dcs_versions(struct call *c);
+void dcs_version_v2(struct call *c);
+void dcs_zones(struct call *c);
+void dcs_windows(struct call *c);
+void dcs_flavors(struct call *c);
+void dcs_quota(struct call *c);
+void dcs_status_counts(struct call *c);
+
+void dcs_instances_create(struct call *c);
+void dcs_instances_list(struct call *c);
+void dcs_instances_show(struct call *c);
+void dcs_instances_update(struct call *c);
+void dcs_instances_delete(struct call *c);
+void dcs_instances_delete_many(struct call *c);
+
+void dcs_tasks_list(struct call *c);
+void dcs_tasks_delete(struct call *c);
+void dcs_tasks_progress(struct call *c);
+void dcs_centre_list(struct call *c);
+void dcs_centre_delete(struct call *c);
+void dcs_job_show(struct call *c);
+
+void dcs_resize(struct call *c);
+void dcs_restart_or_flush(struct call *c);
+void dcs_password_update(struct call *c);
+void dcs_password_reset(struct call *c);
+void dcs_swap(struct call *c);
+void dcs_swap_async(struct call *c);
+
+void dcs_backups_create(struct call *c);
+void dcs_backups_list(struct call *c);
+void dcs_backups_delete(struct call *c);
+void dcs_restores_create(struct call *c);
+void dcs_restores_list(struct call *c);
+
+void dcs_configs_list(struct call *c);
+void dcs_configs_update(struct call *c);
+void dcs_configs_update_async(struct call *c);
+
+void dcs_nodes_groups(struct call *c);
+void dcs_nodes_logical(struct call *c);
+void dcs_nodes_deletable(struct call *c);
+
+void dcs_tags_show(struct call *c);
+void dcs_tags_project(struct call *c);
+void dcs_tags_action(struct call *c);
+
+#endif
