@@ -13,7 +13,7 @@ enum {
 	ANSWER_SIZE_MAX = 64 << 20,
 	ELEMENTS_MAX = 1 << 20,
 	QUEUE_SIZE_MAX = 64 << 20,
-	SLICE_MS = 100,            /* how often should_stop is asked while waiting */
+	SLICE_MS = 100, /* how often should_stop is asked while waiting */
 	CONNECT_LIMIT_MS = 5000,
 };
 
@@ -70,7 +70,7 @@ static enum rc log_in(struct wire *w, const char *user, const char *secret, stru
 }
 
 enum rc wire_open(const struct op *op, const char *host, int port, const char *user, const char *secret,
-		  struct wire **out, struct err *err)
+                  struct wire **out, struct err *err)
 {
 	enum rc rc = op_check(op, err);
 	if (rc != RC_OK)
@@ -245,9 +245,10 @@ enum rc reply_error(const redisReply *r, const char *where, struct err *err)
 		const char *starts;
 		enum rc rc;
 	} known[] = {
-		{ "LOADING", RC_BUSY },      { "BUSY ", RC_BUSY },    { "MASTERDOWN", RC_BUSY },
-		{ "ERR max number of clients", RC_BUSY }, { "NOAUTH", RC_DENIED }, { "WRONGPASS", RC_DENIED },
-		{ "NOPERM", RC_DENIED },     { "OOM", RC_LIMIT },
+		{ "LOADING", RC_BUSY },    { "BUSY ", RC_BUSY },
+		{ "MASTERDOWN", RC_BUSY }, { "ERR max number of clients", RC_BUSY },
+		{ "NOAUTH", RC_DENIED },   { "WRONGPASS", RC_DENIED },
+		{ "NOPERM", RC_DENIED },   { "OOM", RC_LIMIT },
 	};
 	enum rc rc = RC_CONFLICT;
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {

@@ -38,7 +38,8 @@ enum rc wire_callv(struct wire *w, redisReply **out, struct err *err, const char
 void reply_freep(redisReply **r);      /* for CLEANUP */
 bool reply_is_text(const redisReply *r);
 enum rc reply_error(const redisReply *r, const char *where, struct err *err);   /* r is an error of Redis */
-enum rc wire_odd(const struct wire *w, const char *command, struct err *err);   /* RC_CORRUPT: not the answer there is */
+/* RC_CORRUPT: not an answer that command has. */
+enum rc wire_odd(const struct wire *w, const char *command, struct err *err);
 const char *wire_where(const struct wire *w);                                   /* "host:port" */
 
 /* ---- INFO ---- */
