@@ -28,6 +28,7 @@ enum {
 struct closer;
 struct keeper;
 struct cache_operate;
+struct actor;
 
 /* A claimed attempt, from claim to finish. Writer thread only. */
 struct attempt {
@@ -173,7 +174,7 @@ enum rc row_task_newest(struct store *s, int64_t instance_id, struct arena *a, s
 /* A cache that is not deleted. */
 enum rc row_cache(struct store *s, const char *project_id, const char *uid, struct arena *a, struct cache_row *out,
 		  struct err *err) NODISCARD;
-enum rc row_cache_of_unit(struct store *s, int64_t unit_id, struct arena *a, struct cache_row *out,
+enum rc row_cache_of_task(struct store *s, int64_t task_id, struct arena *a, struct cache_row *out,
 			  struct err *err) NODISCARD;
 enum rc row_backup(struct store *s, int64_t cache_id, const char *uid, struct arena *a, struct backup_row *out,
 		   struct err *err) NODISCARD;
@@ -195,8 +196,16 @@ enum rc cache_claimed(struct engine *e, const struct task_row *t, int64_t now_ms
 enum rc cache_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
 void cache_answer_waiting(struct engine *e, int64_t task_id, bool is_success, const char *code, const char *message);
 void cache_answer_rest(struct engine *e); /* at the close: whoever still waits for an end */
-enum rc cache_write_task(struct engine *e, const struct instance_row *unit, struct jw *w, struct arena *a,
+enum rc cache_write_task(struct engine *e, const struct task_row *t, struct jw *w, struct arena *a,
 			 struct err *err) NODISCARD;
+/* A cache's task under a unit of its, with its link. kind: of the task. */
+enum rc cache_insert_task(struct engine *e, struct instance_row *unit, const struct cache_row *c, const char *kind,
+			  const struct actor *actor, const char *args, const char *details, int64_t not_before,
+			  int64_t now, struct arena *a, int64_t *task_id, struct err *err) NODISCARD;
+void cache_new_uid(char out[37]); /* UUID, lower case */
+/* scan.c: the same two for analyses. */
+enum rc scan_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+enum rc scan_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
 #define CACHE_FUNCTION "dcs"
 
 /* zone.c: schedules in the process's time zone (TZ). 0: the schedule is empty. */

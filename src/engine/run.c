@@ -236,7 +236,7 @@ static enum rc write_task_file(struct engine *e, const struct app_row *app, cons
 	jw_key(&w, "parameters");
 	jw_raw(&w, t->params);
 	if (is_cache_task(t))
-		rc = cache_write_task(e, i, &w, a, err);
+		rc = cache_write_task(e, t, &w, a, err);
 	else
 		write_roots(e, &w);
 	jw_end_object(&w);
