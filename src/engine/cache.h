@@ -9,6 +9,7 @@
 #ifndef ENGINE_CACHE_H
 #define ENGINE_CACHE_H
 
+#include "cache/analyse.h"
 #include "cache/cache.h"
 #include "engine/engine.h"
 
@@ -118,6 +119,31 @@ enum verdict engine_scan_get(struct engine_view *v, int64_t cache_id, enum scan_
 
 /* The master's figures as the keeper saw them last, at most a few seconds ago. false: not yet, or not serving. */
 bool engine_cache_figures(const struct engine *e, int64_t cache_id, struct cache_figures *out);
+
+/* ---- asking a running instance (asker.c) ---- */
+
+enum ask_kind { ASK_SLOW_LOG, ASK_CLIENTS, ASK_KILL };
+
+/* A question that Redis answers in seconds. The caller's until done is called, on the asker's thread; results lie in
+ * arena, which nobody else may use meanwhile. */
+struct cache_ask {
+	void (*done)(struct cache_ask *q);
+	void *ctx;
+	enum ask_kind kind;
+	const char *state;                        /* cache_row.state */
+	struct arena *arena;
+	int node;                                 /* number of the node asked */
+	int max;                                  /* SLOW_LOG: entries, 1 .. 1000 */
+	const char *addr;                         /* KILL: "ip:port"; NULL all */
+	enum rc rc;                               /* results from here on; see cache/analyse.h */
+	struct err err;
+	struct cache_slow *slow;
+	struct cache_client *clients;
+	size_t n;
+	int64_t killed;
+	struct cache_ask *next;                   /* the asker's own */
+};
+void engine_cache_ask(struct engine *e, struct cache_ask *q);
 
 /* ---- writing ---- */
 

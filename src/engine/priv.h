@@ -26,6 +26,7 @@ enum {
 };
 
 struct closer;
+struct asker;
 struct keeper;
 struct cache_operate;
 struct actor;
@@ -52,6 +53,7 @@ struct engine {
 	struct exec *exec;
 	struct closer *closer;
 	struct keeper *keeper;
+	struct asker *asker;
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
@@ -136,6 +138,10 @@ void closer_sweep(struct engine *e); /* remove folders and logs that no row name
 /* keeper.c: looks after the processes of caches. Stop it while the writer still answers. */
 enum rc keeper_start(struct engine *e, struct err *err) NODISCARD;
 void keeper_stop(struct engine *e);
+
+/* asker.c: waits for Redis so that nobody else has to. */
+enum rc asker_start(struct engine *e, struct err *err) NODISCARD;
+void asker_stop(struct engine *e);
 
 /* An attempt's end on its way from exec through the closer to the writer. */
 struct run_end {

@@ -130,6 +130,15 @@ static struct cache_operate operate(const char *uid, enum cache_op op, const cha
 	return c;
 }
 
+static void asked(struct cache_ask *q)
+{
+	struct waiter *w = q->ctx;
+	pthread_mutex_lock(&w->lock);
+	w->is_done = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
 static bool system_has_no_redis(void) { return access("/usr/bin/redis-server", X_OK) != 0; }
 
 static bool is_serving(const char *state)
@@ -413,6 +422,14 @@ TEST(the_real_child_makes_keeps_and_deletes_redis)
 	for (int64_t until = clock_mono_ms() + 10000; figures.max_memory != 268435456 && clock_mono_ms() < until; usleep(50000))
 		(void)engine_cache_figures(engine, row.id, &figures);
 	EXPECT(figures.max_memory == 268435456 && figures.used_memory > 0, "figures: %lld", (long long)figures.max_memory);
+	struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+	struct cache_ask ask = { .done = asked, .ctx = &w, .kind = ASK_SLOW_LOG, .state = get(c.uid).state, .arena = arena, .node = 1, .max = 10 };
+	engine_cache_ask(engine, &ask);
+	pthread_mutex_lock(&w.lock);
+	while (!w.is_done)
+		pthread_cond_wait(&w.cond, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	EXPECT(ask.rc == RC_OK, "slow log: %s", ask.err.msg);
 	kill_master(get(c.uid).state);
 	bool is_back = false;
 	for (int64_t until = clock_mono_ms() + 20000; !is_back && clock_mono_ms() < until; usleep(50000))
