@@ -12,8 +12,11 @@ struct item {
 	struct state state;
 	struct echo echo;
 	struct spec spec;
+	struct cache_figures figures; /* all 0: not known */
 	const char *task; /* what runs now, as the vendor calls it; NULL nothing */
 };
+
+enum { RECENT_TASKS = 20 /* among which what runs now is looked for */ };
 
 struct list {
 	struct item *items;
@@ -49,9 +52,9 @@ static void write_size(struct jw *w, const struct item *item)
 	format_capacity_minor(item->row.capacity_mib, minor);
 	jw_kv_int(w, "capacity", item->row.capacity_mib / 1024); /* 0 below one gigabyte */
 	jw_kv_text(w, "capacity_minor", minor);
-	jw_kv_int(w, "max_memory", item->row.capacity_mib);
-	jw_key(w, "used_memory");
-	jw_null(w);
+	/* Redis may have another limit for a moment: while it is resized. */
+	jw_kv_int(w, "max_memory", item->figures.max_memory ? format_mib(item->figures.max_memory) : item->row.capacity_mib);
+	jw_kv_int(w, "used_memory", format_mib(item->figures.used_memory));
 	jw_kv_int(w, "replica_count", (int64_t)(item->state.n_nodes ? item->state.n_nodes : (size_t)item->spec.copies));
 	jw_kv_int(w, "sharding_count", 1);
 	jw_kv_int(w, "db_number", 256);
@@ -184,26 +187,32 @@ static enum verdict complete(struct call *c, struct item *item, struct err *err)
 	if (!rc && spec_parse(item->row.spec_code, &item->spec) != SPEC_GOOD)
 		rc = err_set(err, RC_CORRUPT, "instance %s has the specification '%.40s'", item->row.uid,
 			     item->row.spec_code);
+	if (!engine_cache_figures(c->engine, item->row.id, &item->figures))
+		item->figures = (struct cache_figures){ 0 };
 	return rc ? V_FAILED : V_OK;
 }
 
-/* The unfinished task can only be the newest. */
+/* The operation under way: no other began after it, but analyses may have. */
 static enum verdict read_task(struct call *c, struct item *item, struct err *err)
 {
 	struct task_row *rows;
-	size_t n;
+	size_t n, i = 0;
 	int64_t total;
 	const struct cache_task_filter newest = {
 		.project_id = item->row.project_id,
 		.cache_id = item->row.id,
 		.created_from = INT64_MIN,
 		.created_until = INT64_MAX,
-		.limit = 1,
+		.limit = RECENT_TASKS,
 	};
 	enum verdict v = engine_cache_task_list(c->view, &newest, c->arena, &rows, &n, &total, err);
-	if (v == V_OK && n > 0 && !task_state_is_final((enum task_state)rows[0].state))
-		item->task = strcmp(rows[0].kind, "BACKUP") == 0 ? "BACKUPING" : rows[0].kind;
-	return v;
+	if (v != V_OK)
+		return v;
+	while (i < n && scan_of(rows[i].kind) != SCAN_KINDS)
+		i++;
+	if (i < n && !task_state_is_final((enum task_state)rows[i].state))
+		item->task = strcmp(rows[i].kind, "BACKUP") == 0 ? "BACKUPING" : rows[i].kind;
+	return V_OK;
 }
 
 void dcs_instances_show(struct call *c)

@@ -23,6 +23,7 @@ static const struct route routes[] = {
 	{ "GET", PROJECT "/quota", ON_ALL("ShowQuotaOfTenant", "instance:list"), dcs_quota },
 
 	{ "GET", ALL "/status", ON_ALL("ListNumberOfInstancesInDifferentStatus", "instance:list"), dcs_status_counts },
+	{ "GET", ALL "/statistic", ON_ALL("ListStatisticsOfRunningInstances", "instance:list"), dcs_statistics },
 	{ "PUT", ALL "/status", ON_ALL("RestartOrFlushInstances", "instance:modifyStatus"), dcs_restart_or_flush },
 
 	{ "POST", ALL, ON_ALL("CreateInstance", "instance:create"), dcs_instances_create },
@@ -69,6 +70,22 @@ static const struct route routes[] = {
 	{ "GET", PROJECT "/dcs/tags", ON_ALL("ListTagsOfTenant", "instance:list"), dcs_tags_project },
 	{ "POST", PROJECT "/dcs/{instance}/tags/action", ON_ONE("BatchCreateOrDeleteTags", "instance:modify"),
 	  dcs_tags_action },
+
+	{ "POST", ONE "/bigkey-task", ON_ONE("CreateBigkeyScanTask", "instance:analyze"), dcs_bigkey_create },
+	{ "GET", ONE "/bigkey-tasks", ON_ONE("ListBigkeyScanTasks", "instance:analyze"), dcs_bigkey_list },
+	{ "GET", ONE "/bigkey-task/{scan}", ON_ONE("ShowBigkeyScanTaskDetails", "instance:analyze"), dcs_bigkey_show },
+	{ "DELETE", ONE "/bigkey-task/{scan}", ON_ONE("DeleteBigkeyScanTask", "instance:analyze"),
+	  dcs_bigkey_delete },
+	{ "POST", ONE "/hotkey-task", ON_ONE("CreateHotkeyScanTask", "instance:analyze"), dcs_hotkey_create },
+	{ "GET", ONE "/hotkey-tasks", ON_ONE("ListHotkeyScanTasks", "instance:analyze"), dcs_hotkey_list },
+	{ "GET", ONE "/hotkey-task/{scan}", ON_ONE("ShowHotkeyTaskDetails", "instance:analyze"), dcs_hotkey_show },
+	{ "DELETE", ONE "/hotkey-task/{scan}", ON_ONE("DeleteHotkeyScanTask", "instance:analyze"),
+	  dcs_hotkey_delete },
+	{ "POST", ONE "/scan-expire-keys-task", ON_ONE("CreateScanExpireKeysTask", "instance:analyze"),
+	  dcs_expire_create },
+	{ "POST", ONE "/auto-expire/scan", ON_ONE("CreateAutoExpireScanTask", "instance:analyze"), dcs_expire_create },
+	{ "GET", ONE "/auto-expire/histories", ON_ONE("ListAutoExpireHistories", "instance:analyze"),
+	  dcs_expire_history },
 };
 
 const struct route *dcs_routes(size_t *n)
