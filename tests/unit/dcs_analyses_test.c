@@ -470,8 +470,114 @@ TEST(what_is_in_the_way_of_a_scan_is_told_by_its_code)
 	end();
 }
 
+/* ---- offline analysis ---- */
+
+static void node_of(const char *uid, const char *role, char out[64])
+{
+	EXPECT(call("GET", one(uid, "/logical-nodes"), NULL) == 200, "%s", buf_text(&seen.body));
+	for (size_t i = 0; i < json_array_size(value_at("nodes")); i++) {
+		const json_t *n = json_array_get(value_at("nodes"), i);
+		if (strcmp(json_string_value(json_object_get(n, "node_type")), role) == 0)
+			(void)snprintf(out, 64, "%s", json_string_value(json_object_get(n, "node_id")));
+	}
+	EXPECT(format_is_hex32(out), "no %s", role);
+}
+
+static void read_file(const char *name, char *out, size_t size)
+{
+	char path[4200];
+	(void)snprintf(path, sizeof path, "%s/%s", data_dir, name);
+	FILE *f = fopen(path, "r");
+	size_t n = f ? fread(out, 1, size - 1, f) : 0;
+	out[n] = '\0';
+	if (f)
+		(void)fclose(f);
+}
+
+TEST(an_offline_analysis_reads_a_backup)
+{
+	char uid[UUID_SIZE], other[UUID_SIZE], node[64] = "", id[64], backup[64], body[256], task[8192];
+	begin(1);
+	create_running(CREATE_HA, uid);
+	create_running(CREATE_HA, other);
+	node_of(uid, "slave", node);
+	const struct {
+		const char *body, *code;
+	} row[] = {
+		{ "", "DCS.4004" },
+		{ "[]", "DCS.4005" },
+		{ "{}", "DCS.4062" },
+		{ "{\"node_id\":7}", "DCS.4062" },
+		{ "{\"node_id\":\"\"}", "DCS.4062" },
+		{ "{\"node_id\":\"8abfa7aa73291f15017329e1cda0002d\"}", "DCS.3053" },
+	};
+	FOR_EACH_ROW(i, row) {
+		(void)call("POST", one(uid, "/offline/key-analysis"), row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+	}
+	const char *const bad[] = { "7", "{}", "\"x\"", "\"" NOBODY "\"" };
+	FOR_EACH_ROW(i, bad) {
+		(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":%s}", node, bad[i]);
+		(void)call("POST", one(uid, "/offline/key-analysis"), body);
+		expect_error(body, 400, "DCS.4063");
+	}
+	let_runs_say("{\"result\":{\"file\":\"/none/b.rdb\",\"sha256\":\"00\",\"size\":7}}\n");
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	keep(backup, "backup_id");
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
+	let_runs_say("{\"result\":{\"scan\":{\"num\":9,\"total_num\":9,\"total_bytes\":1000,\"largest_keys\":[{\"key\":\"k\",\"type\":"
+		     "\"hash\",\"bytes\":77,\"num_of_elem\":3}],\"largest_key_prefixes\":[],\"type_bytes\":[{\"type\":\"hash\",\"bytes\":77}],"
+		     "\"type_num\":[]}}}\n");
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":\"%s\"}", node, backup);
+	EXPECT(call("POST", one(uid, "/offline/key-analysis"), body) == 200, "%s", buf_text(&seen.body));
+	keep(id, "task_id");
+	poll_until(part(uid, "/offline/key-analysis", id), "status", "success");
+	EXPECT_AT("node_id", node);
+	EXPECT_AT("node_type", "slave");
+	EXPECT_AT("backup_id", backup);
+	EXPECT_AT("analysis_type", "old_backup");
+	EXPECT_AT("total_bytes", "1000");
+	EXPECT_AT("largest_keys/0/num_of_elem", "3");
+	EXPECT_AT("type_bytes/0/type", "hash");
+	EXPECT_AT("file", "-");
+	read_file("task.json", task, sizeof task);
+	EXPECT(strstr(task, "\"file\":\"/none/b.rdb\""), "the child is told: %s", task);
+	(void)snprintf(body, sizeof body, P "/jobs/%s", id);
+	EXPECT(call("GET", body, NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("job_type", "OfflineAnalysis");
+	EXPECT_AT("status", "SUCCESS");
+	EXPECT(call("GET", one(uid, "/offline/key-analysis"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total", "1");
+	EXPECT_AT("records/0/id", id);
+	(void)call("GET", part(other, "/offline/key-analysis", id), NULL);
+	expect_error("another instance's", 400, "DCS.4063");
+	EXPECT(call("DELETE", part(other, "/offline/key-analysis", id), NULL) == 204, "another instance's");
+	EXPECT(call("DELETE", part(uid, "/offline/key-analysis", id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("task_id", id);
+	EXPECT(call("DELETE", part(uid, "/offline/key-analysis", id), NULL) == 204, "twice");
+
+	restart(0);
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":null}", node);
+	EXPECT(call("POST", one(uid, "/offline/key-analysis"), body) == 200, "%s", buf_text(&seen.body));
+	keep(id, "task_id");
+	(void)call("POST", one(uid, "/offline/key-analysis"), body);
+	expect_error("a second one", 400, "DCS.4026");
+	(void)call("DELETE", part(uid, "/offline/key-analysis", id), NULL);
+	expect_error("one that waits", 400, "DCS.4957");
+	EXPECT(call("GET", part(uid, "/offline/key-analysis", id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("status", "waiting");
+	EXPECT_AT("analysis_type", "new_backup");
+	EXPECT_AT("backup_id", "null");
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":\"%s\"}", node, at("backup_id"));
+	(void)call("POST", one(uid, "/offline/key-analysis"), body);
+	expect_error("a backup that waits", 400, "DCS.4087");
+	end();
+}
+
 int main(void)
 {
+	RUN(an_offline_analysis_reads_a_backup);
 	RUN(figures_are_numbers_before_anybody_looked);
 	RUN(a_big_key_scan_waits_runs_and_is_deleted);
 	RUN(scans_are_listed_by_page_and_status);

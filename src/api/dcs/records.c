@@ -14,6 +14,11 @@ struct record_call *record_begin(struct call *c)
 	return scope_instance(c, &r->cache) ? r : NULL;
 }
 
+static bool is_over(const struct scan_row *row)
+{
+	return strcmp(row->status, "success") == 0 || strcmp(row->status, "failed") == 0;
+}
+
 void record_create(struct record_call *r, enum scan_kind kind, const char *args, change_done_fn *done)
 {
 	r->create = (struct scan_create){
@@ -29,7 +34,7 @@ void record_create(struct record_call *r, enum scan_kind kind, const char *args,
 	engine_scan_create(r->call->engine, &r->create);
 }
 
-void record_delete(struct record_call *r, enum scan_kind kind, change_done_fn *done)
+static void submit_delete(struct record_call *r, enum scan_kind kind, change_done_fn *done)
 {
 	r->remove = (struct scan_delete){
 		.base = { .done = done, .ctx = r },
@@ -40,6 +45,34 @@ void record_delete(struct record_call *r, enum scan_kind kind, change_done_fn *d
 	};
 	call_submit(r->call);
 	engine_scan_delete(r->call->engine, &r->remove);
+}
+
+void record_delete(struct call *c, enum scan_kind kind, const void *about, change_done_fn *done)
+{
+	struct record_call *r = record_begin(c);
+	struct err err = { 0 };
+
+	if (!r)
+		return;
+	r->about = about;
+	enum verdict v = record_find(c, &r->cache, kind, path_arg(&c->args, "scan"), &r->row, &err);
+	if (v == V_NO_RECORD)
+		(void)dcs_answer_none(c); /* 204 says here that there was nothing */
+	else if (v != V_OK)
+		(void)dcs_answer_read(c, v, &err);
+	else if (!is_over(&r->row))
+		(void)dcs_answer_error(c, DCS_SCAN_STATE);
+	else
+		submit_delete(r, kind, done);
+}
+
+void record_refuse_delete(struct record_call *r, const struct change *change)
+{
+	switch (change->verdict) {
+	case V_NO_RECORD: (void)dcs_answer_none(r->call); break;
+	case V_BAD_STATE: (void)dcs_answer_error(r->call, DCS_SCAN_STATE); break;
+	default: (void)dcs_answer_verdict(r->call, change->verdict, "", &change->err); break;
+	}
 }
 
 void record_refuse(struct record_call *r, enum dcs_error running, const char *words)
@@ -56,11 +89,6 @@ enum verdict record_find(struct call *c, const struct cache_row *cache, enum sca
 			 struct scan_row *out, struct err *err)
 {
 	return engine_scan_get(c->view, cache->id, kind, uid, c->arena, out, err);
-}
-
-bool record_is_over(const struct scan_row *row)
-{
-	return strcmp(row->status, "success") == 0 || strcmp(row->status, "failed") == 0;
 }
 
 bool record_list(struct call *c, enum scan_kind kind, struct record_list *out)

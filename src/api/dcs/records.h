@@ -20,16 +20,17 @@ struct record_call {
 
 /* NULL: answered. The instance is there and in ->cache. */
 struct record_call *record_begin(struct call *c);
-/* Fill create or remove and hand it in; done's ctx is the record_call. args: a JSON object. */
+/* Fill create and hand it in; done's ctx is the record_call. args: a JSON object. */
 void record_create(struct record_call *r, enum scan_kind kind, const char *args, change_done_fn *done);
-void record_delete(struct record_call *r, enum scan_kind kind, change_done_fn *done);
+/* Of the path's {instance} and {scan}; what is not there or not over is answered. done's ctx is the record_call. */
+void record_delete(struct call *c, enum scan_kind kind, const void *about, change_done_fn *done);
+void record_refuse_delete(struct record_call *r, const struct change *change);
 /* Not created. running: the answer when one of this kind runs already. */
 void record_refuse(struct record_call *r, enum dcs_error running, const char *words);
 
 /* The record of that id into ->row. V_NO_RECORD. */
 enum verdict record_find(struct call *c, const struct cache_row *cache, enum scan_kind kind, const char *uid,
 			 struct scan_row *out, struct err *err);
-bool record_is_over(const struct scan_row *row);
 
 struct record_list {
 	struct cache_row cache;

@@ -86,6 +86,13 @@ static const struct route routes[] = {
 	{ "POST", ONE "/auto-expire/scan", ON_ONE("CreateAutoExpireScanTask", "instance:analyze"), dcs_expire_create },
 	{ "GET", ONE "/auto-expire/histories", ON_ONE("ListAutoExpireHistories", "instance:analyze"),
 	  dcs_expire_history },
+	{ "POST", ONE "/offline/key-analysis", ON_ONE("CreateOfflineKeyAnalysis", "instance:analyze"),
+	  dcs_offline_create },
+	{ "GET", ONE "/offline/key-analysis", ON_ONE("ListOfflineKeyAnalyses", "instance:analyze"), dcs_offline_list },
+	{ "GET", ONE "/offline/key-analysis/{scan}", ON_ONE("ShowOfflineKeyAnalysis", "instance:analyze"),
+	  dcs_offline_show },
+	{ "DELETE", ONE "/offline/key-analysis/{scan}", ON_ONE("DeleteOfflineKeyAnalysis", "instance:analyze"),
+	  dcs_offline_delete },
 };
 
 const struct route *dcs_routes(size_t *n)

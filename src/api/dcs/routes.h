@@ -67,5 +67,9 @@ void dcs_hotkey_show(struct call *c);
 void dcs_hotkey_delete(struct call *c);
 void dcs_expire_create(struct call *c);
 void dcs_expire_history(struct call *c);
+void dcs_offline_create(struct call *c);
+void dcs_offline_list(struct call *c);
+void dcs_offline_show(struct call *c);
+void dcs_offline_delete(struct call *c);
 
 #endif

@@ -191,32 +191,11 @@ static void deleted(struct change *change)
 {
 	struct record_call *r = change->ctx;
 
-	switch (change->verdict) {
-	case V_OK: answer_record(r->call, &r->cache, &r->row, r->about); break;
-	case V_NO_RECORD: (void)dcs_answer_none(r->call); break;
-	case V_BAD_STATE: (void)dcs_answer_error(r->call, DCS_SCAN_STATE); break;
-	default: (void)dcs_answer_verdict(r->call, change->verdict, "", &change->err); break;
-	}
-}
-
-static void delete_scan(struct call *c, const struct kind *kind)
-{
-	struct record_call *r = record_begin(c);
-	struct err err = { 0 };
-
-	if (!r)
-		return;
-	r->about = kind;
-	enum verdict v = record_find(c, &r->cache, kind->kind, path_arg(&c->args, "scan"), &r->row, &err);
-	if (v == V_NO_RECORD)
-		(void)dcs_answer_none(c); /* 204 says here that there was nothing */
-	else if (v != V_OK)
-		(void)dcs_answer_read(c, v, &err);
-	else if (!record_is_over(&r->row))
-		(void)dcs_answer_error(c, DCS_SCAN_STATE);
+	if (change->verdict == V_OK)
+		answer_record(r->call, &r->cache, &r->row, r->about);
 	else
-		record_delete(r, kind->kind, deleted);
+		record_refuse_delete(r, change);
 }
 
-void dcs_bigkey_delete(struct call *c) { delete_scan(c, &big); }
-void dcs_hotkey_delete(struct call *c) { delete_scan(c, &hot); }
+void dcs_bigkey_delete(struct call *c) { record_delete(c, SCAN_BIGKEY, &big, deleted); }
+void dcs_hotkey_delete(struct call *c) { record_delete(c, SCAN_HOTKEY, &hot, deleted); }
