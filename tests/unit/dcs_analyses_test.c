@@ -5,7 +5,9 @@
  */
 #include "api/api.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "api/dcs/format.h"
 #include "base/attr.h"
@@ -575,8 +577,287 @@ TEST(an_offline_analysis_reads_a_backup)
 	end();
 }
 
+/* ---- nodes ---- */
+
+TEST(nodes_are_shown_by_instance_group_and_project)
+{
+	char uid[UUID_SIZE], single[UUID_SIZE], group[64], target[512];
+	begin(1);
+	create_running(CREATE_HA, uid);
+	create_running(CREATE_SINGLE, single);
+	EXPECT(call("GET", P "/instances-logical-nodes?limit=1", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("count", "2");
+	EXPECT_AT("instances/0/instance_id", single);
+	EXPECT_AT("instances/0/node_count", "1");
+	EXPECT_AT("instances/1", "-");
+	EXPECT(call("GET", P "/instances-logical-nodes?offset=1", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instances/0/node_count", "2");
+	EXPECT_AT("instances/0/nodes/0/node_type", "master");
+	EXPECT_AT("instances/0/nodes/1/node_port", "6379");
+	(void)call("GET", P "/instances-logical-nodes?limit=x", NULL);
+	expect_error("limit", 400, "DCS.4800");
+	(void)snprintf(target, sizeof target, P "/instance/%s/groups", uid);
+	EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("group_count", "1");
+	keep(group, "group_list/0/group_id");
+	(void)snprintf(target, sizeof target, P "/instance/%s/groups/%s/group-nodes-state", uid, group);
+	EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(json_is_array(seen.json) && json_array_size(seen.json) == 2, "%s", buf_text(&seen.body));
+	EXPECT_AT("0/replication_role", "master");
+	EXPECT_AT("1/is_replication", "true");
+	(void)snprintf(target, sizeof target, P "/instance/%s/groups/%s/group-nodes-state", single, group);
+	(void)call("GET", target, NULL);
+	expect_error("another instance's group", 400, "DCS.4063");
+	end();
+}
+
+/* ---- configuration histories, whitelist ---- */
+
+#define TIMEOUT(value) "{\"redis_config\":[{\"param_id\":\"1\",\"param_value\":\"" value "\"}]}"
+
+TEST(changes_of_the_configuration_have_a_history)
+{
+	char uid[UUID_SIZE], other[UUID_SIZE], id[64];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	create_running(CREATE_SINGLE, other);
+	EXPECT(call("GET", one(uid, "/config-histories"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"history_num\":0,\"histories\":[]}") == 0, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/configs"), TIMEOUT("100")) == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("POST", one(uid, "/bigkey-task"), NULL) == 200, "%s", buf_text(&seen.body));
+	let_runs_say("{\"error\":{\"code\":\"Cache.Down\",\"message\":\"no Redis\"}}\n");
+	(void)call("PUT", one(uid, "/configs"), TIMEOUT("200"));
+	expect_error("one that fails", 500, "DCS.4842");
+	restart(0);
+	EXPECT(call("PUT", one(uid, "/async-configs"), TIMEOUT("300")) == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/config-histories"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("history_num", "3");
+	EXPECT_AT("histories/0/status", "UPDATING");
+	EXPECT_AT("histories/1/status", "FAILURE");
+	EXPECT_AT("histories/2/status", "SUCCESS");
+	EXPECT_AT("histories/2/type", "config_param");
+	keep(id, "histories/2/history_id");
+	EXPECT(format_is_uuid(id), "%s", id);
+	EXPECT(call("GET", one(uid, "/config-histories?offset=2&limit=5"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("history_num", "3");
+	EXPECT_AT("histories/0/history_id", id);
+	EXPECT_AT("histories/1", "-");
+	EXPECT(call("GET", part(uid, "/config-histories", id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("redis_config", "[{\"param_id\":\"1\",\"param_name\":\"timeout\",\"param_value\":\"100\"}]");
+	(void)call("GET", part(other, "/config-histories", id), NULL);
+	expect_error("another instance's", 400, "DCS.4063");
+	(void)call("GET", one(uid, "/config-histories/x"), NULL);
+	expect_error("no id", 400, "DCS.4063");
+	EXPECT(call("GET", one(uid, "/tasks?limit=100"), NULL) == 200, "tasks");
+	(void)call("GET", part(uid, "/config-histories", at("tasks/4/id")), NULL); /* CREATE */
+	expect_error("another operation", 400, "DCS.4063");
+	end();
+}
+
+TEST(a_whitelist_is_never_in_force)
+{
+	char uid[UUID_SIZE], target[256];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	(void)snprintf(target, sizeof target, P "/instance/%s/whitelist", uid);
+	EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("enable_whitelist", "false");
+	EXPECT_AT("whitelist", "[]");
+	EXPECT_AT("whitelist_ip_limit_num", "20");
+	const struct {
+		const char *body, *code, *says;
+	} row[] = {
+		{ "", "DCS.4004", "Empty" },
+		{ "{}", "DCS.4800", "enable_whitelist" },
+		{ "{\"enable_whitelist\":\"true\",\"whitelist\":[]}", "DCS.4800", "enable_whitelist" },
+		{ "{\"enable_whitelist\":false}", "DCS.4800", "whitelist" },
+		{ "{\"enable_whitelist\":false,\"whitelist\":{}}", "DCS.4800", "whitelist" },
+		{ "{\"enable_whitelist\":true,\"whitelist\":[{\"group_name\":\"g\",\"ip_list\":[\"10.0.0.1\"]}]}", "DCS.4800", "allow-list" },
+	};
+	FOR_EACH_ROW(i, row) {
+		(void)call("PUT", target, row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+		EXPECT(strstr(at("error_msg"), row[i].says), "%s: %s", row[i].body, at("error_msg"));
+		(void)call("PUT", one(uid, "/whitelist-async"), row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+	}
+	EXPECT(call("PUT", target, "{\"enable_whitelist\":false,\"whitelist\":[]}") == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(target, sizeof target, P "/jobs/%s", at("job_id"));
+	poll_until(target, "status", "SUCCESS");
+	end();
+}
+
+/* ---- questions to Redis ---- */
+
+TEST(questions_are_checked_before_redis_is_asked)
+{
+	char uid[UUID_SIZE], node[64] = "", body[256];
+	begin(1);
+	create_running(CREATE_HA, uid);
+	node_of(uid, "master", node);
+#define T "/slowlog?start_time=1000&end_time=2000"
+	const struct {
+		const char *method, *rest, *body, *code;
+	} row[] = {
+		{ "GET", "/slowlog", NULL, "DCS.4800" },
+		{ "GET", "/slowlog?start_time=1000", NULL, "DCS.4800" },
+		{ "GET", "/slowlog?end_time=1000", NULL, "DCS.4800" },
+		{ "GET", "/slowlog?start_time=x&end_time=2000", NULL, "DCS.4800" },
+		{ "GET", "/slowlog?start_time=-1&end_time=2000", NULL, "DCS.4800" },
+		{ "GET", "/slowlog?start_time=2001&end_time=2000", NULL, "DCS.4025" },
+		{ "GET", T "&limit=0", NULL, "DCS.4800" },
+		{ "GET", T "&sort_key=id", NULL, "DCS.4800" },
+		{ "GET", T "&sort_dir=up", NULL, "DCS.4800" },
+		{ "GET", T "&role=proxy", NULL, "DCS.4800" },
+		{ "GET", "/clients?node_id=x", NULL, "DCS.3053" },
+		{ "GET", "/clients?sort=qbuf-free", NULL, "DCS.4800" },
+		{ "GET", "/clients?order=up", NULL, "DCS.4800" },
+		{ "GET", "/clients?offset=-1", NULL, "DCS.4800" },
+		{ "POST", "/clients", NULL, "DCS.4004" },
+		{ "POST", "/clients", "{}", "DCS.4062" },
+		{ "POST", "/clients", "{\"node_id\":\"x\"}", "DCS.3053" },
+		{ "POST", "/clients/kill", "{\"node_id\":5,\"client_addrs\":[\"a\"]}", "DCS.4062" },
+		{ "POST", "/clients/kill", "{\"node_id\":\"x\",\"client_addrs\":[\"a\"]}", "DCS.3053" },
+		{ "POST", "/clients/kill-all", "{}", "DCS.4062" },
+		{ "POST", "/clients/kill-all", "{\"kill_all_nodes\":1}", "DCS.4062" },
+	};
+	FOR_EACH_ROW(i, row) {
+		(void)call(row[i].method, one(uid, row[i].rest), row[i].body);
+		expect_error(row[i].rest, 400, row[i].code);
+	}
+	const char *const addrs[] = { "null", "[]", "7", "{}", "[7]", "[\"a\",\"\"]" };
+	FOR_EACH_ROW(i, addrs) {
+		(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":%s}", node, addrs[i]);
+		(void)call("POST", one(uid, "/clients/kill"), body);
+		expect_error(body, 400, "DCS.4062");
+	}
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"clean_cache\":true}", node);
+	EXPECT(call("POST", one(uid, "/clients"), body) == 200, "%s", buf_text(&seen.body));
+	/* Nothing listens there: the script made no Redis. */
+	(void)call("GET", one(uid, T), NULL);
+	expect_error("slow log", 400, "DCS.4049");
+	(void)call("GET", one(uid, "/clients"), NULL);
+	expect_error("clients", 400, "DCS.4049");
+	(void)call("POST", one(uid, "/clients/kill-all"), "{\"kill_all_nodes\":true}");
+	expect_error("kill", 400, "DCS.4049");
+	restart(0);
+	create(CREATE_SINGLE, uid);
+	(void)call("GET", one(uid, T), NULL);
+	expect_error("being created", 400, "DCS.4118");
+	end();
+}
+
+/* ---- with the real child ---- */
+
+static bool has_redis(void)
+{
+	(void)snprintf(child, sizeof child, "%s/stint", TEST_BUILD_DIR);
+	return access(child, X_OK) == 0 && access("/usr/bin/redis-server", X_OK) == 0;
+}
+
+static void drop(const char *uid)
+{
+	char body[64 + UUID_SIZE];
+	(void)snprintf(body, sizeof body, "{\"instances\":[\"%s\"]}", uid);
+	for (int64_t until = clock_mono_ms() + 20000; clock_mono_ms() < until;) {
+		if (call("DELETE", ALL, body) == 200 && strcmp(at("results/0/result"), "success") == 0)
+			break;
+	}
+	EXPECT_AT("results/0/result", "success");
+	poll_until(P "/tasks?limit=1", "tasks/0/status", "SUCCESS");
+}
+
+static int connect_to(const char *ip)
+{
+	struct sockaddr_in at_ = { .sin_family = AF_INET, .sin_port = htons(6379) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	EXPECT(inet_pton(AF_INET, ip, &at_.sin_addr) == 1, "%s", ip);
+	EXPECT(connect(fd, (struct sockaddr *)&at_, sizeof at_) == 0, "%s", ip);
+	return fd;
+}
+
+/* A client of our own is listed with the contract's types, and gone when it is to be. */
+static void see_and_kill_one(const char *uid, const char *master)
+{
+	static const char *const integers[] = { "age", "idle", "sub", "psub", "multi", "qbuf", "qbuf_free", "obl", "oll", "omem" };
+	static const char *const texts[] = { "id", "addr", "fd", "name", "cmd", "db", "flags", "events", "user" };
+	char body[256], pong[16] = "";
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "%s", buf_text(&seen.body));
+	int fd = connect_to(at("ip"));
+	EXPECT(write(fd, "PING\r\n", 6) == 6 && read(fd, pong, sizeof pong - 1) == 7, "%s", pong);
+	EXPECT(call("GET", one(uid, "/clients?sort=age&order=desc"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("count", "1");
+	FOR_EACH_ROW(i, integers)
+		EXPECT(json_is_integer(json_object_get(value_at("clients/0"), integers[i])), "%s: %s", integers[i], buf_text(&seen.body));
+	FOR_EACH_ROW(i, texts)
+		EXPECT(json_is_string(json_object_get(value_at("clients/0"), texts[i])), "%s: %s", texts[i], buf_text(&seen.body));
+	EXPECT_AT("clients/0/cmd", "ping");
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"%s\"]}", master, at("clients/0/addr"));
+	EXPECT(call("GET", one(uid, "/clients?addr=10.1.2.3"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("count", "0");
+	EXPECT(call("POST", one(uid, "/clients/kill"), body) == 204, "%s", buf_text(&seen.body));
+	EXPECT(read(fd, pong, sizeof pong) == 0, "still connected");
+	(void)close(fd);
+	EXPECT(call("GET", one(uid, "/clients"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("count", "0");
+}
+
+TEST(redis_itself_is_asked)
+{
+	char uid[UUID_SIZE], master[64] = "", slave[64] = "", body[256];
+	if (!has_redis()) {
+		printf("skipped redis_itself_is_asked: no stint or no redis-server\n");
+		return;
+	}
+	make_dir();
+	start(1);
+	create_running(CREATE_HA, uid);
+	node_of(uid, "master", master);
+	node_of(uid, "slave", slave);
+	EXPECT(call("PUT", one(uid, "/configs"), "{\"redis_config\":[{\"param_name\":\"slowlog-log-slower-than\",\"param_value\":\"0\"}]}") == 204,
+	       "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/clients"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("count", "0"); /* our own connection does not show */
+	EXPECT(strlen(at("time")) == 24, "%s", at("time"));
+#define ALL_TIMES "/slowlog?start_time=0&end_time=99999999999999"
+	EXPECT(call("GET", one(uid, ALL_TIMES "&limit=3"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("count", "3");
+	EXPECT(json_integer_value(value_at("total_num")) > 3, "%s", at("total_num"));
+	EXPECT(json_is_integer(value_at("slowlogs/0/id")) && json_is_string(value_at("slowlogs/0/duration")), "%s", buf_text(&seen.body));
+	EXPECT(strlen(at("slowlogs/0/start_time")) == 20 && *at("slowlogs/0/command"), "%s", buf_text(&seen.body));
+	EXPECT(strcmp(at("slowlogs/0/start_time"), at("slowlogs/2/start_time")) >= 0, "newest first: %s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, ALL_TIMES "&role=slave&sort_dir=asc"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("slowlogs/0/node_role", "slave");
+	EXPECT_AT("slowlogs/0/id", "0"); /* oldest first */
+	EXPECT_AT("slowlogs/1/id", "1");
+	EXPECT(call("GET", one(uid, ALL_TIMES "&sort_key=duration&limit=1"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("count", "1");
+	EXPECT(call("GET", one(uid, "/slowlog?start_time=1000&end_time=2000"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"count\":0,\"slowlogs\":[]}") == 0, "%s", buf_text(&seen.body));
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"127.0.0.1:1\",\"127.0.0.1:2\"]}", master);
+	EXPECT(call("POST", one(uid, "/clients/kill"), body) == 204, "%s", buf_text(&seen.body));
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\"}", slave);
+	EXPECT(call("POST", one(uid, "/clients/kill-all"), body) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("killed", "0");
+	EXPECT(call("POST", one(uid, "/clients/kill-all"), "{\"kill_all_nodes\":true}") == 200, "%s", buf_text(&seen.body));
+	see_and_kill_one(uid, master);
+	poll_until(ALL "/statistic", "statistics/0/max_memory", "128");
+	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(body, sizeof body, P "/jobs/%s", at("job_id"));
+	poll_until(body, "status", "SUCCESS");
+	drop(uid);
+	end();
+}
+
 int main(void)
 {
+	RUN(nodes_are_shown_by_instance_group_and_project);
+	RUN(changes_of_the_configuration_have_a_history);
+	RUN(a_whitelist_is_never_in_force);
+	RUN(questions_are_checked_before_redis_is_asked);
+	RUN(redis_itself_is_asked);
 	RUN(an_offline_analysis_reads_a_backup);
 	RUN(figures_are_numbers_before_anybody_looked);
 	RUN(a_big_key_scan_waits_runs_and_is_deleted);

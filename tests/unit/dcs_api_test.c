@@ -533,7 +533,7 @@ TEST(paths_are_taken_in_every_spelling_and_nothing_else)
 	} row[] = {
 		{ "GET", P, 404, "DCS.4001", "" },
 		{ "GET", P "/nothing", 404, "DCS.4001", "" },
-		{ "GET", P "/instances/" NOBODY "/whitelist", 404, "DCS.4001", "" },
+		{ "GET", P "/instances/" NOBODY "/accounts", 404, "DCS.4001", "" },
 		{ "POST", P "/instances/" NOBODY "/public-ip", 404, "DCS.4001", "" },
 		{ "GET", P "/instances/../tasks", 404, "DCS.4001", "" },
 		{ "GET", P "%2Finstances", 404, "DCS.4001", "" },

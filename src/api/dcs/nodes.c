@@ -49,6 +49,16 @@ static void write_replication(struct jw *w, const struct nodes *x, const struct 
 	jw_end_object(w);
 }
 
+static void write_replications(struct jw *w, const void *subject)
+{
+	const struct nodes *x = subject;
+
+	jw_array(w);
+	for (size_t i = 0; i < x->state.n_nodes; i++)
+		write_replication(w, x, &x->state.nodes[i]);
+	jw_end_array(w);
+}
+
 static void write_groups(struct jw *w, const void *subject)
 {
 	const struct nodes *x = subject;
@@ -61,10 +71,7 @@ static void write_groups(struct jw *w, const void *subject)
 	jw_kv_text(w, "group_id", x->state.group_id);
 	jw_kv_text(w, "group_name", shard_name);
 	jw_key(w, "replication_list");
-	jw_array(w);
-	for (size_t i = 0; i < x->state.n_nodes; i++)
-		write_replication(w, x, &x->state.nodes[i]);
-	jw_end_array(w);
+	write_replications(w, x);
 	jw_end_object(w);
 	jw_end_array(w);
 	jw_end_object(w);
@@ -96,6 +103,15 @@ static void write_logical(struct jw *w, const struct nodes *x, const struct node
 	jw_end_object(w);
 }
 
+static void write_nodes(struct jw *w, const struct nodes *x)
+{
+	jw_key(w, "nodes");
+	jw_array(w);
+	for (size_t i = 0; i < x->state.n_nodes; i++)
+		write_logical(w, x, &x->state.nodes[i]);
+	jw_end_array(w);
+}
+
 static void write_logicals(struct jw *w, const void *subject)
 {
 	const struct nodes *x = subject;
@@ -103,10 +119,31 @@ static void write_logicals(struct jw *w, const void *subject)
 	jw_object(w);
 	jw_kv_text(w, "instance_id", x->row.uid);
 	jw_kv_int(w, "total", (int64_t)x->state.n_nodes);
-	jw_key(w, "nodes");
+	write_nodes(w, x);
+	jw_end_object(w);
+}
+
+struct many {
+	struct nodes *instances;
+	size_t n;
+	int64_t total;
+};
+
+static void write_many(struct jw *w, const void *subject)
+{
+	const struct many *x = subject;
+
+	jw_object(w);
+	jw_kv_int(w, "count", x->total);
+	jw_key(w, "instances");
 	jw_array(w);
-	for (size_t i = 0; i < x->state.n_nodes; i++)
-		write_logical(w, x, &x->state.nodes[i]);
+	for (size_t i = 0; i < x->n; i++) {
+		jw_object(w);
+		jw_kv_text(w, "instance_id", x->instances[i].row.uid);
+		jw_kv_int(w, "node_count", (int64_t)x->instances[i].state.n_nodes);
+		write_nodes(w, &x->instances[i]);
+		jw_end_object(w);
+	}
 	jw_end_array(w);
 	jw_end_object(w);
 }
@@ -139,23 +176,83 @@ static void write_deletable(struct jw *w, const void *subject)
 	jw_end_object(w);
 }
 
-static void show(struct call *c, dcs_write_fn *write)
+/* NULL: answered. */
+static struct nodes *read_nodes(struct call *c)
 {
 	struct nodes *x = arena_new_of(c->arena, struct nodes);
 	struct err err = { 0 };
 
 	if (!x) {
 		(void)dcs_answer_no_memory(c);
-		return;
+		return NULL;
 	}
 	if (!scope_instance(c, &x->row))
-		return;
-	if (state_read(&x->row, c->arena, &x->state, &err))
+		return NULL;
+	if (state_read(&x->row, c->arena, &x->state, &err)) {
 		(void)dcs_answer_internal(c, "api.failed", &err);
-	else
+		return NULL;
+	}
+	return x;
+}
+
+static void show(struct call *c, dcs_write_fn *write)
+{
+	struct nodes *x = read_nodes(c);
+
+	if (x)
 		(void)dcs_answer(c, write, x);
 }
 
 void dcs_nodes_groups(struct call *c) { show(c, write_groups); }
 void dcs_nodes_logical(struct call *c) { show(c, write_logicals); }
 void dcs_nodes_deletable(struct call *c) { show(c, write_deletable); }
+
+void dcs_nodes_states(struct call *c)
+{
+	struct nodes *x = read_nodes(c);
+
+	if (!x)
+		return;
+	if (strcmp(path_arg(&c->args, "group"), x->state.group_id) == 0)
+		(void)dcs_answer(c, write_replications, x);
+	else
+		(void)dcs_answer_named(c, DCS_ID_PARAM, "group_id");
+}
+
+static enum verdict read_many(struct call *c, const struct cache_filter *f, struct many *out, struct err *err)
+{
+	struct cache_row *rows;
+
+	enum verdict v = engine_cache_list(c->view, f, c->arena, &rows, &out->n, &out->total, err);
+	if (v != V_OK)
+		return v;
+	out->instances = arena_array(c->arena, out->n + 1, sizeof *out->instances);
+	if (!out->instances) {
+		(void)err_set(err, RC_LIMIT, "no memory for the nodes of %zu instances", out->n);
+		return V_FAILED;
+	}
+	for (size_t i = 0; i < out->n; i++) {
+		out->instances[i].row = rows[i];
+		if (state_read(&rows[i], c->arena, &out->instances[i].state, err))
+			return V_FAILED;
+	}
+	return V_OK;
+}
+
+void dcs_nodes_of_project(struct call *c)
+{
+	struct cache_filter filter = { .capacity_mib = -1 };
+	struct page page;
+	struct many x;
+	struct err err = { 0 };
+
+	if (!scope_project(c, &filter.project_id) || !scope_page(c, &page))
+		return;
+	filter.offset = page.offset;
+	filter.limit = page.limit;
+	enum verdict v = read_many(c, &filter, &x, &err);
+	if (v == V_OK)
+		(void)dcs_answer(c, write_many, &x);
+	else
+		(void)dcs_answer_read(c, v, &err);
+}

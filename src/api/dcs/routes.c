@@ -60,11 +60,23 @@ static const struct route routes[] = {
 	{ "PUT", ONE "/configs", ON_ONE("UpdateConfigurations", "instance:modifyConfigureation"), dcs_configs_update },
 	{ "PUT", ONE "/async-configs", ON_ONE("UpdateInstanceConfig", "instance:modifyConfigureation"),
 	  dcs_configs_update_async },
+	{ "GET", ONE "/config-histories", ON_ONE("ListConfigHistories", "instance:getConfiguration"), dcs_histories_list },
+	{ "GET", ONE "/config-histories/{history}", ON_ONE("ShowConfigHistoryDetail", "instance:getConfiguration"),
+	  dcs_histories_show },
+
+	{ "GET", ONE "/whitelist", ON_ONE("ShowIpWhitelist", "whitelist:list"), dcs_whitelist_show },
+	{ "PUT", ONE "/whitelist", ON_ONE("UpdateIpWhitelist", "whitelist:modify"), dcs_whitelist_update },
+	{ "PUT", ONE "/whitelist-async", ON_ONE("UpdateIpWhitelistAsync", "whitelist:modify"),
+	  dcs_whitelist_update_async },
 
 	{ "GET", ONE "/groups", ON_ONE("ListGroupReplicationInfo", "instance:get"), dcs_nodes_groups },
 	{ "GET", ONE "/logical-nodes", ON_ONE("ShowNodesInformation", "instance:get"), dcs_nodes_logical },
 	{ "GET", ONE "/deletable-replication", ON_ONE("ValidateDeletableReplica", "instance:get"),
 	  dcs_nodes_deletable },
+	{ "GET", ONE "/groups/{group}/group-nodes-state", ON_ONE("ShowReplicationStates", "instance:get"),
+	  dcs_nodes_states },
+	{ "GET", PROJECT "/instances-logical-nodes", ON_ALL("BatchShowNodesInformation", "instance:list"),
+	  dcs_nodes_of_project },
 
 	{ "GET", ONE "/tags", ON_ONE("ShowTags", "instance:get"), dcs_tags_show },
 	{ "GET", PROJECT "/dcs/tags", ON_ALL("ListTagsOfTenant", "instance:list"), dcs_tags_project },
@@ -93,6 +105,12 @@ static const struct route routes[] = {
 	  dcs_offline_show },
 	{ "DELETE", ONE "/offline/key-analysis/{scan}", ON_ONE("DeleteOfflineKeyAnalysis", "instance:analyze"),
 	  dcs_offline_delete },
+
+	{ "GET", ONE "/slowlog", ON_ONE("ListSlowlog", "slowlog:list"), dcs_slowlog_list },
+	{ "POST", ONE "/clients", ON_ONE("ScanClients", "clients:list"), dcs_clients_scan },
+	{ "GET", ONE "/clients", ON_ONE("ListClients", "clients:list"), dcs_clients_list },
+	{ "POST", ONE "/clients/kill", ON_ONE("HangUpClients", "clients:kill"), dcs_clients_kill },
+	{ "POST", ONE "/clients/kill-all", ON_ONE("HangUpKillAllClients", "clients:kill"), dcs_clients_kill_all },
 };
 
 const struct route *dcs_routes(size_t *n)

@@ -48,10 +48,18 @@ void dcs_restores_list(struct call *c);
 void dcs_configs_list(struct call *c);
 void dcs_configs_update(struct call *c);
 void dcs_configs_update_async(struct call *c);
+void dcs_histories_list(struct call *c);
+void dcs_histories_show(struct call *c);
+
+void dcs_whitelist_show(struct call *c);
+void dcs_whitelist_update(struct call *c);
+void dcs_whitelist_update_async(struct call *c);
 
 void dcs_nodes_groups(struct call *c);
 void dcs_nodes_logical(struct call *c);
 void dcs_nodes_deletable(struct call *c);
+void dcs_nodes_states(struct call *c);
+void dcs_nodes_of_project(struct call *c);
 
 void dcs_tags_show(struct call *c);
 void dcs_tags_project(struct call *c);
@@ -71,5 +79,11 @@ void dcs_offline_create(struct call *c);
 void dcs_offline_list(struct call *c);
 void dcs_offline_show(struct call *c);
 void dcs_offline_delete(struct call *c);
+
+void dcs_slowlog_list(struct call *c);
+void dcs_clients_scan(struct call *c);
+void dcs_clients_list(struct call *c);
+void dcs_clients_kill(struct call *c);
+void dcs_clients_kill_all(struct call *c);
 
 #endif
