@@ -843,6 +843,14 @@ TEST(redis_itself_is_asked)
 	EXPECT_AT("killed", "0");
 	EXPECT(call("POST", one(uid, "/clients/kill-all"), "{\"kill_all_nodes\":true}") == 200, "%s", buf_text(&seen.body));
 	see_and_kill_one(uid, master);
+	EXPECT(call("PUT", one(uid, "/configs"), CONFIG("allkeys-lfu")) == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("POST", one(uid, "/hotkey-task"), NULL) == 200, "%s", buf_text(&seen.body));
+	poll_until(part(uid, "/hotkey-task", at("id")), "status", "success");
+	EXPECT_AT("keys", "[]");
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\"}", slave);
+	EXPECT(call("POST", one(uid, "/offline/key-analysis"), body) == 200, "%s", buf_text(&seen.body));
+	poll_until(part(uid, "/offline/key-analysis", at("task_id")), "status", "success");
+	EXPECT_AT("total_num", "0");
 	poll_until(ALL "/statistic", "statistics/0/max_memory", "128");
 	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s", buf_text(&seen.body));
 	(void)snprintf(body, sizeof body, P "/jobs/%s", at("job_id"));
