@@ -846,6 +846,7 @@ TEST(an_instance_is_shown_with_the_contracts_types)
 		{ "capacity", "1", JSON_INTEGER },
 		{ "capacity_minor", "1", JSON_STRING },
 		{ "max_memory", "1024", JSON_INTEGER },
+		{ "used_memory", "0", JSON_INTEGER },
 		{ "no_password_access", "false", JSON_STRING },
 		{ "maintain_begin", "18:00:00", JSON_STRING },
 		{ "maintain_end", "19:00:00", JSON_STRING },
@@ -976,6 +977,8 @@ TEST(lists_are_filtered_and_paged)
 	EXPECT_AT("creating_count", "13");
 	EXPECT_AT("redis/creating_count", "13");
 	EXPECT_AT("memcached/creating_count", "0");
+	EXPECT(call("GET", P "/instances/statistic", NULL) == 200, "statistics");
+	EXPECT_AT("statistics", "[]"); /* none runs */
 	EXPECT(call("GET", OTHER_P "/instances", NULL) == 200, "another project");
 	EXPECT_AT("instance_num", "0");
 	end();
