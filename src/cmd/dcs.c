@@ -98,19 +98,22 @@ bool dcs_size(struct remote *r, const char *text, int64_t *mib)
 	return false;
 }
 
+static const char *size_text(const json_t *flavors, size_t i)
+{
+	const char *text = json_string_value(json_array_get(json_pick(json_array_get(flavors, i), "capacity"), 0));
+	return text ? text : "";
+}
+
+/* They come again for every number of copies. */
 static void list_sizes(const json_t *flavors, char *out, size_t size)
 {
 	size_t used = 0;
 
 	out[0] = '\0';
 	for (size_t i = 0; i < json_array_size(flavors) && used < size; i++) {
-		const json_t *capacity = json_array_get(json_pick(json_array_get(flavors, i), "capacity"), 0);
-		const char *text = json_string_value(capacity);
-		char known[32];
-		(void)snprintf(known, sizeof known, " %s", text ? text : "");
-		bool is_last_again = used >= strlen(known) && strcmp(out + used - strlen(known), known) == 0;
-		if (text && !is_last_again)
-			used += (size_t)snprintf(out + used, size - used, "%s", known);
+		if (i > 0 && strcmp(size_text(flavors, i), size_text(flavors, 0)) == 0)
+			break;
+		used += (size_t)snprintf(out + used, size - used, " %s", size_text(flavors, i));
 	}
 }
 
