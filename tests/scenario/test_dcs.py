@@ -405,6 +405,13 @@ class Refusals(DcsCase):
         self.refused(dcs.call("GET", f"/v2/{other['project_id']}/instances"), 401, "DCS.1004")
         stranger = Dcs(dcs.host, dcs.port, other["access_key_id"], other["access_key_secret"], other["project_id"])
         self.ok(stranger.ask("GET", "instances"))
+        # Only the Go SDK may leave the host unsigned, and must sign who it is.
+        for agent, signed, status in (("huaweicloud-usdk-go/3.0", ["user-agent", "x-project-id", "x-sdk-date"], 200),
+                                      ("huaweicloud-usdk-go/3.0", ["x-project-id", "x-sdk-date"], 401),
+                                      ("huaweicloud-usdk-python/3.0", ["user-agent", "x-sdk-date"], 401)):
+            headers = {**dcs.headers_for("", None), "user-agent": agent}
+            headers["authorization"] = dcs.sign("GET", target, headers, None, signed=signed)
+            self.assertEqual(dcs.send("GET", target, headers).status, status, (agent, signed))
         headers = dcs.headers_for("", None)
         headers["authorization"] = dcs.sign("GET", target + "?limit=1", headers, None)
         self.refused(dcs.send("GET", target + "?limit=2", headers), 401, "DCS.1001")
