@@ -80,11 +80,27 @@ func shows(c *dcs.DcsClient) string {
 	return ""
 }
 
+// A call with a body, which is signed like one without.
+func flushes(c *dcs.DcsClient) string {
+	action := "flush"
+	body := &model.ChangeInstanceStatusBody{Instances: &[]string{os.Getenv("STINT_INSTANCE")}, Action: &action}
+	answer, err := c.RestartOrFlushInstances(&model.RestartOrFlushInstancesRequest{Body: body})
+	if err != nil {
+		return err.Error()
+	}
+	results := *answer.Results
+	if len(results) != 1 || *results[0].Result != "failed" { // its resize comes first
+		return fmt.Sprintf("unexpected answer: %v", answer)
+	}
+	return ""
+}
+
 func main() {
 	good, ended := client(os.Getenv("HUAWEICLOUD_SDK_SK")), os.Getenv("STINT_TASK_ENDED")
 
 	tell("list", lists(good))
 	tell("show_instance", shows(good))
+	tell("flush", flushes(good))
 	_, err := remove(client("wrong"), ended)
 	tell("wrong_secret", refused(err, 401, "DCS.1001"))
 	_, err = remove(good, "nonsense")
