@@ -11,8 +11,9 @@ enum { INFO_SIZE_MAX = 1 << 20, NAME_LEN_MAX = 1024, TOP_MAX = 100, FIELDS_MAX =
 static const struct {
 	const char *word, *measure;
 } types[CACHE_TYPES] = {
-	[CACHE_STRING] = { "string", "STRLEN" }, [CACHE_LIST] = { "list", "LLEN" }, [CACHE_SET] = { "set", "SCARD" },
-	[CACHE_ZSET] = { "zset", "ZCARD" },      [CACHE_HASH] = { "hash", "HLEN" }, [CACHE_STREAM] = { "stream", "XLEN" },
+	[CACHE_STRING] = { "string", "STRLEN" }, [CACHE_LIST] = { "list", "LLEN" },
+	[CACHE_SET] = { "set", "SCARD" },        [CACHE_ZSET] = { "zset", "ZCARD" },
+	[CACHE_HASH] = { "hash", "HLEN" },       [CACHE_STREAM] = { "stream", "XLEN" },
 };
 
 const char *cache_type_word(enum cache_type t)
@@ -34,7 +35,7 @@ static int type_of(const redisReply *r)
 /* ---- the n greatest ---- */
 
 struct top {
-	struct cache_key keys[TOP_MAX];    /* greatest first; names on the heap */
+	struct cache_key keys[TOP_MAX]; /* greatest first; names on the heap */
 	size_t n, cap;
 };
 
@@ -71,8 +72,8 @@ struct walk {
 	const struct cache_instance *c;
 	const struct cache_scan *how;
 	struct wire *w;
-	batch_fn *fn;              /* NULL: walking is all */
-	struct top *tops;          /* of fn */
+	batch_fn *fn;     /* NULL: walking is all */
+	struct top *tops; /* of fn */
 	int db;
 	int64_t scanned, total;
 };
@@ -86,8 +87,8 @@ static enum rc scan_once(struct walk *walk, char cursor[32], struct err *err)
 	enum rc rc = wire_call(walk->w, &r, err, conf_command(walk->c, "scan"), cursor, "COUNT", count);
 	if (rc != RC_OK)
 		return rc;
-	if (r->type != REDIS_REPLY_ARRAY || r->elements != 2 || !reply_is_text(r->element[0]) || r->element[0]->len >= 32 ||
-	    r->element[1]->type != REDIS_REPLY_ARRAY)
+	if (r->type != REDIS_REPLY_ARRAY || r->elements != 2 || !reply_is_text(r->element[0]) ||
+	    r->element[0]->len >= 32 || r->element[1]->type != REDIS_REPLY_ARRAY)
 		return wire_odd(walk->w, "SCAN", err);
 	const redisReply *keys = r->element[1];
 	for (size_t i = 0; i < keys->elements; i++) {
@@ -177,7 +178,8 @@ static void add_for_keys(struct wire *w, const char *const *commands, const redi
 	for (size_t i = 0; i < keys->elements; i++) {
 		const redisReply *k = keys->element[i];
 		if (commands[i])
-			wire_add(w, (const char *const[]){ commands[i], k->str }, (const size_t[]){ strlen(commands[i]), k->len }, 2);
+			wire_add(w, (const char *const[]){ commands[i], k->str },
+			         (const size_t[]){ strlen(commands[i]), k->len }, 2);
 	}
 }
 
@@ -268,7 +270,8 @@ static enum rc hot_batch(struct walk *walk, const redisReply *keys, struct err *
 	enum rc rc = RC_OK;
 	for (size_t i = 0; i < keys->elements; i++) {
 		const redisReply *k = keys->element[i];
-		wire_add(walk->w, (const char *const[]){ "OBJECT", "FREQ", k->str }, (const size_t[]){ 6, 4, k->len }, 3);
+		wire_add(walk->w, (const char *const[]){ "OBJECT", "FREQ", k->str }, (const size_t[]){ 6, 4, k->len },
+		         3);
 	}
 	for (size_t i = 0; i < keys->elements && rc == RC_OK; i++) {
 		CLEANUP(reply_freep) redisReply *r = NULL;
@@ -303,7 +306,8 @@ static enum rc describe(struct walk *walk, struct top *top, struct err *err)
 			continue;
 		k->type = (enum cache_type)t;
 		const char *measure = types[t].measure;
-		wire_add(walk->w, (const char *const[]){ measure, k->name }, (const size_t[]){ strlen(measure), k->name_len }, 2);
+		wire_add(walk->w, (const char *const[]){ measure, k->name },
+		         (const size_t[]){ strlen(measure), k->name_len }, 2);
 		rc = wire_next(walk->w, &size, err);
 		if (rc != RC_OK)
 			return rc;
@@ -433,8 +437,8 @@ static const char *join(struct arena *a, const redisReply *words)
 	return out;
 }
 
-static enum rc take_slow(const struct wire *w, const redisReply *r, int number, struct arena *a, struct cache_slow **out,
-                         size_t *n, struct err *err)
+static enum rc take_slow(const struct wire *w, const redisReply *r, int number, struct arena *a,
+                         struct cache_slow **out, size_t *n, struct err *err)
 {
 	if (r->type != REDIS_REPLY_ARRAY)
 		return wire_odd(w, "SLOWLOG", err);

@@ -11,7 +11,8 @@ enum { INFO_SIZE_MAX = 1 << 20, SAVE_FROM = 15, SAVE_TO = 70 };
 
 static void say_saving(const struct op *op, const struct buf *info)
 {
-	int64_t done = info_int(info, "current_save_keys_processed", 0), all = info_int(info, "current_save_keys_total", 0);
+	int64_t done = info_int(info, "current_save_keys_processed", 0),
+	        all = info_int(info, "current_save_keys_total", 0);
 	if (all > 0 && done >= 0 && done <= all)
 		op_step(op, "save", SAVE_FROM + (int)((double)done / (double)all * (SAVE_TO - SAVE_FROM)));
 }
@@ -23,7 +24,8 @@ static enum rc wait_idle(const struct op *op, struct wire *w, struct buf *info, 
 		enum rc rc = info_read(w, info, err, "persistence");
 		if (rc != RC_OK)
 			return rc;
-		if (info_int(info, "rdb_bgsave_in_progress", 1) == 0 && info_int(info, "aof_rewrite_in_progress", 1) == 0 &&
+		if (info_int(info, "rdb_bgsave_in_progress", 1) == 0 &&
+		    info_int(info, "aof_rewrite_in_progress", 1) == 0 &&
 		    info_int(info, "aof_rewrite_scheduled", 1) == 0)
 			return RC_OK;
 		say_saving(op, info);
@@ -65,7 +67,8 @@ enum rc save_now(const struct op *op, const struct cache_instance *c, int node, 
 	if (rc == RC_OK)
 		rc = wait_idle(op, w, &info, err);
 	if (rc == RC_OK && !info_is(&info, "rdb_last_bgsave_status", "ok"))
-		rc = err_set(err, RC_IO, "node %d could not save; its log tells why (disk full?)", c->nodes[node].number);
+		rc = err_set(err, RC_IO, "node %d could not save; its log tells why (disk full?)",
+		             c->nodes[node].number);
 	if (rc == RC_OK && saved_at_s)
 		*saved_at_s = info_int(&info, "rdb_last_save_time", 0);
 	buf_fini(&info);
@@ -103,8 +106,12 @@ enum rc cache_backup(struct cache_instance *c, const char *file, struct cache_ba
 	if (rc != RC_OK)
 		return rc;
 	op_step(&op, "choose node", 5);
+	rc = master_check(&op, c, err);
 	int node = replica_or_master(&op, c);
-	rc = save_now(&op, c, node, &b.saved_at_s, err);
+	if (rc == RC_OK && node != c->master)
+		rc = replica_catch_up(&op, c, node, err); /* what was acknowledged before belongs to the backup */
+	if (rc == RC_OK)
+		rc = save_now(&op, c, node, &b.saved_at_s, err);
 	if (rc == RC_OK)
 		rc = node_file(c, node, DUMP_FILE, dump, err);
 	op_step(&op, "copy", SAVE_TO);

@@ -16,7 +16,8 @@
  * Threads:  any, one operation per instance at a time; looking (cache_look, cache/analyse.h) beside anything.
  * Errors:   RC_NOT_FOUND   no redis-server program; no such node, folder or backup
  *           RC_INVALID     the description or an argument breaks a rule; the message names it
- *           RC_CONFLICT    the state forbids it: address taken, data larger than the new size, no replica to switch to
+ *           RC_CONFLICT    the state forbids it: address taken, data larger than the new size, no replica to switch to,
+ *                          the description is out of date (cache_heal brings it up to date)
  *           RC_BUSY        Redis is loading, saving or full of clients; the disk is full: later
  *           RC_TIMEOUT     the time given is over, or should_stop said so; what could be undone was
  *           RC_DENIED      Redis refuses our account: not a process of ours, or its configuration was altered
@@ -124,7 +125,8 @@ enum rc cache_delete(struct cache_instance *c, const struct cache_run *run, stru
 /* ---- changes; each is written to the configuration, so a restart keeps it, and undone on failure ---- */
 
 /* RC_CONFLICT when more than capacity is used now. */
-enum rc cache_resize(struct cache_instance *c, int64_t capacity, const struct cache_run *run, struct err *err) NODISCARD;
+enum rc cache_resize(struct cache_instance *c, int64_t capacity, const struct cache_run *run,
+		     struct err *err) NODISCARD;
 /* Works at once for new connections; open ones stay. password_hash "": no password. */
 enum rc cache_set_password(struct cache_instance *c, const char *password_hash, const struct cache_run *run,
 			   struct err *err) NODISCARD;

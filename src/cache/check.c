@@ -40,10 +40,12 @@ static enum rc check_host(const char *host, const char *whose, struct err *err)
 static enum rc check_dir(const char *dir, struct err *err)
 {
 	if (*dir != '/' || !memchr(dir, '\0', PATH_MAX) || strlen(dir) > DIR_LEN_MAX)
-		return err_set(err, RC_INVALID, "the folder '%.200s' is no absolute path of at most %d bytes", dir, DIR_LEN_MAX);
+		return err_set(err, RC_INVALID, "the folder '%.200s' is no absolute path of at most %d bytes", dir,
+		               DIR_LEN_MAX);
 	for (const char *p = dir; *p; p++) {
 		if ((unsigned char)*p < ' ' || *p == 127)
-			return err_set(err, RC_INVALID, "the folder's path has a control character at byte %td", p - dir);
+			return err_set(err, RC_INVALID, "the folder's path has a control character at byte %td",
+			               p - dir);
 	}
 	return RC_OK;
 }
@@ -58,9 +60,11 @@ static enum rc check_node(const struct cache_instance *c, int i, struct err *err
 	if (n->number < 0 || n->number > NUMBER_MAX)
 		return err_set(err, RC_INVALID, "node number %d is not in 0 .. %d", n->number, NUMBER_MAX);
 	if (n->priority < 0 || n->priority > PRIORITY_MAX)
-		return err_set(err, RC_INVALID, "node %d: priority %d is not in 0 .. %d", n->number, n->priority, PRIORITY_MAX);
+		return err_set(err, RC_INVALID, "node %d: priority %d is not in 0 .. %d", n->number, n->priority,
+		               PRIORITY_MAX);
 	if (c->mode == CACHE_HA && strcmp(n->host, c->host) == 0)
-		return err_set(err, RC_INVALID, "node %d has the clients' address %s; it needs one of its own", n->number, n->host);
+		return err_set(err, RC_INVALID, "node %d has the clients' address %s; it needs one of its own",
+		               n->number, n->host);
 	for (int j = 0; j < i; j++) {
 		if (c->nodes[j].number == n->number)
 			return err_set(err, RC_INVALID, "two nodes have the number %d", n->number);

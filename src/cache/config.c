@@ -10,26 +10,30 @@
 #include "cache/cache_priv.h"
 #include "os/file.h"
 
-#define POLICIES                                                                                    \
+#define POLICIES                                                                                                       \
 	"noeviction|allkeys-lru|allkeys-lfu|allkeys-random|volatile-lru|volatile-lfu|volatile-random|volatile-ttl"
 #define OUT_LIMIT "client-output-buffer-slave-"
 
 const struct param_rule cache_rules[] = {
-	{ "timeout", PARAM_INT, false, "0", 0, 7200, NULL, "Seconds after which an idle client is disconnected; 0 never." },
-	{ "maxmemory-policy", PARAM_CHOICE, false, "volatile-lru", 0, 0, POLICIES, "What is evicted when memory is full." },
+	{ "timeout", PARAM_INT, false, "0", 0, 7200, NULL,
+	  "Seconds after which an idle client is disconnected; 0 never." },
+	{ "maxmemory-policy", PARAM_CHOICE, false, "volatile-lru", 0, 0, POLICIES,
+	  "What is evicted when memory is full." },
 	{ "appendonly", PARAM_CHOICE, false, "yes", 0, 0, "yes|no", "Keep every write in an append-only file." },
 	{ "appendfsync", PARAM_CHOICE, false, "everysec", 0, 0, "no|always|everysec",
 	  "When the append-only file is forced to disk." },
 	{ "maxclients", PARAM_INT, false, "10000", 16, 50000, NULL, "Connections at most." },
 	{ "lua-time-limit", PARAM_INT, false, "5000", 100, 5000, NULL, "Milliseconds until a script counts as slow." },
 	{ "proto-max-bulk-len", PARAM_INT, false, "536870912", 1048576, 536870912, NULL, "Largest value in bytes." },
-	{ "repl-timeout", PARAM_INT, false, "60", 30, 3600, NULL, "Seconds until a silent replication link is given up." },
+	{ "repl-timeout", PARAM_INT, false, "60", 30, 3600, NULL,
+	  "Seconds until a silent replication link is given up." },
 	{ "repl-backlog-size", PARAM_INT, false, "1048576", 16384, 1073741824, NULL,
 	  "Bytes of writes kept for a replica that was away for a moment." },
 	{ "repl-backlog-ttl", PARAM_INT, false, "3600", 0, 604800, NULL, "Seconds they are kept without any replica." },
 	{ "hash-max-ziplist-entries", PARAM_INT, false, "512", 1, 10000, NULL, "Fields of a compactly kept hash." },
 	{ "hash-max-ziplist-value", PARAM_INT, false, "64", 1, 10000, NULL, "Longest value of a compactly kept hash." },
-	{ "set-max-intset-entries", PARAM_INT, false, "512", 1, 10000, NULL, "Members of a compactly kept integer set." },
+	{ "set-max-intset-entries", PARAM_INT, false, "512", 1, 10000, NULL,
+	  "Members of a compactly kept integer set." },
 	{ "zset-max-ziplist-entries", PARAM_INT, false, "128", 1, 10000, NULL, "Members of a compact sorted set." },
 	{ "zset-max-ziplist-value", PARAM_INT, false, "64", 1, 10000, NULL, "Longest member of a compact sorted set." },
 	{ "latency-monitor-threshold", PARAM_INT, false, "0", 0, 86400000, NULL,
@@ -48,11 +52,11 @@ const size_t n_cache_rules = ARRAY_LEN(cache_rules);
 static_assert(ARRAY_LEN(cache_rules) <= CACHE_SETTINGS_MAX, "every setting has a place in a description");
 
 /* Commands that would take a node out of our hands or show our account's secret (CONFIG GET masterauth). */
-static const char *const denied_commands =
-	"-config -acl +acl|whoami -shutdown -replicaof -slaveof -failover -debug -module -cluster -migrate -sync -psync "
-	"-replconf -save -bgsave -bgrewriteaof";
+static const char *const denied_commands = "-config -acl +acl|whoami -shutdown -replicaof -slaveof -failover -debug "
+                                           "-module -cluster -migrate -sync -psync "
+                                           "-replconf -save -bgsave -bgrewriteaof";
 
-static const char *const renamable[] = { "command", "keys", "flushdb", "flushall", "hgetall",
+static const char *const renamable[] = { "command", "keys",  "flushdb", "flushall", "hgetall",
 	                                 "scan",    "hscan", "sscan",   "zscan" };
 static_assert(ARRAY_LEN(renamable) == CACHE_RENAMES_MAX, "every renamable command has a place in a description");
 
@@ -80,7 +84,8 @@ const char *cache_setting(const struct cache_instance *c, const char *name)
 static enum rc check_events(const char *value, struct err *err)
 {
 	if (value[strspn(value, "AKEg$lshzxetdmn")])
-		return err_set(err, RC_INVALID, "notify-keyspace-events: '%.32s' has a letter that stands for no class", value);
+		return err_set(err, RC_INVALID, "notify-keyspace-events: '%.32s' has a letter that stands for no class",
+		               value);
 	if (*value && !strpbrk(value, "KE"))
 		return err_set(err, RC_INVALID, "notify-keyspace-events: '%.32s' has neither K nor E", value);
 	if (strchr(value, 'A') && strpbrk(value, "g$lshzxe"))
@@ -151,11 +156,14 @@ enum rc conf_check_renames(const struct cache_rename *renames, int n, struct err
 		if (!is_renamable(renames[i].command))
 			return err_set(err, RC_INVALID, "the command '%.16s' cannot be renamed", renames[i].command);
 		if (!is_command_name(renames[i].name))
-			return err_set(err, RC_INVALID, "'%.64s' is no name for a command: 4 to 64 letters, digits, '_' "
-			                                "and '-', first a letter", renames[i].name);
+			return err_set(err, RC_INVALID,
+			               "'%.64s' is no name for a command: 4 to 64 letters, digits, '_' "
+			               "and '-', first a letter",
+			               renames[i].name);
 		for (int j = 0; j < i; j++) {
 			if (strcmp(renames[i].command, renames[j].command) == 0)
-				return err_set(err, RC_INVALID, "the command '%s' is renamed twice", renames[i].command);
+				return err_set(err, RC_INVALID, "the command '%s' is renamed twice",
+				               renames[i].command);
 			if (strcasecmp(renames[i].name, renames[j].name) == 0)
 				return err_set(err, RC_INVALID, "two commands are renamed to '%s'", renames[i].name);
 		}

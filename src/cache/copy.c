@@ -18,7 +18,8 @@ static enum rc write_part(int fd, const char *path, const char *bytes, size_t le
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return err_sys(err, errno == ENOSPC || errno == EDQUOT ? RC_BUSY : RC_IO, errno, "cannot write '%.300s'", path);
+			return err_sys(err, errno == ENOSPC || errno == EDQUOT ? RC_BUSY : RC_IO, errno,
+			               "cannot write '%.300s'", path);
 		bytes += n;
 		len -= (size_t)n;
 	}
@@ -26,7 +27,8 @@ static enum rc write_part(int fd, const char *path, const char *bytes, size_t le
 }
 
 /* Everything that comes out of in, into out (unless -1) and the hash. */
-static enum rc pump(const struct op *op, int in, int out, const char *to, EVP_MD_CTX *hash, int64_t *size, struct err *err)
+static enum rc pump(const struct op *op, int in, int out, const char *to, EVP_MD_CTX *hash, int64_t *size,
+                    struct err *err)
 {
 	static _Thread_local char part[PART_SIZE];
 	for (;;) {

@@ -55,10 +55,11 @@ static enum rc clear_the_way(struct cache_instance *c, enum cache_patience patie
 	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
 		enum cache_node_state s = h->now[i].state;
 		if (s == CACHE_NODE_FOREIGN)
-			rc = err_set(err, RC_CONFLICT, "node %d: something else answers at %s port %d", c->nodes[i].number,
-			             c->nodes[i].host, c->port);
+			rc = err_set(err, RC_CONFLICT, "node %d: something else answers at %s port %d",
+			             c->nodes[i].number, c->nodes[i].host, c->port);
 		else if (s == CACHE_NODE_CROWDED)
-			rc = err_set(err, RC_BUSY, "node %d has no connection left for its administration", c->nodes[i].number);
+			rc = err_set(err, RC_BUSY, "node %d has no connection left for its administration",
+			             c->nodes[i].number);
 		else if (s == CACHE_NODE_HUNG && patience == CACHE_WAIT_FOR_HUNG)
 			rc = err_set(err, RC_BUSY, "node %d has a process that does not answer", c->nodes[i].number);
 		else if (s == CACHE_NODE_HUNG) {
@@ -100,7 +101,8 @@ static int best_survivor(const struct cache_instance *c, const struct health *h)
 		if (f->state != CACHE_NODE_UP || c->nodes[i].priority == 0 || f->replication_offset <= NEVER_SYNCED)
 			continue;
 		if (best < 0 || f->replication_offset > h->now[best].replication_offset ||
-		    (f->replication_offset == h->now[best].replication_offset && c->nodes[i].priority > c->nodes[best].priority))
+		    (f->replication_offset == h->now[best].replication_offset &&
+		     c->nodes[i].priority > c->nodes[best].priority))
 			best = i;
 	}
 	return best;

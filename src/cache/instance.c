@@ -107,8 +107,11 @@ typedef enum rc apply_fn(const struct op *op, const struct cache_instance *c, st
 static enum rc change(const struct op *op, struct cache_instance *c, const struct cache_instance *to, apply_fn *apply,
                       struct err *err)
 {
+	enum rc rc = master_check(op, c, err);
+	if (rc != RC_OK)
+		return rc;
 	op_step(op, "apply", 20);
-	enum rc rc = apply(op, to, err);
+	rc = apply(op, to, err);
 	op_step(op, "write configuration", 80);
 	if (rc == RC_OK)
 		rc = conf_write_all(to, err);
@@ -190,8 +193,8 @@ enum rc cache_set_password(struct cache_instance *c, const char *password_hash, 
 /* ---- port ---- */
 
 /* Bring one node to to->port from wherever it is: the two descriptions differ in the port only. */
-static enum rc move_port(const struct op *op, const struct cache_instance *from, const struct cache_instance *to, int node,
-                         struct err *err)
+static enum rc move_port(const struct op *op, const struct cache_instance *from, const struct cache_instance *to,
+                         int node, struct err *err)
 {
 	CLEANUP(wire_closep) struct wire *w = NULL;
 	char port[12];
@@ -225,7 +228,8 @@ static enum rc move_ports(const struct op *op, const struct cache_instance *from
 static void move_ports_back(const struct op *op, const struct cache_instance *c, const struct cache_instance *to)
 {
 	struct op undo = op_undo(op);
-	/* Each node by itself, and failures are left to cache_heal: one that never moved is not found at the new port. */
+	/* Each node by itself, and failures are left to cache_heal: one that never moved is not found at the new port.
+	 */
 	for (int i = 0; i < c->n_nodes; i++)
 		let_pass(move_port(&undo, to, c, i, NULL));
 	for (int i = 0; i < c->n_nodes; i++) {
@@ -254,7 +258,9 @@ enum rc cache_set_port(struct cache_instance *c, int port, const struct cache_ru
 	if (rc != RC_OK || port == c->port)
 		return rc;
 	op_step(&op, "check addresses", 5);
-	rc = check_ports(&work, err);
+	rc = master_check(&op, c, err);
+	if (rc == RC_OK)
+		rc = check_ports(&work, err);
 	if (rc != RC_OK)
 		return rc;
 	op_step(&op, "move nodes", 20);
@@ -331,7 +337,8 @@ static bool live_output_limit(const char *text, int i, char *out, size_t size)
 
 static enum rc live_setting(struct wire *w, const char *name, struct cache_setting *out, struct err *err)
 {
-	static const char *const limits[] = { "client-output-buffer-slave-hard-limit", "client-output-buffer-slave-soft-limit",
+	static const char *const limits[] = { "client-output-buffer-slave-hard-limit",
+		                              "client-output-buffer-slave-soft-limit",
 		                              "client-output-buffer-limit-slave-soft-seconds" };
 	CLEANUP(reply_freep) redisReply *r = NULL;
 	int part = -1;
@@ -346,7 +353,8 @@ static enum rc live_setting(struct wire *w, const char *name, struct cache_setti
 	const char *value = r->element[1]->str;
 	(void)snprintf(out->name, sizeof out->name, "%s", name);
 	if (part >= 0)
-		return live_output_limit(value, part, out->value, sizeof out->value) ? RC_OK : wire_odd(w, "CONFIG GET", err);
+		return live_output_limit(value, part, out->value, sizeof out->value) ? RC_OK
+		                                                                     : wire_odd(w, "CONFIG GET", err);
 	int len = snprintf(out->value, sizeof out->value, "%s", value);
 	return len >= 0 && (size_t)len < sizeof out->value ? RC_OK : wire_odd(w, "CONFIG GET", err);
 }
@@ -405,6 +413,8 @@ enum rc cache_rename(struct cache_instance *c, const struct cache_rename *rename
 		rc = cache_check(c, err);
 	op_step(&op, "rewrite append-only files", 5);
 	if (rc == RC_OK)
+		rc = master_check(&op, c, err);
+	if (rc == RC_OK)
 		rc = forget_names(&op, c, err);
 	if (rc != RC_OK)
 		return rc;
@@ -433,6 +443,8 @@ enum rc cache_flush(struct cache_instance *c, const struct cache_run *run, struc
 	struct op op = op_start(run, &percent);
 
 	enum rc rc = cache_check(c, err);
+	if (rc == RC_OK)
+		rc = master_check(&op, c, err);
 	if (rc == RC_OK)
 		rc = node_open(&op, c, c->master, &w, err);
 	op_step(&op, "erase", 10);
@@ -474,6 +486,8 @@ enum rc cache_add_replica(struct cache_instance *c, const char *host, const stru
 		return err_set(err, RC_INVALID, "node: '%.45s' is no IP address", host);
 	work.n_nodes++;
 	enum rc rc = cache_check(&work, err);
+	if (rc == RC_OK)
+		rc = master_check(&op, c, err);
 	if (rc != RC_OK)
 		return rc;
 	op_step(&op, "start node", 10);
@@ -501,8 +515,10 @@ enum rc cache_remove_replica(struct cache_instance *c, int number, const struct 
 		return err_set(err, RC_CONFLICT, "node %d is the master", number);
 	if (c->n_nodes <= 2)
 		return err_set(err, RC_CONFLICT, "node %d is the last replica", number);
+	enum rc rc = master_check(&op, c, err);
 	op_step(&op, "remove node", 10);
-	enum rc rc = drop_node(c, at, err);
+	if (rc == RC_OK)
+		rc = drop_node(c, at, err);
 	if (rc != RC_OK)
 		return rc;
 	memmove(&c->nodes[at], &c->nodes[at + 1], (size_t)(c->n_nodes - at - 1) * sizeof c->nodes[0]);

@@ -1,9 +1,10 @@
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/must.h"
 #include "cache/cache_priv.h"
 
-enum { INFO_SIZE_MAX = 1 << 20 };
+enum { INFO_SIZE_MAX = 1 << 20, ENDING_MS = 500 };
 
 const char *cache_node_state_word(enum cache_node_state s)
 {
@@ -98,6 +99,14 @@ static enum cache_node_state state_of(enum rc rc, bool has_process)
 	return rc == RC_NOT_FOUND || rc == RC_IO ? CACHE_NODE_DOWN : CACHE_NODE_FOREIGN;
 }
 
+/* A process that was killed hangs up a moment before it is gone. */
+static bool ends_soon(const struct op *op, int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	int64_t left = op_left_ms(op);
+	return poll(&p, 1, left < ENDING_MS ? (int)left : ENDING_MS) > 0;
+}
+
 void look_node(const struct op *op, const struct cache_instance *c, int node, struct cache_figures *out)
 {
 	CLEANUP(wire_closep) struct wire *w = NULL;
@@ -115,7 +124,8 @@ void look_node(const struct op *op, const struct cache_instance *c, int node, st
 		fill(&info, &n, &f);
 	} else {
 		int fd = node_pidfd(c, node);
-		f.state = state_of(rc, fd >= 0);
+		bool is_ending = fd >= 0 && (rc == RC_NOT_FOUND || rc == RC_IO) && ends_soon(op, fd);
+		f.state = state_of(rc, fd >= 0 && !is_ending);
 		if (fd >= 0)
 			(void)close(fd);
 	}

@@ -24,7 +24,7 @@
 #include "os/file.h"
 #include "os/proc.h"
 
-enum { LOG_SIZE_MAX = 4 << 20, LOG_TAIL_SIZE = 8192, LOG_LINE_MAX = 200, INFO_SIZE_MAX = 1 << 20 };
+enum { LOG_SIZE_MAX = 4 << 20, LOG_TAIL_SIZE = 8192, LOG_LINE_MAX = 200, INFO_SIZE_MAX = 1 << 20, ASK_AGAIN_MS = 250 };
 
 enum rc node_dir(const struct cache_instance *c, int node, char out[PATH_MAX], struct err *err)
 {
@@ -114,10 +114,12 @@ enum rc node_identify(struct wire *w, const struct cache_instance *c, int node, 
 	if (rc == RC_OK && (!info_text(&info, "run_id", run_id, sizeof run_id) || pid <= 1 || pid > INT_MAX))
 		rc = wire_odd(w, "INFO", err);
 	/* run_id is proof. Without it (we were cut off before it was noted) the file it was started from is. */
-	bool is_ours = rc == RC_OK && (strcmp(run_id, c->nodes[node].run_id) == 0 ||
-	                               (info_text(&info, "config_file", config, sizeof config) && !strcmp(config, wanted)));
+	bool is_ours =
+	        rc == RC_OK && (strcmp(run_id, c->nodes[node].run_id) == 0 ||
+	                        (info_text(&info, "config_file", config, sizeof config) && !strcmp(config, wanted)));
 	if (rc == RC_OK && (!is_ours || !proc_start_mark((pid_t)pid, &mark)))
-		rc = err_set(err, RC_CONFLICT, "another redis-server (process %lld) answers at %s", (long long)pid, wire_where(w));
+		rc = err_set(err, RC_CONFLICT, "another redis-server (process %lld) answers at %s", (long long)pid,
+		             wire_where(w));
 	if (rc == RC_OK) {
 		memcpy(n->run_id, run_id, sizeof run_id);
 		n->pid = pid;
@@ -176,7 +178,8 @@ static void last_words(const char *path, int64_t offset, char out[LOG_LINE_MAX +
 	bool is_warning = false;
 
 	buf_init(&text, LOG_TAIL_SIZE);
-	let_pass(file_read_part(path, offset, LOG_TAIL_SIZE, &text, NULL)); /* without a log there is no reason to tell */
+	let_pass(file_read_part(path, offset, LOG_TAIL_SIZE, &text,
+	                        NULL)); /* without a log there is no reason to tell */
 	for (p = buf_text(&text); *p; p += strspn(p, "\r\n")) {
 		size_t len = strcspn(p, "\r\n");
 		const char *hash = memchr(p, '#', len);
@@ -214,7 +217,7 @@ static enum rc rotate_log(const char *path, int64_t *size, struct err *err)
 struct birth {
 	char dir[PATH_MAX], conf[PATH_MAX], log[PATH_MAX];
 	int64_t log_from;
-	int death_fd;      /* ends when the process does */
+	int death_fd; /* ends when the process does */
 };
 
 static enum rc spawn(const struct cache_run *run, struct birth *b, const int fds[4], struct err *err)
@@ -223,7 +226,8 @@ static enum rc spawn(const struct cache_run *run, struct birth *b, const int fds
 	const char *inherited = getenv("PATH");
 	const char *program = run->program ? run->program : "redis-server";
 
-	int len = snprintf(path, sizeof path, "PATH=%s", inherited && *inherited ? inherited : "/usr/local/bin:/usr/bin:/bin");
+	int len = snprintf(path, sizeof path, "PATH=%s",
+	                   inherited && *inherited ? inherited : "/usr/local/bin:/usr/bin:/bin");
 	if (len < 0 || (size_t)len >= sizeof path)
 		return err_set(err, RC_LIMIT, "PATH is longer than %zu bytes", sizeof path);
 	struct proc_spec spec = { .argv = (const char *const[]){ program, b->conf, NULL },
@@ -320,8 +324,8 @@ static bool needs_rdb_boot(const struct cache_instance *c, int node)
 {
 	char manifest[PATH_MAX], dump[PATH_MAX];
 	return strcmp(cache_setting(c, "appendonly"), "yes") == 0 &&
-	       node_file(c, node, AOF_DIR "/appendonly.aof.manifest", manifest, NULL) == RC_OK && !file_exists(manifest) &&
-	       node_file(c, node, DUMP_FILE, dump, NULL) == RC_OK && file_exists(dump);
+	       node_file(c, node, AOF_DIR "/appendonly.aof.manifest", manifest, NULL) == RC_OK &&
+	       !file_exists(manifest) && node_file(c, node, DUMP_FILE, dump, NULL) == RC_OK && file_exists(dump);
 }
 
 static enum rc begin_aof(const struct op *op, const struct cache_instance *c, int node, struct wire *w, struct err *err)
@@ -333,8 +337,8 @@ static enum rc begin_aof(const struct op *op, const struct cache_instance *c, in
 }
 
 /* From a running process to a node that can be used. */
-static enum rc bring_up(const struct op *op, struct cache_instance *c, int node, const struct birth *b, bool is_rdb_boot,
-                        struct err *err)
+static enum rc bring_up(const struct op *op, struct cache_instance *c, int node, const struct birth *b,
+                        bool is_rdb_boot, struct err *err)
 {
 	CLEANUP(wire_closep) struct wire *w = NULL;
 	enum rc rc = node_wait_ready(op, c, node, b->death_fd, &w, err);
@@ -404,12 +408,24 @@ static bool wait_end(int pidfd, int64_t limit_ms)
 	return n > 0;
 }
 
+/* Ask again and again: Redis forgets a request that comes while it writes its first append-only file. */
+static bool ask_to_end(int pidfd, int64_t grace_ms)
+{
+	while (grace_ms > 0 && pidfd_send_signal(pidfd, SIGTERM, NULL, 0) == 0) {
+		int64_t part = grace_ms < ASK_AGAIN_MS ? grace_ms : ASK_AGAIN_MS;
+		if (wait_end(pidfd, part))
+			return true;
+		grace_ms -= part;
+	}
+	return false;
+}
+
 static enum rc end_process(const struct cache_instance *c, int node, int64_t grace_ms, struct err *err)
 {
 	int fd = node_pidfd(c, node);
 	if (fd < 0)
 		return RC_OK;
-	bool is_gone = grace_ms > 0 && pidfd_send_signal(fd, SIGTERM, NULL, 0) == 0 && wait_end(fd, grace_ms);
+	bool is_gone = ask_to_end(fd, grace_ms);
 	if (!is_gone) {
 		(void)pidfd_send_signal(fd, SIGKILL, NULL, 0); /* gone by itself meanwhile: as good */
 		is_gone = wait_end(fd, KILL_LIMIT_MS);
@@ -458,7 +474,8 @@ enum rc aof_wait(const struct op *op, struct wire *w, struct err *err)
 	buf_init(&info, INFO_SIZE_MAX);
 	for (;;) {
 		rc = info_read(w, &info, err, "persistence");
-		bool is_busy = info_int(&info, "aof_rewrite_in_progress", 1) || info_int(&info, "aof_rewrite_scheduled", 1);
+		bool is_busy =
+		        info_int(&info, "aof_rewrite_in_progress", 1) || info_int(&info, "aof_rewrite_scheduled", 1);
 		if (rc != RC_OK || !is_busy)
 			break;
 		rc = op_pause(op, LOOK_AGAIN_MS, err);

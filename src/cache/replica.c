@@ -32,23 +32,99 @@ enum rc replica_follow(const struct op *op, const struct cache_instance *c, int 
 	return rc;
 }
 
-enum rc replica_wait(const struct op *op, const struct cache_instance *c, int node, struct err *err)
+/* The master streams to a replica only after its first acknowledgement, up to a second after the replica says "up". */
+static bool is_online(const struct buf *master_info, const char *host)
 {
-	CLEANUP(wire_closep) struct wire *w = NULL;
+	char name[16];
+	for (int i = 0; i < 2 * CACHE_NODES_MAX; i++) {
+		(void)snprintf(name, sizeof name, "slave%d", i);
+		if (info_part_is(master_info, name, "ip", host) && info_part_is(master_info, name, "state", "online"))
+			return true;
+	}
+	return false;
+}
+
+/* In step means that both ends say so. */
+static enum rc ask_both(struct wire *replica, struct wire *master, const struct cache_instance *c, int node,
+                        bool *is_in_step, struct err *err)
+{
 	struct buf info;
-	bool is_in_step = false;
 
 	buf_init(&info, INFO_SIZE_MAX);
-	enum rc rc = node_open(op, c, node, &w, err);
+	enum rc rc = info_read(replica, &info, err, "replication");
+	*is_in_step = rc == RC_OK && follows(&info, c) && info_is(&info, "master_link_status", "up") &&
+	              info_int(&info, "master_sync_in_progress", 1) == 0;
+	if (*is_in_step) {
+		rc = info_read(master, &info, err, "replication");
+		*is_in_step = rc == RC_OK && is_online(&info, c->nodes[node].host);
+	}
+	buf_fini(&info);
+	return rc;
+}
+
+enum rc replica_wait(const struct op *op, const struct cache_instance *c, int node, struct err *err)
+{
+	CLEANUP(wire_closep) struct wire *replica = NULL;
+	CLEANUP(wire_closep) struct wire *master = NULL;
+	bool is_in_step = false;
+
+	enum rc rc = node_open(op, c, node, &replica, err);
+	if (rc == RC_OK)
+		rc = node_open(op, c, c->master, &master, err);
 	while (rc == RC_OK && !is_in_step) {
-		rc = info_read(w, &info, err, "replication");
-		is_in_step = follows(&info, c) && info_is(&info, "master_link_status", "up") &&
-		             info_int(&info, "master_sync_in_progress", 1) == 0;
+		rc = ask_both(replica, master, c, node, &is_in_step, err);
 		if (rc == RC_OK && !is_in_step)
 			rc = op_pause(op, LOOK_AGAIN_MS, err);
 	}
-	buf_fini(&info);
 	return rc == RC_OK ? rc : err_wrap(err, rc, "node %d catches up", c->nodes[node].number);
+}
+
+static enum rc offset_of(struct wire *w, const char *name, int64_t *out, struct err *err)
+{
+	struct buf info;
+
+	buf_init(&info, INFO_SIZE_MAX);
+	enum rc rc = info_read(w, &info, err, "replication");
+	if (rc == RC_OK)
+		*out = info_int(&info, name, -1);
+	buf_fini(&info);
+	return rc;
+}
+
+enum rc replica_catch_up(const struct op *op, const struct cache_instance *c, int node, struct err *err)
+{
+	CLEANUP(wire_closep) struct wire *replica = NULL;
+	CLEANUP(wire_closep) struct wire *master = NULL;
+	int64_t goal = 0, now = -1;
+
+	enum rc rc = node_open(op, c, c->master, &master, err);
+	if (rc == RC_OK)
+		rc = offset_of(master, "master_repl_offset", &goal, err);
+	if (rc == RC_OK)
+		rc = node_open(op, c, node, &replica, err);
+	while (rc == RC_OK && now < goal) {
+		rc = offset_of(replica, "slave_repl_offset", &now, err);
+		if (rc == RC_OK && now < goal)
+			rc = op_pause(op, LOOK_AGAIN_MS, err);
+	}
+	return rc == RC_OK ? rc : err_wrap(err, rc, "node %d catches up", c->nodes[node].number);
+}
+
+enum rc master_check(const struct op *op, const struct cache_instance *c, struct err *err)
+{
+	CLEANUP(wire_closep) struct wire *w = NULL;
+	struct buf info;
+
+	buf_init(&info, INFO_SIZE_MAX);
+	enum rc rc = node_open(op, c, c->master, &w, err);
+	if (rc == RC_OK)
+		rc = info_read(w, &info, err, "replication");
+	if (rc == RC_OK && !info_is(&info, "role", "master"))
+		rc = err_set(err, RC_CONFLICT,
+		             "node %d is recorded as master and is none; the instance must be healed first",
+		             c->nodes[c->master].number);
+	buf_fini(&info);
+	return rc;
 }
 
 enum rc replica_wait_all(const struct op *op, const struct cache_instance *c, struct err *err)
@@ -69,7 +145,8 @@ int replica_in_step(const struct op *op, const struct cache_instance *c)
 		if (i == c->master || c->nodes[i].priority == 0)
 			continue;
 		look_node(op, c, i, &f);
-		if (f.state == CACHE_NODE_UP && f.is_linked && (best < 0 || c->nodes[i].priority > c->nodes[best].priority))
+		if (f.state == CACHE_NODE_UP && f.is_linked &&
+		    (best < 0 || c->nodes[i].priority > c->nodes[best].priority))
 			best = i;
 	}
 	return best;
@@ -171,7 +248,8 @@ static enum rc wait_hand_over(const struct op *op, struct wire *w, struct err *e
 			break;
 	}
 	if (rc == RC_OK && !info_is(&info, "role", "slave"))
-		rc = err_set(err, RC_BUSY, "the replica did not catch up while writes were held back; the master is as before");
+		rc = err_set(err, RC_BUSY,
+		             "the replica did not catch up while writes were held back; the master is as before");
 	buf_fini(&info);
 	return rc;
 }
@@ -183,7 +261,9 @@ static enum rc hand_over(const struct op *op, const struct cache_instance *c, in
 	struct op part = op_within(op, HAND_OVER_LIMIT_MS);
 	char port[12], limit[24];
 
-	enum rc rc = node_open(&part, c, c->master, &w, err);
+	enum rc rc = replica_wait(&part, c, target, err);
+	if (rc == RC_OK)
+		rc = node_open(&part, c, c->master, &w, err);
 	(void)snprintf(port, sizeof port, "%d", c->port);
 	(void)snprintf(limit, sizeof limit, "%lld", (long long)op_left_ms(&part) / 2 + 1);
 	if (rc == RC_OK)
@@ -248,8 +328,9 @@ static enum rc choose_target(const struct op *op, const struct cache_instance *c
 	if (number < 0)
 		target = replica_in_step(op, c);
 	if (target < 0)
-		return number < 0 ? err_set(err, RC_CONFLICT, "no replica that may be promoted is in step with the master")
-		                  : err_set(err, RC_NOT_FOUND, "there is no node %d", number);
+		return number < 0
+		               ? err_set(err, RC_CONFLICT, "no replica that may be promoted is in step with the master")
+		               : err_set(err, RC_NOT_FOUND, "there is no node %d", number);
 	if (target == c->master)
 		return err_set(err, RC_CONFLICT, "node %d is the master already", number);
 	look_node(op, c, target, &f);
@@ -266,6 +347,8 @@ enum rc cache_switch_over(struct cache_instance *c, int number, const struct cac
 	struct op op = op_start(run, &percent);
 
 	enum rc rc = cache_check(c, err);
+	if (rc == RC_OK && c->mode == CACHE_HA)
+		rc = master_check(&op, c, err);
 	if (rc == RC_OK)
 		rc = choose_target(&op, c, number, &target, err);
 	op_step(&op, "hand over", 10);

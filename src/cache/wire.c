@@ -13,7 +13,7 @@ enum {
 	ANSWER_SIZE_MAX = 64 << 20,
 	ELEMENTS_MAX = 1 << 20,
 	QUEUE_SIZE_MAX = 64 << 20,
-	SLICE_MS = 100,            /* how often should_stop is asked while waiting */
+	SLICE_MS = 100, /* how often should_stop is asked while waiting */
 	CONNECT_LIMIT_MS = 5000,
 };
 
@@ -70,7 +70,7 @@ static enum rc log_in(struct wire *w, const char *user, const char *secret, stru
 }
 
 enum rc wire_open(const struct op *op, const char *host, int port, const char *user, const char *secret,
-		  struct wire **out, struct err *err)
+                  struct wire **out, struct err *err)
 {
 	enum rc rc = op_check(op, err);
 	if (rc != RC_OK)
@@ -245,9 +245,10 @@ enum rc reply_error(const redisReply *r, const char *where, struct err *err)
 		const char *starts;
 		enum rc rc;
 	} known[] = {
-		{ "LOADING", RC_BUSY },      { "BUSY ", RC_BUSY },    { "MASTERDOWN", RC_BUSY },
-		{ "ERR max number of clients", RC_BUSY }, { "NOAUTH", RC_DENIED }, { "WRONGPASS", RC_DENIED },
-		{ "NOPERM", RC_DENIED },     { "OOM", RC_LIMIT },
+		{ "LOADING", RC_BUSY },    { "BUSY ", RC_BUSY },
+		{ "MASTERDOWN", RC_BUSY }, { "ERR max number of clients", RC_BUSY },
+		{ "NOAUTH", RC_DENIED },   { "WRONGPASS", RC_DENIED },
+		{ "NOPERM", RC_DENIED },   { "OOM", RC_LIMIT },
 	};
 	enum rc rc = RC_CONFLICT;
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
@@ -343,17 +344,34 @@ bool info_is(const struct buf *text, const char *name, const char *value)
 	return v && len == strlen(value) && memcmp(v, value, len) == 0;
 }
 
-int64_t info_part(const struct buf *text, const char *name, const char *part, int64_t absent)
+/* The value of part in "name:a=1,b=2". */
+static const char *part_find(const struct buf *text, const char *name, const char *part, size_t *len)
 {
-	size_t len, part_len = strlen(part);
-	const char *p = info_find(text, name, &len), *end = p ? p + len : NULL;
+	size_t line, part_len = strlen(part);
+	const char *p = info_find(text, name, &line), *end = p ? p + line : NULL;
 
 	while (p && p < end) {
 		size_t item = strcspn(p, ",\r\n");
-		int64_t v;
-		if (item > part_len && p[part_len] == '=' && memcmp(p, part, part_len) == 0)
-			return num_i64_n(p + part_len + 1, item - part_len - 1, &v) ? v : absent;
+		if (item > part_len && p[part_len] == '=' && memcmp(p, part, part_len) == 0) {
+			*len = item - part_len - 1;
+			return p + part_len + 1;
+		}
 		p += item + 1;
 	}
-	return absent;
+	return NULL;
+}
+
+int64_t info_part(const struct buf *text, const char *name, const char *part, int64_t absent)
+{
+	size_t len;
+	const char *value = part_find(text, name, part, &len);
+	int64_t v;
+	return value && num_i64_n(value, len, &v) ? v : absent;
+}
+
+bool info_part_is(const struct buf *text, const char *name, const char *part, const char *value)
+{
+	size_t len;
+	const char *v = part_find(text, name, part, &len);
+	return v && len == strlen(value) && memcmp(v, value, len) == 0;
 }

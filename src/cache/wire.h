@@ -38,7 +38,8 @@ enum rc wire_callv(struct wire *w, redisReply **out, struct err *err, const char
 void reply_freep(redisReply **r);      /* for CLEANUP */
 bool reply_is_text(const redisReply *r);
 enum rc reply_error(const redisReply *r, const char *where, struct err *err);   /* r is an error of Redis */
-enum rc wire_odd(const struct wire *w, const char *command, struct err *err);   /* RC_CORRUPT: not the answer there is */
+/* RC_CORRUPT: not an answer that command has. */
+enum rc wire_odd(const struct wire *w, const char *command, struct err *err);
 const char *wire_where(const struct wire *w);                                   /* "host:port" */
 
 /* ---- INFO ---- */
@@ -51,5 +52,6 @@ double info_real(const struct buf *text, const char *name, double absent);
 bool info_is(const struct buf *text, const char *name, const char *value);
 /* name:a=1,b=2: the number of part in line name. */
 int64_t info_part(const struct buf *text, const char *name, const char *part, int64_t absent);
+bool info_part_is(const struct buf *text, const char *name, const char *part, const char *value);
 
 #endif

@@ -9,21 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/must.h"
-#include "cache/cache.h"
-#include "cmd/job.h"
-#include "engine/cache.h"
+#include "cmd/job_cache.h"
 #include "engine/cache_state.h"
 #include "os/file.h"
 
 enum { OPERATION_MS = 3600000, RESULT_MAX = 49152 };
-
-struct operation {
-	const json_t *task, *args;
-	struct cache_instance cache;
-	struct cache_run run;
-	struct jw *result; /* inside the result object, for what an operation adds */
-	bool is_retry;
-};
 
 /* ---- steps ---- */
 
@@ -193,9 +183,19 @@ static enum rc (*const operations[CACHE_OPS])(struct operation *o, struct err *e
 
 /* ---- the task ---- */
 
-static enum rc operate(struct operation *o, enum cache_op op, struct err *err)
+/* What kind of task it is: an operation, or an analysis. */
+struct errand {
+	enum cache_op op;
+	enum scan_kind scan;
+};
+
+static enum rc operate(struct operation *o, const struct errand *errand, struct arena *a, struct err *err)
 {
 	enum rc rc = RC_OK;
+	enum cache_op op = errand->op;
+
+	if (op == CACHE_OPS)
+		return job_scan(o, errand->scan, a, err);
 	bool makes_or_ends = op == CACHE_OP_CREATE || op == CACHE_OP_DELETE;
 
 	if (o->is_retry && !makes_or_ends)
@@ -203,7 +203,7 @@ static enum rc operate(struct operation *o, enum cache_op op, struct err *err)
 	return rc == RC_OK ? operations[op](o, err) : rc;
 }
 
-static enum rc run_operation(struct operation *o, enum cache_op op, struct err *err)
+static enum rc run_operation(struct operation *o, const struct errand *errand, struct arena *a, struct err *err)
 {
 	struct buf text;
 	struct jw w;
@@ -214,11 +214,13 @@ static enum rc run_operation(struct operation *o, enum cache_op op, struct err *
 	jw_object(&w);
 	o->result = &w;
 	o->run = (struct cache_run){ .timeout_ms = OPERATION_MS, .ctx = &steps, .on_step = on_step, .should_stop = job_should_stop };
-	enum rc rc = operate(o, op, err);
+	enum rc rc = operate(o, errand, a, err);
 	end_steps(&steps, rc);
 	if (rc == RC_OK) {
-		jw_key(&w, "cache");
-		cache_state_write(&o->cache, &w);
+		if (errand->op < CACHE_OPS) { /* an analysis changes nothing */
+			jw_key(&w, "cache");
+			cache_state_write(&o->cache, &w);
+		}
 		jw_end_object(&w);
 		if (text.is_over)
 			rc = err_set(err, RC_LIMIT, "the result is too long");
@@ -234,12 +236,11 @@ enum rc job_cache(const json_t *task, struct arena *a, struct err *err)
 	struct operation o = { .task = task, .args = json_object_get(json_object_get(task, "parameters"), "args"),
 			       .is_retry = json_integer_value(json_object_get(task, "attempt")) > 1 };
 	const char *kind = json_string_value(json_object_get(task, "kind"));
-	enum cache_op op = kind ? cache_op_of(kind) : CACHE_OPS;
+	struct errand errand = { kind ? cache_op_of(kind) : CACHE_OPS, kind ? scan_of(kind) : SCAN_KINDS };
 
-	(void)a;
-	if (op == CACHE_OPS)
+	if (errand.op == CACHE_OPS && errand.scan == SCAN_KINDS)
 		return err_set(err, RC_INTERNAL, "no operation is named '%.60s'", kind ? kind : "");
-	must(operations[op]);
+	must(errand.op == CACHE_OPS || operations[errand.op]);
 	enum rc rc = cache_state_read(json_object_get(task, "cache"), &o.cache, err);
-	return rc == RC_OK ? run_operation(&o, op, err) : rc;
+	return rc == RC_OK ? run_operation(&o, &errand, a, err) : rc;
 }

@@ -9,6 +9,8 @@
 #ifndef ENGINE_CACHE_H
 #define ENGINE_CACHE_H
 
+#include "cache/analyse.h"
+#include "cache/cache.h"
 #include "engine/engine.h"
 
 /* name of the task, status meanwhile ("" unchanged), status after a failure, may start from ERROR */
@@ -39,6 +41,23 @@ enum cache_op {
 const char *cache_op_name(enum cache_op op);
 /* CACHE_OPS when no operation has that task name. */
 enum cache_op cache_op_of(const char *task_name);
+
+/* Analyses: kind in rows, name of the task. They read, so they run beside operations; one of each kind at a time. */
+#define SCAN_TABLE(X)                                                                               \
+	X(BIGKEY, "bigkey", "BIGKEY")                                                               \
+	X(HOTKEY, "hotkey", "HOTKEY")                                                               \
+	X(EXPIRE, "expire", "ExpireScan")                                                           \
+	X(OFFLINE, "offline", "OfflineAnalysis")                                                    \
+	X(DIAGNOSIS, "diagnosis", "Diagnosis")
+
+enum scan_kind {
+#define X(id, kind, name) SCAN_##id,
+	SCAN_TABLE(X)
+#undef X
+	SCAN_KINDS
+};
+const char *scan_kind_word(enum scan_kind k);  /* "bigkey" */
+enum scan_kind scan_of(const char *task_name); /* SCAN_KINDS: no analysis */
 
 /* ---- ids: a task's public one is 32 hex digits, its row id under a block cipher keyed by DATA/secret.key ---- */
 
@@ -85,6 +104,46 @@ enum verdict engine_backup_get(struct engine_view *v, int64_t cache_id, const ch
 			       struct backup_row *out, struct err *err); /* V_NO_RECORD */
 enum verdict engine_restore_list(struct engine_view *v, const struct record_filter *f, struct arena *a,
 				 struct restore_row **rows, size_t *n, int64_t *total, struct err *err);
+
+struct scan_filter {
+	int64_t cache_id;
+	enum scan_kind kind;
+	const char *status;                       /* NULL: any */
+	int64_t offset, limit;                    /* newest first */
+};
+enum verdict engine_scan_list(struct engine_view *v, const struct scan_filter *f, struct arena *a,
+			      struct scan_row **rows, size_t *n, int64_t *total, struct err *err);
+/* cache_id 0: of any cache; the row tells which. V_NO_RECORD. */
+enum verdict engine_scan_get(struct engine_view *v, int64_t cache_id, enum scan_kind kind, const char *scan_uid,
+			     struct arena *a, struct scan_row *out, struct err *err);
+
+/* The master's figures as the keeper saw them last, at most a few seconds ago. false: not yet, or not serving. */
+bool engine_cache_figures(const struct engine *e, int64_t cache_id, struct cache_figures *out);
+
+/* ---- asking a running instance (asker.c) ---- */
+
+enum ask_kind { ASK_SLOW_LOG, ASK_CLIENTS, ASK_KILL };
+
+/* A question that Redis answers in seconds. The caller's until done is called, on the asker's thread; results lie in
+ * arena, which nobody else may use meanwhile. */
+struct cache_ask {
+	void (*done)(struct cache_ask *q);
+	void *ctx;
+	enum ask_kind kind;
+	const char *state;                        /* cache_row.state */
+	struct arena *arena;
+	int node;                                 /* number of the node asked */
+	int max;                                  /* SLOW_LOG: entries, 1 .. 1000 */
+	const char *addr;                         /* KILL: "ip:port"; NULL all */
+	enum rc rc;                               /* results from here on; see cache/analyse.h */
+	struct err err;
+	struct cache_slow *slow;
+	struct cache_client *clients;
+	size_t n;
+	int64_t killed;
+	struct cache_ask *next;                   /* the asker's own */
+};
+void engine_cache_ask(struct engine *e, struct cache_ask *q);
 
 /* ---- writing ---- */
 
@@ -151,6 +210,26 @@ struct backup_delete { /* the record and its file; V_BAD_STATE while waiting or 
 	char path[PATH_MAX];
 };
 
+/* V_BAD_STATE: not running (busy has the status); V_INSTANCE_BUSY: such a scan, or an operation that it must not meet. */
+struct scan_create {
+	struct change base;
+	const char *project_id, *uid;
+	enum scan_kind kind;
+	struct actor actor;
+	const char *type, *args;                  /* "manual"; JSON object for the child */
+	struct scan_row row;                      /* filled when done with V_OK; its texts last as long as the change's */
+	char scan_uid[37], busy[48];
+};
+
+struct scan_delete { /* V_BAD_STATE while waiting or running */
+	struct change base;
+	const char *project_id, *uid;             /* uid NULL: of any cache of the project */
+	enum scan_kind kind;
+	const char *scan_uid;
+};
+
+void engine_scan_create(struct engine *e, struct scan_create *c);
+void engine_scan_delete(struct engine *e, struct scan_delete *c);
 void engine_cache_create(struct engine *e, struct cache_create *c);
 void engine_cache_operate(struct engine *e, struct cache_operate *c);
 void engine_cache_update(struct engine *e, struct cache_update *c);

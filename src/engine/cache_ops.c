@@ -60,9 +60,9 @@ static enum rc set_status(struct engine *e, struct cache_row *c, const char *sta
 	return store_update(e->store, &table_cache, c, err);
 }
 
-static enum rc insert_task(struct engine *e, struct instance_row *unit, const struct cache_row *c, enum cache_op op,
-			   const struct actor *actor, const char *args, const char *details, int64_t not_before,
-			   int64_t now, struct arena *a, int64_t *task_id, struct err *err)
+enum rc cache_insert_task(struct engine *e, struct instance_row *unit, const struct cache_row *c, const char *kind,
+			  const struct actor *actor, const char *args, const char *details, int64_t not_before,
+			  int64_t now, struct arena *a, int64_t *task_id, struct err *err)
 {
 	struct buf text;
 	struct jw w;
@@ -78,7 +78,7 @@ static enum rc insert_task(struct engine *e, struct instance_row *unit, const st
 	jw_key(&w, "args");
 	jw_raw(&w, args);
 	jw_end_object(&w);
-	struct task_order order = { .kind = ops[op].name, .run_prefix = "trigger", .not_before = not_before,
+	struct task_order order = { .kind = kind, .run_prefix = "trigger", .not_before = not_before,
 				    .params = text.is_over ? NULL : arena_dup(a, buf_text(&text)) };
 	buf_fini(&text);
 	if (!order.params)
@@ -193,7 +193,7 @@ static enum rc insert_rows(struct engine *e, struct cache_create *c, struct inst
 	return rc == RC_OK ? store_update(e->store, &table_cache, &c->row, err) : rc;
 }
 
-static void new_uuid(char out[37])
+void cache_new_uid(char out[37])
 {
 	rand_uuid(out);
 	for (char *p = out; *p; p++)
@@ -207,7 +207,7 @@ static enum verdict apply_create(struct engine *e, struct change *base)
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
 	int64_t now = clock_wall_ms(), app_id = 0;
 
-	new_uuid(c->uid);
+	cache_new_uid(c->uid);
 	enum rc rc = check_quota(e, c, a, err);
 	if (rc == RC_OK)
 		rc = project_unit(e, c->row.project_id, now, a, &app_id, err);
@@ -216,7 +216,7 @@ static enum verdict apply_create(struct engine *e, struct change *base)
 	if (rc == RC_OK)
 		rc = insert_rows(e, c, &unit, now, a, err);
 	if (rc == RC_OK)
-		rc = insert_task(e, &unit, &c->row, CACHE_OP_CREATE, &c->actor, "{}", "{}", 0, now, a, &c->task_id, err);
+		rc = cache_insert_task(e, &unit, &c->row, ops[CACHE_OP_CREATE].name, &c->actor, "{}", "{}", 0, now, a, &c->task_id, err);
 	return verdict_of(rc);
 }
 
@@ -289,7 +289,8 @@ static enum verdict apply_operate(struct engine *e, struct change *base)
 	enum verdict v = check_state(e, c, &cache, &unit, a, err);
 	if (v != V_OK)
 		return v;
-	rc = insert_task(e, &unit, &cache, c->op, &c->actor, c->args, c->details, c->not_before, now, a, &c->task_id, err);
+	rc = cache_insert_task(e, &unit, &cache, ops[c->op].name, &c->actor, c->args, c->details, c->not_before, now, a,
+			       &c->task_id, err);
 	if (rc == RC_OK)
 		rc = insert_records(e, c, &cache, now, err);
 	if (c->op == CACHE_OP_DELETE)
@@ -397,20 +398,22 @@ enum rc cache_claimed(struct engine *e, const struct task_row *t, int64_t now, s
 	struct cache_row c;
 	enum cache_op op = cache_op_of(t->kind);
 
-	enum rc rc = row_cache_of_unit(e->store, t->instance_id, a, &c, err);
-	if (rc == RC_OK && op < CACHE_OPS)
+	if (op == CACHE_OPS)
+		return scan_claimed(e, t, now, a, err);
+	enum rc rc = row_cache_of_task(e->store, t->id, a, &c, err);
+	if (rc == RC_OK)
 		rc = set_status(e, &c, ops[op].during, now, err); /* one that waited for its window starts here */
 	return rc == RC_OK ? move_record(e, &c, t, "restoring", NULL, now, a, err) : rc;
 }
 
 /* What the child needs beside the task itself. */
-enum rc cache_write_task(struct engine *e, const struct instance_row *unit, struct jw *w, struct arena *a, struct err *err)
+enum rc cache_write_task(struct engine *e, const struct task_row *t, struct jw *w, struct arena *a, struct err *err)
 {
 	struct cache_row c;
 	char host[16];
 	int64_t spare = 2;
 
-	enum rc rc = row_cache_of_unit(e->store, unit->id, a, &c, err);
+	enum rc rc = row_cache_of_task(e->store, t->id, a, &c, err);
 	if (rc != RC_OK)
 		return rc;
 	const json_t *state = NULL, *node;
@@ -467,12 +470,14 @@ enum rc cache_finished(struct engine *e, const struct task_row *t, int64_t now, 
 	const json_t *result = NULL;
 	struct cache_row c;
 
-	enum rc rc = row_cache_of_unit(e->store, t->instance_id, a, &c, err);
+	if (op == CACHE_OPS)
+		return scan_finished(e, t, now, a, err);
+	enum rc rc = row_cache_of_task(e->store, t->id, a, &c, err);
 	if (rc == RC_OK && is_success && *t->result)
 		rc = json_read(t->result, strlen(t->result), a, &result, err);
 	if (rc == RC_OK && is_success)
 		rc = take_state(&c, json_object_get(result, "cache"), a, err);
-	if (rc != RC_OK || op == CACHE_OPS)
+	if (rc != RC_OK)
 		return rc;
 	if (is_success)
 		take_args(&c, t, a);

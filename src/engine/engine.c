@@ -104,6 +104,8 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 	if (rc == RC_OK)
 		rc = keeper_start(e, err);
 	if (rc == RC_OK)
+		rc = asker_start(e, err);
+	if (rc == RC_OK)
 		closer_sweep(e);
 	return rc;
 }
@@ -178,6 +180,7 @@ void engine_close(struct engine *e)
 	if (e->has_writer)
 		stop_claims(e);
 	keeper_stop(e);
+	asker_stop(e);
 	if (e->exec)
 		exec_stop_all(e->exec, e->stop_grace_ms); /* on_end for each child: to the closer */
 	closer_wait(e);                                /* ends go on to the writer */

@@ -18,7 +18,8 @@
 #include "engine/cache_state.h"
 #include "engine/priv.h"
 
-enum { LOOK_EVERY_MS = 1000, LOOK_LIMIT_MS = 500, BAD_LOOKS = 2, FIRST_DELAY_MS = 5000, MOST_DELAY_MS = 300000 };
+enum { LOOK_EVERY_MS = 1000, LOOK_LIMIT_MS = 500, BAD_LOOKS = 2, FIRST_DELAY_MS = 5000, MOST_DELAY_MS = 300000,
+       FIGURES_LAST_MS = 10000 };
 
 /* What the keeper remembers of a cache that was not well. */
 struct patient {
@@ -29,6 +30,13 @@ struct patient {
 	struct patient *next;
 };
 
+/* What a cache's master said last. Guarded by keeper.lock. */
+struct seen {
+	int64_t cache_id, at_mono;
+	struct cache_figures figures;
+	struct seen *next;
+};
+
 struct keeper {
 	struct engine *engine;
 	struct store *store;
@@ -37,6 +45,7 @@ struct keeper {
 	pthread_cond_t changed;
 	bool is_stopping, is_answered;
 	struct patient *patients;
+	struct seen *seen;
 };
 
 static struct patient *patient_of(struct keeper *k, int64_t cache_id)
@@ -66,6 +75,57 @@ static void forget_others(struct keeper *k)
 		*at = p->next;
 		mem_free(p);
 	}
+}
+
+/* ---- figures ---- */
+
+static void keep_figures(struct keeper *k, int64_t cache_id, const struct cache_figures *f)
+{
+	(void)pthread_mutex_lock(&k->lock);
+	struct seen *s = k->seen;
+	while (s && s->cache_id != cache_id)
+		s = s->next;
+	if (!s) {
+		s = mem_new(struct seen);
+		s->cache_id = cache_id;
+		s->next = k->seen;
+		k->seen = s;
+	}
+	s->figures = *f;
+	s->at_mono = clock_mono_ms();
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
+/* Of caches that are gone, or do not serve any more. */
+static void drop_old_figures(struct keeper *k)
+{
+	int64_t now = clock_mono_ms();
+	(void)pthread_mutex_lock(&k->lock);
+	for (struct seen **at = &k->seen; *at;) {
+		struct seen *s = *at;
+		if (now - s->at_mono < FIGURES_LAST_MS) {
+			at = &s->next;
+			continue;
+		}
+		*at = s->next;
+		mem_free(s);
+	}
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
+bool engine_cache_figures(const struct engine *e, int64_t cache_id, struct cache_figures *out)
+{
+	struct keeper *k = e->keeper;
+	if (!k)
+		return false;
+	(void)pthread_mutex_lock(&k->lock);
+	const struct seen *s = k->seen;
+	while (s && s->cache_id != cache_id)
+		s = s->next;
+	if (s)
+		*out = s->figures;
+	(void)pthread_mutex_unlock(&k->lock);
+	return s != NULL;
 }
 
 /* ---- changes, one at a time, waited for ---- */
@@ -148,7 +208,7 @@ static bool is_whole(const struct cache_instance *c, const struct cache_view *vi
 	return is_good;
 }
 
-static void look_after(struct keeper *k, const struct cache_row *row)
+static void look_after(struct keeper *k, const struct cache_row *row, bool is_busy)
 {
 	struct cache_instance c;
 	struct cache_view view;
@@ -159,6 +219,10 @@ static void look_after(struct keeper *k, const struct cache_row *row)
 		return;
 	}
 	cache_look(&c, LOOK_LIMIT_MS, &view);
+	if (view.is_serving)
+		keep_figures(k, row->id, &view.nodes[c.master]);
+	if (is_busy)
+		return; /* an operation has it in hand; only look */
 	if (is_whole(&c, &view)) {
 		if (strcmp(row->status, "ERROR") == 0)
 			set_status(k, row, "RUNNING");
@@ -187,11 +251,15 @@ static enum rc list_kept(struct keeper *k, struct arena *a, struct cache_row **r
 	return rc == RC_OK ? store_list(k->store, &q, a, (void **)rows, n, err) : rc;
 }
 
-static bool is_idle(struct keeper *k, const struct cache_row *row, struct arena *a)
+static bool is_settled(const struct cache_row *row)
+{
+	return strcmp(row->status, "RUNNING") == 0 || strcmp(row->status, "ERROR") == 0 || strcmp(row->status, "EXTENDING") == 0;
+}
+
+static bool is_busy(struct keeper *k, const struct cache_row *row, struct arena *a)
 {
 	struct instance_row unit;
-	bool is_settled = strcmp(row->status, "RUNNING") == 0 || strcmp(row->status, "ERROR") == 0;
-	return is_settled && row_instance(k->store, row->unit_id, a, &unit, NULL) == RC_OK && !unit.busy_task_id;
+	return row_instance(k->store, row->unit_id, a, &unit, NULL) != RC_OK || unit.busy_task_id;
 }
 
 static void make_round(struct keeper *k)
@@ -205,10 +273,11 @@ static void make_round(struct keeper *k)
 	if (rc != RC_OK)
 		log_warn("keeper.blind", "reason=\"%s\"", err.msg);
 	for (size_t i = 0; rc == RC_OK && i < n && !atomic_load(&k->engine->is_refusing); i++) {
-		if (is_idle(k, &rows[i], a))
-			look_after(k, &rows[i]);
+		if (is_settled(&rows[i]))
+			look_after(k, &rows[i], is_busy(k, &rows[i], a));
 	}
 	forget_others(k);
+	drop_old_figures(k);
 }
 
 static bool rest(struct keeper *k)
@@ -265,6 +334,11 @@ void keeper_stop(struct engine *e)
 	(void)pthread_mutex_unlock(&k->lock);
 	must(pthread_join(k->thread, NULL) == 0);
 	forget_others(k);
+	while (k->seen) {
+		struct seen *s = k->seen;
+		k->seen = s->next;
+		mem_free(s);
+	}
 	store_close(k->store);
 	(void)pthread_cond_destroy(&k->changed);
 	(void)pthread_mutex_destroy(&k->lock);

@@ -26,8 +26,10 @@ enum {
 };
 
 struct closer;
+struct asker;
 struct keeper;
 struct cache_operate;
+struct actor;
 
 /* A claimed attempt, from claim to finish. Writer thread only. */
 struct attempt {
@@ -51,6 +53,7 @@ struct engine {
 	struct exec *exec;
 	struct closer *closer;
 	struct keeper *keeper;
+	struct asker *asker;
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
@@ -96,7 +99,18 @@ enum rc writer_open_store(struct engine *e, bool makes, struct err *err) NODISCA
 /* Fold a store failure inside apply() into a verdict. */
 enum verdict verdict_of(enum rc rc);
 
-/* run.c: claims, children, ends. All but the exec handlers on the writer thread. */
+/* run.c claims and starts, run_said.c keeps what children say, run_end.c ends attempts and recovers. All but the exec
+ * handlers on the writer thread. */
+#define TASK_FILE "task.json"
+/* Where the attempt stands in the table, or where it would; by number too: an attempt that ended and the next one may
+ * both be there until the end is answered. */
+struct attempt **run_attempt(struct engine *e, int64_t task_id, int64_t number);
+void run_drop_attempt(struct engine *e, int64_t task_id, int64_t number);
+/* E4: only the attempt that the row names, and only while it runs. */
+bool run_is_current(const struct task_row *t, int64_t attempt);
+void run_on_start(void *ctx, int64_t task_id, int64_t attempt, pid_t pid, int64_t pid_start);
+void run_on_message(void *ctx, int64_t task_id, int64_t attempt, const struct child_msg *msg);
+void run_submit_end(struct engine *e, const struct exec_end *x);
 void run_handlers(struct engine *e, struct exec_handlers *out);
 /* Tasks that the store says run and that do not: at start, and after the store was reopened. */
 enum rc run_recover(struct engine *e, struct err *err) NODISCARD;
@@ -124,6 +138,10 @@ void closer_sweep(struct engine *e); /* remove folders and logs that no row name
 /* keeper.c: looks after the processes of caches. Stop it while the writer still answers. */
 enum rc keeper_start(struct engine *e, struct err *err) NODISCARD;
 void keeper_stop(struct engine *e);
+
+/* asker.c: waits for Redis so that nobody else has to. */
+enum rc asker_start(struct engine *e, struct err *err) NODISCARD;
+void asker_stop(struct engine *e);
 
 /* An attempt's end on its way from exec through the closer to the writer. */
 struct run_end {
@@ -162,7 +180,7 @@ enum rc row_task_newest(struct store *s, int64_t instance_id, struct arena *a, s
 /* A cache that is not deleted. */
 enum rc row_cache(struct store *s, const char *project_id, const char *uid, struct arena *a, struct cache_row *out,
 		  struct err *err) NODISCARD;
-enum rc row_cache_of_unit(struct store *s, int64_t unit_id, struct arena *a, struct cache_row *out,
+enum rc row_cache_of_task(struct store *s, int64_t task_id, struct arena *a, struct cache_row *out,
 			  struct err *err) NODISCARD;
 enum rc row_backup(struct store *s, int64_t cache_id, const char *uid, struct arena *a, struct backup_row *out,
 		   struct err *err) NODISCARD;
@@ -184,8 +202,16 @@ enum rc cache_claimed(struct engine *e, const struct task_row *t, int64_t now_ms
 enum rc cache_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
 void cache_answer_waiting(struct engine *e, int64_t task_id, bool is_success, const char *code, const char *message);
 void cache_answer_rest(struct engine *e); /* at the close: whoever still waits for an end */
-enum rc cache_write_task(struct engine *e, const struct instance_row *unit, struct jw *w, struct arena *a,
+enum rc cache_write_task(struct engine *e, const struct task_row *t, struct jw *w, struct arena *a,
 			 struct err *err) NODISCARD;
+/* A cache's task under a unit of its, with its link. kind: of the task. */
+enum rc cache_insert_task(struct engine *e, struct instance_row *unit, const struct cache_row *c, const char *kind,
+			  const struct actor *actor, const char *args, const char *details, int64_t not_before,
+			  int64_t now, struct arena *a, int64_t *task_id, struct err *err) NODISCARD;
+void cache_new_uid(char out[37]); /* UUID, lower case */
+/* scan.c: the same two for analyses. */
+enum rc scan_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+enum rc scan_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
 #define CACHE_FUNCTION "dcs"
 
 /* zone.c: schedules in the process's time zone (TZ). 0: the schedule is empty. */

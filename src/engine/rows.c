@@ -88,9 +88,14 @@ enum rc row_cache(struct store *s, const char *project_id, const char *uid, stru
 	return store_get(s, &q, out, a, err);
 }
 
-enum rc row_cache_of_unit(struct store *s, int64_t unit_id, struct arena *a, struct cache_row *out, struct err *err)
+enum rc row_cache_of_task(struct store *s, int64_t task_id, struct arena *a, struct cache_row *out, struct err *err)
 {
-	struct query q = { .table = &table_cache, .preds = { PRED_INT("unit_id", CMP_EQ, unit_id) }, .n_preds = 1 };
+	struct cache_task_row link;
+	struct query to_link = { .table = &table_cache_task, .preds = { PRED_INT("task_id", CMP_EQ, task_id) }, .n_preds = 1 };
+	enum rc rc = store_get(s, &to_link, &link, a, err);
+	if (rc != RC_OK)
+		return rc;
+	struct query q = BY_ID(table_cache, link.cache_id);
 	return store_get(s, &q, out, a, err);
 }
 

@@ -131,7 +131,15 @@ static const struct col restore_cols[] = {
 const struct table table_restore = { TABLE("restore", struct restore_row), COLS(restore_cols), .uniques = uid_unique,
 				     .refs = of_cache };
 
-const struct table *const all_tables[11] = {
+#define ROW struct scan_row
+static const struct col scan_cols[] = {
+	AUTO(id),   COL(uid), COL(cache_id), COL(kind),	      COL(type),       COL(status),   COL(args),
+	COL(result), COL(num), COL(task_id),  COL(created_at), COL(started_at), COL(ended_at),
+};
+#undef ROW
+const struct table table_scan = { TABLE("scan", struct scan_row), COLS(scan_cols), .uniques = uid_unique, .refs = of_cache };
+
+const struct table *const all_tables[12] = {
 	&table_key,    &table_app,	   &table_instance, &table_task,   &table_event, &table_metric, &table_default,
-	&table_cache, &table_cache_task, &table_backup,  &table_restore,
+	&table_cache, &table_cache_task, &table_backup,  &table_restore, &table_scan,
 };

@@ -156,8 +156,22 @@ struct restore_row {
 	int64_t created_at, updated_at;
 };
 
+/* One run of an analysis of a cache. */
+struct scan_row {
+	int64_t id;                /* primary key, automatic */
+	const char *uid;           /* UUID; unique */
+	int64_t cache_id;
+	const char *kind;          /* bigkey hotkey expire offline diagnosis */
+	const char *type;          /* manual, auto */
+	const char *status;        /* waiting running success failed */
+	const char *args, *result; /* JSON objects; result "" until it succeeded */
+	int64_t num;               /* of findings: keys, as the contract counts them */
+	int64_t task_id;
+	int64_t created_at, started_at, ended_at;
+};
+
 extern const struct table table_key, table_app, table_instance, table_task, table_event, table_metric, table_default,
-	table_cache, table_cache_task, table_backup, table_restore;
-extern const struct table *const all_tables[11];
+	table_cache, table_cache_task, table_backup, table_restore, table_scan;
+extern const struct table *const all_tables[12];
 
 #endif

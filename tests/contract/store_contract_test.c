@@ -69,6 +69,7 @@ union any_row {
 	struct cache_task_row cache_task;
 	struct backup_row backup;
 	struct restore_row restore;
+	struct scan_row scan;
 	struct task_row task;
 	struct event_row event;
 	struct metric_row metric;

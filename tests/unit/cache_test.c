@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include "base/crash.h"
 #include "base/must.h"
+#include "base/num.h"
 #include "cache/analyse.h"
 #include "cache/wire.h"
 #include "os/file.h"
@@ -42,7 +43,9 @@ static void next_host(char out[CACHE_HOST_SIZE])
 
 static struct cache_instance describe(const char *name, enum cache_mode mode)
 {
-	struct cache_instance c = { .mode = mode, .port = 16379, .capacity = 64 * MIB, .n_nodes = mode == CACHE_HA ? 2 : 1 };
+	struct cache_instance c = {
+		.mode = mode, .port = 16379, .capacity = 64 * MIB, .n_nodes = mode == CACHE_HA ? 2 : 1
+	};
 	int len = snprintf(c.dir, sizeof c.dir, "%s/%s", root, name);
 
 	must(len > 0 && (size_t)len < sizeof c.dir);
@@ -93,16 +96,19 @@ static const char *ask_at(const char *host, int port, const char *password, cons
 	else if (r->type == REDIS_REPLY_INTEGER)
 		(void)snprintf(text, sizeof text, "%lld", r->integer);
 	else
-		(void)snprintf(text, sizeof text, "%s", r->type == REDIS_REPLY_NIL ? "(nil)" : reply_is_text(r) ? r->str : "(array)");
+		(void)snprintf(text, sizeof text, "%s",
+		               r->type == REDIS_REPLY_NIL ? "(nil)"
+		               : reply_is_text(r)         ? r->str
+		                                          : "(array)");
 	return text;
 }
-#define ASK(c, password, ...)                                                                       \
-	ask_at((c)->host, (c)->port, (password), (const char *const[]){ __VA_ARGS__ },              \
+#define ASK(c, password, ...)                                                                                          \
+	ask_at((c)->host, (c)->port, (password), (const char *const[]){ __VA_ARGS__ },                                 \
 	       (int)(sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)))
-#define EXPECT_ANSWER(want, c, password, ...)                                                       \
-	do {                                                                                        \
-		const char *got_ = ASK(c, password, __VA_ARGS__);                                   \
-		EXPECT(strcmp(got_, (want)) == 0, "answer '%s', not '%s'", got_, (want));           \
+#define EXPECT_ANSWER(want, c, password, ...)                                                                          \
+	do {                                                                                                           \
+		const char *got_ = ASK(c, password, __VA_ARGS__);                                                      \
+		EXPECT(strcmp(got_, (want)) == 0, "answer '%s', not '%s'", got_, (want));                              \
 	} while (0)
 
 /* ---- descriptions ---- */
@@ -127,8 +133,14 @@ static void events(struct cache_instance *c)
 {
 	c->settings[c->n_settings++] = (struct cache_setting){ "notify-keyspace-events", "KAg" };
 }
-static void rename_config(struct cache_instance *c) { c->renames[c->n_renames++] = (struct cache_rename){ "config", "abcd" }; }
-static void rename_short(struct cache_instance *c) { c->renames[c->n_renames++] = (struct cache_rename){ "keys", "abc" }; }
+static void rename_config(struct cache_instance *c)
+{
+	c->renames[c->n_renames++] = (struct cache_rename){ "config", "abcd" };
+}
+static void rename_short(struct cache_instance *c)
+{
+	c->renames[c->n_renames++] = (struct cache_rename){ "keys", "abc" };
+}
 
 TEST(descriptions_are_checked)
 {
@@ -136,14 +148,24 @@ TEST(descriptions_are_checked)
 		void (*spoil)(struct cache_instance *c);
 		const char *says;
 	} row[] = {
-		{ no_change, NULL },           { relative_dir, "absolute" },   { newline_dir, "control character" },
-		{ named_host, "no IP" },       { bad_port, "65536" },          { tiny, "1000 bytes" },
-		{ bad_hash, "SHA-256" },       { shared_host, "two nodes" },   { client_host, "clients' address" },
-		{ same_number, "number 0" },   { lonely, "1 nodes" },          { bad_master, "index 2" },
-		{ events, "A contains" },      { unknown_setting, "'requirepass'" },
-		{ rename_config, "'config'" }, { rename_short, "'abc'" },
+		{ no_change, NULL },
+		{ relative_dir, "absolute" },
+		{ newline_dir, "control character" },
+		{ named_host, "no IP" },
+		{ bad_port, "65536" },
+		{ tiny, "1000 bytes" },
+		{ bad_hash, "SHA-256" },
+		{ shared_host, "two nodes" },
+		{ client_host, "clients' address" },
+		{ same_number, "number 0" },
+		{ lonely, "1 nodes" },
+		{ bad_master, "index 2" },
+		{ events, "A contains" },
+		{ unknown_setting, "'requirepass'" },
+		{ rename_config, "'config'" },
+		{ rename_short, "'abc'" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct cache_instance c = describe("checked", CACHE_HA), before;
 		struct err e = { .rc = RC_OK };
 		row[i].spoil(&c);
@@ -171,7 +193,8 @@ static void check_secrecy(const struct cache_instance *c, const char *password)
 		must(path_join(path, c->dir, files[i], NULL) == RC_OK);
 		EXPECT(stat(path, &st) == 0 && (st.st_mode & 077) == 0, "%s may be read by others", path);
 		buf_init(&text, MIB);
-		EXPECT(file_read(path, &text, NULL) == RC_OK && !strstr(buf_text(&text), password), "%s tells it", path);
+		EXPECT(file_read(path, &text, NULL) == RC_OK && !strstr(buf_text(&text), password), "%s tells it",
+		       path);
 		buf_fini(&text);
 	}
 }
@@ -207,7 +230,8 @@ static void check_size(struct cache_instance *c)
 	EXPECT_ANSWER("1", c, NULL, "DEL", "big");
 	EXPECT(cache_restart(c, &run, &e) == RC_OK, "%s", e.msg);
 	cache_look(c, 3000, &view);
-	EXPECT(view.is_serving && view.nodes[0].max_memory == 32 * MIB, "max_memory %lld", (long long)view.nodes[0].max_memory);
+	EXPECT(view.is_serving && view.nodes[0].max_memory == 32 * MIB, "max_memory %lld",
+	       (long long)view.nodes[0].max_memory);
 	EXPECT(view.nodes[0].keys == 1 && view.nodes[0].is_aof_on, "keys %lld", (long long)view.nodes[0].keys);
 }
 
@@ -224,7 +248,8 @@ static void check_settings(struct cache_instance *c)
 {
 	struct err e = { .rc = RC_OK };
 	struct cache_setting live[CACHE_SETTINGS_MAX];
-	const struct cache_setting good[] = { { "timeout", "77" }, { "maxmemory-policy", "allkeys-lfu" },
+	const struct cache_setting good[] = { { "timeout", "77" },
+		                              { "maxmemory-policy", "allkeys-lfu" },
 		                              { "notify-keyspace-events", "AKE" },
 		                              { "client-output-buffer-slave-soft-limit", "1048576" } };
 	const struct cache_setting bad[] = { { "timeout", "78" }, { "maxmemory-policy", "sometimes" } };
@@ -237,7 +262,8 @@ static void check_settings(struct cache_instance *c)
 	for (size_t i = 0; i < n_cache_rules && e.rc == RC_OK; i++) {
 		const char *want = cache_setting(c, cache_rules[i].name), *got = value_of(live, cache_rules[i].name);
 		bool is_letters = strcmp(cache_rules[i].name, "notify-keyspace-events") == 0; /* Redis orders them */
-		EXPECT(is_letters ? strlen(got) == strlen(want) : !strcmp(got, want), "%s: %s, not %s", cache_rules[i].name, got, want);
+		EXPECT(is_letters ? strlen(got) == strlen(want) : !strcmp(got, want), "%s: %s, not %s",
+		       cache_rules[i].name, got, want);
 	}
 	const struct cache_setting back[] = { { "timeout", "0" }, { "maxmemory-policy", "volatile-lru" } };
 	EXPECT(cache_configure(c, back, 2, &run, &e) == RC_OK && c->n_settings == 2, "%d settings", c->n_settings);
@@ -314,14 +340,13 @@ static bool foreign_redis(const struct cache_instance *c, struct proc *p)
 	char port[12];
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	(void)snprintf(port, sizeof port, "%d", c->port);
-	struct proc_spec spec = {
-		.argv = (const char *const[]){ "redis-server", "--bind", c->nodes[0].host, "--port", port, "--save", "", NULL },
-		.envp = (const char *const[]){ "PATH=/usr/local/bin:/usr/bin:/bin", NULL },
-		.work_dir = root,
-		.fds = (const int[]){ null_fd, null_fd, null_fd },
-		.n_fds = 3,
-		.dies_with_parent = true
-	};
+	struct proc_spec spec = { .argv = (const char *const[]){ "redis-server", "--bind", c->nodes[0].host, "--port",
+		                                                 port, "--save", "", NULL },
+		                  .envp = (const char *const[]){ "PATH=/usr/local/bin:/usr/bin:/bin", NULL },
+		                  .work_dir = root,
+		                  .fds = (const int[]){ null_fd, null_fd, null_fd },
+		                  .n_fds = 3,
+		                  .dies_with_parent = true };
 	bool ok = proc_spawn(&spec, p, NULL) == RC_OK;
 	(void)close(null_fd);
 	for (int i = 0; ok && i < 500; i++) {
@@ -358,8 +383,10 @@ TEST(processes_outlive_their_maker_and_are_adopted)
 
 	EXPECT(foreign_redis(&c, &other), "no foreign redis");
 	cache_look(&c, 1000, &view);
-	EXPECT(view.nodes[0].state == CACHE_NODE_FOREIGN && !view.is_serving, "%s", cache_node_state_word(view.nodes[0].state));
-	EXPECT(cache_heal(&c, CACHE_KILL_HUNG, &run, &e) == RC_CONFLICT && strstr(e.msg, "something else"), "%s", e.msg);
+	EXPECT(view.nodes[0].state == CACHE_NODE_FOREIGN && !view.is_serving, "%s",
+	       cache_node_state_word(view.nodes[0].state));
+	EXPECT(cache_heal(&c, CACHE_KILL_HUNG, &run, &e) == RC_CONFLICT && strstr(e.msg, "something else"), "%s",
+	       e.msg);
 	struct pollfd ended = { .fd = other.pidfd, .events = POLLIN };
 	EXPECT(poll(&ended, 1, 0) == 0, "the foreign one was ended");
 	proc_signal_group(&other, SIGKILL);
@@ -374,7 +401,7 @@ TEST(processes_outlive_their_maker_and_are_adopted)
 struct writer {
 	struct cache_instance at;
 	atomic_bool should_end;
-	atomic_int acknowledged;   /* 0 .. this - 1 */
+	atomic_int acknowledged; /* 0 .. this - 1 */
 	int interruptions;
 	pthread_t thread;
 };
@@ -460,17 +487,29 @@ TEST(a_switchover_loses_no_acknowledged_write)
 	gone(&c);
 }
 
+/* WAIT speaks of its own connection's writes only. */
+static void write_to_both(const struct cache_instance *c, const char *name, const char *value)
+{
+	struct err e = { .rc = RC_OK };
+	CLEANUP(wire_closep) struct wire *w = client(c->host, c->port, NULL, &e);
+	CLEANUP(reply_freep) redisReply *r = NULL;
+
+	bool ok = w && wire_call(w, NULL, &e, "SET", name, value) == RC_OK &&
+	          wire_call(w, &r, &e, "WAIT", "1", "10000") == RC_OK;
+	EXPECT(ok && r->type == REDIS_REPLY_INTEGER && r->integer == 1, "not replicated: %s", e.msg);
+}
+
 TEST(a_dead_master_is_replaced_by_its_replica)
 {
 	struct cache_instance c = describe("failed", CACHE_HA);
 	struct err e = { .rc = RC_OK };
 	struct cache_view view;
 	char host[CACHE_HOST_SIZE];
+	const struct cache_run brief = { .timeout_ms = 10000 };
 
 	if (!made(&c))
 		return;
-	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "1");
-	(void)ASK(&c, NULL, "WAIT", "1", "0");
+	write_to_both(&c, "a", "1");
 	must(kill((pid_t)c.nodes[0].pid, SIGKILL) == 0);
 	struct cache_instance unrecorded = c;
 	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
@@ -479,19 +518,21 @@ TEST(a_dead_master_is_replaced_by_its_replica)
 	EXPECT_ANSWER("OK", &c, NULL, "SET", "b", "2");
 	EXPECT(cache_heal(&unrecorded, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
 	EXPECT(unrecorded.master == 1, "an unrecorded promotion is not seen");
+	unrecorded.master = 0;
+	EXPECT(cache_flush(&unrecorded, &run, &e) == RC_CONFLICT && strstr(e.msg, "healed first"), "%s", e.msg);
 
 	next_host(host);
 	EXPECT(cache_remove_replica(&c, 0, &run, &e) == RC_CONFLICT && strstr(e.msg, "last"), "%s", e.msg);
 	EXPECT(cache_add_replica(&c, host, &run, &e) == RC_OK && c.n_nodes == 3 && c.nodes[2].number == 2, "%s", e.msg);
 	EXPECT(cache_remove_replica(&c, 1, &run, &e) == RC_CONFLICT && strstr(e.msg, "master"), "%s", e.msg);
+	EXPECT(cache_set_port(&c, 16390, &brief, &e) == RC_OK, "%s", e.msg);
 	EXPECT(cache_remove_replica(&c, 0, &run, &e) == RC_OK && c.n_nodes == 2 && c.master == 0, "%s", e.msg);
-	EXPECT(cache_set_port(&c, 16390, &run, &e) == RC_OK, "%s", e.msg);
 	cache_look(&c, 3000, &view);
 	EXPECT(view.is_serving && view.nodes[1].is_linked && view.nodes[1].keys == 2, "the new replica is not in step");
-	must(kill((pid_t)c.nodes[0].pid, SIGSTOP) == 0);
-	const struct cache_run longer = { .timeout_ms = PATIENCE_MS };
-	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &longer, &e) == RC_BUSY && strstr(e.msg, "does not answer"), "%s", e.msg);
-	EXPECT(cache_heal(&c, CACHE_KILL_HUNG, &longer, &e) == RC_OK && c.master == 1, "%s", e.msg);
+	EXPECT(kill((pid_t)c.nodes[c.master].pid, SIGSTOP) == 0, "no master");
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_BUSY && strstr(e.msg, "does not answer"), "%s",
+	       e.msg);
+	EXPECT(cache_heal(&c, CACHE_KILL_HUNG, &run, &e) == RC_OK && c.master == 1, "master %d %s", c.master, e.msg);
 	EXPECT_ANSWER("2", &c, NULL, "GET", "b");
 	gone(&c);
 }
@@ -556,7 +597,33 @@ static void check_backup(enum cache_mode mode, const char *name)
 	EXPECT_ANSWER("after", &c, NULL, "GET", "c");
 	cache_look(&c, 3000, &view);
 	for (int i = 0; i < c.n_nodes; i++)
-		EXPECT(view.nodes[i].keys == 2 && view.nodes[i].is_aof_on, "node %d: %lld keys", i, (long long)view.nodes[i].keys);
+		EXPECT(view.nodes[i].keys == 2 && view.nodes[i].is_aof_on, "node %d: %lld keys", i,
+		       (long long)view.nodes[i].keys);
+	gone(&c);
+}
+
+TEST(data_survives_switching_the_append_only_file)
+{
+	struct cache_instance c = describe("switching", CACHE_HA);
+	const struct cache_setting off = { "appendonly", "no" }, on = { "appendonly", "yes" };
+	struct err e = { .rc = RC_OK };
+
+	if (!made(&c))
+		return;
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "1");
+	EXPECT(cache_configure(&c, &off, 1, &run, &e) == RC_OK, "%s", e.msg);
+	for (int i = 0; i < c.n_nodes; i++)
+		must(kill((pid_t)c.nodes[i].pid, SIGKILL) == 0);
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("1", &c, NULL, "GET", "a");
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "2");
+	EXPECT(cache_configure(&c, &on, 1, &run, &e) == RC_OK, "%s", e.msg);
+	for (int i = 0; i < c.n_nodes; i++)
+		must(kill((pid_t)c.nodes[i].pid, SIGKILL) == 0);
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("2", &c, NULL, "GET", "a");
+	struct cache_instance single = describe("switching-single", CACHE_SINGLE);
+	EXPECT(cache_configure(&single, &off, 1, &run, &e) == RC_INVALID && strstr(e.msg, "single"), "%s", e.msg);
 	gone(&c);
 }
 
@@ -567,7 +634,7 @@ TEST(a_backup_of_a_replica_comes_back) { check_backup(CACHE_HA, "saved-ha"); }
 
 struct fake {
 	int fd;
-	const char *answer;    /* to whatever comes, each time; NULL: silence; "": hang up */
+	const char *answer; /* to whatever comes, each time; NULL: silence; "": hang up */
 	pthread_t thread;
 };
 
@@ -617,15 +684,23 @@ static void fake_stop(struct fake *f)
 TEST(a_peer_that_is_no_redis_is_an_error)
 {
 	static const char *const answers[] = {
-		"HTTP/1.1 400 Bad Request\r\n\r\n", "*2000000000\r\n", "$-7\r\nabc", "+OK\r\n", "-ERR unknown command\r\n",
-		"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", ":99999999999999999999999\r\n",
-		"$5\r\nhello\r\n*-1\r\n", "*1\r\n$-1\r\n", "", NULL,
+		"HTTP/1.1 400 Bad Request\r\n\r\n",
+		"*2000000000\r\n",
+		"$-7\r\nabc",
+		"+OK\r\n",
+		"-ERR unknown command\r\n",
+		"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
+		":99999999999999999999999\r\n",
+		"$5\r\nhello\r\n*-1\r\n",
+		"*1\r\n$-1\r\n",
+		"",
+		NULL,
 	};
 	struct cache_instance c = describe("faked", CACHE_SINGLE);
 	if (!made(&c))
 		return;
 	EXPECT(cache_stop(&c, &run, NULL) == RC_OK, "stop");
-	FOR_EACH_ROW(i, answers) {
+	FOR_EACH_ROW (i, answers) {
 		struct fake f = { .answer = answers[i] };
 		struct cache_view view;
 		struct err e = { .rc = RC_OK };
@@ -698,7 +773,8 @@ static void check_scans(struct cache_instance *c, struct arena *a)
 	if (big.n_keys == 5) {
 		EXPECT(!strcmp(big.keys[0].name, "long") && big.keys[0].size == 5000, "%s", big.keys[0].name);
 		EXPECT(big.keys[3].type == CACHE_LIST && big.keys[3].size == 300, "%s", big.keys[3].name);
-		EXPECT(big.keys[4].type == CACHE_HASH && big.keys[4].size == 2 && big.keys[4].db == 9, "%s", big.keys[4].name);
+		EXPECT(big.keys[4].type == CACHE_HASH && big.keys[4].size == 2 && big.keys[4].db == 9, "%s",
+		       big.keys[4].name);
 	}
 	EXPECT(cache_hot_keys(c, &how, a, &hot, &run, &e) == RC_CONFLICT && strstr(e.msg, "volatile-lru"), "%s", e.msg);
 	const struct cache_setting lfu = { "maxmemory-policy", "allkeys-lfu" };
@@ -706,7 +782,8 @@ static void check_scans(struct cache_instance *c, struct arena *a)
 	for (int i = 0; i < 60; i++)
 		(void)ASK(c, NULL, "GET", "k7");
 	EXPECT(cache_hot_keys(c, &how, a, &hot, &run, &e) == RC_OK && hot.n_keys == 3, "%s", e.msg);
-	EXPECT(hot.n_keys && !strcmp(hot.keys[0].name, "k7") && hot.keys[0].freq > 5, "freq %d", hot.n_keys ? hot.keys[0].freq : -1);
+	EXPECT(hot.n_keys && !strcmp(hot.keys[0].name, "k7") && hot.keys[0].freq > 5, "freq %d",
+	       hot.n_keys ? hot.keys[0].freq : -1);
 	EXPECT(cache_expire_keys(c, &how, &scanned, &expired, &run, &e) == RC_OK, "%s", e.msg);
 	EXPECT(scanned >= 303 && expired >= 0, "%lld scanned, %lld expired", (long long)scanned, (long long)expired);
 	EXPECT(ASK(c, NULL, "DBSIZE") && !strcmp(ASK(c, NULL, "DBSIZE"), "302"), "%s keys", ASK(c, NULL, "DBSIZE"));
@@ -728,14 +805,16 @@ TEST(analyses_tell_what_is_there)
 	if (made(&c)) {
 		fill_keys(&c);
 		check_scans(&c, a);
-		EXPECT(cache_slow_log(&c, 0, 10, a, &slow, &n, &run, &e) == RC_OK && n == 10 && *slow[0].command, "%s", e.msg);
+		EXPECT(cache_slow_log(&c, 0, 10, a, &slow, &n, &run, &e) == RC_OK && n == 10 && *slow[0].command, "%s",
+		       e.msg);
 		EXPECT(cache_slow_log(&c, 5, 10, a, &slow, &n, &run, &e) == RC_NOT_FOUND, "%s", e.msg);
 		CLEANUP(wire_closep) struct wire *w = client(c.host, c.port, NULL, &e);
 		EXPECT(w && wire_call(w, NULL, &e, "CLIENT", "SETNAME", "visitor") == RC_OK, "%s", e.msg);
 		EXPECT(cache_clients(&c, 0, a, &clients, &n, &run, &e) == RC_OK && n == 1, "%zu clients %s", n, e.msg);
 		EXPECT(n == 1 && !strcmp(cache_client_get(&clients[0], "name"), "visitor"), "no visitor");
 		const char *addr = n == 1 ? cache_client_get(&clients[0], "addr") : "";
-		EXPECT(cache_kill_clients(&c, 0, "127.0.0.1:1", &killed, &run, &e) == RC_OK && killed == 0, "%s", e.msg);
+		EXPECT(cache_kill_clients(&c, 0, "127.0.0.1:1", &killed, &run, &e) == RC_OK && killed == 0, "%s",
+		       e.msg);
 		EXPECT(cache_kill_clients(&c, 0, addr, &killed, &run, &e) == RC_OK && killed == 1, "%s", e.msg);
 		EXPECT(wire_call(w, NULL, &e, "PING") == RC_IO, "the visitor is still there");
 		gone(&c);
@@ -769,7 +848,9 @@ TEST(an_operation_tells_its_steps_and_stops_on_request)
 {
 	struct cache_instance c = describe("watched", CACHE_HA);
 	struct watcher w = { .stop_at = 10 };
-	struct cache_run watched = { .timeout_ms = PATIENCE_MS, .ctx = &w, .on_step = on_step, .should_stop = should_stop };
+	struct cache_run watched = {
+		.timeout_ms = PATIENCE_MS, .ctx = &w, .on_step = on_step, .should_stop = should_stop
+	};
 	struct err e = { .rc = RC_OK };
 
 	EXPECT(cache_create(&c, &watched, &e) == RC_TIMEOUT && strstr(e.msg, "stopped on request"), "%s", e.msg);
@@ -786,7 +867,8 @@ TEST(an_operation_tells_its_steps_and_stops_on_request)
 
 /* ---- nothing stays ---- */
 
-static int processes_in(const char *folder)
+/* How many work below folder; each gets the signal, 0 for none. */
+static int processes_in(const char *folder, int sig)
 {
 	DIR *proc = opendir("/proc");
 	int n = 0;
@@ -797,18 +879,27 @@ static int processes_in(const char *folder)
 		ssize_t len = readlink(link, cwd, sizeof cwd - 1);
 		if (len > 0) {
 			cwd[len] = '\0';
-			n += strncmp(cwd, folder, strlen(folder)) == 0;
+			int64_t pid;
+			bool is_inside = strncmp(cwd, folder, strlen(folder)) == 0;
+			n += is_inside;
+			if (is_inside && sig && num_i64(e->d_name, &pid) && pid != getpid())
+				(void)kill((pid_t)pid, sig);
 		}
 	}
 	(void)closedir(proc);
 	return n;
 }
 
-TEST(no_process_is_left) { EXPECT(processes_in(root) == 0, "%d processes work in %s", processes_in(root), root); }
+TEST(no_process_is_left)
+{
+	int n = processes_in(root, SIGKILL);
+	EXPECT(n == 0, "%d processes worked in %s", n, root);
+}
 
 static bool has_redis(void)
 {
-	static const char *const places[] = { "/usr/local/bin/redis-server", "/usr/bin/redis-server", "/bin/redis-server" };
+	static const char *const places[] = { "/usr/local/bin/redis-server", "/usr/bin/redis-server",
+		                              "/bin/redis-server" };
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		if (access(places[i], X_OK) == 0)
 			return true;
@@ -836,6 +927,7 @@ int main(void)
 	RUN(a_dead_master_is_replaced_by_its_replica);
 	RUN(a_backup_of_a_single_instance_comes_back);
 	RUN(a_backup_of_a_replica_comes_back);
+	RUN(data_survives_switching_the_append_only_file);
 	RUN(a_peer_that_is_no_redis_is_an_error);
 	RUN(what_cannot_be_started_says_why);
 	RUN(analyses_tell_what_is_there);

@@ -130,6 +130,15 @@ static struct cache_operate operate(const char *uid, enum cache_op op, const cha
 	return c;
 }
 
+static void asked(struct cache_ask *q)
+{
+	struct waiter *w = q->ctx;
+	pthread_mutex_lock(&w->lock);
+	w->is_done = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
 static bool system_has_no_redis(void) { return access("/usr/bin/redis-server", X_OK) != 0; }
 
 static bool is_serving(const char *state)
@@ -157,6 +166,62 @@ static bool was_mended(int64_t cache_id)
 	struct cache_task_filter f = { .project_id = PROJECT, .cache_id = cache_id, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 1 };
 	return engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 1 &&
 	       strcmp(rows[0].kind, "AutoRecovery") == 0 && rows[0].state == TASK_SUCCESS;
+}
+
+/* Ask for an analysis and wait for its end. */
+static struct scan_row scanned(const char *uid, enum scan_kind kind)
+{
+	struct scan_create c = { .project_id = PROJECT, .uid = uid, .kind = kind, .actor = actor, .type = "manual", .args = "{}" };
+	struct scan_row row = { .status = "" };
+	CALL(engine_scan_create, &c);
+	EXPECT(c.base.verdict == V_OK, "%s: %s", scan_kind_word(kind), verdict_name(c.base.verdict));
+	if (c.base.verdict == V_OK)
+		(void)ended(c.row.task_id);
+	EXPECT(engine_scan_get(view, get(uid).id, kind, c.scan_uid, arena, &row, NULL) == V_OK, "the record");
+	return row;
+}
+
+TEST(one_scan_of_a_kind_at_a_time_beside_an_operation)
+{
+	struct scan_row *rows;
+	size_t n = 0;
+	int64_t total = 0;
+	begin();
+	start(1);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	stop();
+	start(0); /* from here on everything waits */
+	EXPECT(operate(c.uid, CACHE_OP_CONFIG, "{}", false).base.verdict == V_OK, "an operation");
+	struct scan_create s = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .actor = actor, .type = "manual", .args = "{}" };
+	CALL(engine_scan_create, &s);
+	EXPECT(s.base.verdict == V_OK, "beside it: %s", verdict_name(s.base.verdict));
+	struct scan_create again = s;
+	CALL(engine_scan_create, &again);
+	EXPECT(again.base.verdict == V_INSTANCE_BUSY && strcmp(again.busy, "BIGKEY") == 0, "%s", again.busy);
+	again.kind = SCAN_HOTKEY;
+	CALL(engine_scan_create, &again);
+	EXPECT(again.base.verdict == V_OK, "another kind");
+	struct scan_delete d = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .scan_uid = s.scan_uid };
+	CALL(engine_scan_delete, &d);
+	EXPECT(d.base.verdict == V_BAD_STATE, "while waiting");
+	struct scan_filter f = { .cache_id = get(c.uid).id, .kind = SCAN_BIGKEY, .limit = 10 };
+	EXPECT(engine_scan_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 1 && strcmp(rows[0].status, "waiting") == 0, "%zu", n);
+	stop();
+	set_child("echo '{\"result\":{\"scan\":{\"num\":3,\"keys\":[]}}}' >&3");
+	start(1);
+	(void)ended(s.row.task_id);
+	EXPECT(engine_scan_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && rows[0].num == 3, "its findings");
+	d.project_id = "another";
+	CALL(engine_scan_delete, &d);
+	EXPECT(d.base.verdict == V_NO_INSTANCE, "of another project");
+	d.project_id = PROJECT;
+	CALL(engine_scan_delete, &d);
+	EXPECT(d.base.verdict == V_OK, "%s", verdict_name(d.base.verdict));
+	CALL(engine_scan_delete, &d);
+	EXPECT(d.base.verdict == V_NO_RECORD, "twice");
+	stop();
+	end();
 }
 
 TEST(a_cache_is_made_and_its_description_kept)
@@ -345,6 +410,26 @@ TEST(the_real_child_makes_keeps_and_deletes_redis)
 	EXPECT(o.is_success && strstr(get(c.uid).state, "\"master\":1"), "swap: %s", o.base.err.msg);
 	o = operate(c.uid, CACHE_OP_EXTEND, "{\"capacity\":268435456,\"capacity_mib\":256,\"spec_code\":\"s\"}", true);
 	EXPECT(o.is_success && get(c.uid).capacity_mib == 256, "resize: %s", o.base.err.msg);
+	struct scan_row scan = scanned(c.uid, SCAN_BIGKEY);
+	EXPECT(strcmp(scan.status, "success") == 0 && strstr(scan.result, "\"keys\":["), "big keys: %s %s", scan.status, scan.result);
+	scan = scanned(c.uid, SCAN_OFFLINE);
+	EXPECT(strcmp(scan.status, "success") == 0 && strstr(scan.result, "largest_keys"), "offline: %s %s", scan.status, scan.result);
+	scan = scanned(c.uid, SCAN_HOTKEY);
+	EXPECT(strcmp(scan.status, "failed") == 0, "hot keys need an lfu policy: %s", scan.status);
+	scan = scanned(c.uid, SCAN_EXPIRE);
+	EXPECT(strcmp(scan.status, "success") == 0 && scan.ended_at >= scan.started_at, "expired keys: %s", scan.status);
+	struct cache_figures figures = { .max_memory = 0 };
+	for (int64_t until = clock_mono_ms() + 10000; figures.max_memory != 268435456 && clock_mono_ms() < until; usleep(50000))
+		(void)engine_cache_figures(engine, row.id, &figures);
+	EXPECT(figures.max_memory == 268435456 && figures.used_memory > 0, "figures: %lld", (long long)figures.max_memory);
+	struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+	struct cache_ask ask = { .done = asked, .ctx = &w, .kind = ASK_SLOW_LOG, .state = get(c.uid).state, .arena = arena, .node = 1, .max = 10 };
+	engine_cache_ask(engine, &ask);
+	pthread_mutex_lock(&w.lock);
+	while (!w.is_done)
+		pthread_cond_wait(&w.cond, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	EXPECT(ask.rc == RC_OK, "slow log: %s", ask.err.msg);
 	kill_master(get(c.uid).state);
 	bool is_back = false;
 	for (int64_t until = clock_mono_ms() + 20000; !is_back && clock_mono_ms() < until; usleep(50000))
@@ -368,6 +453,7 @@ int main(void)
 	RUN(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once);
 	RUN(quotas_lists_and_the_other_dialect);
 	RUN(backups_follow_their_task);
+	RUN(one_scan_of_a_kind_at_a_time_beside_an_operation);
 	RUN(the_real_child_makes_keeps_and_deletes_redis);
 	return test_failures != 0;
 }

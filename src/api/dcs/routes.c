@@ -23,6 +23,7 @@ static const struct route routes[] = {
 	{ "GET", PROJECT "/quota", ON_ALL("ShowQuotaOfTenant", "instance:list"), dcs_quota },
 
 	{ "GET", ALL "/status", ON_ALL("ListNumberOfInstancesInDifferentStatus", "instance:list"), dcs_status_counts },
+	{ "GET", ALL "/statistic", ON_ALL("ListStatisticsOfRunningInstances", "instance:list"), dcs_statistics },
 	{ "PUT", ALL "/status", ON_ALL("RestartOrFlushInstances", "instance:modifyStatus"), dcs_restart_or_flush },
 
 	{ "POST", ALL, ON_ALL("CreateInstance", "instance:create"), dcs_instances_create },

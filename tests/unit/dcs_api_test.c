@@ -1,0 +1,1665 @@
+/*
+ * The DCS dialect by itself: requests are built by hand and answers caught where the http server would send them (this
+ * file is the http server); engine and store are real. The child is a script that ends as a file tells it, in place of
+ * Redis: with max_running 0 tasks stay pending, so that what is in the way of a second one can be seen.
+ */
+#include "api/api.h"
+
+#include <pthread.h>
+#include "api/dcs/errors.h"
+#include "api/dcs/format.h"
+#include "api/dcs/params.h"
+#include "api/dcs/routes.h"
+#include "api/dcs/spec.h"
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/must.h"
+#include "base/rand.h"
+#include "engine/cache.h"
+#include "engine/keys.h"
+#include "json/json.h"
+#include "os/file.h"
+#include "sign/sdk_hmac.h"
+#include "task/param.h"
+#include "cache/cache.h"
+#include "test.h"
+
+enum { ARENA_SIZE = 1 << 20 };
+
+/* ---- pure parts ---- */
+
+TEST(ids_have_the_contracts_forms)
+{
+	const struct {
+		const char *text;
+		bool is_hex32, is_uuid, is_task;
+	} row[] = {
+		{ "8abf6e1e72c12e7c0172c15b508500aa", true, false, true },
+		{ "8ABF6E1E72C12E7C0172C15B508500AA", false, false, true },
+		{ "5560df16-cebf-4473-95c4-d1b573c16e79", false, true, true },
+		{ "5560DF16-cebf-4473-95c4-d1b573c16e79", false, false, true },
+		{ "5560df16-cebf-4473-95c4-d1b573c16e7", false, false, false },
+		{ "5560df16-cebf-4473-95c4-d1b573c16e790", false, false, false },
+		{ "5560df16ccebf-4473-95c4-d1b573c16e79", false, false, false },
+		{ "8abf6e1e72c12e7c0172c15b508500ag", false, false, false },
+		{ "", false, false, false },
+	};
+	FOR_EACH_ROW (i, row) {
+		EXPECT(format_is_hex32(row[i].text) == row[i].is_hex32, "%s", row[i].text);
+		EXPECT(format_is_uuid(row[i].text) == row[i].is_uuid, "%s", row[i].text);
+		EXPECT(format_is_project(row[i].text) == (row[i].is_hex32 || row[i].is_uuid), "%s", row[i].text);
+		EXPECT(format_is_task(row[i].text) == row[i].is_task, "%s", row[i].text);
+	}
+	char a[UUID_SIZE], b[UUID_SIZE], hex[HEX32_SIZE];
+	format_new_uuid(a);
+	format_new_uuid(b);
+	EXPECT(format_is_uuid(a) && format_is_uuid(b) && strcmp(a, b) != 0, "%s %s", a, b);
+	format_derived_uuid("x", a);
+	format_derived_uuid("x", b);
+	format_derived_hex("x", hex);
+	EXPECT(format_is_uuid(a) && strcmp(a, b) == 0 && format_is_hex32(hex), "%s %s", a, hex);
+}
+
+TEST(times_are_spelled_and_read)
+{
+	char stamp[15];
+	int64_t at = -1;
+	format_stamp(INT64_C(1592381886597), stamp);
+	EXPECT(strcmp(stamp, "20200617081806") == 0, "%s", stamp);
+	EXPECT(format_parse_stamp(stamp, &at) && at == 1592381886, "%lld", (long long)at);
+	const char *const bad[] = { "",
+		                    "2020061708180",
+		                    "202006170818066",
+		                    "20200617T81806",
+		                    "20201301000000",
+		                    "20200230000000",
+		                    "20200617250000",
+		                    "2020-06-17" };
+	FOR_EACH_ROW (i, bad) {
+		at = 42;
+		EXPECT(!format_parse_stamp(bad[i], &at) && at == 42, "%s was taken", bad[i]);
+	}
+	const int64_t noon = utc(2020, 6, 17, 12, 0) * 1000;
+	EXPECT(format_next_window("18:00:00", noon) == utc(2020, 6, 17, 18, 0) * 1000, "today");
+	EXPECT(format_next_window("12:00:00", noon) == utc(2020, 6, 18, 12, 0) * 1000, "tomorrow");
+	const struct {
+		const char *text;
+		bool is_good;
+	} hour[] = { { "00:00:00", true }, { "23:00:00", true }, { "24:00:00", false }, { "18:30:00", false },
+		     { "18:00", false },   { "1:00:00", false }, { "-1:00:00", false } };
+	FOR_EACH_ROW (i, hour)
+		EXPECT(format_is_full_hour(hour[i].text) == hour[i].is_good, "%s", hour[i].text);
+}
+
+TEST(sizes_are_spelled_as_in_the_contract)
+{
+	const struct {
+		int64_t mib;
+		const char *full, *minor;
+		double gb;
+	} row[] = { { 128, "0.125", ".125", 0.125 },
+		    { 256, "0.25", ".25", 0.25 },
+		    { 512, "0.5", ".5", 0.5 },
+		    { 1024, "1", "1", 1 },
+		    { 65536, "64", "64", 64 } };
+	char text[24];
+	FOR_EACH_ROW (i, row) {
+		format_capacity(row[i].mib, text);
+		EXPECT(strcmp(text, row[i].full) == 0, "%s", text);
+		format_capacity_minor(row[i].mib, text);
+		EXPECT(strcmp(text, row[i].minor) == 0, "%s", text);
+		EXPECT(format_capacity_mib(row[i].gb) == row[i].mib, "%g", row[i].gb);
+	}
+	EXPECT(format_capacity_mib(0) == -1 && format_capacity_mib(-1) == -1 && format_capacity_mib(0.3) == -1,
+	       "no sizes");
+}
+
+TEST(specification_codes_are_read_and_written)
+{
+	const struct {
+		const char *code;
+		enum spec_verdict verdict;
+		const char *mode;
+		int64_t mib;
+		int copies;
+	} row[] = {
+		{ "redis.single.xu1.tiny.128", SPEC_GOOD, "single", 128, 1 },
+		{ "redis.single.au1.large.64", SPEC_GOOD, "single", 65536, 1 },
+		{ "redis.ha.xu1.tiny.r2.512", SPEC_GOOD, "ha", 512, 2 },
+		{ "redis.ha.xu1.large.r6.4", SPEC_GOOD, "ha", 4096, 6 },
+		{ "redis.ha.xu1.large.8", SPEC_GOOD, "ha", 8192, 2 },
+		{ "redis.ha.xu1.large.p2.8", SPEC_OTHER_TYPE, NULL, 0, 0 },
+		{ "redis.cluster.xu1.large.r1.4", SPEC_OTHER_TYPE, NULL, 0, 0 },
+		{ "redis.proxy.xu1.large.4", SPEC_OTHER_TYPE, NULL, 0, 0 },
+		{ "redis.ha.xu1.large.r7.4", SPEC_UNKNOWN, NULL, 0, 0 },
+		{ "redis.ha.xu1.large.r1.4", SPEC_UNKNOWN, NULL, 0, 0 },
+		{ "redis.single.xu1.large.r2.4", SPEC_UNKNOWN, NULL, 0, 0 },
+		{ "redis.single.xu1.tiny.1", SPEC_UNKNOWN, NULL, 0, 0 },
+		{ "redis.single.xu1.large.3", SPEC_UNKNOWN, NULL, 0, 0 },
+		{ "redis.single.xu2.large.4", SPEC_UNKNOWN, NULL, 0, 0 },
+		{ "redis.single.xu1.large.04", SPEC_UNKNOWN, NULL, 0, 0 },
+		{ "redis.single.xu1.large.4.", SPEC_UNKNOWN, NULL, 0, 0 },
+		{ "redis.single", SPEC_UNKNOWN, NULL, 0, 0 },
+		{ "memcached.single.xu1.large.4", SPEC_UNKNOWN, NULL, 0, 0 },
+		{ "", SPEC_UNKNOWN, NULL, 0, 0 },
+	};
+	FOR_EACH_ROW (i, row) {
+		struct spec s = { .copies = 42 };
+		EXPECT(spec_parse(row[i].code, &s) == row[i].verdict, "%s", row[i].code);
+		if (row[i].verdict == SPEC_GOOD)
+			EXPECT(strcmp(s.mode, row[i].mode) == 0 && s.capacity_mib == row[i].mib &&
+			               s.copies == row[i].copies,
+			       "%s", row[i].code);
+		else
+			EXPECT(s.copies == 42, "%s: output touched", row[i].code);
+	}
+	for (size_t i = 0; i < spec_count(); i++) {
+		char code[SPEC_CODE_SIZE], again[SPEC_CODE_SIZE];
+		struct spec s = spec_at(i), back;
+		spec_code(&s, code);
+		EXPECT(spec_parse(code, &back) == SPEC_GOOD, "%s is offered and not known", code);
+		spec_code(&back, again);
+		EXPECT(strcmp(code, again) == 0, "%s became %s", code, again);
+	}
+}
+
+TEST(error_codes_keep_the_contracts_form)
+{
+	for (int e = 0; e < DCS_ERRORS; e++) {
+		const char *code = dcs_error_code((enum dcs_error)e);
+		EXPECT(strncmp(code, "DCS.", 4) == 0 && strlen(code) <= DCS_CODE_MAX, "%s", code);
+		EXPECT(*dcs_error_message((enum dcs_error)e) &&
+		               strlen(dcs_error_message((enum dcs_error)e)) <= DCS_MESSAGE_MAX,
+		       "%s", code);
+		EXPECT(dcs_error_http((enum dcs_error)e) >= 400, "%s", code);
+	}
+	const struct {
+		const char *busy, *code, *when_deleted;
+	} row[] = {
+		{ "BACKUP", "DCS.4096", "DCS.4026" },       { "RESTORE", "DCS.4097", "DCS.4026" },
+		{ "RESTART", "DCS.4111", "DCS.4099" },      { "SOFT_RESTART", "DCS.4111", "DCS.4099" },
+		{ "EXTEND", "DCS.4113", "DCS.4026" },       { "AddReplica", "DCS.4113", "DCS.4026" },
+		{ "UpdateConfig", "DCS.4114", "DCS.4026" }, { "modify", "DCS.4115", "DCS.4026" },
+		{ "CREATE", "DCS.4118", "DCS.4099" },       { "CREATING", "DCS.4118", "DCS.4099" },
+		{ "ERROR", "DCS.4049", "DCS.4026" },        { "masterStandbySwapJob", "DCS.4026", "DCS.4026" },
+		{ "AutoRecovery", "DCS.4026", "DCS.4026" }, { "", "DCS.4026", "DCS.4026" },
+	};
+	FOR_EACH_ROW (i, row) {
+		EXPECT(strcmp(dcs_error_code(dcs_error_of_busy(row[i].busy)), row[i].code) == 0, "%s", row[i].busy);
+		EXPECT(strcmp(dcs_error_code(dcs_error_of_busy_delete(row[i].busy)), row[i].when_deleted) == 0, "%s",
+		       row[i].busy);
+	}
+}
+
+/* What is shown as a default must be what Redis runs with, and what is taken here must be taken there. */
+TEST(parameters_are_those_of_the_processes)
+{
+	EXPECT(strcmp(dcs_params[0].id, "1") == 0 && strcmp(dcs_params[0].name, "timeout") == 0,
+	       "the first is timeout");
+	for (size_t i = 0; i < n_dcs_params; i++) {
+		const struct dcs_param *p = &dcs_params[i];
+		const struct param_rule *rule = NULL;
+		for (size_t k = 0; k < n_cache_rules; k++) {
+			if (strcmp(cache_rules[k].name, p->name) == 0)
+				rule = &cache_rules[k];
+		}
+		EXPECT(rule, "%s is unknown to the processes", p->name);
+		EXPECT(rule && strcmp(rule->default_text, p->initial) == 0, "%s: %s", p->name,
+		       rule ? rule->default_text : "-");
+		EXPECT(rule && (p->kind != CONFIG_NUMBER ||
+		                ((double)p->low >= rule->low && (double)p->high <= rule->high)),
+		       "%s", p->name);
+		EXPECT(param_takes(p, p->initial), "%s refuses its own default", p->name);
+		EXPECT(param_find(p->id, p->name) == p && param_find(p->id, NULL) == p &&
+		               param_find(NULL, p->name) == p,
+		       "%s", p->name);
+	}
+	EXPECT(!param_find(NULL, NULL) && !param_find("1", "appendonly") && !param_find("0", NULL),
+	       "found what is not");
+	const struct {
+		const char *name, *value;
+		bool is_good;
+	} row[] = {
+		{ "timeout", "7200", true },
+		{ "timeout", "7201", false },
+		{ "timeout", "-1", false },
+		{ "timeout", "", false },
+		{ "timeout", "1.0", false },
+		{ "appendonly", "no", true },
+		{ "appendonly", "maybe", false },
+		{ "appendonly", "yes,no", false },
+		{ "maxmemory-policy", "noeviction", true },
+		{ "maxmemory-policy", "volatile-lr", false },
+		{ "notify-keyspace-events", "", true },
+		{ "notify-keyspace-events", "KEA", true },
+		{ "notify-keyspace-events", "A", false },
+		{ "notify-keyspace-events", "KAg", false },
+		{ "notify-keyspace-events", "Kq", false },
+	};
+	FOR_EACH_ROW (i, row)
+		EXPECT(param_takes(param_find(NULL, row[i].name), row[i].value) == row[i].is_good, "%s = %s",
+		       row[i].name, row[i].value);
+}
+
+TEST(the_table_is_complete)
+{
+	size_t n;
+	const struct route *routes = dcs_routes(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		EXPECT(*routes[i].operation && routes[i].handle, "row %zu", i);
+		EXPECT((routes[i].access == ROUTE_OPEN) == (*routes[i].action == '\0'), "%s: action '%s'",
+		       routes[i].operation, routes[i].action);
+		for (size_t k = 0; k < i; k++)
+			EXPECT(strcmp(routes[i].path, routes[k].path) != 0 ||
+			               strcmp(routes[i].method, routes[k].method) != 0,
+			       "%s is twice in the table", routes[i].path);
+	}
+}
+
+/* ---- the http server, as far as the dialect sees it ---- */
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool is_done;
+	int status;
+	char content_type[80], request_id[40], allow[64];
+	struct buf body;
+	json_t *json;
+} seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+
+const char *http_header_of(const struct http_req *req, const char *lower_name)
+{
+	for (size_t i = 0; i < req->n_headers; i++) {
+		if (strcmp(req->headers[i].name, lower_name) == 0)
+			return req->headers[i].value;
+	}
+	return NULL;
+}
+
+static void keep_reply(const struct http_reply *reply)
+{
+	seen.status = reply->status;
+	(void)snprintf(seen.content_type, sizeof seen.content_type, "%s", reply->content_type);
+	seen.request_id[0] = seen.allow[0] = '\0';
+	for (size_t i = 0; i < reply->n_headers; i++) {
+		if (strcmp(reply->headers[i].name, "x-request-id") == 0)
+			(void)snprintf(seen.request_id, sizeof seen.request_id, "%s", reply->headers[i].value);
+		if (strcmp(reply->headers[i].name, "allow") == 0)
+			(void)snprintf(seen.allow, sizeof seen.allow, "%s", reply->headers[i].value);
+	}
+	buf_fini(&seen.body);
+	buf_init(&seen.body, 64 << 20);
+	buf_add(&seen.body, reply->body, reply->body_len);
+	json_decref(seen.json);
+	seen.json = json_loadb(buf_text(&seen.body), seen.body.len, 0, NULL);
+}
+
+void http_reply(struct http_req *req, const struct http_reply *reply)
+{
+	(void)req;
+	pthread_mutex_lock(&seen.lock);
+	keep_reply(reply);
+	must(!seen.is_done);
+	seen.is_done = true;
+	pthread_cond_signal(&seen.cond);
+	pthread_mutex_unlock(&seen.lock);
+}
+
+void http_stats(const struct http_server *s, struct http_stats *out)
+{
+	(void)s;
+	*out = (struct http_stats){ 0 };
+}
+
+/* ---- fixture ---- */
+
+#define P "/v2/a4d31cb63d7244fdbec96e3a41e47f71"
+#define OTHER_P "/v2/a4d31cb63d7244fdbec96e3a41e47f72"
+#define ALL P "/instances"
+#define NOBODY "5560df16-cebf-4473-95c4-d1b573c16e79"
+#define NO_TASK "8abf6e1e72c12e7c0172c15b508500aa"
+
+static char data_dir[4096], child[4200];
+static struct engine *engine;
+static struct api *api;
+static char key_id[64], key_secret[64], key_project[64];
+
+/* The run says two steps, and ends well unless there is a file DATA/fail. */
+static const char script[] = "#!/bin/sh\n"
+                             "echo '{\"stage\":\"start node\",\"status\":\"EXECUTING\"}' >&3\n"
+                             "echo '{\"progress\":40}' >&3\n"
+                             "echo '{\"stage\":\"start node\",\"status\":\"FINISH\"}' >&3\n"
+                             "echo '{\"stage\":\"settle\",\"status\":\"EXECUTING\"}' >&3\n"
+                             "if [ -e %s/fail ]; then echo '{\"error\":{\"code\":\"Cache.Down\",\"message\":\"no Redis "
+                             "here\"}}' >&3; exit 1; fi\n"
+                             "echo '{\"result\":{\"file\":\"%s/none.rdb\",\"sha256\":\"00\",\"size\":7}}' >&3\n";
+
+static void write_file(const char *path, const char *text, unsigned mode)
+{
+	struct err err = { 0 };
+	EXPECT(file_replace(path, text, strlen(text), mode, &err) == RC_OK, "%s", err.msg);
+}
+
+static void start(enum auth_mode auth, int max_running)
+{
+	struct err err = { 0 };
+	struct engine_config cfg = {
+		.data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000
+	};
+
+	if (engine_open(&cfg, &engine, &err))
+		printf("engine: %s\n", err.msg);
+	must(engine);
+	struct api_config api_cfg = { .engine = engine, .threads = 1, .auth = auth, .nonces_max = 1000 };
+	EXPECT(api_open(&api_cfg, &api, &err) == RC_OK, "%s", err.msg);
+}
+
+static void stop(void)
+{
+	/* In this order what still waits is answered by the engine's end. */
+	engine_close(engine);
+	engine = NULL;
+}
+
+static void begin(enum auth_mode auth, int max_running)
+{
+	const char *tmp = getenv("TMPDIR");
+	char text[2048 + 2 * sizeof data_dir];
+
+	(void)snprintf(data_dir, sizeof data_dir, "%s/stint-dcs-XXXXXX", tmp ? tmp : "/tmp");
+	EXPECT(mkdtemp(data_dir), "temporary folder");
+	(void)snprintf(child, sizeof child, "%s/child", data_dir);
+	(void)snprintf(text, sizeof text, script, data_dir, data_dir);
+	write_file(child, text, 0700);
+	start(auth, max_running);
+}
+
+static void end(void)
+{
+	api_close(api);
+	stop();
+	api = NULL;
+	json_decref(seen.json);
+	seen.json = NULL;
+	buf_fini(&seen.body);
+	EXPECT(dir_remove(data_dir, NULL) == RC_OK, "clean up");
+}
+
+/* The same data under a server that executes otherwise. */
+static void restart(int max_running)
+{
+	api_close(api);
+	stop();
+	start(AUTH_OFF, max_running);
+}
+
+static void let_runs_fail(bool fail)
+{
+	char path[4200];
+	(void)snprintf(path, sizeof path, "%s/fail", data_dir);
+	if (fail)
+		write_file(path, "", 0600);
+	else
+		EXPECT(file_remove(path, NULL) == RC_OK, "remove");
+}
+
+/* ---- requests ---- */
+
+enum { HEADERS_MAX = 8 };
+
+struct request {
+	const char *method, *target, *body;
+	struct http_header headers[HEADERS_MAX];
+	size_t n_headers;
+};
+
+static int run(const struct request *r)
+{
+	struct arena *a = arena_new(16 << 20);
+	const char *mark = strchr(r->target, '?');
+	struct http_req req = {
+		.method = r->method,
+		.target = r->target,
+		.raw_path = mark ? arena_dup_n(a, r->target, (size_t)(mark - r->target)) : r->target,
+		.raw_query = mark ? mark + 1 : "",
+		.headers = r->headers,
+		.n_headers = r->n_headers,
+		.body = r->body,
+		.body_len = r->body ? strlen(r->body) : 0,
+		.peer = "127.0.0.1",
+		.start_us = clock_mono_us(),
+		.arena = a,
+	};
+	rand_uuid(req.id);
+	seen.is_done = false;
+	api_handle(api, &req);
+	pthread_mutex_lock(&seen.lock);
+	while (!seen.is_done)
+		pthread_cond_wait(&seen.cond, &seen.lock);
+	pthread_mutex_unlock(&seen.lock);
+	EXPECT(strcmp(seen.request_id, req.id) == 0, "%s %s: header says '%s'", r->method, r->target, seen.request_id);
+	EXPECT(strcmp(seen.content_type, "application/json") == 0, "%s %s: %s", r->method, r->target,
+	       seen.content_type);
+	EXPECT(seen.status == 204 ? seen.body.len == 0 : seen.json != NULL, "%s %s: %d '%s'", r->method, r->target,
+	       seen.status, buf_text(&seen.body));
+	arena_free(a);
+	return seen.status;
+}
+
+static int call(const char *method, const char *target, const char *body)
+{
+	struct request r = { .method = method, .target = target, .body = body };
+	return run(&r);
+}
+
+static const json_t *value_at(const char *place)
+{
+	char name[128];
+	const json_t *v = seen.json;
+
+	for (const char *p = place; *p && v;) {
+		size_t len = strcspn(p, "/");
+		(void)snprintf(name, sizeof name, "%.*s", (int)len, p);
+		v = json_is_array(v) ? json_array_get(v, (size_t)strtoul(name, NULL, 10)) : json_object_get(v, name);
+		p += len + (p[len] == '/');
+	}
+	return v;
+}
+
+/* The value at a place such as "tasks/0/id" of the last answer as JSON, texts without their quotes; "-": not there. */
+static const char *at(const char *place)
+{
+	static char text[8][8192];
+	static unsigned turn;
+	char *out = text[turn++ % 8];
+	const json_t *v = value_at(place);
+
+	if (!v)
+		return "-";
+	if (json_is_string(v)) {
+		(void)snprintf(out, sizeof text[0], "%s", json_string_value(v));
+		return out;
+	}
+	size_t len = json_dumpb(v, out, sizeof text[0] - 1, JSON_COMPACT | JSON_ENCODE_ANY);
+	out[len < sizeof text[0] ? len : sizeof text[0] - 1] = '\0';
+	return out;
+}
+
+#define EXPECT_AT(place, value) EXPECT(strcmp(at(place), (value)) == 0, "%s is %s", (place), at(place))
+
+static void expect_error(const char *what, int status, const char *code)
+{
+	EXPECT(seen.status == status, "%s: %d %s", what, seen.status, buf_text(&seen.body));
+	EXPECT(strcmp(at("error_code"), code) == 0, "%s: %s", what, buf_text(&seen.body));
+	EXPECT(strlen(at("error_msg")) > 5, "%s: %s", what, at("error_msg"));
+	EXPECT(strcmp(at("error_ext_msg"), "null") == 0, "%s: %s", what, at("error_ext_msg"));
+	EXPECT(json_object_size(seen.json) == 3, "%s: %s", what, buf_text(&seen.body));
+}
+
+#define REST                                                                                                           \
+	",\"engine\":\"Redis\",\"engine_version\":\"7.0\",\"az_codes\":[\"stint-1\"],\"vpc_id\":\"v\",\"subnet_id\":"  \
+	"\"s\""
+#define CREATE_SINGLE                                                                                                  \
+	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\",\"no_password_access\":" \
+	"true" REST "}"
+#define CREATE_HA                                                                                                      \
+	"{\"name\":\"dcs-two\",\"capacity\":1.0,\"spec_code\":\"redis.ha.xu1.large.r2.1\",\"password\":\"Secret-1x\""  \
+	",\"tags\":[{\"key\":\"team\",\"value\":\"a\"}],\"description\":\"for "                                        \
+	"tests\",\"bss_param\":{\"charging_mode\":\"\"}"                                                               \
+	",\"rename_commands\":{\"keys\":\"my_keys\"},\"security_group_id\":\"sg\"" REST "}\n"
+
+static const char *one(const char *uid, const char *rest)
+{
+	static char text[8][256];
+	static unsigned turn;
+	char *out = text[turn++ % 8];
+	(void)snprintf(out, sizeof text[0], ALL "/%s%s", uid, rest);
+	return out;
+}
+
+static void create(const char *body, char uid[UUID_SIZE])
+{
+	EXPECT(call("POST", ALL, body) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(uid, UUID_SIZE, "%s", at("instances/0/instance_id"));
+	EXPECT(format_is_uuid(uid), "%s", uid);
+}
+
+/* Ask until the answer has value at place; what a client does, with its patience limited. */
+static void poll_until(const char *target, const char *place, const char *value)
+{
+	const struct timespec pause = { .tv_nsec = 2 * 1000 * 1000 };
+	int64_t give_up = clock_mono_ms() + 30000;
+
+	while (call("GET", target, NULL) == 200 && strcmp(at(place), value) != 0 && clock_mono_ms() < give_up)
+		(void)nanosleep(&pause, NULL);
+	EXPECT(strcmp(at(place), value) == 0, "%s: %s stayed %s", target, place, at(place));
+}
+
+static void create_running(const char *body, char uid[UUID_SIZE])
+{
+	create(body, uid);
+	poll_until(one(uid, ""), "status", "RUNNING");
+}
+
+/* ---- the common part ---- */
+
+TEST(paths_are_taken_in_every_spelling_and_nothing_else)
+{
+	char uid[UUID_SIZE];
+	begin(AUTH_OFF, 0);
+	create(CREATE_SINGLE, uid);
+	char singular[256];
+	(void)snprintf(singular, sizeof singular, P "/instance/%s/tasks/", uid);
+	const char *const good[] = { ALL,
+		                     ALL "/",
+		                     ALL "?limit=1",
+		                     P "/tasks",
+		                     P "/tasks/",
+		                     "/v2/available-zones/",
+		                     "/",
+		                     "/v2",
+		                     "/v2/",
+		                     "/v2/instances/maintain-windows",
+		                     P "/instances/status",
+		                     "/v2/a4d31cb6-3d72-4fdc-8ec9-6e3a41e47f71/instances" };
+	FOR_EACH_ROW (i, good)
+		EXPECT(call("GET", good[i], NULL) == 200, "%s: %s", good[i], buf_text(&seen.body));
+	EXPECT(call("GET", singular, NULL) == 200, "%s: %s", singular, buf_text(&seen.body));
+	EXPECT_AT("task_count", "1");
+
+	const struct {
+		const char *method, *target;
+		int status;
+		const char *code, *allow;
+	} row[] = {
+		{ "GET", P, 404, "DCS.4001", "" },
+		{ "GET", P "/nothing", 404, "DCS.4001", "" },
+		{ "GET", P "/instances/" NOBODY "/whitelist", 404, "DCS.4001", "" },
+		{ "POST", P "/instances/" NOBODY "/public-ip", 404, "DCS.4001", "" },
+		{ "GET", P "/instances/../tasks", 404, "DCS.4001", "" },
+		{ "GET", P "%2Finstances", 404, "DCS.4001", "" },
+		{ "PATCH", ALL, 405, "DCS.5001", "POST, GET, DELETE" },
+		{ "POST", P "/instances/" NOBODY "/tasks", 405, "DCS.5001", "GET" },
+		{ "HEAD", P "/tasks", 405, "DCS.5001", "GET" },
+		{ "GET", "/v2/no-project/instances", 400, "DCS.4002", "" },
+		{ "GET", P "/instances/no-instance", 400, "DCS.4061", "" },
+		{ "GET", P "/instances/" NOBODY, 404, "DCS.3022", "" },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)call(row[i].method, row[i].target, NULL);
+		expect_error(row[i].target, row[i].status, row[i].code);
+		EXPECT(strcmp(seen.allow, row[i].allow) == 0, "%s: %s", row[i].target, seen.allow);
+	}
+	end();
+}
+
+static void make_key(void)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
+	struct keyring *keys = NULL;
+	struct store *s = NULL;
+	struct access_key key;
+	char path[4200];
+	struct err err = { 0 };
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(keyring_open(data_dir, &keys, &err) == RC_OK, "%s", err.msg);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &err) == RC_OK, "%s", err.msg);
+	EXPECT(keyring_create(keys, s, NULL, "tester", a, &key, &err) == RC_OK, "%s", err.msg);
+	(void)snprintf(key_id, sizeof key_id, "%s", key.id);
+	(void)snprintf(key_secret, sizeof key_secret, "%s", key.secret);
+	(void)snprintf(key_project, sizeof key_project, "%s", key.project_id);
+	store_close(s);
+	keyring_free(keys);
+}
+
+static struct request signed_request(const char *method, const char *target, const char *secret, struct arena *a)
+{
+	char date[CLOCK_TEXT_SIZE];
+	const char *mark = strchr(target, '?');
+	struct request r = { .method = method, .target = target };
+	struct sign_header headers[3];
+	size_t n = 0;
+
+	format_stamp(clock_wall_ms(), date);
+	r.headers[n++] = (struct http_header){ "host", "127.0.0.1:8080" };
+	r.headers[n++] = (struct http_header){ "content-type", "application/json" };
+	r.headers[n++] = (struct http_header){ "x-sdk-date", arena_printf(a, "%.8sT%.6sZ", date, date + 8) };
+	for (size_t i = 0; i < n; i++)
+		headers[i] = (struct sign_header){ r.headers[i].name, r.headers[i].value };
+	struct sign_request s = { .method = method,
+		                  .raw_path = mark ? arena_dup_n(a, target, (size_t)(mark - target)) : target,
+		                  .raw_query = mark ? mark + 1 : "",
+		                  .headers = headers,
+		                  .n_headers = n,
+		                  .body = "" };
+	r.headers[n++] = (struct http_header){ "authorization", sdk_hmac_authorization(&s, key_id, secret, a) };
+	r.n_headers = n;
+	return r;
+}
+
+TEST(a_key_opens_its_own_project_only)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
+	begin(AUTH_STRICT, 0);
+	make_key();
+	const char *own = arena_printf(a, "/v2/%s/tasks?limit=5", key_project);
+	struct request r = signed_request("GET", own, key_secret, a);
+	EXPECT(run(&r) == 200, "%s", buf_text(&seen.body));
+	EXPECT(run(&r) == 200, "SDKs repeat requests: %s", buf_text(&seen.body));
+	r.headers[r.n_headers++] = (struct http_header){ "x-project-id", key_project };
+	EXPECT(run(&r) == 200, "%s", buf_text(&seen.body));
+	r.headers[r.n_headers - 1].value = "a4d31cb63d7244fdbec96e3a41e47f71";
+	(void)run(&r);
+	expect_error("another project in the header", 401, "DCS.1004");
+	r = signed_request("GET", own, "wrong", a);
+	(void)run(&r);
+	expect_error("wrong secret", 401, "DCS.1001");
+	r = signed_request("GET", "/v2/bad/instances", key_secret, a);
+	(void)run(&r);
+	expect_error("form before owner", 400, "DCS.4002");
+	const char *const foreign[] = { P "/tasks", P "/instances/" NOBODY "/tasks", P "/jobs/" NO_TASK };
+	FOR_EACH_ROW (i, foreign) {
+		r = signed_request("GET", foreign[i], key_secret, a);
+		(void)run(&r);
+		expect_error(foreign[i], 401, "DCS.1004");
+	}
+	r = signed_request("DELETE", P "/instances/x/tasks/y", key_secret, a);
+	(void)run(&r);
+	expect_error("form of the instance before the owner", 400, "DCS.4061");
+	r = signed_request("GET", P "/nothing", key_secret, a);
+	(void)run(&r);
+	expect_error("unknown path", 404, "DCS.4001");
+	const char *const unsigned_paths[] = { own, P "/nothing", "/v2/available-zones" };
+	FOR_EACH_ROW (i, unsigned_paths) {
+		(void)call("GET", unsigned_paths[i], NULL);
+		expect_error(unsigned_paths[i], 401, "DCS.1003");
+	}
+	EXPECT(call("GET", "/", NULL) == 200, "versions need no key");
+	end();
+	begin(AUTH_LAX, 0);
+	make_key();
+	own = arena_printf(a, "/v2/%s/tasks", key_project);
+	r = signed_request("GET", own, "wrong", a);
+	EXPECT(run(&r) == 200, "%s", buf_text(&seen.body));
+	end();
+}
+
+TEST(the_servers_own_refusals_have_the_contracts_form)
+{
+	const struct {
+		const char *path;
+		int status;
+		const char *code;
+	} row[] = { { "/v2/x", 400, "DCS.4005" },
+		    { "/v2/x", 413, "DCS.4800" },
+		    { "/v2", 501, "DCS.5001" },
+		    { "/v2/x", 503, "DCS.5000" } };
+	begin(AUTH_OFF, 0);
+	FOR_EACH_ROW (i, row) {
+		struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
+		struct http_req req = { .raw_path = row[i].path, .arena = a, .id = "ID" };
+		struct http_reply reply = { 0 };
+		api_fault(api, &req, row[i].status, "", &reply);
+		json_t *body = json_loadb(reply.body, reply.body_len, 0, NULL);
+		EXPECT(reply.status == row[i].status && strcmp(reply.content_type, "application/json") == 0, "%d",
+		       reply.status);
+		EXPECT(body && strcmp(json_string_value(json_object_get(body, "error_code")), row[i].code) == 0, "%s",
+		       (const char *)reply.body);
+		EXPECT(reply.n_headers == 1 && strcmp(reply.headers[0].name, "x-request-id") == 0, "request id");
+		json_decref(body);
+	}
+	end();
+}
+
+/* ---- instances ---- */
+
+TEST(a_creation_is_refused_in_the_contracts_order)
+{
+	const struct {
+		const char *body;
+		const char *code, *says;
+	} row[] = {
+		{ "", "DCS.4004", "Empty" },
+		{ "no json", "DCS.4005", "JSON" },
+		{ "[]", "DCS.4005", "JSON" },
+		{ "{}", "DCS.4010", "name" },
+		{ "{\"name\":\"abc\"}", "DCS.4010", "name" },
+		{ "{\"name\":\"-abcd\"}", "DCS.4010", "name" },
+		{ "{\"name\":\"abc d\"}", "DCS.4010", "name" },
+		{ "{\"name\":5}", "DCS.4010", "name" },
+		{ "{\"name\":\"a123456789012345678901234567890123456789012345678901234567\",\"instance_num\":2}",
+		  "DCS.4010", "name" },
+		{ "{\"name\":\"abcd\"}", "DCS.4006", "engine" },
+		{ "{\"name\":\"abcd\",\"engine\":\"Memcached\"}", "DCS.4006", "engine" },
+		{ "{\"name\":\"abcd\",\"engine\":\"redis\"}", "DCS.4008", "version" },
+		{ "{\"name\":\"abcd\",\"engine\":\"redis\",\"engine_version\":\"3.0\"}", "DCS.4008", "version" },
+#define V "{\"name\":\"1bcd\",\"engine\":\"redis\",\"engine_version\":\"5.0\""
+		{ V "}", "DCS.4012", "capacity" },
+		{ V ",\"capacity\":\"1\"}", "DCS.4012", "capacity" },
+		{ V ",\"capacity\":1}", "DCS.4927", "spec_code" },
+		{ V ",\"capacity\":1,\"spec_code\":\"what\"}", "DCS.4927", "spec_code" },
+		{ V ",\"capacity\":4,\"spec_code\":\"redis.cluster.xu1.large.r1.4\"}", "DCS.4007", "type" },
+		{ V ",\"capacity\":2,\"spec_code\":\"redis.single.xu1.large.1\"}", "DCS.4012", "capacity" },
+#define S V ",\"capacity\":1,\"spec_code\":\"redis.single.xu1.large.1\""
+		{ S "}", "DCS.4042", "AZ" },
+		{ S ",\"az_codes\":[]}", "DCS.4042", "AZ" },
+		{ S ",\"az_codes\":[\"mars\"]}", "DCS.4042", "AZ" },
+#define Z S ",\"az_codes\":[\"a6d4a9e0c4c94b0f8b0f6f3d2b7d5c11\",\"stint-1\"]"
+		{ Z "}", "DCS.4013", "vpc_id" },
+		{ Z ",\"vpc_id\":\"\"}", "DCS.4013", "vpc_id" },
+		{ Z ",\"vpc_id\":\"v\"}", "DCS.4016", "subnet_id" },
+#define N Z ",\"vpc_id\":\"v\",\"subnet_id\":\"s\""
+		{ N ",\"security_group_id\":1}", "DCS.4014", "security_group_id" },
+		{ N ",\"private_ip\":\"here\"}", "DCS.4062", "private_ip" },
+		{ N ",\"instance_num\":0}", "DCS.4062", "instance_num" },
+		{ N ",\"instance_num\":101}", "DCS.4062", "instance_num" },
+		{ N ",\"instance_num\":1.5}", "DCS.4062", "instance_num" },
+		{ N ",\"instance_num\":2,\"private_ip\":\"127.1.2.3\"}", "DCS.4062", "private_ip" },
+		{ N ",\"maintain_begin\":\"18:00:00\"}", "DCS.4106", "maintain" },
+		{ N ",\"maintain_begin\":\"18:00:00\",\"maintain_end\":\"18:30:00\"}", "DCS.4106", "maintain" },
+		{ N "}", "DCS.4845", "password" },
+		{ N ",\"no_password_access\":\"true\"}", "DCS.4843", "no_password_access" },
+		{ N ",\"password\":\"short1A\"}", "DCS.4019", "password" },
+		{ N ",\"password\":\"onlyletters\"}", "DCS.4019", "password" },
+		{ N ",\"password\":\"Onlyletters\"}", "DCS.4019", "password" },
+		{ N ",\"password\":\"With blank 1\"}", "DCS.4019", "password" },
+		{ N ",\"password\":\"Percent%11\"}", "DCS.4019", "password" },
+		{ N ",\"password\":\"A1234567890123456789012345678901b\"}", "DCS.4019", "password" },
+#define W N ",\"no_password_access\":true"
+		{ W ",\"port\":0}", "DCS.4062", "port" },
+		{ W ",\"port\":65536}", "DCS.4062", "port" },
+		{ W ",\"port\":\"6379\"}", "DCS.4062", "port" },
+		{ W ",\"rename_commands\":{\"get\":\"my_get\"}}", "DCS.4062", "rename_commands" },
+		{ W ",\"rename_commands\":{\"keys\":\"abc\"}}", "DCS.4062", "rename_commands" },
+		{ W ",\"rename_commands\":{\"keys\":\"1abcd\"}}", "DCS.4062", "rename_commands" },
+		{ W ",\"rename_commands\":{\"keys\":\"flushall\"}}", "DCS.4062", "rename_commands" },
+		{ W ",\"rename_commands\":{\"keys\":\"same\",\"scan\":\"same\"}}", "DCS.4062", "rename_commands" },
+		{ W ",\"rename_commands\":[]}", "DCS.4062", "rename_commands" },
+		{ W ",\"tags\":[{\"key\":\"\",\"value\":\"x\"}]}", "DCS.4062", "tags" },
+		{ W ",\"tags\":[{\"key\":\"a\"},{\"key\":\"a\"}]}", "DCS.4062", "tags" },
+		{ W ",\"instance_backup_policy\":{\"backup_type\":\"auto\"}}", "DCS.4086", "master standby" },
+		{ W ",\"bss_param\":{\"charging_mode\":\"prePaid\"}}", "DCS.4800", "charging_mode" },
+	};
+	begin(AUTH_OFF, 0);
+	FOR_EACH_ROW (i, row) {
+		(void)call("POST", ALL, row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+		EXPECT(strstr(at("error_msg"), row[i].says), "%s: %s", row[i].body, at("error_msg"));
+	}
+	EXPECT(call("GET", ALL, NULL) == 200, "list");
+	EXPECT_AT("instance_num", "0");
+	EXPECT_AT("instances", "[]");
+	end();
+}
+
+TEST(backup_policies_are_checked_and_kept)
+{
+#define H                                                                                                              \
+	"{\"name\":\"abcd\",\"capacity\":1,\"spec_code\":\"redis.ha.xu1.large.r2.1\",\"no_password_access\":true" REST \
+	",\"instance_backup_policy\":{"
+#define PLAN(days, period, at, begin)                                                                                  \
+	"\"backup_type\":\"auto\",\"save_days\":" days ",\"periodical_backup_plan\":{\"period_type\":\"" period        \
+	"\",\"backup_at\":" at ",\"begin_at\":\"" begin "\"}}}"
+	const struct {
+		const char *body, *code;
+	} row[] = {
+		{ H "\"save_days\":1}}", "DCS.4073" },
+		{ H "\"backup_type\":\"never\"}}", "DCS.4073" },
+		{ H "\"backup_type\":\"auto\"}}", "DCS.4072" },
+		{ H PLAN("8", "weekly", "[1]", "00:00-01:00"), "DCS.4072" },
+		{ H PLAN("7", "daily", "[1]", "00:00-01:00"), "DCS.4074" },
+		{ H PLAN("7", "weekly", "[]", "00:00-01:00"), "DCS.4075" },
+		{ H PLAN("7", "weekly", "[8]", "00:00-01:00"), "DCS.4075" },
+		{ H PLAN("7", "weekly", "[1]", "0:00-01:00"), "DCS.4076" },
+		{ H PLAN("7", "weekly", "[1]", "00:30-01:30"), "DCS.4076" },
+	};
+	char uid[UUID_SIZE];
+	begin(AUTH_OFF, 0);
+	FOR_EACH_ROW (i, row) {
+		(void)call("POST", ALL, row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+	}
+	create(H PLAN("\"7\"", "weekly", "[\"7\",1]", "00:00-01:00"), uid);
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	EXPECT_AT("instance_backup_policy/policy/save_days", "7");
+	EXPECT_AT("instance_backup_policy/policy/periodical_backup_plan/backup_at", "[1,7]");
+	EXPECT(format_is_uuid(at("instance_backup_policy/backup_policy_id")), "%s", at("instance_backup_policy"));
+	end();
+}
+
+TEST(an_instance_is_shown_with_the_contracts_types)
+{
+	const struct {
+		const char *place, *value;
+		json_type type;
+	} row[] = {
+		{ "name", "dcs-two", JSON_STRING },
+		{ "status", "CREATING", JSON_STRING },
+		{ "engine", "Redis", JSON_STRING },
+		{ "engine_version", "7.0", JSON_STRING },
+		{ "spec_code", "redis.ha.xu1.large.r2.1", JSON_STRING },
+		{ "description", "for tests", JSON_STRING },
+		{ "port", "6379", JSON_INTEGER },
+		{ "capacity", "1", JSON_INTEGER },
+		{ "capacity_minor", "1", JSON_STRING },
+		{ "max_memory", "1024", JSON_INTEGER },
+		{ "used_memory", "0", JSON_INTEGER },
+		{ "no_password_access", "false", JSON_STRING },
+		{ "maintain_begin", "18:00:00", JSON_STRING },
+		{ "maintain_end", "19:00:00", JSON_STRING },
+		{ "cache_mode", "ha", JSON_STRING },
+		{ "replica_count", "2", JSON_INTEGER },
+		{ "sharding_count", "1", JSON_INTEGER },
+		{ "db_number", "256", JSON_INTEGER },
+		{ "tags", "[{\"key\":\"team\",\"value\":\"a\"}]", JSON_ARRAY },
+		{ "enable_ssl", "false", JSON_FALSE },
+		{ "sub_status", "normal", JSON_STRING },
+		{ "task", "CREATE", JSON_STRING },
+		{ "features/support_acl", "false", JSON_FALSE },
+		{ "az_codes", "[\"stint-1\"]", JSON_ARRAY },
+		{ "charging_mode", "0", JSON_INTEGER },
+		{ "vpc_id", "v", JSON_STRING },
+		{ "security_group_id", "sg", JSON_STRING },
+		{ "enterprise_project_id", "0", JSON_STRING },
+		{ "cpu_type", "x86_64", JSON_STRING },
+		{ "support_slow_log_flag", "true", JSON_STRING },
+		{ "launched_at", "null", JSON_NULL },
+		{ "instance_backup_policy", "null", JSON_NULL },
+		{ "order_id", "null", JSON_NULL },
+	};
+	char uid[UUID_SIZE], small[UUID_SIZE];
+	begin(AUTH_OFF, 0);
+	create(CREATE_HA, uid);
+	EXPECT_AT("instances/0/instance_name", "dcs-two");
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "%s", buf_text(&seen.body));
+	FOR_EACH_ROW (i, row) {
+		EXPECT_AT(row[i].place, row[i].value);
+		EXPECT(json_typeof(value_at(row[i].place)) == row[i].type, "%s has a wrong type", row[i].place);
+	}
+	EXPECT(strncmp(at("ip"), "127.", 4) == 0, "%s", at("ip"));
+	EXPECT(strlen(at("created_at")) == 24 && at("created_at")[23] == 'Z' && at("created_at")[19] == '.', "%s",
+	       at("created_at"));
+	EXPECT(!strstr(buf_text(&seen.body), "Secret") && !strstr(buf_text(&seen.body), "password_hash"),
+	       "a secret is shown");
+	create(CREATE_SINGLE, small);
+	EXPECT(call("GET", ALL, NULL) == 200, "list");
+	EXPECT_AT("instance_num", "2");
+	EXPECT_AT("instances/0/instance_id", small);
+	EXPECT_AT("instances/0/capacity", "0");
+	EXPECT_AT("instances/0/capacity_minor", ".125");
+	EXPECT_AT("instances/0/no_password_access", "true");
+	EXPECT_AT("instances/0/security_group_id", "securityGroupId");
+	EXPECT_AT("instances/1/instance_id", uid);
+	end();
+}
+
+TEST(lists_are_filtered_and_paged)
+{
+	char uid[UUID_SIZE];
+	begin(AUTH_OFF, 0);
+	create(CREATE_HA, uid);
+	EXPECT(call("POST", ALL,
+	            "{\"name\":\"many\",\"capacity\":1,\"spec_code\":\"redis.single.xu1.large.1\",\"instance_num\":12,"
+	            "\"no_password_access\":true" REST "}") == 200,
+	       "%s", buf_text(&seen.body));
+	EXPECT_AT("instances/11/instance_name", "many-011");
+	const struct {
+		const char *query;
+		const char *total;
+		size_t n;
+	} row[] = {
+		{ "", "13", 10 },
+		{ "?limit=1000", "13", 13 },
+		{ "?offset=12", "13", 1 },
+		{ "?offset=13", "13", 0 },
+		{ "?offset=9223372036854775807", "13", 0 },
+		{ "?name=any-00", "10", 10 },
+		{ "?name=many-003", "1", 1 },
+		{ "?name=many&name_equal=true", "0", 0 },
+		{ "?name=many-003&name_equal=true", "1", 1 },
+		{ "?status=RUNNING", "0", 0 },
+		{ "?status=CREATING&limit=2", "13", 2 },
+		{ "?capacity=0.125", "0", 0 },
+		{ "?capacity=1", "13", 10 },
+		{ "?tags=team=a", "1", 1 },
+		{ "?tags=team=b", "0", 0 },
+		{ "?instance_id=" NOBODY, "0", 0 },
+	};
+	FOR_EACH_ROW (i, row) {
+		char target[256];
+		(void)snprintf(target, sizeof target, ALL "%s", row[i].query);
+		EXPECT(call("GET", target, NULL) == 200, "%s: %s", target, buf_text(&seen.body));
+		EXPECT_AT("instance_num", row[i].total);
+		EXPECT(json_array_size(value_at("instances")) == row[i].n, "%s: %zu", target,
+		       json_array_size(value_at("instances")));
+	}
+	const struct {
+		const char *target, *says;
+	} bad[] = {
+		{ ALL "?offset=-1", "Invalid offset in the request." },
+		{ ALL "?offset=x", "Invalid offset in the request." },
+		{ ALL "?limit=0", "Invalid limit in the request." },
+		{ ALL "?limit=1001", "Invalid limit in the request." },
+		{ ALL "?limit=", "Invalid limit in the request." },
+		{ ALL "?capacity=x", "Invalid capacity in the request." },
+		{ ALL "?name_equal=1", "Invalid name_equal in the request." },
+		{ P "/tasks?start_time=yesterday", "Invalid start_time in the request." },
+		{ P "/tasks?begin_time=2020", "Invalid begin_time in the request." },
+		{ P "/tasks?end_time=20200000000000", "Invalid end_time in the request." },
+	};
+	FOR_EACH_ROW (i, bad) {
+		(void)call("GET", bad[i].target, NULL);
+		expect_error(bad[i].target, 400, "DCS.4800");
+		EXPECT(strcmp(at("error_msg"), bad[i].says) == 0, "%s: %s", bad[i].target, at("error_msg"));
+	}
+	(void)call("GET", P "/tasks?start_time=20200102000000&end_time=20200101000000", NULL);
+	expect_error("end before start", 400, "DCS.4025");
+	EXPECT(call("GET", P "/tasks?end_time=20200101000000", NULL) == 200, "old ones");
+	EXPECT_AT("task_count", "0");
+	EXPECT(call("GET", P "/tasks?start_time=20200101000000&limit=2", NULL) == 200, "new ones");
+	EXPECT_AT("task_count", "13");
+	EXPECT(json_is_string(value_at("task_count")) && json_array_size(value_at("tasks")) == 2, "a page of two");
+	(void)call("POST", ALL,
+	           "{\"name\":\"many\",\"capacity\":1,\"spec_code\":\"redis.single.xu1.large.1\",\"instance_num\":88,"
+	           "\"no_password_access\":true" REST "}");
+	expect_error("one over the quota", 400, "DCS.4035");
+	(void)call("POST", ALL,
+	           "{\"name\":\"many\",\"capacity\":64,\"spec_code\":\"redis.single.xu1.large.64\",\"instance_num\":16,"
+	           "\"no_password_access\":true" REST "}");
+	expect_error("memory over the quota", 400, "DCS.4036");
+	EXPECT(call("GET", P "/quota", NULL) == 200, "quota");
+	EXPECT_AT("quotas/resources/0/used", "13");
+	EXPECT_AT("quotas/resources/1/used", "13");
+	EXPECT(call("GET", P "/instances/status", NULL) == 200, "counts");
+	EXPECT_AT("creating_count", "13");
+	EXPECT_AT("redis/creating_count", "13");
+	EXPECT_AT("memcached/creating_count", "0");
+	EXPECT(call("GET", P "/instances/statistic", NULL) == 200, "statistics");
+	EXPECT_AT("statistics", "[]"); /* none runs */
+	EXPECT(call("GET", OTHER_P "/instances", NULL) == 200, "another project");
+	EXPECT_AT("instance_num", "0");
+	end();
+}
+
+/* ---- tasks ---- */
+
+TEST(a_task_runs_is_followed_and_its_record_deleted)
+{
+	char uid[UUID_SIZE], other[UUID_SIZE], task[64], target[256];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_SINGLE, uid);
+	create_running(CREATE_HA, other);
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "list");
+	EXPECT_AT("task_count", "1");
+	EXPECT(json_is_string(value_at("task_count")), "a text");
+	EXPECT_AT("tasks/0/name", "CREATE");
+	EXPECT_AT("tasks/0/status", "SUCCESS");
+	EXPECT_AT("tasks/0/enable_show", "true");
+	EXPECT_AT("tasks/0/error_code", "null");
+	EXPECT_AT("tasks/0/user_name", "stint");
+	EXPECT(json_is_object(value_at("tasks/0/details")), "details");
+	(void)snprintf(task, sizeof task, "%s", at("tasks/0/id"));
+	EXPECT(format_is_hex32(task), "%s", task);
+
+	(void)snprintf(target, sizeof target, ALL "/%s/tasks/%s/progress", uid, task);
+	EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("progress", "100");
+	EXPECT_AT("remain_time", "0");
+	EXPECT(json_array_size(value_at("step_details")) == 2, "%s", buf_text(&seen.body));
+	EXPECT_AT("step_details/0/step_name", "start node");
+	EXPECT_AT("step_details/0/step_status", "FINISH");
+	EXPECT_AT("step_details/1/step_name", "settle");
+	EXPECT_AT("step_details/1/step_status", "FINISH"); /* the task ended, so did its step */
+	EXPECT_AT("step_details/1/sub_step_details", "[]");
+	EXPECT(strlen(at("step_details/0/begin_time")) == 24, "%s", at("step_details/0/begin_time"));
+
+	(void)snprintf(target, sizeof target, P "/jobs/%s", task);
+	EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("job_id", task);
+	EXPECT_AT("job_type", "CREATE");
+	EXPECT_AT("status", "SUCCESS");
+	EXPECT_AT("fail_reason", "null");
+	EXPECT(json_is_string(value_at("begin_time")) && strlen(at("begin_time")) == 13, "%s", at("begin_time"));
+
+	const struct {
+		const char *method, *target;
+		int status;
+		const char *code;
+	} row[] = {
+		{ "DELETE", one(uid, "/tasks/nonsense"), 400, "DCS.4070" },
+		{ "DELETE", one(uid, "/tasks/" NO_TASK), 404, "DCS.4133" },
+		{ "DELETE", ALL "/" NOBODY "/tasks/" NO_TASK, 404, "DCS.3022" },
+		{ "DELETE", P "/tasks/nonsense", 400, "DCS.4070" },
+		{ "DELETE", P "/tasks/" NO_TASK, 404, "DCS.4133" },
+		{ "GET", P "/jobs/nonsense", 400, "DCS.4063" },
+		{ "GET", P "/jobs/" NO_TASK, 404, "DCS.4133" },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)call(row[i].method, row[i].target, NULL);
+		expect_error(row[i].target, row[i].status, row[i].code);
+	}
+	(void)snprintf(target, sizeof target, ALL "/%s/tasks/%s", other, task);
+	(void)call("DELETE", target, NULL);
+	expect_error("by another instance", 404, "DCS.4133");
+	(void)snprintf(target, sizeof target, OTHER_P "/tasks/%s", task);
+	(void)call("DELETE", target, NULL);
+	expect_error("by another project", 404, "DCS.4133");
+
+	(void)snprintf(target, sizeof target, ALL "/%s/tasks/%s", uid, task);
+	EXPECT(call("DELETE", target, NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"message\":\"\"}") == 0, "%s", buf_text(&seen.body));
+	(void)call("DELETE", target, NULL);
+	expect_error("twice", 404, "DCS.4133");
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "list");
+	EXPECT(strcmp(buf_text(&seen.body), "{\"task_count\":\"0\",\"tasks\":[]}") == 0, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "the effect stays");
+	end();
+}
+
+TEST(the_task_centre_outlives_the_instance)
+{
+	char uid[UUID_SIZE], task[64], target[256];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	EXPECT(call("DELETE", one(uid, ""), NULL) == 204, "%s", buf_text(&seen.body));
+	(void)call("GET", one(uid, ""), NULL);
+	expect_error("gone at once", 404, "DCS.3022");
+	(void)call("GET", one(uid, "/tasks"), NULL);
+	expect_error("its tasks", 404, "DCS.3022");
+	poll_until(P "/tasks", "tasks/0/status", "SUCCESS");
+	EXPECT_AT("task_count", "2");
+	EXPECT_AT("tasks/0/name", "DELETE");
+	EXPECT_AT("tasks/1/name", "CREATE");
+	EXPECT(strcmp(at("tasks/1/job_id"), at("tasks/1/id")) == 0, "%s", at("tasks/1/job_id"));
+	(void)snprintf(task, sizeof task, "%s", at("tasks/1/id"));
+	(void)snprintf(target, sizeof target, P "/tasks/%s", task);
+	struct request r = { .method = "DELETE", .target = target, .body = "{\"message\":\"bye\"}" };
+	r.headers[r.n_headers++] = (struct http_header){ "prefer", "return=minimal" };
+	EXPECT(run(&r) == 204, "%s", buf_text(&seen.body));
+	(void)snprintf(target, sizeof target, P "/jobs/%s", task);
+	(void)call("GET", target, NULL);
+	expect_error("the job goes with it", 404, "DCS.4133");
+	end();
+}
+
+TEST(what_runs_is_told_by_its_code)
+{
+	const struct {
+		const char *method, *rest, *body;
+		int status;
+		const char *kind, *code, *delete_code; /* of the task, and of what meets it */
+	} row[] = {
+		{ "POST", "/backups", NULL, 200, "BACKUP", "DCS.4096", "DCS.4026" },
+		{ "POST", "/resize", "{\"spec_code\":\"redis.ha.xu1.large.r2.2\",\"new_capacity\":2}", 204, "EXTEND",
+		  "DCS.4113", "DCS.4026" },
+		{ "PUT", "/async-configs", "{\"redis_config\":[{\"param_name\":\"timeout\",\"param_value\":\"5\"}]}",
+		  200, "UpdateConfig", "DCS.4114", "DCS.4026" },
+		{ "PUT", "/async-swap", NULL, 200, "masterStandbySwapJob", "DCS.4026", "DCS.4026" },
+		{ "PUT", "", "{\"port\":7000}", 204, "UpdatePort", "DCS.4026", "DCS.4026" },
+		{ "PUT", "", "{\"rename_commands\":{\"keys\":\"keys\"}}", 204, "RenameCommands", "DCS.4111",
+		  "DCS.4099" },
+	};
+	FOR_EACH_ROW (i, row) {
+		char uid[UUID_SIZE], task[64];
+		begin(AUTH_OFF, 1);
+		create_running(CREATE_HA, uid);
+		restart(0);
+		EXPECT(call(row[i].method, one(uid, row[i].rest), row[i].body) == row[i].status, "%s: %s", row[i].kind,
+		       buf_text(&seen.body));
+		(void)call("PUT", one(uid, "/async-swap"), NULL);
+		expect_error(row[i].kind, 400, row[i].code);
+		(void)call("DELETE", one(uid, ""), NULL);
+		expect_error(row[i].kind, 400, row[i].delete_code);
+		EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "list");
+		EXPECT_AT("task_count", "2");
+		EXPECT_AT("tasks/0/name", row[i].kind);
+		EXPECT_AT("tasks/0/status", "CREATED");
+		(void)snprintf(task, sizeof task, "/tasks/%s", at("tasks/0/id"));
+		(void)call("DELETE", one(uid, task), NULL);
+		expect_error("an unfinished record", 400, "DCS.4017");
+		end();
+	}
+}
+
+TEST(a_creation_that_fails_leaves_what_can_be_deleted)
+{
+	char uid[UUID_SIZE];
+	begin(AUTH_OFF, 1);
+	let_runs_fail(true);
+	create(CREATE_SINGLE, uid);
+	poll_until(one(uid, ""), "status", "CREATEFAILED");
+	EXPECT(call("GET", ALL, NULL) == 200, "list");
+	EXPECT_AT("instance_num", "0");
+	EXPECT(call("GET", ALL "?include_failure=true", NULL) == 200, "list");
+	EXPECT_AT("instance_num", "1");
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("tasks/0/status", "FAILED");
+	EXPECT_AT("tasks/0/error_code", "Cache.Down");
+	char job[128];
+	(void)snprintf(job, sizeof job, P "/jobs/%s", at("tasks/0/id"));
+	EXPECT(call("GET", job, NULL) == 200, "job");
+	EXPECT_AT("status", "FAIL");
+	EXPECT(strstr(at("fail_reason"), "no Redis here"), "%s", at("fail_reason"));
+	EXPECT(call("DELETE", ALL "?all_failure=true", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("results/0/instance", uid);
+	EXPECT_AT("results/0/result", "success");
+	(void)call("GET", one(uid, ""), NULL);
+	expect_error("gone", 404, "DCS.3022");
+	end();
+}
+
+/* ---- operations ---- */
+
+TEST(updates_act_on_differences_only)
+{
+	char uid[UUID_SIZE];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	EXPECT(call("PUT", one(uid, ""),
+	            "{\"name\":\"dcs-two\",\"description\":\"for "
+	            "tests\",\"port\":6379,\"rename_commands\":{\"keys\":\"my_keys\"},"
+	            "\"maintain_begin\":\"18:00:00\",\"maintain_end\":\"19:00:00\",\"security_group_id\":\"sg\"}") ==
+	               204,
+	       "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, ""), "{\"rename_commands\":{}}") == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("task_count", "1");
+	EXPECT(call("PUT", one(uid, ""),
+	            "{\"name\":\"renamed\",\"description\":\"\\u00e4\\ud83d\\ude00\",\"maintain_begin\":\"02:00:00\","
+	            "\"maintain_end\":\"06:00:00\",\"security_group_id\":\"sg2\"}") == 204,
+	       "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	EXPECT_AT("name", "renamed");
+	EXPECT_AT("description", "\xc3\xa4\xf0\x9f\x98\x80");
+	EXPECT_AT("maintain_begin", "02:00:00");
+	EXPECT_AT("security_group_id", "sg2");
+	EXPECT_AT("vpc_id", "v");
+	EXPECT(call("PUT", one(uid, ""), "{\"port\":7000.0,\"name\":\"moved\"}") == 204, "%s", buf_text(&seen.body));
+	poll_until(one(uid, "/tasks"), "tasks/0/status", "SUCCESS");
+	EXPECT_AT("tasks/0/name", "UpdatePort");
+	EXPECT_AT("tasks/0/details/old_port", "6379");
+	EXPECT_AT("tasks/0/details/new_port", "7000");
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	EXPECT_AT("name", "moved");
+	const struct {
+		const char *body, *code;
+	} row[] = {
+		{ "{\"name\":\"x\"}", "DCS.4010" },
+		{ "{\"port\":0}", "DCS.4062" },
+		{ "{\"maintain_end\":\"06:00:00\"}", "DCS.4106" },
+		{ "{\"port\":7001,\"rename_commands\":{\"keys\":\"keys\"}}", "DCS.4062" },
+		{ "{\"rename_commands\":{\"scan\":\"my_keys\"}}", "DCS.4062" },
+		{ "{\"instance_backup_policy\":{\"backup_type\":\"x\"}}", "DCS.4073" },
+		{ "", "DCS.4004" },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)call("PUT", one(uid, ""), row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+	}
+	end();
+}
+
+TEST(resizes_are_checked_against_what_is_there)
+{
+	char uid[UUID_SIZE], node[64], replica[64], body[256];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	EXPECT(call("GET", one(uid, "/groups"), NULL) == 200, "groups");
+	EXPECT_AT("group_count", "1");
+	EXPECT_AT("group_list/0/replication_list/0/replication_role", "master");
+	EXPECT_AT("group_list/0/replication_list/1/replication_role", "slave");
+	(void)snprintf(node, sizeof node, "%s", at("group_list/0/replication_list/0/node_id"));
+	(void)snprintf(replica, sizeof replica, "%s", at("group_list/0/replication_list/1/node_id"));
+	EXPECT(format_is_hex32(node) && format_is_hex32(replica) && strcmp(node, replica) != 0, "%s %s", node, replica);
+	EXPECT(call("GET", one(uid, "/logical-nodes"), NULL) == 200, "nodes");
+	EXPECT_AT("total", "2");
+	EXPECT_AT("nodes/0/node_id", node);
+	EXPECT(json_is_string(value_at("nodes/0/node_port")), "a text");
+	EXPECT(call("GET", one(uid, "/deletable-replication"), NULL) == 200, "deletable");
+	EXPECT_AT("check_result", "false");
+#define SAME "\"spec_code\":\"redis.ha.xu1.large.r2.1\",\"new_capacity\":1"
+#define R3 "\"spec_code\":\"redis.ha.xu1.large.r3.1\",\"new_capacity\":0"
+	char master_list[256], replica_list[256];
+	(void)snprintf(master_list, sizeof master_list,
+	               "{" SAME ",\"change_type\":\"deleteReplication\",\"node_list\":[\"%s\"]}", node);
+	(void)snprintf(replica_list, sizeof replica_list,
+	               "{" SAME ",\"change_type\":\"deleteReplication\",\"node_list\":[\"%s\"]}", replica);
+	const struct {
+		const char *body, *code;
+	} row[] = {
+		{ "{}", "DCS.4927" },
+		{ "{\"spec_code\":\"what\",\"new_capacity\":1}", "DCS.4927" },
+		{ "{\"spec_code\":\"redis.single.xu1.large.1\",\"new_capacity\":1}", "DCS.4200" },
+		{ "{\"spec_code\":\"redis.proxy.xu1.large.4\",\"new_capacity\":4}", "DCS.4200" },
+		{ "{\"spec_code\":\"redis.ha.xu1.large.r2.2\"}", "DCS.4012" },
+		{ "{\"spec_code\":\"redis.ha.xu1.large.r2.2\",\"new_capacity\":4}", "DCS.4012" },
+		{ "{" SAME "}", "DCS.4103" },
+		{ "{" R3 "}", "DCS.4102" },
+		{ "{" SAME ",\"change_type\":\"sideways\"}", "DCS.4062" },
+		{ "{" SAME ",\"change_type\":\"addSharding\"}", "DCS.4102" },
+		{ "{" R3 ",\"change_type\":\"createReplication\"}", "DCS.4933" },
+		{ "{" R3 ",\"change_type\":\"createReplication\",\"available_zones\":[\"mars\"]}", "DCS.4042" },
+		{ "{" SAME ",\"change_type\":\"deleteReplication\"}", "DCS.4930" },
+		{ "{" SAME ",\"change_type\":\"deleteReplication\",\"node_list\":[\"x\"]}", "DCS.4930" },
+		{ master_list, "DCS.4936" },
+		{ replica_list, "DCS.4937" },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)call("POST", one(uid, "/resize"), row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+	}
+	EXPECT(call("POST", one(uid, "/resize"),
+	            "{" R3 ",\"change_type\":\"createReplication\",\"available_zones\":[\"stint-1\"]}") == 204,
+	       "%s", buf_text(&seen.body));
+	poll_until(one(uid, "/tasks"), "tasks/0/status", "SUCCESS");
+	EXPECT_AT("tasks/0/name", "AddReplica");
+	EXPECT_AT("tasks/0/details/new_replica_num", "3");
+	EXPECT_AT("tasks/0/details/replica_az", "stint-1");
+	(void)snprintf(body, sizeof body, "{\"spec_code\":\"redis.ha.xu1.tiny.r2.512\",\"new_capacity\":0.5}");
+	EXPECT(call("POST", one(uid, "/resize"), body) == 204, "%s", buf_text(&seen.body));
+	poll_until(one(uid, ""), "capacity_minor", ".5");
+	EXPECT_AT("spec_code", "redis.ha.xu1.tiny.r2.512");
+	EXPECT_AT("capacity", "0");
+	EXPECT_AT("max_memory", "512");
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("tasks/0/name", "EXTEND");
+	EXPECT_AT("tasks/0/details/old_capacity", "1");
+	EXPECT_AT("tasks/0/details/new_capacity", "0.5");
+	EXPECT_AT("tasks/0/details/old_resource_spec_code", "redis.ha.xu1.large.r2.1");
+	EXPECT(call("POST", one(uid, "/resize"),
+	            "{\"spec_code\":\"redis.ha.xu1.large.r2.2\",\"new_capacity\":2,\"execute_immediately\":false}") ==
+	               204,
+	       "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("tasks/0/status", "CREATED");
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	EXPECT_AT("status", "RUNNING"); /* it waits for its window */
+	end();
+}
+
+TEST(restart_and_flush_answer_for_each_instance)
+{
+	char uid[UUID_SIZE], body[256];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_SINGLE, uid);
+	const struct {
+		const char *body, *code;
+	} row[] = {
+		{ "{}", "DCS.4065" },
+		{ "{\"instances\":[]}", "DCS.4065" },
+		{ "{\"instances\":[1]}", "DCS.4065" },
+		{ "{\"instances\":[\"" NOBODY "\"]}", "DCS.4064" },
+		{ "{\"instances\":[\"" NOBODY "\"],\"action\":\"start\"}", "DCS.4064" },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)call("PUT", P "/instances/status", row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+	}
+	struct buf many;
+	buf_init(&many, 1 << 16);
+	buf_adds(&many, "{\"action\":\"restart\",\"instances\":[\"" NOBODY "\"");
+	for (int i = 0; i < 50; i++)
+		buf_adds(&many, ",\"" NOBODY "\"");
+	buf_adds(&many, "]}");
+	(void)call("PUT", P "/instances/status", buf_text(&many));
+	expect_error("51", 400, "DCS.4100");
+	buf_fini(&many);
+	(void)snprintf(body, sizeof body, "{\"instances\":[\"%s\",\"%s\",\"nonsense\"],\"action\":\"flush\"}", uid,
+	               NOBODY);
+	EXPECT(call("PUT", P "/instances/status", body) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("results/0/instance", uid);
+	EXPECT_AT("results/0/result", "success");
+	EXPECT_AT("results/1/result", "failed");
+	EXPECT_AT("results/2/instance", "nonsense");
+	EXPECT_AT("results/2/result", "failed");
+	poll_until(one(uid, "/tasks"), "tasks/0/status", "SUCCESS");
+	EXPECT_AT("tasks/0/name", "FLUSH");
+	end();
+}
+
+TEST(passwords_change_fail_and_lock)
+{
+	char uid[UUID_SIZE], free_uid[UUID_SIZE];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	create_running(CREATE_SINGLE, free_uid);
+#define RIGHT "{\"old_password\":\"Secret-1x\",\"new_password\":\"Secret-2x\"}"
+#define WRONG "{\"old_password\":\"Wrong-1xx\",\"new_password\":\"Secret-2x\"}"
+	const struct {
+		const char *uid, *method, *rest, *body, *code;
+	} row[] = {
+		{ uid, "PUT", "/password", "{}", "DCS.4845" },
+		{ uid, "PUT", "/password", "{\"old_password\":\"Secret-1x\"}", "DCS.4845" },
+		{ uid, "PUT", "/password", "{\"old_password\":\"Secret-1x\",\"new_password\":\"weak\"}", "DCS.4019" },
+		{ uid, "PUT", "/password", "{\"old_password\":\"Secret-1x\",\"new_password\":\"Secret-1x\"}",
+		  "DCS.4019" },
+		{ free_uid, "PUT", "/password", RIGHT, "DCS.4850" },
+		{ uid, "POST", "/password/reset", "{}", "DCS.4845" },
+		{ uid, "POST", "/password/reset", "{\"no_password_access\":true,\"new_password\":\"Secret-2x\"}",
+		  "DCS.4849" },
+		{ uid, "POST", "/password/reset", "{\"no_password_access\":1}", "DCS.4843" },
+		{ uid, "POST", "/password/reset", "{\"new_password\":\"weak\"}", "DCS.4019" },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)call(row[i].method, one(row[i].uid, row[i].rest), row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+	}
+	for (int left = 4; left >= 3; left--) {
+		char text[8];
+		(void)snprintf(text, sizeof text, "%d", left);
+		EXPECT(call("PUT", one(uid, "/password"), WRONG) == 200, "%s", buf_text(&seen.body));
+		EXPECT_AT("result", "passwordFailed");
+		EXPECT_AT("retry_times_left", text);
+		EXPECT_AT("lock_time", "0");
+		EXPECT(json_is_string(value_at("retry_times_left")), "a text");
+	}
+	EXPECT(call("PUT", one(uid, "/password"), RIGHT) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body),
+	              "{\"lock_time\":\"0\",\"result\":\"success\",\"lock_time_left\":\"0\",\"retry_times_left\":\"5\","
+	              "\"message\":\"Modify DCSInstance password success.\"}") == 0,
+	       "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("tasks/0/name", "modify");
+	EXPECT_AT("tasks/0/status", "SUCCESS"); /* the answer came after the task's end */
+	EXPECT(!strstr(buf_text(&seen.body), "hash") && !strstr(buf_text(&seen.body), "Secret"), "%s",
+	       buf_text(&seen.body));
+	for (int i = 0; i < 4; i++) { /* the good one made the count begin anew */
+		EXPECT(call("PUT", one(uid, "/password"), WRONG) == 200, "wrong");
+		EXPECT_AT("result", "passwordFailed");
+	}
+	for (int i = 0; i < 2; i++) {
+		EXPECT(call("PUT", one(uid, "/password"), i ? RIGHT : WRONG) == 200, "fifth");
+		EXPECT_AT("result", "locked");
+		EXPECT_AT("lock_time", "5");
+		EXPECT_AT("lock_time_left", "5");
+		EXPECT_AT("retry_times_left", "0");
+	}
+	EXPECT(call("POST", one(uid, "/password/reset"), "{\"new_password\":\"Secret-3x\"}") == 200, "locked too");
+	EXPECT_AT("code", "3");
+	EXPECT_AT("message", "instance is locked");
+	EXPECT_AT("ext_message", "null");
+	EXPECT(call("POST", one(free_uid, "/password/reset"), "{\"new_password\":\"Secret-3x\"}") == 200, "%s",
+	       buf_text(&seen.body));
+	EXPECT_AT("code", "1");
+	EXPECT_AT("message", "success");
+	let_runs_fail(true);
+	(void)call("POST", one(free_uid, "/password/reset"), "{\"new_password\":\"Secret-3x\"}");
+	expect_error("a reset that fails", 500, "DCS.4842");
+	end();
+}
+
+TEST(switchovers_wait_and_say_how_they_ended)
+{
+	char uid[UUID_SIZE], single[UUID_SIZE], job[128];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	create_running(CREATE_SINGLE, single);
+	(void)call("POST", one(single, "/swap"), NULL);
+	expect_error("single", 400, "DCS.4855");
+	EXPECT(call("POST", one(uid, "/swap"), NULL) == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/async-swap"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(format_is_hex32(at("job_id")), "%s", at("job_id"));
+	(void)snprintf(job, sizeof job, P "/jobs/%s", at("job_id"));
+	poll_until(job, "status", "SUCCESS");
+	EXPECT_AT("job_type", "masterStandbySwapJob");
+	let_runs_fail(true);
+	(void)call("POST", one(uid, "/swap"), NULL);
+	expect_error("a switchover that fails", 500, "DCS.5094");
+	end();
+}
+
+TEST(backups_are_made_listed_restored_and_deleted)
+{
+	char uid[UUID_SIZE], single[UUID_SIZE], backup[64], body[256], target[256];
+	struct buf remark;
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	create_running(CREATE_SINGLE, single);
+	(void)call("POST", one(single, "/backups"), "{}");
+	expect_error("single", 400, "DCS.4086");
+	(void)call("POST", one(uid, "/backups"), "{\"backup_format\":\"zip\"}");
+	expect_error("format", 400, "DCS.4063");
+	buf_init(&remark, 4096);
+	buf_adds(&remark, "{\"remark\":\"");
+	for (int i = 0; i < 129; i++)
+		buf_adds(&remark, "\xc3\xa4");
+	buf_adds(&remark, "\"}");
+	(void)call("POST", one(uid, "/backups"), buf_text(&remark));
+	expect_error("129 characters", 400, "DCS.4098");
+	buf_fini(&remark);
+	EXPECT(call("GET", one(uid, "/backups"), NULL) == 200, "none");
+	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"backup_record_response\":[]}") == 0, "%s",
+	       buf_text(&seen.body));
+	EXPECT(call("POST", one(uid, "/backups"), "{\"remark\":\"first\",\"backup_format\":\"aof\"}") == 200, "%s",
+	       buf_text(&seen.body));
+	(void)snprintf(backup, sizeof backup, "%s", at("backup_id"));
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
+	EXPECT_AT("total_num", "1");
+	EXPECT_AT("backup_record_response/0/backup_id", backup);
+	EXPECT_AT("backup_record_response/0/remark", "first");
+	EXPECT_AT("backup_record_response/0/backup_type", "manual");
+	EXPECT_AT("backup_record_response/0/backup_format", "rdb");
+	EXPECT_AT("backup_record_response/0/progress", "100.00");
+	EXPECT_AT("backup_record_response/0/is_support_restore", "TRUE");
+	EXPECT_AT("backup_record_response/0/size", "7");
+	EXPECT_AT("backup_record_response/0/error_code", "null");
+	EXPECT(strncmp(at("backup_record_response/0/backup_name"), "backup_20", 9) == 0, "%s",
+	       at("backup_record_response/0/backup_name"));
+	EXPECT(call("GET", one(uid, "/backups?end_time=20200101000000"), NULL) == 200, "old ones");
+	EXPECT_AT("total_num", "0");
+
+	(void)call("POST", one(uid, "/restores"), "{}");
+	expect_error("no backup", 400, "DCS.4063");
+	(void)call("POST", one(uid, "/restores"), "{\"backup_id\":\"" NOBODY "\"}");
+	expect_error("unknown backup", 400, "DCS.4063");
+	(void)snprintf(body, sizeof body, "{\"backup_id\":\"%s\",\"remark\":\"back\"}", backup);
+	(void)call("POST", one(single, "/restores"), body);
+	expect_error("another's backup", 400, "DCS.4063");
+	EXPECT(call("POST", one(uid, "/restores"), body) == 200, "%s", buf_text(&seen.body));
+	EXPECT(format_is_uuid(at("restore_id")), "%s", at("restore_id"));
+	poll_until(one(uid, "/restores"), "restore_record_response/0/status", "succeed");
+	EXPECT_AT("restore_record_response/0/backup_id", backup);
+	EXPECT_AT("restore_record_response/0/backup_remark", "first");
+	EXPECT_AT("restore_record_response/0/restore_remark", "back");
+
+	let_runs_fail(true);
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(body, sizeof body, "{\"backup_id\":\"%s\"}", at("backup_id"));
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "failed");
+	EXPECT_AT("backup_record_response/0/is_support_restore", "FALSE");
+	(void)call("POST", one(uid, "/restores"), body);
+	expect_error("a failed backup", 400, "DCS.4087");
+	(void)snprintf(target, sizeof target, "/backups/%s", backup);
+	EXPECT(call("DELETE", one(uid, target), NULL) == 204, "%s", buf_text(&seen.body));
+	(void)call("DELETE", one(uid, target), NULL);
+	expect_error("twice", 400, "DCS.4063");
+	(void)call("DELETE", one(uid, "/backups/x"), NULL);
+	expect_error("malformed", 400, "DCS.4063");
+	EXPECT(call("GET", one(uid, "/restores"), NULL) == 200, "restores");
+	EXPECT_AT("restore_record_response/0/backup_name", "null");
+	restart(0);
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(target, sizeof target, "/backups/%s", at("backup_id"));
+	(void)call("DELETE", one(uid, target), NULL);
+	expect_error("one that waits", 400, "DCS.4096");
+	end();
+}
+
+TEST(configurations_are_shown_and_changed)
+{
+	char uid[UUID_SIZE], single[UUID_SIZE];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	create_running(CREATE_SINGLE, single);
+	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("config_status", "SUCCESS");
+	EXPECT_AT("redis_config/0/param_id", "1");
+	EXPECT_AT("redis_config/0/param_name", "timeout");
+	EXPECT_AT("redis_config/0/param_value", "0");
+	EXPECT_AT("redis_config/0/value_range", "0-7200");
+	EXPECT_AT("redis_config/0/value_type", "Interger");
+	EXPECT(json_array_size(value_at("redis_config")) == n_dcs_params, "%zu",
+	       json_array_size(value_at("redis_config")));
+	EXPECT(call("GET", one(single, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(json_array_size(value_at("redis_config")) == n_dcs_params - 1, "appendonly is of ha only");
+#define C(entries) "{\"redis_config\":[" entries "]}"
+	const struct {
+		const char *uid, *body, *code, *says;
+	} row[] = {
+		{ uid, "{}", "DCS.4062", "redis_config" },
+		{ uid, C(""), "DCS.4062", "redis_config" },
+		{ uid, C("{\"param_id\":\"99\",\"param_value\":\"1\"}"), "DCS.4066", "99" },
+		{ uid, C("{\"param_name\":\"save\",\"param_value\":\"1\"}"), "DCS.4066", "save" },
+		{ uid, C("{\"param_name\":\"timeout\",\"param_value\":\"7201\"}"), "DCS.4066", "timeout" },
+		{ uid, C("{\"param_name\":\"timeout\",\"param_value\":5}"), "DCS.4066", "redis_config" },
+		{ uid, C("{\"param_id\":\"2\",\"param_name\":\"timeout\",\"param_value\":\"5\"}"), "DCS.4066",
+		  "timeout" },
+		{ uid,
+		  C("{\"param_name\":\"timeout\",\"param_value\":\"5\"},{\"param_id\":\"1\",\"param_value\":\"6\"}"),
+		  "DCS.4066", "1" },
+		{ single, C("{\"param_name\":\"appendonly\",\"param_value\":\"no\"}"), "DCS.4066", "appendonly" },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)call("PUT", one(row[i].uid, "/configs"), row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+		EXPECT(strstr(at("error_msg"), row[i].says), "%s: %s", row[i].body, at("error_msg"));
+	}
+#define GOOD C("{\"param_id\":\"1\",\"param_name\":\"timeout\",\"param_value\":\"1000\"}")
+	EXPECT(call("PUT", one(uid, "/configs"), GOOD) == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("tasks/0/name", "UpdateConfig");
+	EXPECT_AT("tasks/0/status", "SUCCESS");
+	EXPECT_AT("tasks/0/details/updated_config_length", "1");
+	let_runs_fail(true);
+	(void)call("PUT", one(uid, "/configs"), GOOD);
+	expect_error("one that fails", 500, "DCS.4842");
+	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("config_status", "FAILURE");
+	restart(0);
+	EXPECT(call("PUT", one(uid, "/async-configs"), GOOD) == 200, "%s", buf_text(&seen.body));
+	EXPECT(format_is_hex32(at("job_id")), "%s", at("job_id"));
+	(void)call("PUT", one(uid, "/configs"), GOOD);
+	expect_error("two at once", 500, "DCS.4069");
+	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("config_status", "UPDATING");
+	end();
+}
+
+/* ---- the rest ---- */
+
+TEST(tags_are_merged_and_counted)
+{
+	char uid[UUID_SIZE], target[256];
+	begin(AUTH_OFF, 0);
+	create(CREATE_HA, uid);
+	(void)snprintf(target, sizeof target, P "/dcs/%s/tags/action", uid);
+	EXPECT(call("POST", target,
+	            "{\"action\":\"create\",\"tags\":[{\"key\":\"team\",\"value\":\"b\"},{\"key\":\"env\",\"value\":"
+	            "\"\"}]}") == 204,
+	       "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/tags"), NULL) == 200, "tags");
+	EXPECT(strcmp(buf_text(&seen.body),
+	              "{\"tags\":[{\"key\":\"team\",\"value\":\"b\"},{\"key\":\"env\",\"value\":\"\"}]}") == 0,
+	       "%s", buf_text(&seen.body));
+	create(CREATE_HA, uid);
+	EXPECT(call("GET", P "/dcs/tags", NULL) == 200, "of the project");
+	EXPECT_AT("tags", "[{\"key\":\"env\",\"values\":[\"\"]},{\"key\":\"team\",\"values\":[\"a\",\"b\"]}]");
+	EXPECT(call("POST", target, "{\"action\":\"delete\",\"tags\":[{\"key\":\"team\"},{\"key\":\"none\"}]}") == 204,
+	       "%s", buf_text(&seen.body));
+	(void)call("POST", target, "{\"action\":\"keep\",\"tags\":[]}");
+	expect_error("action", 400, "DCS.4062");
+	(void)call("POST", target, "{\"action\":\"create\"}");
+	expect_error("no tags", 400, "DCS.4062");
+	struct buf many;
+	buf_init(&many, 1 << 16);
+	buf_adds(&many, "{\"action\":\"create\",\"tags\":[{\"key\":\"k0\"}");
+	for (int i = 1; i < 20; i++)
+		buf_addf(&many, ",{\"key\":\"k%d\"}", i);
+	buf_adds(&many, "]}");
+	(void)call("POST", target, buf_text(&many));
+	expect_error("21 with the old one", 400, "DCS.4039");
+	buf_fini(&many);
+	end();
+}
+
+TEST(flavors_zones_and_windows_are_offered)
+{
+	char uid[UUID_SIZE], target[256];
+	begin(AUTH_OFF, 0);
+	create(CREATE_HA, uid);
+	const struct {
+		const char *query;
+		size_t n;
+	} row[] = {
+		{ "", 72 },
+		{ "?cache_mode=single", 12 },
+		{ "?cache_mode=single&capacity=0.125", 1 },
+		{ "?spec_code=redis.ha.xu1.large.r2.1", 1 },
+		{ "?engine=Redis&engine_version=6.0&capacity=64", 6 },
+		{ "?engine=memcached", 0 },
+		{ "?cache_mode=cluster", 0 },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)snprintf(target, sizeof target, P "/flavors%s", row[i].query);
+		EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
+		EXPECT(json_array_size(value_at("flavors")) == row[i].n, "%s: %zu", target,
+		       json_array_size(value_at("flavors")));
+	}
+	(void)snprintf(target, sizeof target, P "/flavors?instance_id=%s", uid);
+	EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(json_array_size(value_at("flavors")) == 11, "%zu", json_array_size(value_at("flavors")));
+	EXPECT_AT("flavors/0/capacity", "[\"0.125\"]");
+	EXPECT_AT("flavors/0/replica_count", "2");
+	EXPECT_AT("flavors/0/attrs/3/name", "max_memory");
+	(void)call("GET", P "/flavors?instance_id=" NOBODY, NULL);
+	expect_error("of nobody", 404, "DCS.3022");
+	EXPECT(call("GET", "/v2/available-zones", NULL) == 200, "zones");
+	EXPECT(strcmp(at("region_id"), at("regionId")) == 0, "both spellings");
+	EXPECT_AT("available_zones/0/resource_availability", "true");
+	EXPECT(call("GET", "/v2/instances/maintain-windows", NULL) == 200, "windows");
+	EXPECT(json_array_size(value_at("maintain_windows")) == 24, "24");
+	EXPECT_AT("maintain_windows/0/begin", "18:00:00");
+	EXPECT_AT("maintain_windows/0/default", "true");
+	EXPECT_AT("maintain_windows/23/end", "18:00:00");
+	EXPECT(call("GET", "/", NULL) == 200, "versions");
+	EXPECT_AT("versions/0/id", "v2");
+	EXPECT(call("GET", "/v2/", NULL) == 200, "version");
+	EXPECT_AT("version/status", "CURRENT");
+	end();
+}
+
+int main(void)
+{
+	RUN(ids_have_the_contracts_forms);
+	RUN(times_are_spelled_and_read);
+	RUN(sizes_are_spelled_as_in_the_contract);
+	RUN(specification_codes_are_read_and_written);
+	RUN(error_codes_keep_the_contracts_form);
+	RUN(parameters_are_those_of_the_processes);
+	RUN(the_table_is_complete);
+	RUN(paths_are_taken_in_every_spelling_and_nothing_else);
+	RUN(a_key_opens_its_own_project_only);
+	RUN(the_servers_own_refusals_have_the_contracts_form);
+	RUN(a_creation_is_refused_in_the_contracts_order);
+	RUN(backup_policies_are_checked_and_kept);
+	RUN(an_instance_is_shown_with_the_contracts_types);
+	RUN(lists_are_filtered_and_paged);
+	RUN(a_task_runs_is_followed_and_its_record_deleted);
+	RUN(the_task_centre_outlives_the_instance);
+	RUN(what_runs_is_told_by_its_code);
+	RUN(a_creation_that_fails_leaves_what_can_be_deleted);
+	RUN(updates_act_on_differences_only);
+	RUN(resizes_are_checked_against_what_is_there);
+	RUN(restart_and_flush_answer_for_each_instance);
+	RUN(passwords_change_fail_and_lock);
+	RUN(switchovers_wait_and_say_how_they_ended);
+	RUN(backups_are_made_listed_restored_and_deleted);
+	RUN(configurations_are_shown_and_changed);
+	RUN(tags_are_merged_and_counted);
+	RUN(flavors_zones_and_windows_are_offered);
+	return test_failures != 0;
+}
