@@ -280,7 +280,8 @@ TEST(a_result_replaces_the_description)
 	size_t n = 0, stages = 0;
 	EXPECT(engine_task_events(view, o.task_id, arena, &events, &n, NULL) == V_OK, "events");
 	for (size_t i = 0; i < n; i++)
-		stages += strcmp(events[i].kind, "step") == 0;
+		stages += strcmp(events[i].kind, "step") == 0 &&
+			  strcmp(events[i].text, stages ? "FINISH move" : "EXECUTING move") == 0;
 	EXPECT(stages == 2, "%zu steps", stages);
 	stop();
 	end();
