@@ -1,6 +1,5 @@
 """The DCS API over real redis-server processes: whole lives of instances, background tasks, refusals, crashes."""
 import os
-import pathlib
 import shutil
 import signal
 import socket
@@ -556,6 +555,49 @@ class CommandLine(DcsCase):
         self.assertEqual(self.run_cache("forget", "cli-ha", task, check=False).returncode, 66)
         self.run_cache("delete", "cli-ha", "--wait")
         self.assertEqual(redis_processes(self.server.folder), [])
+
+    def test_passwords_come_from_a_file_or_not_at_all(self):
+        file = self.server.folder / "password"
+        file.write_text(PASSWORD + "\nnot this line\n")
+        self.run_cache("create", "cli-file", "--port", str(free_port()), "--password-file", str(file), "--wait",
+                       password="not-this-1A")
+        instance = self.dcs.ask("GET", "instances", name="cli-file").json["instances"][0]["instance_id"]
+        self.assertEqual(self.connect(instance).call("PING"), "PONG")
+        self.run_cache("password", "cli-file", "--no-password")
+        self.assertEqual(self.connect(instance, None).call("PING"), "PONG")
+        file.write_text("\n")
+        done = self.run_cache("password", "cli-file", "--password-file", str(file), check=False)
+        self.assertEqual(done.returncode, 64)
+        self.assertIn("0 characters", done.stderr)
+        self.delete(instance)
+
+    def test_key_and_project(self):
+        access, data = self.server.access, str(self.server.data)
+        endpoint = f"http://127.0.0.1:{self.server.port}"
+        names = {"HUAWEICLOUD_SDK_AK": access["access_key_id"], "HUAWEICLOUD_SDK_SK": access["access_key_secret"]}
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("HUAWEICLOUD", "STINT_", "ALIBABA"))}
+        nowhere = str(self.server.folder)
+        rows = [
+            ("all from the data folder", {}, ["--data", data], 0, ""),
+            ("all from the environment", {**names, "HUAWEICLOUD_SDK_PROJECT_ID": access["project_id"]},
+             ["--endpoint", endpoint], 0, ""),
+            ("the project of a key by the data folder", {**names, "STINT_DATA": data}, [], 0, ""),
+            ("a wrong secret stays wrong", {}, ["--data", data, "--access-key-id", access["access_key_id"],
+                                                "--access-key-secret", "wrong"], 77, "DCS.1001"),
+            ("no project", {**names, "STINT_DATA": nowhere}, ["--endpoint", endpoint], 64, "--project-id"),
+        ]
+        for what, env, options, code, says in rows:
+            with self.subTest(what):
+                done = self.server.run("cache", "list", *options, check=False, env={**clean, **env}, cwd=nowhere)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(says, done.stderr)
+
+    def test_settings_for_sdks(self):
+        for language in ("dcs-shell", "dcs-python", "dcs-java", "dcs-go"):
+            text = self.server.run("env", language, "--data", str(self.server.data)).stdout
+            for part in ("access_key_id", "access_key_secret", "project_id"):
+                self.assertIn(self.server.access[part], text, language)
+            self.assertIn(f"http://127.0.0.1:{self.server.port}", text, language)
 
     def test_mistakes(self):
         rows = [

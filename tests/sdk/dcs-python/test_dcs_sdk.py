@@ -90,6 +90,10 @@ class Sdk(test_dcs.DcsCase):
         self.assertGreaterEqual(quota["instance"].used, 1)
         counts = c.list_number_of_instances_in_different_status(v2.ListNumberOfInstancesInDifferentStatusRequest())
         self.assertGreaterEqual(counts.running_count, 1)
+        def figures():
+            answer = c.list_statistics_of_running_instances(v2.ListStatisticsOfRunningInstancesRequest())
+            return [s for s in answer.statistics if s.instance_id == one]
+        self.assertEqual(wait_for("figures of the instance", figures)[0].max_memory, 128)
         progress = c.show_background_task_progress(v2.ShowBackgroundTaskProgressRequest(one, self.tasks(one)[0].id))
         self.assertEqual((progress.progress, progress.remain_time), (100, 0))
         self.assertEqual({s.step_status for s in progress.step_details}, {"FINISH"})
