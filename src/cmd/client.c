@@ -10,6 +10,7 @@
 #include "base/rand.h"
 #include "cmd/data.h"
 #include "sign/acs3.h"
+#include "sign/sdk_hmac.h"
 
 enum {
 	ARENA_MAX = 64 << 20,
@@ -22,6 +23,7 @@ enum {
 struct client {
 	struct arena *arena; /* answers */
 	struct arena *own;   /* endpoint and key */
+	enum cloud cloud;
 	struct access access;
 	const char *host;    /* of the endpoint: what the Host header will say */
 	const char *ca_file; /* NULL: the system's */
@@ -43,6 +45,22 @@ static const char *from_env(const struct client_options *o, const char *name)
 	return value && *value ? value : NULL;
 }
 
+/* What the vendor's SDKs read. */
+static const struct {
+	const char *key_id, *key_secret, *project_id;
+} env_names[] = {
+	[CLOUD_OPENSEARCH] = { "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", NULL },
+	[CLOUD_DCS] = { "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_PROJECT_ID" },
+};
+
+/* The first key, or the one that is known by its id, which must be a whole one then. */
+static enum rc find_key(struct data_keys *keys, const struct access *known, struct access_key *out, struct err *err)
+{
+	if (known->key_id && known->key_secret)
+		return keyring_find(keys->ring, keys->store, known->key_id, keys->arena, out, err);
+	return data_keys_first(keys, out, err);
+}
+
 static enum rc key_from_data(const char *dir, struct arena *a, struct access *out, struct err *err)
 {
 	struct data_keys keys;
@@ -51,30 +69,45 @@ static enum rc key_from_data(const char *dir, struct arena *a, struct access *ou
 	enum rc rc = data_keys_open(dir, /* makes= */ false, &keys, err);
 	if (rc != RC_OK)
 		return rc;
-	rc = data_keys_first(&keys, &key, err);
-	if (rc == RC_OK) {
+	rc = find_key(&keys, out, &key, err);
+	if (rc == RC_OK && (!out->key_id || !out->key_secret)) {
 		out->key_id = arena_dup(a, key.id);
 		out->key_secret = arena_dup(a, key.secret);
 	}
+	if (rc == RC_OK && !out->project_id)
+		out->project_id = arena_dup(a, key.project_id);
 	data_keys_close(&keys);
+	return rc;
+}
+
+static enum rc complete(const struct client_options *o, struct arena *a, struct access *found, struct err *err)
+{
+	enum rc rc = RC_OK;
+
+	if (!found->endpoint)
+		rc = data_endpoint_read(data_dir(o->data), a, &found->endpoint, err);
+	if (rc == RC_OK && (!found->key_id || !found->key_secret))
+		return key_from_data(data_dir(o->data), a, found, err);
+	if (rc == RC_OK && !found->project_id && key_from_data(data_dir(o->data), a, found, NULL) != RC_OK)
+		rc = err_set(err, RC_INVALID, "which project? Give --project-id, or --data with the key's data folder");
 	return rc;
 }
 
 enum rc client_access(const struct client_options *o, struct arena *a, struct access *out, struct err *err)
 {
-	struct access found = { o->endpoint, o->key_id, o->key_secret };
-	enum rc rc = RC_OK;
+	struct access found = { o->endpoint, o->key_id, o->key_secret, o->project_id };
 
 	if (!found.endpoint)
 		found.endpoint = from_env(o, "STINT_ENDPOINT");
 	if (!found.key_id)
-		found.key_id = from_env(o, "ALIBABA_CLOUD_ACCESS_KEY_ID");
+		found.key_id = from_env(o, env_names[o->cloud].key_id);
 	if (!found.key_secret)
-		found.key_secret = from_env(o, "ALIBABA_CLOUD_ACCESS_KEY_SECRET");
-	if (!found.endpoint)
-		rc = data_endpoint_read(data_dir(o->data), a, &found.endpoint, err);
-	if (rc == RC_OK && (!found.key_id || !found.key_secret))
-		rc = key_from_data(data_dir(o->data), a, &found, err);
+		found.key_secret = from_env(o, env_names[o->cloud].key_secret);
+	if (o->cloud == CLOUD_OPENSEARCH)
+		found.project_id = "";
+	else if (!found.project_id)
+		found.project_id = from_env(o, env_names[o->cloud].project_id);
+	enum rc rc = complete(o, a, &found, err);
 	if (rc == RC_OK)
 		*out = found;
 	return rc;
@@ -106,6 +139,7 @@ enum rc client_open(const struct client_options *o, struct client **out, struct 
 {
 	struct client *c = mem_new(struct client);
 
+	c->cloud = o->cloud;
 	c->arena = arena_new(ARENA_MAX);
 	c->own = arena_new(1 << 20);
 	buf_init(&c->body, ANSWER_MAX);
@@ -136,6 +170,7 @@ void client_close(struct client *c)
 }
 
 struct arena *client_arena(struct client *c) { return c->arena; }
+const char *client_project(const struct client *c) { return c->access.project_id; }
 void client_forget(struct client *c) { arena_reset(c->arena); }
 
 /* ---- texts of a request ---- */
@@ -243,9 +278,8 @@ static void add_header(struct head *h, const char *name, const char *value)
 	h->rows[h->n++] = (struct sign_header){ name, value };
 }
 
-static void make_head(const struct client *c, const char *action, const char *body, struct head *h)
+static void make_acs3_head(const struct client *c, const char *action, const char *body, struct head *h)
 {
-	h->n = 0;
 	clock_iso(h->date, clock_wall_ms() / 1000);
 	rand_hex(h->nonce, 32);
 	sign_sha256_hex(body ? body : "", body ? strlen(body) : 0, h->hash);
@@ -257,6 +291,34 @@ static void make_head(const struct client *c, const char *action, const char *bo
 	add_header(h, "x-acs-content-sha256", h->hash);
 	if (body)
 		add_header(h, "content-type", "application/json; charset=utf-8");
+}
+
+/* "2026-11-21T23:36:12Z" becomes "20261121T233612Z". */
+static void compact_date(char *text)
+{
+	char *to = text;
+	for (const char *from = text; *from; from++) {
+		if (*from != '-' && *from != ':')
+			*to++ = *from;
+	}
+	*to = '\0';
+}
+
+static void make_dcs_head(const struct client *c, struct head *h)
+{
+	clock_iso(h->date, clock_wall_ms() / 1000);
+	compact_date(h->date);
+	add_header(h, "host", c->host);
+	add_header(h, "x-sdk-date", h->date);
+	add_header(h, "x-project-id", c->access.project_id);
+	add_header(h, "content-type", "application/json");
+}
+
+static const char *sign(struct client *c, const struct sign_request *req)
+{
+	if (c->cloud == CLOUD_DCS)
+		return sdk_hmac_authorization(req, c->access.key_id, c->access.key_secret, c->arena);
+	return acs3_authorization(req, c->access.key_id, c->access.key_secret, c->arena);
 }
 
 static struct curl_slist *header_list(struct client *c, const struct head *h, const char *authorization)
@@ -287,7 +349,7 @@ static void set_up(struct client *c, const char *method, const char *url, const 
 	curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
 	if (c->ca_file)
 		curl_easy_setopt(c->curl, CURLOPT_CAINFO, c->ca_file);
-	if (body || strcmp(method, "POST") == 0) {
+	if (body || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) {
 		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body ? body : "");
 		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, body ? (long)strlen(body) : 0L);
 	}
@@ -341,10 +403,13 @@ static enum rc rc_of_status(long status)
 static enum rc exchange(struct client *c, const char *method, const char *action, const char *path, const char *query,
                         const char *body, struct answer *out, struct err *err)
 {
-	struct head h;
+	struct head h = { .n = 0 };
 	long status = 0;
 
-	make_head(c, action, body, &h);
+	if (c->cloud == CLOUD_DCS)
+		make_dcs_head(c, &h);
+	else
+		make_acs3_head(c, action, body, &h);
 	struct sign_request req = { .method = method,
 		                    .raw_path = path,
 		                    .raw_query = query ? query : "",
@@ -352,7 +417,7 @@ static enum rc exchange(struct client *c, const char *method, const char *action
 		                    .n_headers = h.n,
 		                    .body = body ? body : "",
 		                    .body_len = body ? strlen(body) : 0 };
-	const char *auth = acs3_authorization(&req, c->access.key_id, c->access.key_secret, c->arena);
+	const char *auth = sign(c, &req);
 	const char *url =
 	        arena_printf(c->arena, "%s%s%s%s", c->access.endpoint, path, *req.raw_query ? "?" : "", req.raw_query);
 	if (!auth || !url)
@@ -377,7 +442,9 @@ static enum rc exchange(struct client *c, const char *method, const char *action
 
 static enum rc refusal(const struct answer *a, struct err *err)
 {
-	const char *code = json_text_of(a->json, "code"), *message = json_text_of(a->json, "message");
+	bool is_dcs = json_object_get(a->json, "error_code") != NULL;
+	const char *code = json_text_of(a->json, is_dcs ? "error_code" : "code");
+	const char *message = json_text_of(a->json, is_dcs ? "error_msg" : "message");
 
 	if (*code || *message)
 		return err_set(err, rc_of_status(a->status), "%s: %.400s", *code ? code : "error", message);
@@ -395,6 +462,8 @@ static enum rc call(struct client *c, const char *method, const char *action, co
 	if (rc != RC_OK)
 		return rc;
 	bool failed = a.status >= 400;
+	if (a.status == 204)
+		wants_json = false;
 	if ((wants_json || failed) && json_read(a.text, a.len, c->arena, &a.json, failed ? NULL : err) != RC_OK &&
 	    !failed)
 		return err_wrap(err, RC_INTERNAL, "the server's answer is not JSON");

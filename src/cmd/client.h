@@ -1,9 +1,11 @@
 /*
- * client: signed calls to a server, as the vendor's SDKs make them (libcurl, ACS3-HMAC-SHA256).
+ * client: signed calls to a server, as the vendors' SDKs make them (libcurl): ACS3-HMAC-SHA256 for OpenSearch's
+ * functions, SDK-HMAC-SHA256 for DCS.
  *
  * Where the endpoint and the key come from, first found wins, each by itself: the options; the environment
- * (STINT_ENDPOINT, ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET) unless --data is given; the data
- * folder (the address its running server wrote, its first active key).
+ * (STINT_ENDPOINT and what the vendor's SDKs read: ALIBABA_CLOUD_ACCESS_KEY_ID and _SECRET, or HUAWEICLOUD_SDK_AK, _SK
+ * and _PROJECT_ID) unless --data is given; the data folder (the address its running server wrote, its first active
+ * key). The project of DCS is that of the key, so a key given elsewhere is looked up in the data folder for it.
  *
  * Owner:  answers and paths live in the client's arena, until client_close or client_forget.
  * Errors: RC_BUSY nobody listens there, RC_TIMEOUT, else by the answer's HTTP status with "CODE: message".
@@ -16,8 +18,11 @@
 #include "cmd/args.h"
 #include "json/json.h"
 
+enum cloud { CLOUD_OPENSEARCH, CLOUD_DCS };
+
 struct client_options {
-	const char *endpoint, *key_id, *key_secret, *data, *ca_file;
+	enum cloud cloud; /* set by the command, not by an option */
+	const char *endpoint, *key_id, *key_secret, *project_id, *data, *ca_file;
 	bool as_json;
 };
 /* Rows of a command's option table; o is a struct client_options. */
@@ -29,10 +34,20 @@ struct client_options {
 	OPTION_TEXT("ca-file", &(o).ca_file, "FILE", "Certificates to trust with https (default $STINT_CA_FILE, else the system's)."), \
 	OPTION_FLAG("json", &(o).as_json, "Print the server's answer as JSON.")
 
+/* The same for a command of DCS. */
+#define DCS_CLIENT_OPTIONS(o)                                                                       \
+	OPTION_TEXT("endpoint", &(o).endpoint, "URL", "Server (default $STINT_ENDPOINT, else that of --data)."),        \
+	OPTION_TEXT("access-key-id", &(o).key_id, "ID", "Key (default $HUAWEICLOUD_SDK_AK, else of --data)."), \
+	OPTION_TEXT("access-key-secret", &(o).key_secret, "TEXT", "Its secret (default $HUAWEICLOUD_SDK_SK)."), \
+	OPTION_TEXT("project-id", &(o).project_id, "ID", "Project (default $HUAWEICLOUD_SDK_PROJECT_ID, else the key's)."), \
+	OPTION_TEXT("data", &(o).data, "DIR", "Data folder to take endpoint, key and project from (default $STINT_DATA)."), \
+	OPTION_TEXT("ca-file", &(o).ca_file, "FILE", "Certificates to trust with https (default $STINT_CA_FILE, else the system's)."), \
+	OPTION_FLAG("json", &(o).as_json, "Print the server's answer as JSON.")
+
 struct client;
 
 struct access {
-	const char *endpoint, *key_id, *key_secret;
+	const char *endpoint, *key_id, *key_secret, *project_id; /* project_id: "" with OpenSearch */
 };
 /* Only find out where and as whom; needs no server when the endpoint is given. */
 enum rc client_access(const struct client_options *o, struct arena *a, struct access *out, struct err *err) NODISCARD;
@@ -40,6 +55,7 @@ enum rc client_access(const struct client_options *o, struct arena *a, struct ac
 enum rc client_open(const struct client_options *o, struct client **out, struct err *err) NODISCARD;
 void client_close(struct client *c); /* NULL is fine */
 struct arena *client_arena(struct client *c);
+const char *client_project(const struct client *c);
 /* Drop every answer so far: for commands that poll. */
 void client_forget(struct client *c);
 
@@ -52,10 +68,10 @@ struct answer {
 	int status;
 	const char *text;    /* the body */
 	size_t len;
-	const json_t *json;  /* its root; NULL when it is not JSON (client_fetch) */
+	const json_t *json;  /* its root; NULL when it is not JSON (client_fetch), or there is none (DCS, 204) */
 	int64_t next_offset; /* header x-stint-next-offset; -1 absent */
 };
-/* method and action as in the vendor's documentation; body NULL: none. */
+/* method and action as in the vendor's documentation (DCS sends no action); body NULL: none. */
 enum rc client_call(struct client *c, const char *method, const char *action, const char *path, const char *query,
 		    const char *body, struct answer *out, struct err *err) NODISCARD;
 /* GET of something that is not JSON when it succeeds. */

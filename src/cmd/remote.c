@@ -41,7 +41,7 @@ bool remote_call(struct remote *r, const char *method, const char *action, const
 bool remote_print_json(struct remote *r, const struct answer *a)
 {
 	if (r->options.as_json)
-		buf_add(&r->out, a->text, a->len);
+		a->len ? buf_add(&r->out, a->text, a->len) : buf_adds(&r->out, "{}");
 	return r->options.as_json;
 }
 

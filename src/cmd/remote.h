@@ -30,7 +30,7 @@ int remote_close(struct remote *r);
 /* A call whose failure stays in r; false then. path NULL counts as failed. */
 bool remote_call(struct remote *r, const char *method, const char *action, const char *path, const char *query,
                  const char *body, struct answer *out);
-/* With --json the answer's own text, else nothing; true when printed. */
+/* With --json the answer's own text ("{}" when it has none), else nothing; true when printed. */
 bool remote_print_json(struct remote *r, const struct answer *a);
 /* pageNumber and pageSize, and one more pair unless value is NULL. NULL when out of memory. */
 const char *remote_page_query(struct remote *r, int64_t page, int64_t size, const char *name, const char *value);

@@ -473,3 +473,13 @@ void proc_kill_marked(const char *env_name, const char *value)
 	}
 	(void)closedir(dir);
 }
+
+enum rc proc_become(const char *const *argv, struct err *err)
+{
+	struct sigaction by_default = { .sa_handler = SIG_DFL };
+
+	(void)sigaction(SIGPIPE, &by_default, NULL); /* the one that programs ignore, and an ignored one stays so */
+	(void)execvp(argv[0], (char *const *)(uintptr_t)argv); /* as in proc_spawn: it does not write to the list */
+	enum rc rc = errno == ENOENT ? RC_NOT_FOUND : errno == EACCES ? RC_DENIED : RC_IO;
+	return err_sys(err, rc, errno, "cannot start '%.100s'", argv[0]);
+}

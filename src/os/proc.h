@@ -38,6 +38,10 @@ struct proc {
 
 enum rc proc_spawn(const struct proc_spec *spec, struct proc *out, struct err *err) NODISCARD;
 
+/* Become that program, which is looked up in PATH; environment and descriptors that are not close-on-exec stay, signals
+ * get their default. Returns only to fail: RC_NOT_FOUND no such program, RC_DENIED it cannot be executed, RC_IO. */
+enum rc proc_become(const char *const *argv, struct err *err) NODISCARD;
+
 struct proc_exit {
 	int exit_code;             /* -1 when it ended by a signal */
 	int signal;                /* 0 when it ended by itself */

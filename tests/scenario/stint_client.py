@@ -1,6 +1,7 @@
 """A small client and a server to talk to, for the scenario tests. Standard library only.
 
-Client signs requests as the vendor's SDKs do (ACS3-HMAC-SHA256) and can also get it wrong on purpose.
+Client signs requests as the vendor's SDKs do (ACS3-HMAC-SHA256) and can also get it wrong on purpose; Dcs does the same
+for the other vendor (SDK-HMAC-SHA256), and Redis speaks to the instances it makes.
 Server runs the program under test on a free port, on a data folder of its own, and checks at its end that no
 sanitizer has complained, in the server or in a task's child.
 """
@@ -14,6 +15,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -55,7 +57,8 @@ class Answer:
 
     @property
     def code(self):
-        return (self.json or {}).get("Code")
+        body = self.json if isinstance(self.json, dict) else {}
+        return body.get("Code", body.get("error_code"))
 
     @property
     def message(self):
@@ -260,6 +263,103 @@ class Client:
         return wait_for(f"the end of task {generation} of {name}", ended, timeout)
 
 
+class Dcs(Client):
+    """The DCS API of one project."""
+
+    def __init__(self, host, port, key_id, secret, project):
+        super().__init__(host, port, key_id, secret)
+        self.project = project
+
+    def sign(self, method, target, headers, body, secret=None, key_id=None, signed=None):
+        raw_path, _, query = target.partition("?")
+        names = signed or sorted(headers)
+        decoded = [urllib.parse.unquote(s) for s in raw_path.strip("/").split("/")]
+        canonical = "\n".join([
+            method,
+            path(*decoded).rstrip("/") + "/",
+            "&".join(f"{percent(k)}={percent(v)}"
+                     for k, v in sorted(urllib.parse.parse_qsl(query, keep_blank_values=True))),
+            "".join(f"{n}:{headers[n].strip()}\n" for n in names),
+            ";".join(names),
+            hashlib.sha256(body or b"").hexdigest(),
+        ])
+        text = f"SDK-HMAC-SHA256\n{headers['x-sdk-date']}\n" + hashlib.sha256(canonical.encode()).hexdigest()
+        mac = hmac.new((secret or self.secret).encode(), text.encode(), hashlib.sha256).hexdigest()
+        return f"SDK-HMAC-SHA256 Access={key_id or self.key_id}, SignedHeaders={';'.join(names)}, Signature={mac}"
+
+    def headers_for(self, action, body, date=None, nonce=None):
+        return {"host": f"{self.host}:{self.port}", "content-type": "application/json", "x-project-id": self.project,
+                "x-sdk-date": date or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())}
+
+    def ask(self, method, *segments, body=None, **query):
+        """A call below /v2/PROJECT."""
+        return self.call(method, path("v2", self.project, *segments), body, query)
+
+    def of(self, method, instance, *segments, body=None, **query):
+        """A call below /v2/PROJECT/instances/ID."""
+        return self.ask(method, "instances", instance, *segments, body=body, **query)
+
+    def newest(self, instance):
+        """The newest background task."""
+        return self.of("GET", instance, "tasks", limit=1).json["tasks"][0]
+
+    def ended(self, task, timeout=None):
+        """The job of that task when it is over."""
+        def over():
+            answer = self.ask("GET", "jobs", task)
+            assert answer.status == 200, answer
+            return answer.json if answer.json["status"] in ("SUCCESS", "FAIL") else None
+        return wait_for(f"the end of task {task}", over, timeout)
+
+    def status(self, instance):
+        return self.of("GET", instance).json["status"]
+
+
+class Redis:
+    """A connection to a redis-server: call("SET", "k", "v"). An error reply is raised as ConnectionError."""
+
+    def __init__(self, host, port, password=None, timeout=10):
+        self.stream = socket.create_connection((host, port), timeout).makefile("rwb")
+        if password:
+            self.call("AUTH", password)
+
+    def call(self, *words):
+        words = [str(w).encode() for w in words]
+        self.stream.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+        self.stream.flush()
+        return self.reply()
+
+    def reply(self):
+        line = self.stream.readline()
+        if not line.endswith(b"\r\n") or line[:1] == b"-":
+            raise ConnectionError(line.decode() or "closed")
+        kind, rest = line[:1], line[1:-2].decode()
+        if kind == b"$":
+            return None if rest == "-1" else self.stream.read(int(rest) + 2)[:-2].decode()
+        if kind == b"*":
+            return [self.reply() for _ in range(int(rest))]
+        return int(rest) if kind == b":" else rest
+
+    def info(self, name):
+        return dict(line.split(":", 1) for line in self.call("INFO").splitlines() if ":" in line)[name]
+
+    def close(self):
+        self.stream.close()
+
+
+def redis_processes(folder):
+    """Numbers of the redis-server processes that belong to a folder."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes() + os.readlink(process / "cwd").encode()
+            if (process / "comm").read_text().strip() == "redis-server" and str(folder).encode() in words:
+                found.append(int(process.name))
+        except OSError:
+            pass  # it is gone, or not ours to look at
+    return [pid for pid in found if process_alive(pid)]
+
+
 class Server:
     """`stint serve` on a data folder of its own; restart() keeps the folder."""
 
@@ -312,6 +412,8 @@ class Server:
         assert found, f"no ready line but {line!r}; log:\n{self.log()}"
         self.port = int(found.group(1))
         self.client = Client("127.0.0.1", self.port, self.access["access_key_id"], self.access["access_key_secret"])
+        self.dcs = Dcs("127.0.0.1", self.port, self.access["access_key_id"], self.access["access_key_secret"],
+                       self.access["project_id"])
         return self
 
     def ready_line(self):

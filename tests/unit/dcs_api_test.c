@@ -44,7 +44,7 @@ TEST(ids_have_the_contracts_forms)
 		{ "8abf6e1e72c12e7c0172c15b508500ag", false, false, false },
 		{ "", false, false, false },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		EXPECT(format_is_hex32(row[i].text) == row[i].is_hex32, "%s", row[i].text);
 		EXPECT(format_is_uuid(row[i].text) == row[i].is_uuid, "%s", row[i].text);
 		EXPECT(format_is_project(row[i].text) == (row[i].is_hex32 || row[i].is_uuid), "%s", row[i].text);
@@ -67,9 +67,15 @@ TEST(times_are_spelled_and_read)
 	format_stamp(INT64_C(1592381886597), stamp);
 	EXPECT(strcmp(stamp, "20200617081806") == 0, "%s", stamp);
 	EXPECT(format_parse_stamp(stamp, &at) && at == 1592381886, "%lld", (long long)at);
-	const char *const bad[] = { "", "2020061708180", "202006170818066", "20200617T81806", "20201301000000", "20200230000000",
-				    "20200617250000", "2020-06-17" };
-	FOR_EACH_ROW(i, bad) {
+	const char *const bad[] = { "",
+		                    "2020061708180",
+		                    "202006170818066",
+		                    "20200617T81806",
+		                    "20201301000000",
+		                    "20200230000000",
+		                    "20200617250000",
+		                    "2020-06-17" };
+	FOR_EACH_ROW (i, bad) {
 		at = 42;
 		EXPECT(!format_parse_stamp(bad[i], &at) && at == 42, "%s was taken", bad[i]);
 	}
@@ -81,7 +87,7 @@ TEST(times_are_spelled_and_read)
 		bool is_good;
 	} hour[] = { { "00:00:00", true }, { "23:00:00", true }, { "24:00:00", false }, { "18:30:00", false },
 		     { "18:00", false },   { "1:00:00", false }, { "-1:00:00", false } };
-	FOR_EACH_ROW(i, hour)
+	FOR_EACH_ROW (i, hour)
 		EXPECT(format_is_full_hour(hour[i].text) == hour[i].is_good, "%s", hour[i].text);
 }
 
@@ -91,17 +97,21 @@ TEST(sizes_are_spelled_as_in_the_contract)
 		int64_t mib;
 		const char *full, *minor;
 		double gb;
-	} row[] = { { 128, "0.125", ".125", 0.125 }, { 256, "0.25", ".25", 0.25 }, { 512, "0.5", ".5", 0.5 },
-		    { 1024, "1", "1", 1 },           { 65536, "64", "64", 64 } };
+	} row[] = { { 128, "0.125", ".125", 0.125 },
+		    { 256, "0.25", ".25", 0.25 },
+		    { 512, "0.5", ".5", 0.5 },
+		    { 1024, "1", "1", 1 },
+		    { 65536, "64", "64", 64 } };
 	char text[24];
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		format_capacity(row[i].mib, text);
 		EXPECT(strcmp(text, row[i].full) == 0, "%s", text);
 		format_capacity_minor(row[i].mib, text);
 		EXPECT(strcmp(text, row[i].minor) == 0, "%s", text);
 		EXPECT(format_capacity_mib(row[i].gb) == row[i].mib, "%g", row[i].gb);
 	}
-	EXPECT(format_capacity_mib(0) == -1 && format_capacity_mib(-1) == -1 && format_capacity_mib(0.3) == -1, "no sizes");
+	EXPECT(format_capacity_mib(0) == -1 && format_capacity_mib(-1) == -1 && format_capacity_mib(0.3) == -1,
+	       "no sizes");
 }
 
 TEST(specification_codes_are_read_and_written)
@@ -133,12 +143,13 @@ TEST(specification_codes_are_read_and_written)
 		{ "memcached.single.xu1.large.4", SPEC_UNKNOWN, NULL, 0, 0 },
 		{ "", SPEC_UNKNOWN, NULL, 0, 0 },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct spec s = { .copies = 42 };
 		EXPECT(spec_parse(row[i].code, &s) == row[i].verdict, "%s", row[i].code);
 		if (row[i].verdict == SPEC_GOOD)
-			EXPECT(strcmp(s.mode, row[i].mode) == 0 && s.capacity_mib == row[i].mib && s.copies == row[i].copies, "%s",
-			       row[i].code);
+			EXPECT(strcmp(s.mode, row[i].mode) == 0 && s.capacity_mib == row[i].mib &&
+			               s.copies == row[i].copies,
+			       "%s", row[i].code);
 		else
 			EXPECT(s.copies == 42, "%s: output touched", row[i].code);
 	}
@@ -157,22 +168,23 @@ TEST(error_codes_keep_the_contracts_form)
 	for (int e = 0; e < DCS_ERRORS; e++) {
 		const char *code = dcs_error_code((enum dcs_error)e);
 		EXPECT(strncmp(code, "DCS.", 4) == 0 && strlen(code) <= DCS_CODE_MAX, "%s", code);
-		EXPECT(*dcs_error_message((enum dcs_error)e) && strlen(dcs_error_message((enum dcs_error)e)) <= DCS_MESSAGE_MAX, "%s",
-		       code);
+		EXPECT(*dcs_error_message((enum dcs_error)e) &&
+		               strlen(dcs_error_message((enum dcs_error)e)) <= DCS_MESSAGE_MAX,
+		       "%s", code);
 		EXPECT(dcs_error_http((enum dcs_error)e) >= 400, "%s", code);
 	}
 	const struct {
 		const char *busy, *code, *when_deleted;
 	} row[] = {
-		{ "BACKUP", "DCS.4096", "DCS.4026" },      { "RESTORE", "DCS.4097", "DCS.4026" },
-		{ "RESTART", "DCS.4111", "DCS.4099" },     { "SOFT_RESTART", "DCS.4111", "DCS.4099" },
-		{ "EXTEND", "DCS.4113", "DCS.4026" },      { "AddReplica", "DCS.4113", "DCS.4026" },
+		{ "BACKUP", "DCS.4096", "DCS.4026" },       { "RESTORE", "DCS.4097", "DCS.4026" },
+		{ "RESTART", "DCS.4111", "DCS.4099" },      { "SOFT_RESTART", "DCS.4111", "DCS.4099" },
+		{ "EXTEND", "DCS.4113", "DCS.4026" },       { "AddReplica", "DCS.4113", "DCS.4026" },
 		{ "UpdateConfig", "DCS.4114", "DCS.4026" }, { "modify", "DCS.4115", "DCS.4026" },
-		{ "CREATE", "DCS.4118", "DCS.4099" },      { "CREATING", "DCS.4118", "DCS.4099" },
-		{ "ERROR", "DCS.4049", "DCS.4026" },       { "masterStandbySwapJob", "DCS.4026", "DCS.4026" },
+		{ "CREATE", "DCS.4118", "DCS.4099" },       { "CREATING", "DCS.4118", "DCS.4099" },
+		{ "ERROR", "DCS.4049", "DCS.4026" },        { "masterStandbySwapJob", "DCS.4026", "DCS.4026" },
 		{ "AutoRecovery", "DCS.4026", "DCS.4026" }, { "", "DCS.4026", "DCS.4026" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		EXPECT(strcmp(dcs_error_code(dcs_error_of_busy(row[i].busy)), row[i].code) == 0, "%s", row[i].busy);
 		EXPECT(strcmp(dcs_error_code(dcs_error_of_busy_delete(row[i].busy)), row[i].when_deleted) == 0, "%s",
 		       row[i].busy);
@@ -182,7 +194,8 @@ TEST(error_codes_keep_the_contracts_form)
 /* What is shown as a default must be what Redis runs with, and what is taken here must be taken there. */
 TEST(parameters_are_those_of_the_processes)
 {
-	EXPECT(strcmp(dcs_params[0].id, "1") == 0 && strcmp(dcs_params[0].name, "timeout") == 0, "the first is timeout");
+	EXPECT(strcmp(dcs_params[0].id, "1") == 0 && strcmp(dcs_params[0].name, "timeout") == 0,
+	       "the first is timeout");
 	for (size_t i = 0; i < n_dcs_params; i++) {
 		const struct dcs_param *p = &dcs_params[i];
 		const struct param_rule *rule = NULL;
@@ -191,27 +204,41 @@ TEST(parameters_are_those_of_the_processes)
 				rule = &cache_rules[k];
 		}
 		EXPECT(rule, "%s is unknown to the processes", p->name);
-		EXPECT(rule && strcmp(rule->default_text, p->initial) == 0, "%s: %s", p->name, rule ? rule->default_text : "-");
-		EXPECT(rule && (p->kind != CONFIG_NUMBER || ((double)p->low >= rule->low && (double)p->high <= rule->high)), "%s", p->name);
+		EXPECT(rule && strcmp(rule->default_text, p->initial) == 0, "%s: %s", p->name,
+		       rule ? rule->default_text : "-");
+		EXPECT(rule && (p->kind != CONFIG_NUMBER ||
+		                ((double)p->low >= rule->low && (double)p->high <= rule->high)),
+		       "%s", p->name);
 		EXPECT(param_takes(p, p->initial), "%s refuses its own default", p->name);
-		EXPECT(param_find(p->id, p->name) == p && param_find(p->id, NULL) == p && param_find(NULL, p->name) == p, "%s",
-		       p->name);
+		EXPECT(param_find(p->id, p->name) == p && param_find(p->id, NULL) == p &&
+		               param_find(NULL, p->name) == p,
+		       "%s", p->name);
 	}
-	EXPECT(!param_find(NULL, NULL) && !param_find("1", "appendonly") && !param_find("0", NULL), "found what is not");
+	EXPECT(!param_find(NULL, NULL) && !param_find("1", "appendonly") && !param_find("0", NULL),
+	       "found what is not");
 	const struct {
 		const char *name, *value;
 		bool is_good;
 	} row[] = {
-		{ "timeout", "7200", true },    { "timeout", "7201", false },  { "timeout", "-1", false },
-		{ "timeout", "", false },       { "timeout", "1.0", false },   { "appendonly", "no", true },
-		{ "appendonly", "maybe", false }, { "appendonly", "yes,no", false }, { "maxmemory-policy", "noeviction", true },
-		{ "maxmemory-policy", "volatile-lr", false },                  { "notify-keyspace-events", "", true },
-		{ "notify-keyspace-events", "KEA", true },                     { "notify-keyspace-events", "A", false },
-		{ "notify-keyspace-events", "KAg", false },                    { "notify-keyspace-events", "Kq", false },
+		{ "timeout", "7200", true },
+		{ "timeout", "7201", false },
+		{ "timeout", "-1", false },
+		{ "timeout", "", false },
+		{ "timeout", "1.0", false },
+		{ "appendonly", "no", true },
+		{ "appendonly", "maybe", false },
+		{ "appendonly", "yes,no", false },
+		{ "maxmemory-policy", "noeviction", true },
+		{ "maxmemory-policy", "volatile-lr", false },
+		{ "notify-keyspace-events", "", true },
+		{ "notify-keyspace-events", "KEA", true },
+		{ "notify-keyspace-events", "A", false },
+		{ "notify-keyspace-events", "KAg", false },
+		{ "notify-keyspace-events", "Kq", false },
 	};
-	FOR_EACH_ROW(i, row)
-		EXPECT(param_takes(param_find(NULL, row[i].name), row[i].value) == row[i].is_good, "%s = %s", row[i].name,
-		       row[i].value);
+	FOR_EACH_ROW (i, row)
+		EXPECT(param_takes(param_find(NULL, row[i].name), row[i].value) == row[i].is_good, "%s = %s",
+		       row[i].name, row[i].value);
 }
 
 TEST(the_table_is_complete)
@@ -224,7 +251,8 @@ TEST(the_table_is_complete)
 		EXPECT((routes[i].access == ROUTE_OPEN) == (*routes[i].action == '\0'), "%s: action '%s'",
 		       routes[i].operation, routes[i].action);
 		for (size_t k = 0; k < i; k++)
-			EXPECT(strcmp(routes[i].path, routes[k].path) != 0 || strcmp(routes[i].method, routes[k].method) != 0,
+			EXPECT(strcmp(routes[i].path, routes[k].path) != 0 ||
+			               strcmp(routes[i].method, routes[k].method) != 0,
 			       "%s is twice in the table", routes[i].path);
 	}
 }
@@ -299,14 +327,14 @@ static struct api *api;
 static char key_id[64], key_secret[64], key_project[64];
 
 /* The run says two steps, and ends well unless there is a file DATA/fail. */
-static const char script[] =
-	"#!/bin/sh\n"
-	"echo '{\"stage\":\"start node\",\"status\":\"EXECUTING\"}' >&3\n"
-	"echo '{\"progress\":40}' >&3\n"
-	"echo '{\"stage\":\"start node\",\"status\":\"FINISH\"}' >&3\n"
-	"echo '{\"stage\":\"settle\",\"status\":\"EXECUTING\"}' >&3\n"
-	"if [ -e %s/fail ]; then echo '{\"error\":{\"code\":\"Cache.Down\",\"message\":\"no Redis here\"}}' >&3; exit 1; fi\n"
-	"echo '{\"result\":{\"file\":\"%s/none.rdb\",\"sha256\":\"00\",\"size\":7}}' >&3\n";
+static const char script[] = "#!/bin/sh\n"
+                             "echo '{\"stage\":\"start node\",\"status\":\"EXECUTING\"}' >&3\n"
+                             "echo '{\"progress\":40}' >&3\n"
+                             "echo '{\"stage\":\"start node\",\"status\":\"FINISH\"}' >&3\n"
+                             "echo '{\"stage\":\"settle\",\"status\":\"EXECUTING\"}' >&3\n"
+                             "if [ -e %s/fail ]; then echo '{\"error\":{\"code\":\"Cache.Down\",\"message\":\"no Redis "
+                             "here\"}}' >&3; exit 1; fi\n"
+                             "echo '{\"result\":{\"file\":\"%s/none.rdb\",\"sha256\":\"00\",\"size\":7}}' >&3\n";
 
 static void write_file(const char *path, const char *text, unsigned mode)
 {
@@ -317,7 +345,9 @@ static void write_file(const char *path, const char *text, unsigned mode)
 static void start(enum auth_mode auth, int max_running)
 {
 	struct err err = { 0 };
-	struct engine_config cfg = { .data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000 };
+	struct engine_config cfg = {
+		.data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000
+	};
 
 	if (engine_open(&cfg, &engine, &err))
 		printf("engine: %s\n", err.msg);
@@ -410,9 +440,10 @@ static int run(const struct request *r)
 		pthread_cond_wait(&seen.cond, &seen.lock);
 	pthread_mutex_unlock(&seen.lock);
 	EXPECT(strcmp(seen.request_id, req.id) == 0, "%s %s: header says '%s'", r->method, r->target, seen.request_id);
-	EXPECT(strcmp(seen.content_type, "application/json") == 0, "%s %s: %s", r->method, r->target, seen.content_type);
-	EXPECT(seen.status == 204 ? seen.body.len == 0 : seen.json != NULL, "%s %s: %d '%s'", r->method, r->target, seen.status,
-	       buf_text(&seen.body));
+	EXPECT(strcmp(seen.content_type, "application/json") == 0, "%s %s: %s", r->method, r->target,
+	       seen.content_type);
+	EXPECT(seen.status == 204 ? seen.body.len == 0 : seen.json != NULL, "%s %s: %d '%s'", r->method, r->target,
+	       seen.status, buf_text(&seen.body));
 	arena_free(a);
 	return seen.status;
 }
@@ -468,12 +499,15 @@ static void expect_error(const char *what, int status, const char *code)
 }
 
 #define REST                                                                                                           \
-	",\"engine\":\"Redis\",\"engine_version\":\"7.0\",\"az_codes\":[\"stint-1\"],\"vpc_id\":\"v\",\"subnet_id\":\"s\""
+	",\"engine\":\"Redis\",\"engine_version\":\"7.0\",\"az_codes\":[\"stint-1\"],\"vpc_id\":\"v\",\"subnet_id\":"  \
+	"\"s\""
 #define CREATE_SINGLE                                                                                                  \
-	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\",\"no_password_access\":true" REST "}"
+	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\",\"no_password_access\":" \
+	"true" REST "}"
 #define CREATE_HA                                                                                                      \
 	"{\"name\":\"dcs-two\",\"capacity\":1.0,\"spec_code\":\"redis.ha.xu1.large.r2.1\",\"password\":\"Secret-1x\""  \
-	",\"tags\":[{\"key\":\"team\",\"value\":\"a\"}],\"description\":\"for tests\",\"bss_param\":{\"charging_mode\":\"\"}"     \
+	",\"tags\":[{\"key\":\"team\",\"value\":\"a\"}],\"description\":\"for "                                        \
+	"tests\",\"bss_param\":{\"charging_mode\":\"\"}"                                                               \
 	",\"rename_commands\":{\"keys\":\"my_keys\"},\"security_group_id\":\"sg\"" REST "}\n"
 
 static const char *one(const char *uid, const char *rest)
@@ -518,10 +552,19 @@ TEST(paths_are_taken_in_every_spelling_and_nothing_else)
 	create(CREATE_SINGLE, uid);
 	char singular[256];
 	(void)snprintf(singular, sizeof singular, P "/instance/%s/tasks/", uid);
-	const char *const good[] = { ALL, ALL "/", ALL "?limit=1", P "/tasks", P "/tasks/", "/v2/available-zones/", "/", "/v2",
-				     "/v2/", "/v2/instances/maintain-windows", P "/instances/status",
-				     "/v2/a4d31cb6-3d72-4fdc-8ec9-6e3a41e47f71/instances" };
-	FOR_EACH_ROW(i, good)
+	const char *const good[] = { ALL,
+		                     ALL "/",
+		                     ALL "?limit=1",
+		                     P "/tasks",
+		                     P "/tasks/",
+		                     "/v2/available-zones/",
+		                     "/",
+		                     "/v2",
+		                     "/v2/",
+		                     "/v2/instances/maintain-windows",
+		                     P "/instances/status",
+		                     "/v2/a4d31cb6-3d72-4fdc-8ec9-6e3a41e47f71/instances" };
+	FOR_EACH_ROW (i, good)
 		EXPECT(call("GET", good[i], NULL) == 200, "%s: %s", good[i], buf_text(&seen.body));
 	EXPECT(call("GET", singular, NULL) == 200, "%s: %s", singular, buf_text(&seen.body));
 	EXPECT_AT("task_count", "1");
@@ -544,7 +587,7 @@ TEST(paths_are_taken_in_every_spelling_and_nothing_else)
 		{ "GET", P "/instances/no-instance", 400, "DCS.4061", "" },
 		{ "GET", P "/instances/" NOBODY, 404, "DCS.3022", "" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		(void)call(row[i].method, row[i].target, NULL);
 		expect_error(row[i].target, row[i].status, row[i].code);
 		EXPECT(strcmp(seen.allow, row[i].allow) == 0, "%s: %s", row[i].target, seen.allow);
@@ -587,11 +630,11 @@ static struct request signed_request(const char *method, const char *target, con
 	for (size_t i = 0; i < n; i++)
 		headers[i] = (struct sign_header){ r.headers[i].name, r.headers[i].value };
 	struct sign_request s = { .method = method,
-				  .raw_path = mark ? arena_dup_n(a, target, (size_t)(mark - target)) : target,
-				  .raw_query = mark ? mark + 1 : "",
-				  .headers = headers,
-				  .n_headers = n,
-				  .body = "" };
+		                  .raw_path = mark ? arena_dup_n(a, target, (size_t)(mark - target)) : target,
+		                  .raw_query = mark ? mark + 1 : "",
+		                  .headers = headers,
+		                  .n_headers = n,
+		                  .body = "" };
 	r.headers[n++] = (struct http_header){ "authorization", sdk_hmac_authorization(&s, key_id, secret, a) };
 	r.n_headers = n;
 	return r;
@@ -618,7 +661,7 @@ TEST(a_key_opens_its_own_project_only)
 	(void)run(&r);
 	expect_error("form before owner", 400, "DCS.4002");
 	const char *const foreign[] = { P "/tasks", P "/instances/" NOBODY "/tasks", P "/jobs/" NO_TASK };
-	FOR_EACH_ROW(i, foreign) {
+	FOR_EACH_ROW (i, foreign) {
 		r = signed_request("GET", foreign[i], key_secret, a);
 		(void)run(&r);
 		expect_error(foreign[i], 401, "DCS.1004");
@@ -630,7 +673,7 @@ TEST(a_key_opens_its_own_project_only)
 	(void)run(&r);
 	expect_error("unknown path", 404, "DCS.4001");
 	const char *const unsigned_paths[] = { own, P "/nothing", "/v2/available-zones" };
-	FOR_EACH_ROW(i, unsigned_paths) {
+	FOR_EACH_ROW (i, unsigned_paths) {
 		(void)call("GET", unsigned_paths[i], NULL);
 		expect_error(unsigned_paths[i], 401, "DCS.1003");
 	}
@@ -650,16 +693,19 @@ TEST(the_servers_own_refusals_have_the_contracts_form)
 		const char *path;
 		int status;
 		const char *code;
-	} row[] = { { "/v2/x", 400, "DCS.4005" }, { "/v2/x", 413, "DCS.4800" }, { "/v2", 501, "DCS.5001" },
+	} row[] = { { "/v2/x", 400, "DCS.4005" },
+		    { "/v2/x", 413, "DCS.4800" },
+		    { "/v2", 501, "DCS.5001" },
 		    { "/v2/x", 503, "DCS.5000" } };
 	begin(AUTH_OFF, 0);
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
 		struct http_req req = { .raw_path = row[i].path, .arena = a, .id = "ID" };
 		struct http_reply reply = { 0 };
 		api_fault(api, &req, row[i].status, "", &reply);
 		json_t *body = json_loadb(reply.body, reply.body_len, 0, NULL);
-		EXPECT(reply.status == row[i].status && strcmp(reply.content_type, "application/json") == 0, "%d", reply.status);
+		EXPECT(reply.status == row[i].status && strcmp(reply.content_type, "application/json") == 0, "%d",
+		       reply.status);
 		EXPECT(body && strcmp(json_string_value(json_object_get(body, "error_code")), row[i].code) == 0, "%s",
 		       (const char *)reply.body);
 		EXPECT(reply.n_headers == 1 && strcmp(reply.headers[0].name, "x-request-id") == 0, "request id");
@@ -684,7 +730,8 @@ TEST(a_creation_is_refused_in_the_contracts_order)
 		{ "{\"name\":\"-abcd\"}", "DCS.4010", "name" },
 		{ "{\"name\":\"abc d\"}", "DCS.4010", "name" },
 		{ "{\"name\":5}", "DCS.4010", "name" },
-		{ "{\"name\":\"a123456789012345678901234567890123456789012345678901234567\",\"instance_num\":2}", "DCS.4010", "name" },
+		{ "{\"name\":\"a123456789012345678901234567890123456789012345678901234567\",\"instance_num\":2}",
+		  "DCS.4010", "name" },
 		{ "{\"name\":\"abcd\"}", "DCS.4006", "engine" },
 		{ "{\"name\":\"abcd\",\"engine\":\"Memcached\"}", "DCS.4006", "engine" },
 		{ "{\"name\":\"abcd\",\"engine\":\"redis\"}", "DCS.4008", "version" },
@@ -737,7 +784,7 @@ TEST(a_creation_is_refused_in_the_contracts_order)
 		{ W ",\"bss_param\":{\"charging_mode\":\"prePaid\"}}", "DCS.4800", "charging_mode" },
 	};
 	begin(AUTH_OFF, 0);
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		(void)call("POST", ALL, row[i].body);
 		expect_error(row[i].body, 400, row[i].code);
 		EXPECT(strstr(at("error_msg"), row[i].says), "%s: %s", row[i].body, at("error_msg"));
@@ -771,7 +818,7 @@ TEST(backup_policies_are_checked_and_kept)
 	};
 	char uid[UUID_SIZE];
 	begin(AUTH_OFF, 0);
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		(void)call("POST", ALL, row[i].body);
 		expect_error(row[i].body, 400, row[i].code);
 	}
@@ -799,6 +846,7 @@ TEST(an_instance_is_shown_with_the_contracts_types)
 		{ "capacity", "1", JSON_INTEGER },
 		{ "capacity_minor", "1", JSON_STRING },
 		{ "max_memory", "1024", JSON_INTEGER },
+		{ "used_memory", "0", JSON_INTEGER },
 		{ "no_password_access", "false", JSON_STRING },
 		{ "maintain_begin", "18:00:00", JSON_STRING },
 		{ "maintain_end", "19:00:00", JSON_STRING },
@@ -827,13 +875,15 @@ TEST(an_instance_is_shown_with_the_contracts_types)
 	create(CREATE_HA, uid);
 	EXPECT_AT("instances/0/instance_name", "dcs-two");
 	EXPECT(call("GET", one(uid, ""), NULL) == 200, "%s", buf_text(&seen.body));
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		EXPECT_AT(row[i].place, row[i].value);
 		EXPECT(json_typeof(value_at(row[i].place)) == row[i].type, "%s has a wrong type", row[i].place);
 	}
 	EXPECT(strncmp(at("ip"), "127.", 4) == 0, "%s", at("ip"));
-	EXPECT(strlen(at("created_at")) == 24 && at("created_at")[23] == 'Z' && at("created_at")[19] == '.', "%s", at("created_at"));
-	EXPECT(!strstr(buf_text(&seen.body), "Secret") && !strstr(buf_text(&seen.body), "password_hash"), "a secret is shown");
+	EXPECT(strlen(at("created_at")) == 24 && at("created_at")[23] == 'Z' && at("created_at")[19] == '.', "%s",
+	       at("created_at"));
+	EXPECT(!strstr(buf_text(&seen.body), "Secret") && !strstr(buf_text(&seen.body), "password_hash"),
+	       "a secret is shown");
 	create(CREATE_SINGLE, small);
 	EXPECT(call("GET", ALL, NULL) == 200, "list");
 	EXPECT_AT("instance_num", "2");
@@ -852,8 +902,9 @@ TEST(lists_are_filtered_and_paged)
 	begin(AUTH_OFF, 0);
 	create(CREATE_HA, uid);
 	EXPECT(call("POST", ALL,
-		    "{\"name\":\"many\",\"capacity\":1,\"spec_code\":\"redis.single.xu1.large.1\",\"instance_num\":12,"
-		    "\"no_password_access\":true" REST "}") == 200, "%s", buf_text(&seen.body));
+	            "{\"name\":\"many\",\"capacity\":1,\"spec_code\":\"redis.single.xu1.large.1\",\"instance_num\":12,"
+	            "\"no_password_access\":true" REST "}") == 200,
+	       "%s", buf_text(&seen.body));
 	EXPECT_AT("instances/11/instance_name", "many-011");
 	const struct {
 		const char *query;
@@ -877,25 +928,29 @@ TEST(lists_are_filtered_and_paged)
 		{ "?tags=team=b", "0", 0 },
 		{ "?instance_id=" NOBODY, "0", 0 },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		char target[256];
 		(void)snprintf(target, sizeof target, ALL "%s", row[i].query);
 		EXPECT(call("GET", target, NULL) == 200, "%s: %s", target, buf_text(&seen.body));
 		EXPECT_AT("instance_num", row[i].total);
-		EXPECT(json_array_size(value_at("instances")) == row[i].n, "%s: %zu", target, json_array_size(value_at("instances")));
+		EXPECT(json_array_size(value_at("instances")) == row[i].n, "%s: %zu", target,
+		       json_array_size(value_at("instances")));
 	}
 	const struct {
 		const char *target, *says;
 	} bad[] = {
-		{ ALL "?offset=-1", "Invalid offset in the request." },  { ALL "?offset=x", "Invalid offset in the request." },
-		{ ALL "?limit=0", "Invalid limit in the request." },     { ALL "?limit=1001", "Invalid limit in the request." },
-		{ ALL "?limit=", "Invalid limit in the request." },      { ALL "?capacity=x", "Invalid capacity in the request." },
+		{ ALL "?offset=-1", "Invalid offset in the request." },
+		{ ALL "?offset=x", "Invalid offset in the request." },
+		{ ALL "?limit=0", "Invalid limit in the request." },
+		{ ALL "?limit=1001", "Invalid limit in the request." },
+		{ ALL "?limit=", "Invalid limit in the request." },
+		{ ALL "?capacity=x", "Invalid capacity in the request." },
 		{ ALL "?name_equal=1", "Invalid name_equal in the request." },
 		{ P "/tasks?start_time=yesterday", "Invalid start_time in the request." },
 		{ P "/tasks?begin_time=2020", "Invalid begin_time in the request." },
 		{ P "/tasks?end_time=20200000000000", "Invalid end_time in the request." },
 	};
-	FOR_EACH_ROW(i, bad) {
+	FOR_EACH_ROW (i, bad) {
 		(void)call("GET", bad[i].target, NULL);
 		expect_error(bad[i].target, 400, "DCS.4800");
 		EXPECT(strcmp(at("error_msg"), bad[i].says) == 0, "%s: %s", bad[i].target, at("error_msg"));
@@ -908,12 +963,12 @@ TEST(lists_are_filtered_and_paged)
 	EXPECT_AT("task_count", "13");
 	EXPECT(json_is_string(value_at("task_count")) && json_array_size(value_at("tasks")) == 2, "a page of two");
 	(void)call("POST", ALL,
-		   "{\"name\":\"many\",\"capacity\":1,\"spec_code\":\"redis.single.xu1.large.1\",\"instance_num\":88,"
-		   "\"no_password_access\":true" REST "}");
+	           "{\"name\":\"many\",\"capacity\":1,\"spec_code\":\"redis.single.xu1.large.1\",\"instance_num\":88,"
+	           "\"no_password_access\":true" REST "}");
 	expect_error("one over the quota", 400, "DCS.4035");
 	(void)call("POST", ALL,
-		   "{\"name\":\"many\",\"capacity\":64,\"spec_code\":\"redis.single.xu1.large.64\",\"instance_num\":16,"
-		   "\"no_password_access\":true" REST "}");
+	           "{\"name\":\"many\",\"capacity\":64,\"spec_code\":\"redis.single.xu1.large.64\",\"instance_num\":16,"
+	           "\"no_password_access\":true" REST "}");
 	expect_error("memory over the quota", 400, "DCS.4036");
 	EXPECT(call("GET", P "/quota", NULL) == 200, "quota");
 	EXPECT_AT("quotas/resources/0/used", "13");
@@ -922,6 +977,8 @@ TEST(lists_are_filtered_and_paged)
 	EXPECT_AT("creating_count", "13");
 	EXPECT_AT("redis/creating_count", "13");
 	EXPECT_AT("memcached/creating_count", "0");
+	EXPECT(call("GET", P "/instances/statistic", NULL) == 200, "statistics");
+	EXPECT_AT("statistics", "[]"); /* none runs */
 	EXPECT(call("GET", OTHER_P "/instances", NULL) == 200, "another project");
 	EXPECT_AT("instance_num", "0");
 	end();
@@ -980,7 +1037,7 @@ TEST(a_task_runs_is_followed_and_its_record_deleted)
 		{ "GET", P "/jobs/nonsense", 400, "DCS.4063" },
 		{ "GET", P "/jobs/" NO_TASK, 404, "DCS.4133" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		(void)call(row[i].method, row[i].target, NULL);
 		expect_error(row[i].target, row[i].status, row[i].code);
 	}
@@ -1036,15 +1093,16 @@ TEST(what_runs_is_told_by_its_code)
 		const char *kind, *code, *delete_code; /* of the task, and of what meets it */
 	} row[] = {
 		{ "POST", "/backups", NULL, 200, "BACKUP", "DCS.4096", "DCS.4026" },
-		{ "POST", "/resize", "{\"spec_code\":\"redis.ha.xu1.large.r2.2\",\"new_capacity\":2}", 204, "EXTEND", "DCS.4113",
-		  "DCS.4026" },
-		{ "PUT", "/async-configs", "{\"redis_config\":[{\"param_name\":\"timeout\",\"param_value\":\"5\"}]}", 200,
-		  "UpdateConfig", "DCS.4114", "DCS.4026" },
+		{ "POST", "/resize", "{\"spec_code\":\"redis.ha.xu1.large.r2.2\",\"new_capacity\":2}", 204, "EXTEND",
+		  "DCS.4113", "DCS.4026" },
+		{ "PUT", "/async-configs", "{\"redis_config\":[{\"param_name\":\"timeout\",\"param_value\":\"5\"}]}",
+		  200, "UpdateConfig", "DCS.4114", "DCS.4026" },
 		{ "PUT", "/async-swap", NULL, 200, "masterStandbySwapJob", "DCS.4026", "DCS.4026" },
 		{ "PUT", "", "{\"port\":7000}", 204, "UpdatePort", "DCS.4026", "DCS.4026" },
-		{ "PUT", "", "{\"rename_commands\":{\"keys\":\"keys\"}}", 204, "RenameCommands", "DCS.4111", "DCS.4099" },
+		{ "PUT", "", "{\"rename_commands\":{\"keys\":\"keys\"}}", 204, "RenameCommands", "DCS.4111",
+		  "DCS.4099" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		char uid[UUID_SIZE], task[64];
 		begin(AUTH_OFF, 1);
 		create_running(CREATE_HA, uid);
@@ -1101,15 +1159,18 @@ TEST(updates_act_on_differences_only)
 	begin(AUTH_OFF, 1);
 	create_running(CREATE_HA, uid);
 	EXPECT(call("PUT", one(uid, ""),
-		    "{\"name\":\"dcs-two\",\"description\":\"for tests\",\"port\":6379,\"rename_commands\":{\"keys\":\"my_keys\"},"
-		    "\"maintain_begin\":\"18:00:00\",\"maintain_end\":\"19:00:00\",\"security_group_id\":\"sg\"}") == 204,
+	            "{\"name\":\"dcs-two\",\"description\":\"for "
+	            "tests\",\"port\":6379,\"rename_commands\":{\"keys\":\"my_keys\"},"
+	            "\"maintain_begin\":\"18:00:00\",\"maintain_end\":\"19:00:00\",\"security_group_id\":\"sg\"}") ==
+	               204,
 	       "%s", buf_text(&seen.body));
 	EXPECT(call("PUT", one(uid, ""), "{\"rename_commands\":{}}") == 204, "%s", buf_text(&seen.body));
 	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
 	EXPECT_AT("task_count", "1");
 	EXPECT(call("PUT", one(uid, ""),
-		    "{\"name\":\"renamed\",\"description\":\"\\u00e4\\ud83d\\ude00\",\"maintain_begin\":\"02:00:00\","
-		    "\"maintain_end\":\"06:00:00\",\"security_group_id\":\"sg2\"}") == 204, "%s", buf_text(&seen.body));
+	            "{\"name\":\"renamed\",\"description\":\"\\u00e4\\ud83d\\ude00\",\"maintain_begin\":\"02:00:00\","
+	            "\"maintain_end\":\"06:00:00\",\"security_group_id\":\"sg2\"}") == 204,
+	       "%s", buf_text(&seen.body));
 	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
 	EXPECT_AT("name", "renamed");
 	EXPECT_AT("description", "\xc3\xa4\xf0\x9f\x98\x80");
@@ -1126,14 +1187,15 @@ TEST(updates_act_on_differences_only)
 	const struct {
 		const char *body, *code;
 	} row[] = {
-		{ "{\"name\":\"x\"}", "DCS.4010" },          { "{\"port\":0}", "DCS.4062" },
+		{ "{\"name\":\"x\"}", "DCS.4010" },
+		{ "{\"port\":0}", "DCS.4062" },
 		{ "{\"maintain_end\":\"06:00:00\"}", "DCS.4106" },
 		{ "{\"port\":7001,\"rename_commands\":{\"keys\":\"keys\"}}", "DCS.4062" },
 		{ "{\"rename_commands\":{\"scan\":\"my_keys\"}}", "DCS.4062" },
 		{ "{\"instance_backup_policy\":{\"backup_type\":\"x\"}}", "DCS.4073" },
 		{ "", "DCS.4004" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		(void)call("PUT", one(uid, ""), row[i].body);
 		expect_error(row[i].body, 400, row[i].code);
 	}
@@ -1161,9 +1223,10 @@ TEST(resizes_are_checked_against_what_is_there)
 #define SAME "\"spec_code\":\"redis.ha.xu1.large.r2.1\",\"new_capacity\":1"
 #define R3 "\"spec_code\":\"redis.ha.xu1.large.r3.1\",\"new_capacity\":0"
 	char master_list[256], replica_list[256];
-	(void)snprintf(master_list, sizeof master_list, "{" SAME ",\"change_type\":\"deleteReplication\",\"node_list\":[\"%s\"]}", node);
-	(void)snprintf(replica_list, sizeof replica_list, "{" SAME ",\"change_type\":\"deleteReplication\",\"node_list\":[\"%s\"]}",
-		       replica);
+	(void)snprintf(master_list, sizeof master_list,
+	               "{" SAME ",\"change_type\":\"deleteReplication\",\"node_list\":[\"%s\"]}", node);
+	(void)snprintf(replica_list, sizeof replica_list,
+	               "{" SAME ",\"change_type\":\"deleteReplication\",\"node_list\":[\"%s\"]}", replica);
 	const struct {
 		const char *body, *code;
 	} row[] = {
@@ -1184,11 +1247,12 @@ TEST(resizes_are_checked_against_what_is_there)
 		{ master_list, "DCS.4936" },
 		{ replica_list, "DCS.4937" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		(void)call("POST", one(uid, "/resize"), row[i].body);
 		expect_error(row[i].body, 400, row[i].code);
 	}
-	EXPECT(call("POST", one(uid, "/resize"), "{" R3 ",\"change_type\":\"createReplication\",\"available_zones\":[\"stint-1\"]}") == 204,
+	EXPECT(call("POST", one(uid, "/resize"),
+	            "{" R3 ",\"change_type\":\"createReplication\",\"available_zones\":[\"stint-1\"]}") == 204,
 	       "%s", buf_text(&seen.body));
 	poll_until(one(uid, "/tasks"), "tasks/0/status", "SUCCESS");
 	EXPECT_AT("tasks/0/name", "AddReplica");
@@ -1206,8 +1270,9 @@ TEST(resizes_are_checked_against_what_is_there)
 	EXPECT_AT("tasks/0/details/new_capacity", "0.5");
 	EXPECT_AT("tasks/0/details/old_resource_spec_code", "redis.ha.xu1.large.r2.1");
 	EXPECT(call("POST", one(uid, "/resize"),
-		    "{\"spec_code\":\"redis.ha.xu1.large.r2.2\",\"new_capacity\":2,\"execute_immediately\":false}") == 204, "%s",
-	       buf_text(&seen.body));
+	            "{\"spec_code\":\"redis.ha.xu1.large.r2.2\",\"new_capacity\":2,\"execute_immediately\":false}") ==
+	               204,
+	       "%s", buf_text(&seen.body));
 	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
 	EXPECT_AT("tasks/0/status", "CREATED");
 	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
@@ -1229,7 +1294,7 @@ TEST(restart_and_flush_answer_for_each_instance)
 		{ "{\"instances\":[\"" NOBODY "\"]}", "DCS.4064" },
 		{ "{\"instances\":[\"" NOBODY "\"],\"action\":\"start\"}", "DCS.4064" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		(void)call("PUT", P "/instances/status", row[i].body);
 		expect_error(row[i].body, 400, row[i].code);
 	}
@@ -1242,7 +1307,8 @@ TEST(restart_and_flush_answer_for_each_instance)
 	(void)call("PUT", P "/instances/status", buf_text(&many));
 	expect_error("51", 400, "DCS.4100");
 	buf_fini(&many);
-	(void)snprintf(body, sizeof body, "{\"instances\":[\"%s\",\"%s\",\"nonsense\"],\"action\":\"flush\"}", uid, NOBODY);
+	(void)snprintf(body, sizeof body, "{\"instances\":[\"%s\",\"%s\",\"nonsense\"],\"action\":\"flush\"}", uid,
+	               NOBODY);
 	EXPECT(call("PUT", P "/instances/status", body) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("results/0/instance", uid);
 	EXPECT_AT("results/0/result", "success");
@@ -1268,14 +1334,16 @@ TEST(passwords_change_fail_and_lock)
 		{ uid, "PUT", "/password", "{}", "DCS.4845" },
 		{ uid, "PUT", "/password", "{\"old_password\":\"Secret-1x\"}", "DCS.4845" },
 		{ uid, "PUT", "/password", "{\"old_password\":\"Secret-1x\",\"new_password\":\"weak\"}", "DCS.4019" },
-		{ uid, "PUT", "/password", "{\"old_password\":\"Secret-1x\",\"new_password\":\"Secret-1x\"}", "DCS.4019" },
+		{ uid, "PUT", "/password", "{\"old_password\":\"Secret-1x\",\"new_password\":\"Secret-1x\"}",
+		  "DCS.4019" },
 		{ free_uid, "PUT", "/password", RIGHT, "DCS.4850" },
 		{ uid, "POST", "/password/reset", "{}", "DCS.4845" },
-		{ uid, "POST", "/password/reset", "{\"no_password_access\":true,\"new_password\":\"Secret-2x\"}", "DCS.4849" },
+		{ uid, "POST", "/password/reset", "{\"no_password_access\":true,\"new_password\":\"Secret-2x\"}",
+		  "DCS.4849" },
 		{ uid, "POST", "/password/reset", "{\"no_password_access\":1}", "DCS.4843" },
 		{ uid, "POST", "/password/reset", "{\"new_password\":\"weak\"}", "DCS.4019" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		(void)call(row[i].method, one(row[i].uid, row[i].rest), row[i].body);
 		expect_error(row[i].body, 400, row[i].code);
 	}
@@ -1290,12 +1358,14 @@ TEST(passwords_change_fail_and_lock)
 	}
 	EXPECT(call("PUT", one(uid, "/password"), RIGHT) == 200, "%s", buf_text(&seen.body));
 	EXPECT(strcmp(buf_text(&seen.body),
-		      "{\"lock_time\":\"0\",\"result\":\"success\",\"lock_time_left\":\"0\",\"retry_times_left\":\"5\","
-		      "\"message\":\"Modify DCSInstance password success.\"}") == 0, "%s", buf_text(&seen.body));
+	              "{\"lock_time\":\"0\",\"result\":\"success\",\"lock_time_left\":\"0\",\"retry_times_left\":\"5\","
+	              "\"message\":\"Modify DCSInstance password success.\"}") == 0,
+	       "%s", buf_text(&seen.body));
 	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
 	EXPECT_AT("tasks/0/name", "modify");
 	EXPECT_AT("tasks/0/status", "SUCCESS"); /* the answer came after the task's end */
-	EXPECT(!strstr(buf_text(&seen.body), "hash") && !strstr(buf_text(&seen.body), "Secret"), "%s", buf_text(&seen.body));
+	EXPECT(!strstr(buf_text(&seen.body), "hash") && !strstr(buf_text(&seen.body), "Secret"), "%s",
+	       buf_text(&seen.body));
 	for (int i = 0; i < 4; i++) { /* the good one made the count begin anew */
 		EXPECT(call("PUT", one(uid, "/password"), WRONG) == 200, "wrong");
 		EXPECT_AT("result", "passwordFailed");
@@ -1311,7 +1381,8 @@ TEST(passwords_change_fail_and_lock)
 	EXPECT_AT("code", "3");
 	EXPECT_AT("message", "instance is locked");
 	EXPECT_AT("ext_message", "null");
-	EXPECT(call("POST", one(free_uid, "/password/reset"), "{\"new_password\":\"Secret-3x\"}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("POST", one(free_uid, "/password/reset"), "{\"new_password\":\"Secret-3x\"}") == 200, "%s",
+	       buf_text(&seen.body));
 	EXPECT_AT("code", "1");
 	EXPECT_AT("message", "success");
 	let_runs_fail(true);
@@ -1360,8 +1431,10 @@ TEST(backups_are_made_listed_restored_and_deleted)
 	expect_error("129 characters", 400, "DCS.4098");
 	buf_fini(&remark);
 	EXPECT(call("GET", one(uid, "/backups"), NULL) == 200, "none");
-	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"backup_record_response\":[]}") == 0, "%s", buf_text(&seen.body));
-	EXPECT(call("POST", one(uid, "/backups"), "{\"remark\":\"first\",\"backup_format\":\"aof\"}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"backup_record_response\":[]}") == 0, "%s",
+	       buf_text(&seen.body));
+	EXPECT(call("POST", one(uid, "/backups"), "{\"remark\":\"first\",\"backup_format\":\"aof\"}") == 200, "%s",
+	       buf_text(&seen.body));
 	(void)snprintf(backup, sizeof backup, "%s", at("backup_id"));
 	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
 	EXPECT_AT("total_num", "1");
@@ -1429,7 +1502,8 @@ TEST(configurations_are_shown_and_changed)
 	EXPECT_AT("redis_config/0/param_value", "0");
 	EXPECT_AT("redis_config/0/value_range", "0-7200");
 	EXPECT_AT("redis_config/0/value_type", "Interger");
-	EXPECT(json_array_size(value_at("redis_config")) == n_dcs_params, "%zu", json_array_size(value_at("redis_config")));
+	EXPECT(json_array_size(value_at("redis_config")) == n_dcs_params, "%zu",
+	       json_array_size(value_at("redis_config")));
 	EXPECT(call("GET", one(single, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT(json_array_size(value_at("redis_config")) == n_dcs_params - 1, "appendonly is of ha only");
 #define C(entries) "{\"redis_config\":[" entries "]}"
@@ -1442,11 +1516,14 @@ TEST(configurations_are_shown_and_changed)
 		{ uid, C("{\"param_name\":\"save\",\"param_value\":\"1\"}"), "DCS.4066", "save" },
 		{ uid, C("{\"param_name\":\"timeout\",\"param_value\":\"7201\"}"), "DCS.4066", "timeout" },
 		{ uid, C("{\"param_name\":\"timeout\",\"param_value\":5}"), "DCS.4066", "redis_config" },
-		{ uid, C("{\"param_id\":\"2\",\"param_name\":\"timeout\",\"param_value\":\"5\"}"), "DCS.4066", "timeout" },
-		{ uid, C("{\"param_name\":\"timeout\",\"param_value\":\"5\"},{\"param_id\":\"1\",\"param_value\":\"6\"}"), "DCS.4066", "1" },
+		{ uid, C("{\"param_id\":\"2\",\"param_name\":\"timeout\",\"param_value\":\"5\"}"), "DCS.4066",
+		  "timeout" },
+		{ uid,
+		  C("{\"param_name\":\"timeout\",\"param_value\":\"5\"},{\"param_id\":\"1\",\"param_value\":\"6\"}"),
+		  "DCS.4066", "1" },
 		{ single, C("{\"param_name\":\"appendonly\",\"param_value\":\"no\"}"), "DCS.4066", "appendonly" },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		(void)call("PUT", one(row[i].uid, "/configs"), row[i].body);
 		expect_error(row[i].body, 400, row[i].code);
 		EXPECT(strstr(at("error_msg"), row[i].says), "%s: %s", row[i].body, at("error_msg"));
@@ -1480,16 +1557,19 @@ TEST(tags_are_merged_and_counted)
 	begin(AUTH_OFF, 0);
 	create(CREATE_HA, uid);
 	(void)snprintf(target, sizeof target, P "/dcs/%s/tags/action", uid);
-	EXPECT(call("POST", target, "{\"action\":\"create\",\"tags\":[{\"key\":\"team\",\"value\":\"b\"},{\"key\":\"env\",\"value\":\"\"}]}") == 204,
+	EXPECT(call("POST", target,
+	            "{\"action\":\"create\",\"tags\":[{\"key\":\"team\",\"value\":\"b\"},{\"key\":\"env\",\"value\":"
+	            "\"\"}]}") == 204,
 	       "%s", buf_text(&seen.body));
 	EXPECT(call("GET", one(uid, "/tags"), NULL) == 200, "tags");
-	EXPECT(strcmp(buf_text(&seen.body), "{\"tags\":[{\"key\":\"team\",\"value\":\"b\"},{\"key\":\"env\",\"value\":\"\"}]}") == 0, "%s",
-	       buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body),
+	              "{\"tags\":[{\"key\":\"team\",\"value\":\"b\"},{\"key\":\"env\",\"value\":\"\"}]}") == 0,
+	       "%s", buf_text(&seen.body));
 	create(CREATE_HA, uid);
 	EXPECT(call("GET", P "/dcs/tags", NULL) == 200, "of the project");
 	EXPECT_AT("tags", "[{\"key\":\"env\",\"values\":[\"\"]},{\"key\":\"team\",\"values\":[\"a\",\"b\"]}]");
-	EXPECT(call("POST", target, "{\"action\":\"delete\",\"tags\":[{\"key\":\"team\"},{\"key\":\"none\"}]}") == 204, "%s",
-	       buf_text(&seen.body));
+	EXPECT(call("POST", target, "{\"action\":\"delete\",\"tags\":[{\"key\":\"team\"},{\"key\":\"none\"}]}") == 204,
+	       "%s", buf_text(&seen.body));
 	(void)call("POST", target, "{\"action\":\"keep\",\"tags\":[]}");
 	expect_error("action", 400, "DCS.4062");
 	(void)call("POST", target, "{\"action\":\"create\"}");
@@ -1523,10 +1603,11 @@ TEST(flavors_zones_and_windows_are_offered)
 		{ "?engine=memcached", 0 },
 		{ "?cache_mode=cluster", 0 },
 	};
-	FOR_EACH_ROW(i, row) {
+	FOR_EACH_ROW (i, row) {
 		(void)snprintf(target, sizeof target, P "/flavors%s", row[i].query);
 		EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
-		EXPECT(json_array_size(value_at("flavors")) == row[i].n, "%s: %zu", target, json_array_size(value_at("flavors")));
+		EXPECT(json_array_size(value_at("flavors")) == row[i].n, "%s: %zu", target,
+		       json_array_size(value_at("flavors")));
 	}
 	(void)snprintf(target, sizeof target, P "/flavors?instance_id=%s", uid);
 	EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));

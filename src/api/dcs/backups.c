@@ -343,7 +343,8 @@ void dcs_restores_create(struct call *c)
 		return;
 	format_new_uuid(r->uid);
 	name_with_time("restore", r->name, sizeof r->name);
-	r->restore = (struct restore_row){ .uid = r->uid, .backup_uid = r->backup.uid, .name = r->name, .remark = remark };
+	r->restore =
+	        (struct restore_row){ .uid = r->uid, .backup_uid = r->backup.uid, .name = r->name, .remark = remark };
 	struct cache_operate *o = operate_prepare(c, &r->row, CACHE_OP_RESTORE, restore_taken);
 	o->restore = &r->restore;
 	if (write_args(c, r, &o->args))

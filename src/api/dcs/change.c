@@ -98,9 +98,10 @@ static bool check_process_fields(struct call *c, const json_t *body, struct upda
 	u->changes_renames = renames && (json_object_size(renames) || json_object_size(u->state.renames)) &&
 			     (!u->state.renames || !json_equal(renames, u->state.renames));
 	if (u->changes_port && u->changes_renames)
-		return dcs_answer_words(c, DCS_PARAM,
-					"Invalid rename_commands parameter in the request: each of port and commands is "
-					"a task of its own, so change one at a time.");
+		return dcs_answer_words(
+		        c, DCS_PARAM,
+		        "Invalid rename_commands parameter in the request: each of port and commands is "
+		        "a task of its own, so change one at a time.");
 	return true;
 }
 
@@ -169,7 +170,8 @@ static void submit_update(struct call *c, struct update *u)
 	u->change.uid = u->row.uid;
 	u->change.wrong_passwords = u->change.locked_until = -1;
 	if (u->changes_port || u->changes_renames) {
-		struct cache_operate *o = operate_prepare(c, &u->row, is_port ? CACHE_OP_PORT : CACHE_OP_RENAME, task_taken);
+		struct cache_operate *o =
+		        operate_prepare(c, &u->row, is_port ? CACHE_OP_PORT : CACHE_OP_RENAME, task_taken);
 		c->req->user = u;
 		if (is_port ? write_port(c, u, o) : write_renames(c, u, o))
 			operate_submit(c);

@@ -19,8 +19,9 @@
 	X(ENGINE, "DCS.4006", 400, "The selected cache engine type is not supported.")                             \
 	X(TYPE, "DCS.4007", 400, "Instance type is not supported.")                                                \
 	X(ENGINE_VERSION, "DCS.4008", 400, "The selected cache engine version is not supported.")                  \
-	X(NAME, "DCS.4010", 400, "Invalid DCS instance name. It must be 4 to 64 characters long, begin with a letter or " \
-				 "a digit, and hold only letters, digits, underscores and hyphens.")               \
+	X(NAME, "DCS.4010", 400,                                                                                   \
+	  "Invalid DCS instance name. It must be 4 to 64 characters long, begin with a letter or a digit, and "    \
+	  "hold only letters, digits, underscores and hyphens.")                                                   \
 	X(DESCRIPTION, "DCS.4011", 400, "DCS instance description cannot exceed 1024 characters.")                 \
 	X(CAPACITY, "DCS.4012", 400, "Invalid capacity parameter in the request.")                                 \
 	X(VPC, "DCS.4013", 400, "Invalid vpc_id in the request.")                                                  \
@@ -93,7 +94,8 @@
 	X(NO_INSTANCE, "DCS.3022", 404, "This DCS instance does not exist.")                                       \
 	X(NODE_ID, "DCS.3053", 400, "Incorrect node ID.")                                                          \
 	X(INTERNAL, "DCS.5000", 500, "Internal service error.")                                                    \
-	X(UNAVAILABLE, "DCS.5000", 503, "Internal service error. The server takes no changes right now; try again later.") \
+	X(UNAVAILABLE, "DCS.5000", 503,                                                                            \
+	  "Internal service error. The server takes no changes right now; try again later.")                       \
 	X(SUBMIT, "DCS.5006", 500, "Submit job failed.")                                                           \
 	X(SWAP_FAILED, "DCS.5094", 500, "Master standby swap failed.")
 

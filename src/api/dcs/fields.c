@@ -264,7 +264,8 @@ static bool read_policy(struct call *c, const json_t *object, struct policy *p)
 	if (!dcs_text(object, "backup_type", &p->type) || !p->type)
 		return dcs_answer_error(c, DCS_BACKUP_TYPE);
 	bool is_auto = strcmp(p->type, "auto") == 0;
-	if ((is_auto || save_days) && (!dcs_int_value(save_days, &p->save_days) || p->save_days < 1 || p->save_days > 7))
+	if ((is_auto || save_days) &&
+	    (!dcs_int_value(save_days, &p->save_days) || p->save_days < 1 || p->save_days > 7))
 		return dcs_answer_error(c, DCS_SAVE_DAYS);
 	if (!is_auto && strcmp(p->type, "manual") != 0)
 		return dcs_answer_error(c, DCS_BACKUP_TYPE);

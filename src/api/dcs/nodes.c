@@ -1,4 +1,7 @@
-/* Nodes of an instance, dcs.md 3.8. There is one shard, "group-0"; a node's id is derived from its instance and number. */
+/*
+ * Nodes of an instance, dcs.md 3.8. There is one shard, "group-0"; a node's id is derived from its instance and
+ * number.
+ */
 #include <string.h>
 #include "api/dcs/answer.h"
 #include "api/dcs/routes.h"
@@ -17,7 +20,8 @@ static const char *node_status(const struct nodes *x)
 {
 	if (strcmp(x->row.status, "CREATING") == 0)
 		return "Creating";
-	return strcmp(x->row.status, "ERROR") == 0 || strcmp(x->row.status, "CREATEFAILED") == 0 ? "Inactive" : "Active";
+	return strcmp(x->row.status, "ERROR") == 0 || strcmp(x->row.status, "CREATEFAILED") == 0 ? "Inactive"
+	                                                                                         : "Active";
 }
 
 static void write_dimensions(struct jw *w, const struct nodes *x, const struct node *n)

@@ -78,6 +78,13 @@ static bool submit(struct call *c, const struct resize *r, enum cache_op op, con
 	return true;
 }
 
+/* As it was seen a moment ago; what is used by the time the task runs, the task finds out itself. */
+static bool is_too_small(struct call *c, const struct resize *r)
+{
+	struct cache_figures f;
+	return engine_cache_figures(c->engine, r->row.id, &f) && f.used_memory > r->to.capacity_mib << 20;
+}
+
 static bool extend(struct call *c, struct resize *r)
 {
 	struct buf details;
@@ -87,6 +94,8 @@ static bool extend(struct call *c, struct resize *r)
 		return dcs_answer_error(c, DCS_RESIZE); /* replicas come and go by change_type */
 	if (r->to.capacity_mib == r->from.capacity_mib)
 		return dcs_answer_error(c, DCS_SAME_SIZE);
+	if (is_too_small(c, r))
+		return dcs_answer_error(c, DCS_CAPACITY);
 	buf_init(&details, DETAILS_MAX);
 	jw_init(&w, &details, CASING_CAMEL);
 	jw_object(&w);

@@ -1,4 +1,5 @@
-/* What a project may have and what there is to choose from, dcs.md 2.7: quota, counts, flavors, zones, windows, versions. */
+/* What a project may have and what there is to choose from, dcs.md 2.7: quota, counts, flavors, zones, windows,
+ * versions. */
 #include "api/dcs/tenant.h"
 
 #include <string.h>
@@ -78,10 +79,18 @@ void dcs_quota(struct call *c)
 static const struct {
 	const char *status, *key;
 } counted[] = {
-	{ "RUNNING", "running_count" },     { "CREATING", "creating_count" },     { "CREATEFAILED", "createfailed_count" },
-	{ "ERROR", "error_count" },         { "RESTARTING", "restarting_count" }, { "EXTENDING", "extending_count" },
-	{ "RESTORING", "restoring_count" }, { "FLUSHING", "flushing_count" },     { "UPGRADING", "upgrading_count" },
-	{ "MIGRATING", "migrating_count" }, { "FROZEN", "frozen_count" },         { "FREEZING", "freezing_count" },
+	{ "RUNNING", "running_count" },
+	{ "CREATING", "creating_count" },
+	{ "CREATEFAILED", "createfailed_count" },
+	{ "ERROR", "error_count" },
+	{ "RESTARTING", "restarting_count" },
+	{ "EXTENDING", "extending_count" },
+	{ "RESTORING", "restoring_count" },
+	{ "FLUSHING", "flushing_count" },
+	{ "UPGRADING", "upgrading_count" },
+	{ "MIGRATING", "migrating_count" },
+	{ "FROZEN", "frozen_count" },
+	{ "FREEZING", "freezing_count" },
 	{ "PAYING", "paying_count" },
 };
 
@@ -380,7 +389,8 @@ static void write_version_alone(struct jw *w, const void *subject)
 static const char *base_url(struct call *c)
 {
 	const char *host = http_header_of(c->req, "host");
-	const char *url = arena_printf(c->arena, "%s://%.255s/v2/", c->req->is_tls ? "https" : "http", host ? host : "");
+	const char *url =
+	        arena_printf(c->arena, "%s://%.255s/v2/", c->req->is_tls ? "https" : "http", host ? host : "");
 	return host && url ? url : "/v2/";
 }
 
