@@ -1,6 +1,6 @@
 /*
- * Analyses, logs, sessions and nodes in the DCS dialect, over a real engine and store. This file is the http server; the
- * child is a script that says what the file DATA/said holds, in place of Redis. With max_running 0 what was asked for
+ * Analyses, logs, sessions and nodes in the DCS dialect, over a real engine and store. This file is the http server;
+ * the child is a script that says what the file DATA/said holds, in place of Redis. With max_running 0 what was asked for
  * stays waiting. Questions to Redis itself need the real child and a redis-server; without them that test is skipped.
  */
 #include "api/api.h"
@@ -739,6 +739,41 @@ TEST(questions_are_checked_before_redis_is_asked)
 	end();
 }
 
+TEST(no_request_makes_a_server_error)
+{
+	static const struct {
+		const char *method, *rest;
+	} target[] = {
+		{ "POST", "/bigkey-task" }, { "POST", "/hotkey-task" }, { "POST", "/auto-expire/scan" },
+		{ "POST", "/scan-expire-keys-task" }, { "POST", "/offline/key-analysis" }, { "POST", "/clients" },
+		{ "POST", "/clients/kill" }, { "POST", "/clients/kill-all" }, { "PUT", "/whitelist" },
+		{ "PUT", "/whitelist-async" }, { "DELETE", "/bigkey-task/%s" }, { "GET", "/hotkey-task/%s" },
+		{ "DELETE", "/offline/key-analysis/%s" }, { "GET", "/config-histories/%s" },
+		{ "GET", "/groups/%s/group-nodes-state" },
+	};
+	static const char *const bodies[] = {
+		"", "null", "7", "\"x\"", "[]", "{", "{\"node_id\":[]}", "{\"node_id\":{},\"backup_id\":[]}",
+		"{\"node_id\":\"\",\"client_addrs\":{}}", "{\"node_id\":null,\"kill_all_nodes\":null}",
+		"{\"enable_whitelist\":1,\"whitelist\":[1]}", "{\"enable_whitelist\":true,\"whitelist\":[[]]}",
+	};
+	static const char *const ids[] = { "%00", "x", NOBODY, "%ff%fe", "99999999999999999999999999999999", "'--" };
+	char uid[UUID_SIZE];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	restart(0);
+	FOR_EACH_ROW(i, target) {
+		FOR_EACH_ROW(k, bodies) {
+			char rest[256];
+			const char *mark = strstr(target[i].rest, "%s");
+			(void)snprintf(rest, sizeof rest, "%.*s%s%s", (int)(mark ? mark - target[i].rest : 99), target[i].rest,
+				       mark ? ids[k % ARRAY_LEN(ids)] : "", mark ? mark + 2 : "");
+			int status = call(target[i].method, one(uid, rest), bodies[k]);
+			EXPECT(status < 500, "%s %s %s: %d", target[i].method, rest, bodies[k], status);
+		}
+	}
+	end();
+}
+
 /* ---- with the real child ---- */
 
 static bool has_redis(void)
@@ -761,10 +796,10 @@ static void drop(const char *uid)
 
 static int connect_to(const char *ip)
 {
-	struct sockaddr_in at_ = { .sin_family = AF_INET, .sin_port = htons(6379) };
+	struct sockaddr_in server = { .sin_family = AF_INET, .sin_port = htons(6379) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	EXPECT(inet_pton(AF_INET, ip, &at_.sin_addr) == 1, "%s", ip);
-	EXPECT(connect(fd, (struct sockaddr *)&at_, sizeof at_) == 0, "%s", ip);
+	EXPECT(inet_pton(AF_INET, ip, &server.sin_addr) == 1, "%s", ip);
+	EXPECT(connect(fd, (struct sockaddr *)&server, sizeof server) == 0, "%s", ip);
 	return fd;
 }
 
@@ -863,17 +898,18 @@ TEST(redis_itself_is_asked)
 
 int main(void)
 {
-	RUN(nodes_are_shown_by_instance_group_and_project);
-	RUN(changes_of_the_configuration_have_a_history);
-	RUN(a_whitelist_is_never_in_force);
-	RUN(questions_are_checked_before_redis_is_asked);
-	RUN(redis_itself_is_asked);
-	RUN(an_offline_analysis_reads_a_backup);
 	RUN(figures_are_numbers_before_anybody_looked);
 	RUN(a_big_key_scan_waits_runs_and_is_deleted);
 	RUN(scans_are_listed_by_page_and_status);
 	RUN(hot_keys_need_a_policy_that_counts);
 	RUN(expired_keys_have_a_history);
 	RUN(what_is_in_the_way_of_a_scan_is_told_by_its_code);
+	RUN(an_offline_analysis_reads_a_backup);
+	RUN(nodes_are_shown_by_instance_group_and_project);
+	RUN(changes_of_the_configuration_have_a_history);
+	RUN(a_whitelist_is_never_in_force);
+	RUN(questions_are_checked_before_redis_is_asked);
+	RUN(no_request_makes_a_server_error);
+	RUN(redis_itself_is_asked);
 	return test_failures != 0;
 }

@@ -46,12 +46,13 @@ static void done(struct cache_ask *q)
 		return;
 	}
 	log_warn("api.redis_silent", "request=%s operation=%s instance=%s node=%d why=\"%s\"", k->call->req->id,
-		 k->call->operation, k->row.uid, q->node, q->err.msg);
+	         k->call->operation, k->row.uid, q->node, q->err.msg);
 	if (q->rc == RC_CORRUPT || q->rc == RC_LIMIT || q->rc == RC_INTERNAL)
 		(void)dcs_answer_error(k->call, DCS_INTERNAL);
 	else
-		(void)dcs_answer_words(k->call, DCS_NOT_RUNNING,
-				       "The instance status is not running: Redis does not answer now. Try again later.");
+		(void)dcs_answer_words(
+		        k->call, DCS_NOT_RUNNING,
+		        "The instance status is not running: Redis does not answer now. Try again later.");
 }
 
 void ask_next(struct asking *k, const struct node *node)

@@ -15,8 +15,8 @@ struct asking {
 	struct call *call;
 	struct cache_row row;
 	struct state state;
-	struct cache_ask ask;          /* max and addr are the caller's to set; answers lie in the call's arena */
-	void *about;                   /* the caller's own */
+	struct cache_ask ask; /* max and addr are the caller's to set; answers lie in the call's arena */
+	void *about;          /* the caller's own */
 	/* Redis has answered. */
 	void (*answered)(struct asking *k);
 };

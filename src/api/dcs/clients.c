@@ -16,32 +16,32 @@ static const struct field {
 	const char *name, *redis_name;
 	bool is_number;
 } fields[] = {
-	{ "id", "id", false },         { "addr", "addr", false },   { "fd", "fd", false },
-	{ "name", "name", false },     { "cmd", "cmd", false },     { "db", "db", false },
-	{ "flags", "flags", false },   { "events", "events", false }, { "network", "", false },
-	{ "peer", "", false },         { "user", "user", false },   { "age", "age", true },
-	{ "idle", "idle", true },      { "sub", "sub", true },      { "psub", "psub", true },
-	{ "multi", "multi", true },    { "qbuf", "qbuf", true },    { "qbuf_free", "qbuf-free", true },
-	{ "obl", "obl", true },        { "oll", "oll", true },      { "omem", "omem", true },
+	{ "id", "id", false },       { "addr", "addr", false },     { "fd", "fd", false },
+	{ "name", "name", false },   { "cmd", "cmd", false },       { "db", "db", false },
+	{ "flags", "flags", false }, { "events", "events", false }, { "network", "", false },
+	{ "peer", "", false },       { "user", "user", false },     { "age", "age", true },
+	{ "idle", "idle", true },    { "sub", "sub", true },        { "psub", "psub", true },
+	{ "multi", "multi", true },  { "qbuf", "qbuf", true },      { "qbuf_free", "qbuf-free", true },
+	{ "obl", "obl", true },      { "oll", "oll", true },        { "omem", "omem", true },
 };
 /* The words for sort: the table's names, in its order. */
 static const char sort_words[] = "id|addr|fd|name|cmd|db|flags|events|network|peer|user|age|idle|sub|psub|multi|qbuf|"
-				 "qbuf_free|obl|oll|omem";
+                                 "qbuf_free|obl|oll|omem";
 
 /* ---- list ---- */
 
 struct session {
 	const struct cache_client *client;
-	const char *key;      /* what is sorted by */
+	const char *key; /* what is sorted by */
 	int64_t number;
 	bool is_number;
-	size_t place;         /* in Redis' list */
+	size_t place; /* in Redis' list */
 };
 
 struct sessions {
 	struct page page;
-	const char *addr;     /* a part of it; NULL any */
-	int sort, order;      /* sort: index in fields */
+	const char *addr; /* a part of it; NULL any */
+	int sort, order;  /* sort: index in fields */
 	int64_t at_ms;
 	struct session *list;
 	size_t n;
@@ -177,15 +177,16 @@ void dcs_clients_scan(struct call *c)
 	if (!dcs_bool(body, "clean_cache", &is_cleaned))
 		(void)dcs_answer_named(c, DCS_PARAM, "clean_cache");
 	else
-		(void)dcs_answer_text(c, "message", "Nothing has to be collected: ListClients asks the node each time.");
+		(void)dcs_answer_text(c, "message",
+		                      "Nothing has to be collected: ListClients asks the node each time.");
 }
 
 /* ---- ending sessions ---- */
 
 struct killing {
 	const struct node *node;
-	const char **addrs;       /* of one node; or */
-	const struct state *all;  /* everybody's, of all its nodes */
+	const char **addrs;      /* of one node; or */
+	const struct state *all; /* everybody's, of all its nodes */
 	size_t n, n_done;
 	int64_t killed;
 };

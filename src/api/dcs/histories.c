@@ -1,5 +1,5 @@
-/* ListConfigHistories and ShowConfigHistoryDetail, dcs.md 3.7: the instance's UpdateConfig tasks, under their ids in the
- * form of a UUID. A deleted task record takes its history with it. */
+/* ListConfigHistories and ShowConfigHistoryDetail, dcs.md 3.7: the instance's UpdateConfig tasks, under their ids in
+ * the form of a UUID. A deleted task record takes its history with it. */
 #include <string.h>
 #include "api/dcs/answer.h"
 #include "api/dcs/params.h"
@@ -12,7 +12,7 @@ enum { TASKS_AT_ONCE = 50, TASKS_MAX = 1000 /* newest ones that are searched */,
 struct history {
 	char uid[UUID_SIZE];
 	int64_t created_at, state;
-	const json_t *settings;   /* of one that is shown by itself */
+	const json_t *settings; /* of one that is shown by itself */
 };
 
 struct list {

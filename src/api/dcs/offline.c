@@ -11,7 +11,7 @@
 /* ---- create ---- */
 
 static bool find_node(struct call *c, const json_t *body, const struct cache_row *cache, struct state *state,
-		      const struct node **out)
+                      const struct node **out)
 {
 	const char *id = NULL;
 	struct err err = { 0 };
@@ -123,7 +123,7 @@ struct shown {
 static void write_findings(struct jw *w, const json_t *result)
 {
 	static const char *const members[] = { "total_bytes",          "total_num",  "largest_keys",
-					       "largest_key_prefixes", "type_bytes", "type_num" };
+		                               "largest_key_prefixes", "type_bytes", "type_num" };
 
 	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
 		const json_t *value = json_object_get(result, members[i]);
@@ -165,7 +165,7 @@ void dcs_offline_show(struct call *c)
 		return;
 	enum verdict v = record_find(c, &cache, SCAN_OFFLINE, path_arg(&c->args, "scan"), &row, &err);
 	if (v == V_OK && (json_read(row.args, strlen(row.args), c->arena, &x.args, &err) ||
-			  record_result(&row, c->arena, &x.result, &err)))
+	                  record_result(&row, c->arena, &x.result, &err)))
 		v = V_FAILED;
 	if (v == V_OK)
 		(void)dcs_answer(c, write_record, &x);

@@ -69,9 +69,15 @@ void record_delete(struct call *c, enum scan_kind kind, const void *about, chang
 void record_refuse_delete(struct record_call *r, const struct change *change)
 {
 	switch (change->verdict) {
-	case V_NO_RECORD: (void)dcs_answer_none(r->call); break;
-	case V_BAD_STATE: (void)dcs_answer_error(r->call, DCS_SCAN_STATE); break;
-	default: (void)dcs_answer_verdict(r->call, change->verdict, "", &change->err); break;
+	case V_NO_RECORD:
+		(void)dcs_answer_none(r->call);
+		break;
+	case V_BAD_STATE:
+		(void)dcs_answer_error(r->call, DCS_SCAN_STATE);
+		break;
+	default:
+		(void)dcs_answer_verdict(r->call, change->verdict, "", &change->err);
+		break;
 	}
 }
 
@@ -86,7 +92,7 @@ void record_refuse(struct record_call *r, enum dcs_error running, const char *wo
 }
 
 enum verdict record_find(struct call *c, const struct cache_row *cache, enum scan_kind kind, const char *uid,
-			 struct scan_row *out, struct err *err)
+                         struct scan_row *out, struct err *err)
 {
 	return engine_scan_get(c->view, cache->id, kind, uid, c->arena, out, err);
 }

@@ -1,6 +1,6 @@
 /*
- * records: what the analyses of dcs.md 4.1 have in common: how their lists are asked for, how their records and refusals
- * look. Private to api/dcs.
+ * records: what the analyses of dcs.md 4.1 have in common: how their lists are asked for, how their records and
+ * refusals look. Private to api/dcs.
  */
 #ifndef API_DCS_RECORDS_H
 #define API_DCS_RECORDS_H
@@ -12,10 +12,10 @@
 struct record_call {
 	struct call *call;
 	struct cache_row cache;
-	struct scan_row row;           /* of one that is deleted: as it was */
+	struct scan_row row; /* of one that is deleted: as it was */
 	struct scan_create create;
 	struct scan_delete remove;
-	const void *about;             /* the caller's own */
+	const void *about; /* the caller's own */
 };
 
 /* NULL: answered. The instance is there and in ->cache. */
@@ -30,7 +30,7 @@ void record_refuse(struct record_call *r, enum dcs_error running, const char *wo
 
 /* The record of that id into ->row. V_NO_RECORD. */
 enum verdict record_find(struct call *c, const struct cache_row *cache, enum scan_kind kind, const char *uid,
-			 struct scan_row *out, struct err *err);
+                         struct scan_row *out, struct err *err);
 
 struct record_list {
 	struct cache_row cache;

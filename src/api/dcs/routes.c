@@ -60,7 +60,8 @@ static const struct route routes[] = {
 	{ "PUT", ONE "/configs", ON_ONE("UpdateConfigurations", "instance:modifyConfigureation"), dcs_configs_update },
 	{ "PUT", ONE "/async-configs", ON_ONE("UpdateInstanceConfig", "instance:modifyConfigureation"),
 	  dcs_configs_update_async },
-	{ "GET", ONE "/config-histories", ON_ONE("ListConfigHistories", "instance:getConfiguration"), dcs_histories_list },
+	{ "GET", ONE "/config-histories", ON_ONE("ListConfigHistories", "instance:getConfiguration"),
+	  dcs_histories_list },
 	{ "GET", ONE "/config-histories/{history}", ON_ONE("ShowConfigHistoryDetail", "instance:getConfiguration"),
 	  dcs_histories_show },
 

@@ -51,7 +51,7 @@ static void write_record(struct jw *w, const void *subject)
 }
 
 static void answer_record(struct call *c, const struct cache_row *cache, const struct scan_row *row,
-			  const struct kind *kind)
+                          const struct kind *kind)
 {
 	struct shown x = { .cache = cache, .row = row, .has_keys = kind->kind != SCAN_EXPIRE };
 	struct err err = { 0 };

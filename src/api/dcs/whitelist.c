@@ -42,8 +42,8 @@ static bool check(struct call *c, struct cache_row *row)
 	if (!is_enabled)
 		return true;
 	return dcs_answer_words(c, DCS_QUERY,
-				"Invalid enable_whitelist in the request. An IP whitelist cannot be enabled: Redis has no "
-				"allow-list, and this server does not filter connections.");
+	                        "Invalid enable_whitelist in the request. An IP whitelist cannot be enabled: Redis has "
+	                        "no allow-list, and this server does not filter connections.");
 }
 
 void dcs_whitelist_update(struct call *c)
