@@ -80,12 +80,19 @@
 	  "This operation is not supported when Password-Free Access is enabled for the instance.")                \
 	X(SWAP, "DCS.4855", 400, "Master standby swap is not supported.")                                          \
 	X(TOO_MANY_REPLICAS, "DCS.4875", 400, "The number of replicas exceeds the limit.")                         \
+	X(BIGKEY_RUNNING, "DCS.4918", 400, "Instance bigkey analyze is running.")                                  \
+	X(HOTKEY, "DCS.4922", 400, "Does not support hotkey analyze.")                                             \
 	X(SPEC_CODE, "DCS.4927", 400, "The param spec_code is invalid")                                            \
 	X(NODE_LIST, "DCS.4930", 400, "The param node_list is invalid.")                                           \
 	X(ZONES, "DCS.4933", 400, "The param available_zones is invalid.")                                         \
 	X(IS_MASTER, "DCS.4936", 400, "The master node cannot be deleted.")                                        \
 	X(LAST_REPLICA, "DCS.4937", 400, "The last replica cannot be deleted.")                                    \
+	X(NO_HOTKEY, "DCS.4941", 400, "The hotkey id does not exist.")                                             \
+	X(NO_BIGKEY, "DCS.4942", 400, "The bigkey id does not exist.")                                             \
+	X(SCAN_STATE, "DCS.4957", 400,                                                                             \
+	  "This operation is not allowed when the task is in the current state.")                                  \
 	X(NO_INSTANCE, "DCS.3022", 404, "This DCS instance does not exist.")                                       \
+	X(NODE_ID, "DCS.3053", 400, "Incorrect node ID.")                                                          \
 	X(INTERNAL, "DCS.5000", 500, "Internal service error.")                                                    \
 	X(UNAVAILABLE, "DCS.5000", 503,                                                                            \
 	  "Internal service error. The server takes no changes right now; try again later.")                       \

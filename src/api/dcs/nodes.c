@@ -13,8 +13,6 @@ struct nodes {
 	struct state state;
 };
 
-static const char group_name[] = "group-0";
-
 static bool is_standby(const struct nodes *x) { return strcmp(x->row.cache_mode, "ha") == 0; }
 
 /* As far as the engine knows: a node works unless its instance is being made or is in error. */
@@ -65,7 +63,7 @@ static void write_groups(struct jw *w, const void *subject)
 	jw_array(w);
 	jw_object(w);
 	jw_kv_text(w, "group_id", x->state.group_id);
-	jw_kv_text(w, "group_name", group_name);
+	jw_kv_text(w, "group_name", shard_name);
 	jw_key(w, "replication_list");
 	jw_array(w);
 	for (size_t i = 0; i < x->state.n_nodes; i++)
@@ -95,7 +93,7 @@ static void write_logical(struct jw *w, const struct nodes *x, const struct node
 	jw_kv_int(w, "priority_weight", n->priority);
 	jw_kv_bool(w, "is_access", n->is_master || is_standby(x));
 	jw_kv_text(w, "group_id", x->state.group_id);
-	jw_kv_text(w, "group_name", group_name);
+	jw_kv_text(w, "group_name", shard_name);
 	jw_kv_bool(w, "is_remove_ip", false);
 	jw_kv_text(w, "replication_id", n->replication_id);
 	write_dimensions(w, x, n);
@@ -137,7 +135,7 @@ static void write_deletable(struct jw *w, const void *subject)
 		jw_kv_text(w, "node_id", n->node_id);
 		jw_kv_text(w, "replication_ip", n->host);
 		jw_kv_text(w, "group_id", x->state.group_id);
-		jw_kv_text(w, "group_name", group_name);
+		jw_kv_text(w, "group_name", shard_name);
 		jw_kv_text(w, "available_zone", zone_id);
 		jw_end_object(w);
 	}

@@ -16,6 +16,7 @@ void dcs_windows(struct call *c);
 void dcs_flavors(struct call *c);
 void dcs_quota(struct call *c);
 void dcs_status_counts(struct call *c);
+void dcs_statistics(struct call *c);
 
 void dcs_instances_create(struct call *c);
 void dcs_statistics(struct call *c);
@@ -56,5 +57,20 @@ void dcs_nodes_deletable(struct call *c);
 void dcs_tags_show(struct call *c);
 void dcs_tags_project(struct call *c);
 void dcs_tags_action(struct call *c);
+
+void dcs_bigkey_create(struct call *c);
+void dcs_bigkey_list(struct call *c);
+void dcs_bigkey_show(struct call *c);
+void dcs_bigkey_delete(struct call *c);
+void dcs_hotkey_create(struct call *c);
+void dcs_hotkey_list(struct call *c);
+void dcs_hotkey_show(struct call *c);
+void dcs_hotkey_delete(struct call *c);
+void dcs_expire_create(struct call *c);
+void dcs_expire_history(struct call *c);
+void dcs_offline_create(struct call *c);
+void dcs_offline_list(struct call *c);
+void dcs_offline_show(struct call *c);
+void dcs_offline_delete(struct call *c);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+const char shard_name[] = "group-0";
+
 static const char *text_of(const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
@@ -59,6 +61,15 @@ const struct node *state_master(const struct state *s)
 {
 	for (size_t i = 0; i < s->n_nodes; i++) {
 		if (s->nodes[i].is_master)
+			return &s->nodes[i];
+	}
+	return NULL;
+}
+
+const struct node *state_node(const struct state *s, const char *node_id)
+{
+	for (size_t i = 0; i < s->n_nodes; i++) {
+		if (strcmp(s->nodes[i].node_id, node_id) == 0)
 			return &s->nodes[i];
 	}
 	return NULL;

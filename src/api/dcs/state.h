@@ -32,6 +32,8 @@ struct state {
 enum rc state_read(const struct cache_row *row, struct arena *a, struct state *out, struct err *err) NODISCARD;
 const char *state_setting(const struct state *s, const char *name); /* NULL: as by default */
 const struct node *state_master(const struct state *s);             /* NULL: none */
+const struct node *state_node(const struct state *s, const char *node_id); /* NULL: none has that id */
+extern const char shard_name[];                                     /* of the only one */
 
 /* A text of the echo; NULL when it was not given. */
 struct echo {

@@ -364,6 +364,19 @@ static void write_job(struct jw *w, const void *subject)
 	jw_end_object(w);
 }
 
+/* The task behind an id: its own, or that of an offline analysis, whose "task_id" is the id of its record. */
+static enum verdict find_job(struct call *c, const char *job, int64_t *task_id, struct err *err)
+{
+	struct scan_row scan;
+
+	if (engine_task_id(c->engine, job, task_id))
+		return V_OK;
+	enum verdict v = engine_scan_get(c->view, /* cache_id: any */ 0, SCAN_OFFLINE, job, c->arena, &scan, err);
+	if (v == V_OK)
+		*task_id = scan.task_id;
+	return v == V_NO_RECORD ? V_NO_TASK : v;
+}
+
 void dcs_job_show(struct call *c)
 {
 	const char *project;
@@ -378,7 +391,7 @@ void dcs_job_show(struct call *c)
 		(void)dcs_answer_named(c, DCS_ID_PARAM, "job_id");
 		return;
 	}
-	enum verdict v = engine_task_id(c->engine, job, &id) ? V_OK : V_NO_TASK;
+	enum verdict v = find_job(c, job, &id, &err);
 	if (v == V_OK)
 		v = engine_cache_task_get(c->view, project, /* cache_id: any */ 0, id, c->arena, &item.row, &err);
 	if (v == V_OK) {

@@ -1,0 +1,588 @@
+/*
+ * Analyses, logs, sessions and nodes in the DCS dialect, over a real engine and store. This file is the http server; the
+ * child is a script that says what the file DATA/said holds, in place of Redis. With max_running 0 what was asked for
+ * stays waiting. Questions to Redis itself need the real child and a redis-server; without them that test is skipped.
+ */
+#include "api/api.h"
+
+#include <pthread.h>
+#include <unistd.h>
+#include "api/dcs/format.h"
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/must.h"
+#include "base/rand.h"
+#include "engine/cache.h"
+#include "json/json.h"
+#include "os/file.h"
+#include "test.h"
+
+/* ---- the http server, as far as the dialect sees it ---- */
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool is_done;
+	int status;
+	char content_type[80];
+	struct buf body;
+	json_t *json;
+} seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+
+const char *http_header_of(const struct http_req *req, const char *lower_name)
+{
+	(void)req;
+	(void)lower_name;
+	return NULL;
+}
+
+void http_reply(struct http_req *req, const struct http_reply *reply)
+{
+	(void)req;
+	pthread_mutex_lock(&seen.lock);
+	must(!seen.is_done);
+	seen.status = reply->status;
+	(void)snprintf(seen.content_type, sizeof seen.content_type, "%s", reply->content_type);
+	buf_fini(&seen.body);
+	buf_init(&seen.body, 64 << 20);
+	buf_add(&seen.body, reply->body, reply->body_len);
+	json_decref(seen.json);
+	seen.json = json_loadb(buf_text(&seen.body), seen.body.len, 0, NULL);
+	seen.is_done = true;
+	pthread_cond_signal(&seen.cond);
+	pthread_mutex_unlock(&seen.lock);
+}
+
+void http_stats(const struct http_server *s, struct http_stats *out)
+{
+	(void)s;
+	*out = (struct http_stats){ 0 };
+}
+
+/* ---- fixture ---- */
+
+#define P "/v2/a4d31cb63d7244fdbec96e3a41e47f71"
+#define ALL P "/instances"
+#define NOBODY "5560df16-cebf-4473-95c4-d1b573c16e79"
+
+static char data_dir[4096], child[4200];
+static struct engine *engine;
+static struct api *api;
+
+static void write_file(const char *path, const char *text, unsigned mode)
+{
+	struct err err = { 0 };
+	EXPECT(file_replace(path, text, strlen(text), mode, &err) == RC_OK, "%s", err.msg);
+}
+
+/* What the next runs say. */
+static void let_runs_say(const char *lines)
+{
+	char path[4200];
+	(void)snprintf(path, sizeof path, "%s/said", data_dir);
+	write_file(path, lines, 0600);
+}
+
+static void start(int max_running)
+{
+	struct err err = { 0 };
+	struct engine_config cfg = { .data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000 };
+
+	EXPECT(engine_open(&cfg, &engine, &err) == RC_OK, "%s", err.msg);
+	must(engine);
+	struct api_config api_cfg = { .engine = engine, .threads = 1, .auth = AUTH_OFF, .nonces_max = 1000 };
+	EXPECT(api_open(&api_cfg, &api, &err) == RC_OK, "%s", err.msg);
+}
+
+static void stop(void)
+{
+	api_close(api);
+	engine_close(engine);
+	engine = NULL;
+	api = NULL;
+}
+
+static void make_dir(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	(void)snprintf(data_dir, sizeof data_dir, "%s/stint-dcsb-XXXXXX", tmp ? tmp : "/tmp");
+	EXPECT(mkdtemp(data_dir), "temporary folder");
+}
+
+static void begin(int max_running)
+{
+	char text[256 + 3 * sizeof data_dir];
+
+	make_dir();
+	(void)snprintf(child, sizeof child, "%s/child", data_dir);
+	(void)snprintf(text, sizeof text, "#!/bin/sh\ncp task.json '%s/task.json'\ncat '%s/said' >&3\ngrep -q result '%s/said'\n", data_dir,
+		       data_dir, data_dir);
+	write_file(child, text, 0700);
+	let_runs_say("{\"result\":{}}\n");
+	start(max_running);
+}
+
+static void end(void)
+{
+	stop();
+	json_decref(seen.json);
+	seen.json = NULL;
+	buf_fini(&seen.body);
+	EXPECT(dir_remove(data_dir, NULL) == RC_OK, "clean up");
+}
+
+static void restart(int max_running)
+{
+	stop();
+	start(max_running);
+}
+
+/* ---- requests ---- */
+
+static int call(const char *method, const char *target, const char *body)
+{
+	struct arena *a = arena_new(16 << 20);
+	const char *mark = strchr(target, '?');
+	struct http_req req = {
+		.method = method,
+		.target = target,
+		.raw_path = mark ? arena_dup_n(a, target, (size_t)(mark - target)) : target,
+		.raw_query = mark ? mark + 1 : "",
+		.body = body,
+		.body_len = body ? strlen(body) : 0,
+		.peer = "127.0.0.1",
+		.start_us = clock_mono_us(),
+		.arena = a,
+	};
+	rand_uuid(req.id);
+	seen.is_done = false;
+	api_handle(api, &req);
+	pthread_mutex_lock(&seen.lock);
+	while (!seen.is_done)
+		pthread_cond_wait(&seen.cond, &seen.lock);
+	pthread_mutex_unlock(&seen.lock);
+	EXPECT(strcmp(seen.content_type, "application/json") == 0, "%s %s: %s", method, target, seen.content_type);
+	EXPECT(seen.status == 204 ? seen.body.len == 0 : seen.json != NULL, "%s %s: %d '%s'", method, target, seen.status,
+	       buf_text(&seen.body));
+	arena_free(a);
+	return seen.status;
+}
+
+static const json_t *value_at(const char *place)
+{
+	char name[128];
+	const json_t *v = seen.json;
+
+	for (const char *p = place; *p && v;) {
+		size_t len = strcspn(p, "/");
+		(void)snprintf(name, sizeof name, "%.*s", (int)len, p);
+		v = json_is_array(v) ? json_array_get(v, (size_t)strtoul(name, NULL, 10)) : json_object_get(v, name);
+		p += len + (p[len] == '/');
+	}
+	return v;
+}
+
+/* The value at a place such as "records/0/id" of the last answer, texts without their quotes; "-": not there. */
+static const char *at(const char *place)
+{
+	static char text[8][8192];
+	static unsigned turn;
+	char *out = text[turn++ % 8];
+	const json_t *v = value_at(place);
+
+	if (!v)
+		return "-";
+	if (json_is_string(v)) {
+		(void)snprintf(out, sizeof text[0], "%s", json_string_value(v));
+		return out;
+	}
+	size_t len = json_dumpb(v, out, sizeof text[0] - 1, JSON_COMPACT | JSON_ENCODE_ANY);
+	out[len < sizeof text[0] ? len : sizeof text[0] - 1] = '\0';
+	return out;
+}
+
+#define EXPECT_AT(place, value) EXPECT(strcmp(at(place), (value)) == 0, "%s is %s in %s", (place), at(place), buf_text(&seen.body))
+
+static void expect_error(const char *what, int status, const char *code)
+{
+	EXPECT(seen.status == status, "%s: %d %s", what, seen.status, buf_text(&seen.body));
+	EXPECT(strcmp(at("error_code"), code) == 0, "%s: %s", what, buf_text(&seen.body));
+	EXPECT(strlen(at("error_msg")) > 5 && json_object_size(seen.json) == 3, "%s: %s", what, buf_text(&seen.body));
+}
+
+#define REST                                                                                                           \
+	",\"engine\":\"Redis\",\"engine_version\":\"7.0\",\"az_codes\":[\"stint-1\"],\"vpc_id\":\"v\",\"subnet_id\":\"s\""
+#define CREATE_SINGLE                                                                                                  \
+	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\",\"no_password_access\":true" REST "}"
+#define CREATE_HA                                                                                                      \
+	"{\"name\":\"dcs-two\",\"capacity\":0.125,\"spec_code\":\"redis.ha.xu1.tiny.r2.128\",\"no_password_access\":true" REST "}"
+
+static const char *one(const char *uid, const char *rest)
+{
+	static char text[8][512];
+	static unsigned turn;
+	char *out = text[turn++ % 8];
+	(void)snprintf(out, sizeof text[0], ALL "/%s%s", uid, rest);
+	return out;
+}
+
+static const char *part(const char *uid, const char *rest, const char *id)
+{
+	char text[256];
+	(void)snprintf(text, sizeof text, "%s/%s", rest, id);
+	return one(uid, text);
+}
+
+static void create(const char *body, char uid[UUID_SIZE])
+{
+	EXPECT(call("POST", ALL, body) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(uid, UUID_SIZE, "%s", at("instances/0/instance_id"));
+	EXPECT(format_is_uuid(uid), "%s", uid);
+}
+
+/* Ask until the answer has value at place; what a client does, with its patience limited. */
+static void poll_until(const char *target, const char *place, const char *value)
+{
+	const struct timespec pause = { .tv_nsec = 2 * 1000 * 1000 };
+	int64_t give_up = clock_mono_ms() + 30000;
+
+	while (call("GET", target, NULL) == 200 && strcmp(at(place), value) != 0 && clock_mono_ms() < give_up)
+		(void)nanosleep(&pause, NULL);
+	EXPECT(strcmp(at(place), value) == 0, "%s: %s stayed %s", target, place, at(place));
+}
+
+static void create_running(const char *body, char uid[UUID_SIZE])
+{
+	create(body, uid);
+	poll_until(one(uid, ""), "status", "RUNNING");
+}
+
+static void keep(char out[64], const char *place) { (void)snprintf(out, 64, "%s", at(place)); }
+
+/* ---- figures ---- */
+
+TEST(figures_are_numbers_before_anybody_looked)
+{
+	char uid[UUID_SIZE];
+	begin(1);
+	EXPECT(call("GET", ALL "/statistic", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"statistics\":[]}") == 0, "%s", buf_text(&seen.body));
+	create_running(CREATE_HA, uid);
+	EXPECT_AT("used_memory", "0");
+	EXPECT_AT("max_memory", "128");
+	EXPECT(call("GET", ALL "/statistic", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("statistics/0/instance_id", uid);
+	EXPECT_AT("statistics/0/max_memory", "128");
+	const char *const integers[] = { "keys", "used_memory", "max_memory", "cmd_get_count", "cmd_set_count" };
+	FOR_EACH_ROW(i, integers)
+		EXPECT(json_is_integer(json_object_get(value_at("statistics/0"), integers[i])), "%s", integers[i]);
+	const char *const texts[] = { "input_kbps", "output_kbps", "used_cpu" };
+	FOR_EACH_ROW(i, texts)
+		EXPECT(json_is_string(json_object_get(value_at("statistics/0"), texts[i])), "%s", texts[i]);
+	EXPECT(format_mib(0) == 0 && format_mib((1 << 20) - 1) == 1 && format_mib(1 << 19) == 1 && format_mib((1 << 19) - 1) == 0, "rounding");
+	end();
+}
+
+/* ---- scans ---- */
+
+#define BIG_RESULT                                                                                                     \
+	"{\"result\":{\"scan\":{\"num\":2,\"scanned\":9,\"keys\":[{\"name\":\"a\",\"type\":\"string\",\"db\":0,\"size\":77,"  \
+	"\"unit\":\"byte\"},{\"name\":\"b\",\"type\":\"list\",\"db\":3,\"size\":5,\"unit\":\"count\"}]}}}\n"
+
+TEST(a_big_key_scan_waits_runs_and_is_deleted)
+{
+	char uid[UUID_SIZE], id[64];
+	begin(1);
+	create_running(CREATE_HA, uid);
+	restart(0);
+	EXPECT(call("POST", one(uid, "/bigkey-task"), NULL) == 200, "%s", buf_text(&seen.body));
+	keep(id, "id");
+	EXPECT(format_is_uuid(id), "%s", id);
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("status", "waiting");
+	EXPECT_AT("scan_type", "manual");
+	EXPECT_AT("num", "0");
+	EXPECT_AT("started_at", "-");
+	EXPECT_AT("finished_at", "-");
+	EXPECT_AT("keys", "-");
+	EXPECT(strlen(at("created_at")) == 24, "%s", at("created_at"));
+	(void)call("POST", one(uid, "/bigkey-task"), NULL);
+	expect_error("a second one", 400, "DCS.4918");
+	(void)call("DELETE", part(uid, "/bigkey-task", id), NULL);
+	expect_error("one that waits", 400, "DCS.4957");
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	EXPECT_AT("task", "null"); /* an analysis is no operation */
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("tasks/0/name", "BIGKEY");
+	let_runs_say(BIG_RESULT);
+	restart(1);
+	poll_until(part(uid, "/bigkey-task", id), "status", "success");
+	EXPECT_AT("num", "2");
+	EXPECT_AT("keys/0", "{\"name\":\"a\",\"type\":\"string\",\"db\":0,\"size\":77,\"unit\":\"byte\"}");
+	EXPECT_AT("keys/1/unit", "count");
+	EXPECT(strlen(at("started_at")) == 24 && strlen(at("finished_at")) == 24, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", part(NOBODY, "/bigkey-task", id), NULL) == 404, "of nobody");
+	EXPECT(call("DELETE", part(uid, "/bigkey-task", id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("id", id);
+	EXPECT_AT("num", "2");
+	EXPECT_AT("keys/0/name", "a");
+	EXPECT(call("DELETE", part(uid, "/bigkey-task", id), NULL) == 204, "twice: %d", seen.status);
+	(void)call("GET", part(uid, "/bigkey-task", id), NULL);
+	expect_error("gone", 400, "DCS.4942");
+	(void)call("GET", one(uid, "/bigkey-task/x"), NULL);
+	expect_error("no id", 400, "DCS.4942");
+	EXPECT(call("DELETE", one(uid, "/bigkey-task/x"), NULL) == 204, "no id: %d", seen.status);
+	end();
+}
+
+TEST(scans_are_listed_by_page_and_status)
+{
+	char uid[UUID_SIZE], ids[3][64];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	EXPECT(call("GET", one(uid, "/bigkey-tasks"), NULL) == 200, "none");
+	EXPECT_AT("count", "0");
+	EXPECT_AT("records", "[]");
+	for (int i = 0; i < 3; i++) {
+		let_runs_say(i == 1 ? "{\"error\":{\"code\":\"Cache.Down\",\"message\":\"no Redis\"}}\n" : BIG_RESULT);
+		EXPECT(call("POST", one(uid, "/bigkey-task"), "") == 200, "%s", buf_text(&seen.body));
+		keep(ids[i], "id");
+		poll_until(part(uid, "/bigkey-task", ids[i]), "status", i == 1 ? "failed" : "success");
+	}
+	EXPECT(call("GET", one(uid, "/bigkey-tasks?limit=2"), NULL) == 200, "page");
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("count", "3");
+	EXPECT_AT("records/0/id", ids[2]);
+	EXPECT_AT("records/1/id", ids[1]);
+	EXPECT_AT("records/1/status", "failed");
+	EXPECT_AT("records/2", "-");
+	EXPECT(call("GET", one(uid, "/bigkey-tasks?offset=2"), NULL) == 200, "next");
+	EXPECT_AT("records/0/id", ids[0]);
+	EXPECT(call("GET", one(uid, "/bigkey-tasks?status=failed"), NULL) == 200, "by status");
+	EXPECT_AT("count", "1");
+	EXPECT_AT("records/0/id", ids[1]);
+	EXPECT(call("GET", part(uid, "/bigkey-task", ids[1]), NULL) == 200, "one that failed");
+	EXPECT_AT("keys", "-");
+	EXPECT(call("DELETE", part(uid, "/bigkey-task", ids[1]), NULL) == 200, "%s", buf_text(&seen.body));
+	const struct {
+		const char *target, *code;
+	} row[] = {
+		{ "/bigkey-tasks?limit=0", "DCS.4800" },    { "/bigkey-tasks?limit=1001", "DCS.4800" },
+		{ "/bigkey-tasks?offset=-1", "DCS.4800" },  { "/bigkey-tasks?status=done", "DCS.4800" },
+		{ "/hotkey-tasks?offset=x", "DCS.4800" },   { "/auto-expire/histories?limit=x", "DCS.4800" },
+	};
+	FOR_EACH_ROW(i, row) {
+		(void)call("GET", one(uid, row[i].target), NULL);
+		expect_error(row[i].target, 400, row[i].code);
+	}
+	end();
+}
+
+#define CONFIG(value) "{\"redis_config\":[{\"param_name\":\"maxmemory-policy\",\"param_value\":\"" value "\"}]}"
+
+/* The child's result is the new description; the engine's own has no settings while the script says nothing of it. */
+static void set_policy(const char *uid)
+{
+	let_runs_say("{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":6379,\"master\":0,\"settings\":"
+		     "{\"maxmemory-policy\":\"allkeys-lfu\"},\"nodes\":[{\"number\":1,\"host\":\"127.9.9.9\",\"priority\":100}]}}}\n");
+	EXPECT(call("PUT", one(uid, "/configs"), CONFIG("allkeys-lfu")) == 204, "%s", buf_text(&seen.body));
+}
+
+TEST(hot_keys_need_a_policy_that_counts)
+{
+	char uid[UUID_SIZE], id[64];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	(void)call("POST", one(uid, "/hotkey-task"), NULL);
+	expect_error("the default policy", 400, "DCS.4922");
+	set_policy(uid);
+	restart(0);
+	EXPECT(call("POST", one(uid, "/hotkey-task"), NULL) == 200, "%s", buf_text(&seen.body));
+	keep(id, "id");
+	(void)call("POST", one(uid, "/hotkey-task"), NULL);
+	expect_error("a second one", 400, "DCS.4026");
+	EXPECT(call("POST", one(uid, "/bigkey-task"), NULL) == 200, "another kind beside it: %s", buf_text(&seen.body));
+	(void)call("DELETE", part(uid, "/hotkey-task", id), NULL);
+	expect_error("one that waits", 400, "DCS.4957");
+	let_runs_say("{\"result\":{\"scan\":{\"num\":1,\"keys\":[{\"name\":\"h\",\"type\":\"hash\",\"db\":0,\"size\":2,\"unit\":\"count\","
+		     "\"freq\":255}]}}}\n");
+	restart(1);
+	poll_until(part(uid, "/hotkey-task", id), "status", "success");
+	EXPECT_AT("keys/0/freq", "255");
+	(void)call("GET", part(uid, "/bigkey-task", id), NULL);
+	expect_error("of another kind", 400, "DCS.4942");
+	EXPECT(call("DELETE", part(uid, "/hotkey-task", id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("DELETE", part(uid, "/hotkey-task", id), NULL) == 204, "twice");
+	(void)call("GET", part(uid, "/hotkey-task", id), NULL);
+	expect_error("gone", 400, "DCS.4941");
+	EXPECT(call("GET", one(uid, "/hotkey-tasks"), NULL) == 200, "list");
+	EXPECT_AT("count", "0");
+	end();
+}
+
+TEST(expired_keys_have_a_history)
+{
+	char uid[UUID_SIZE], id[64];
+	begin(1);
+	create_running(CREATE_HA, uid);
+	restart(0);
+	EXPECT(call("POST", one(uid, "/scan-expire-keys-task"), NULL) == 200, "%s", buf_text(&seen.body));
+	keep(id, "id");
+	EXPECT_AT("status", "waiting");
+	EXPECT_AT("num", "-");
+	(void)call("POST", one(uid, "/auto-expire/scan"), NULL);
+	expect_error("a second one", 400, "DCS.4026");
+	let_runs_say("{\"result\":{\"scan\":{\"num\":42,\"scanned\":100}}}\n");
+	restart(1);
+	poll_until(one(uid, "/auto-expire/histories"), "records/0/status", "success");
+	EXPECT_AT("records/0/id", id);
+	EXPECT_AT("records/0/num", "42");
+	EXPECT_AT("total", "1");
+	EXPECT_AT("count", "1");
+	EXPECT(call("GET", one(uid, "/auto-expire/histories?offset=1"), NULL) == 200, "past the end");
+	EXPECT_AT("total", "1");
+	EXPECT_AT("count", "0");
+	EXPECT(call("POST", one(uid, "/auto-expire/scan"), NULL) == 200, "again: %s", buf_text(&seen.body));
+	end();
+}
+
+TEST(what_is_in_the_way_of_a_scan_is_told_by_its_code)
+{
+	char uid[UUID_SIZE];
+	static const char restart_body[] = "{\"instances\":[\"%s\"],\"action\":\"restart\"}";
+	char body[256];
+	begin(0);
+	create(CREATE_SINGLE, uid);
+	(void)call("POST", one(uid, "/bigkey-task"), NULL);
+	expect_error("being created", 400, "DCS.4118");
+	restart(1);
+	poll_until(one(uid, ""), "status", "RUNNING");
+	restart(0);
+	(void)snprintf(body, sizeof body, restart_body, uid);
+	EXPECT(call("PUT", ALL "/status", body) == 200, "%s", buf_text(&seen.body));
+	(void)call("POST", one(uid, "/bigkey-task"), NULL);
+	expect_error("restarting", 400, "DCS.4111");
+	(void)call("POST", one(NOBODY, "/bigkey-task"), NULL);
+	expect_error("nobody", 404, "DCS.3022");
+	(void)call("POST", one("x", "/bigkey-task"), NULL);
+	expect_error("no id", 400, "DCS.4061");
+	end();
+}
+
+/* ---- offline analysis ---- */
+
+static void node_of(const char *uid, const char *role, char out[64])
+{
+	EXPECT(call("GET", one(uid, "/logical-nodes"), NULL) == 200, "%s", buf_text(&seen.body));
+	for (size_t i = 0; i < json_array_size(value_at("nodes")); i++) {
+		const json_t *n = json_array_get(value_at("nodes"), i);
+		if (strcmp(json_string_value(json_object_get(n, "node_type")), role) == 0)
+			(void)snprintf(out, 64, "%s", json_string_value(json_object_get(n, "node_id")));
+	}
+	EXPECT(format_is_hex32(out), "no %s", role);
+}
+
+static void read_file(const char *name, char *out, size_t size)
+{
+	char path[4200];
+	(void)snprintf(path, sizeof path, "%s/%s", data_dir, name);
+	FILE *f = fopen(path, "r");
+	size_t n = f ? fread(out, 1, size - 1, f) : 0;
+	out[n] = '\0';
+	if (f)
+		(void)fclose(f);
+}
+
+TEST(an_offline_analysis_reads_a_backup)
+{
+	char uid[UUID_SIZE], other[UUID_SIZE], node[64] = "", id[64], backup[64], body[256], task[8192];
+	begin(1);
+	create_running(CREATE_HA, uid);
+	create_running(CREATE_HA, other);
+	node_of(uid, "slave", node);
+	const struct {
+		const char *body, *code;
+	} row[] = {
+		{ "", "DCS.4004" },
+		{ "[]", "DCS.4005" },
+		{ "{}", "DCS.4062" },
+		{ "{\"node_id\":7}", "DCS.4062" },
+		{ "{\"node_id\":\"\"}", "DCS.4062" },
+		{ "{\"node_id\":\"8abfa7aa73291f15017329e1cda0002d\"}", "DCS.3053" },
+	};
+	FOR_EACH_ROW(i, row) {
+		(void)call("POST", one(uid, "/offline/key-analysis"), row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+	}
+	const char *const bad[] = { "7", "{}", "\"x\"", "\"" NOBODY "\"" };
+	FOR_EACH_ROW(i, bad) {
+		(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":%s}", node, bad[i]);
+		(void)call("POST", one(uid, "/offline/key-analysis"), body);
+		expect_error(body, 400, "DCS.4063");
+	}
+	let_runs_say("{\"result\":{\"file\":\"/none/b.rdb\",\"sha256\":\"00\",\"size\":7}}\n");
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	keep(backup, "backup_id");
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
+	let_runs_say("{\"result\":{\"scan\":{\"num\":9,\"total_num\":9,\"total_bytes\":1000,\"largest_keys\":[{\"key\":\"k\",\"type\":"
+		     "\"hash\",\"bytes\":77,\"num_of_elem\":3}],\"largest_key_prefixes\":[],\"type_bytes\":[{\"type\":\"hash\",\"bytes\":77}],"
+		     "\"type_num\":[]}}}\n");
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":\"%s\"}", node, backup);
+	EXPECT(call("POST", one(uid, "/offline/key-analysis"), body) == 200, "%s", buf_text(&seen.body));
+	keep(id, "task_id");
+	poll_until(part(uid, "/offline/key-analysis", id), "status", "success");
+	EXPECT_AT("node_id", node);
+	EXPECT_AT("node_type", "slave");
+	EXPECT_AT("backup_id", backup);
+	EXPECT_AT("analysis_type", "old_backup");
+	EXPECT_AT("total_bytes", "1000");
+	EXPECT_AT("largest_keys/0/num_of_elem", "3");
+	EXPECT_AT("type_bytes/0/type", "hash");
+	EXPECT_AT("file", "-");
+	read_file("task.json", task, sizeof task);
+	EXPECT(strstr(task, "\"file\":\"/none/b.rdb\""), "the child is told: %s", task);
+	(void)snprintf(body, sizeof body, P "/jobs/%s", id);
+	EXPECT(call("GET", body, NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("job_type", "OfflineAnalysis");
+	EXPECT_AT("status", "SUCCESS");
+	EXPECT(call("GET", one(uid, "/offline/key-analysis"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total", "1");
+	EXPECT_AT("records/0/id", id);
+	(void)call("GET", part(other, "/offline/key-analysis", id), NULL);
+	expect_error("another instance's", 400, "DCS.4063");
+	EXPECT(call("DELETE", part(other, "/offline/key-analysis", id), NULL) == 204, "another instance's");
+	EXPECT(call("DELETE", part(uid, "/offline/key-analysis", id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("task_id", id);
+	EXPECT(call("DELETE", part(uid, "/offline/key-analysis", id), NULL) == 204, "twice");
+
+	restart(0);
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":null}", node);
+	EXPECT(call("POST", one(uid, "/offline/key-analysis"), body) == 200, "%s", buf_text(&seen.body));
+	keep(id, "task_id");
+	(void)call("POST", one(uid, "/offline/key-analysis"), body);
+	expect_error("a second one", 400, "DCS.4026");
+	(void)call("DELETE", part(uid, "/offline/key-analysis", id), NULL);
+	expect_error("one that waits", 400, "DCS.4957");
+	EXPECT(call("GET", part(uid, "/offline/key-analysis", id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("status", "waiting");
+	EXPECT_AT("analysis_type", "new_backup");
+	EXPECT_AT("backup_id", "null");
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":\"%s\"}", node, at("backup_id"));
+	(void)call("POST", one(uid, "/offline/key-analysis"), body);
+	expect_error("a backup that waits", 400, "DCS.4087");
+	end();
+}
+
+int main(void)
+{
+	RUN(an_offline_analysis_reads_a_backup);
+	RUN(figures_are_numbers_before_anybody_looked);
+	RUN(a_big_key_scan_waits_runs_and_is_deleted);
+	RUN(scans_are_listed_by_page_and_status);
+	RUN(hot_keys_need_a_policy_that_counts);
+	RUN(expired_keys_have_a_history);
+	RUN(what_is_in_the_way_of_a_scan_is_told_by_its_code);
+	return test_failures != 0;
+}
