@@ -5,8 +5,10 @@
  * per instance holds for it too, and the history shows it. A cache that is found not serving twice in a row shows
  * ERROR; the task goes off at once and, while it does not help, again after 5 s, 10 s, 20 s ... at most 5 minutes.
  * A cache whose master serves but whose replica is down is mended alike, without showing ERROR.
+ * It also makes the automatic backups of a cache's policy, and drops those that have had their time (backup_plan.h).
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include "base/clock.h"
@@ -14,6 +16,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "cache/cache.h"
+#include "engine/backup_plan.h"
 #include "engine/cache.h"
 #include "engine/cache_state.h"
 #include "engine/priv.h"
@@ -196,6 +199,65 @@ static void mend(struct keeper *k, const struct cache_row *row)
 	log_warn("cache.recovery", "cache=%s task=%lld verdict=%s", row->uid, (long long)c.task_id, verdict_name(c.base.verdict));
 }
 
+/* ---- backups: as the policy says, and not for ever ---- */
+
+static enum rc list_backups(struct keeper *k, int64_t cache_id, struct arena *a, struct backup_row **rows, size_t *n)
+{
+	struct query q = { .table = &table_backup, .preds = { PRED_INT("cache_id", CMP_EQ, cache_id) }, .n_preds = 1,
+			   .orders = { { "created_at", true }, { "id", true } } };
+	return store_list(k->store, &q, a, (void **)rows, n, NULL);
+}
+
+static void drop_backup(struct keeper *k, const struct cache_row *row, const struct backup_row *b)
+{
+	struct backup_delete d = { .base = { .done = answered, .ctx = k }, .project_id = row->project_id, .uid = row->uid,
+				   .backup_uid = b->uid };
+	engine_backup_delete(k->engine, &d);
+	wait_for_answer(k);
+	log_info("backup.dropped", "cache=%s backup=%s verdict=%s", row->uid, b->name, verdict_name(d.base.verdict));
+}
+
+static void make_backup(struct keeper *k, const struct cache_row *row, const struct backup_plan *plan, int64_t now)
+{
+	char uid[37], args[64], at[CLOCK_TEXT_SIZE], name[32] = "backup_";
+	size_t len = strlen(name);
+
+	cache_new_uid(uid);
+	clock_iso(at, now / 1000);
+	for (const char *p = at; *p; p++) { /* backup_20190510163116 */
+		if (*p >= '0' && *p <= '9')
+			name[len++] = *p;
+	}
+	(void)snprintf(args, sizeof args, "{\"uid\":\"%s\"}", uid);
+	struct backup_row b = { .uid = uid, .name = name, .type = "auto", .remark = "", .format = "rdb",
+				.expires_at = now + plan->save_days * INT64_C(86400000) };
+	struct cache_operate c = { .base = { .done = answered, .ctx = k }, .project_id = row->project_id, .uid = row->uid,
+				   .op = CACHE_OP_BACKUP, .actor = { "system", "" }, .args = args, .details = "{}", .backup = &b };
+	engine_cache_operate(k->engine, &c);
+	wait_for_answer(k);
+	log_info("backup.scheduled", "cache=%s backup=%s verdict=%s", row->uid, name, verdict_name(c.base.verdict));
+}
+
+static void look_after_backups(struct keeper *k, const struct cache_row *row, bool is_busy)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct backup_plan plan = backup_plan_read(row->backup_policy);
+	struct backup_row *rows;
+	size_t n = 0;
+	int64_t now = clock_wall_ms(), window = backup_plan_window(&plan, now);
+
+	if (list_backups(k, row->id, a, &rows, &n) != RC_OK)
+		return;
+	int surplus = backup_plan_surplus(rows, n, now);
+	if (surplus >= 0)
+		drop_backup(k, row, &rows[surplus]);
+	bool is_made = false;
+	for (size_t i = 0; i < n; i++)
+		is_made = is_made || (strcmp(rows[i].type, "auto") == 0 && rows[i].created_at >= window);
+	if (window && !is_made && !is_busy && strcmp(row->status, "RUNNING") == 0)
+		make_backup(k, row, &plan, now);
+}
+
 /* ---- a round ---- */
 
 static bool is_whole(const struct cache_instance *c, const struct cache_view *view)
@@ -275,6 +337,7 @@ static void make_round(struct keeper *k)
 	for (size_t i = 0; rc == RC_OK && i < n && !atomic_load(&k->engine->is_refusing); i++) {
 		if (is_settled(&rows[i]))
 			look_after(k, &rows[i], is_busy(k, &rows[i], a));
+		look_after_backups(k, &rows[i], is_busy(k, &rows[i], a));
 	}
 	forget_others(k);
 	drop_old_figures(k);

@@ -125,7 +125,7 @@ static enum rc read_stage(const struct reading *r, struct child_msg *m, struct e
 	enum rc rc = get_text(r->value, "stage", a_name, &name, err);
 
 	if (rc == RC_OK)
-		rc = get_optional(r->value, "status", a_name, &status, err);
+		rc = get_optional(r->line, "status", a_name, &status, err);
 	if (rc != RC_OK)
 		return rc;
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {

@@ -130,6 +130,28 @@ static struct cache_operate operate(const char *uid, enum cache_op op, const cha
 	return c;
 }
 
+/* A policy for the hour we are in, on every day: the keeper makes one backup, and not a second. */
+static bool is_backed_up_by_plan(const char *uid)
+{
+	struct backup_row *rows;
+	size_t n = 0;
+	int64_t total = 0;
+	char policy[256];
+	(void)snprintf(policy, sizeof policy,
+		       "{\"policy\":{\"backup_type\":\"auto\",\"save_days\":1,\"periodical_backup_plan\":{\"backup_at\":[1,2,3,4,5,6,7],"
+		       "\"period_type\":\"weekly\",\"begin_at\":\"%02d:00\"}}}", (int)(clock_wall_ms() / 3600000 % 24));
+	struct cache_update u = { .project_id = PROJECT, .uid = uid, .backup_policy = policy, .wrong_passwords = -1, .locked_until = -1 };
+	CALL(engine_cache_update, &u);
+	struct record_filter f = { .cache_id = get(uid).id, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 10 };
+	for (int64_t until = clock_mono_ms() + 15000; clock_mono_ms() < until; usleep(50000)) {
+		if (engine_backup_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n && strcmp(rows[0].status, "succeed") == 0)
+			break;
+	}
+	u.backup_policy = "";
+	CALL(engine_cache_update, &u);
+	return n == 1 && strcmp(rows[0].type, "auto") == 0 && strcmp(rows[0].status, "succeed") == 0 && rows[0].expires_at > 0;
+}
+
 static void asked(struct cache_ask *q)
 {
 	struct waiter *w = q->ctx;
@@ -258,7 +280,8 @@ TEST(a_result_replaces_the_description)
 	size_t n = 0, stages = 0;
 	EXPECT(engine_task_events(view, o.task_id, arena, &events, &n, NULL) == V_OK, "events");
 	for (size_t i = 0; i < n; i++)
-		stages += strcmp(events[i].kind, "step") == 0;
+		stages += strcmp(events[i].kind, "step") == 0 &&
+			  strcmp(events[i].text, stages ? "FINISH move" : "EXECUTING move") == 0;
 	EXPECT(stages == 2, "%zu steps", stages);
 	stop();
 	end();
@@ -410,6 +433,7 @@ TEST(the_real_child_makes_keeps_and_deletes_redis)
 	EXPECT(o.is_success && strstr(get(c.uid).state, "\"master\":1"), "swap: %s", o.base.err.msg);
 	o = operate(c.uid, CACHE_OP_EXTEND, "{\"capacity\":268435456,\"capacity_mib\":256,\"spec_code\":\"s\"}", true);
 	EXPECT(o.is_success && get(c.uid).capacity_mib == 256, "resize: %s", o.base.err.msg);
+	EXPECT(is_backed_up_by_plan(c.uid), "the plan of this hour");
 	struct scan_row scan = scanned(c.uid, SCAN_BIGKEY);
 	EXPECT(strcmp(scan.status, "success") == 0 && strstr(scan.result, "\"keys\":["), "big keys: %s %s", scan.status, scan.result);
 	scan = scanned(c.uid, SCAN_OFFLINE);
