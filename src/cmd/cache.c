@@ -5,7 +5,6 @@
 #include "cmd/dcs.h"
 #include "cmd/password.h"
 
-#define WAIT_OPTION(out_) OPTION_FLAG("wait", (out_), "Follow the background task to its end.")
 #define PASSWORD_OPTION(out_)                                                                                          \
 	OPTION_TEXT("password-file", (out_), "FILE",                                                                   \
 		    "Password in the first line of a file, - for standard input (default $REDISCLI_AUTH, else asked for).")
@@ -172,7 +171,7 @@ static int run_create(const struct command *c, int argc, char **argv)
 		OPTION_LIST("tag", &n.tags, "KEY=VALUE", "A tag; may be repeated."),
 		PASSWORD_OPTION(&n.password_file),
 		OPTION_FLAG("no-password", &n.is_free, "Let everybody in."),
-		WAIT_OPTION(&n.waits),
+		DCS_WAIT_OPTION(&n.waits),
 		DCS_CLIENT_OPTIONS(r.options),
 	};
 	int code;
@@ -199,13 +198,6 @@ static const char *address_of(struct arena *a, const json_t *cache)
 	return *ip ? arena_printf(a, "%s:%lld", ip, (long long)json_int_of(cache, "port")) : "-";
 }
 
-/* "2026-11-21 23:36:12" of the vendor's form. */
-static const char *time_of(struct arena *a, const json_t *object, const char *name)
-{
-	const char *text = json_text_of(object, name);
-	return strlen(text) >= 19 ? arena_printf(a, "%.10s %.8s", text, text + 11) : "-";
-}
-
 static void print_list(struct remote *r, const json_t *list)
 {
 	static const char *const heads[] = { "NAME", "STATUS", "MODE", "SIZE", "ADDRESS", "CREATED (UTC)", "ID" };
@@ -217,7 +209,7 @@ static void print_list(struct remote *r, const json_t *list)
 		const json_t *c = json_array_get(list, i);
 		const char *cells[] = { json_text_of(c, "name"), json_text_of(c, "status"),
 					json_text_of(c, "cache_mode"), size_of(a, c), address_of(a, c),
-					time_of(a, c, "created_at"), json_text_of(c, "instance_id") };
+					dcs_time(a, c, "created_at"), json_text_of(c, "instance_id") };
 		sheet_row(&s, cells);
 	}
 	sheet_print(&s, &r->out);
@@ -291,7 +283,7 @@ static void print_cache(struct remote *r, const struct dcs_cache *cache)
 	if (json_is_integer(json_pick(c, "used_memory")))
 		remote_line(r, "used", arena_printf(a, "%lld MB", (long long)json_int_of(c, "used_memory")));
 	remote_line(r, "spec code", json_text_of(c, "spec_code"));
-	remote_line(r, "created", time_of(a, c, "created_at"));
+	remote_line(r, "created", dcs_time(a, c, "created_at"));
 	remote_line(r, "maintenance", arena_printf(a, "%s to %s UTC", json_text_of(c, "maintain_begin"),
 						   json_text_of(c, "maintain_end")));
 	if (*json_text_of(c, "description"))
@@ -346,7 +338,7 @@ static int run_resize(const struct command *c, int argc, char **argv)
 	struct remote r = { .command = c };
 	struct opt opts[] = {
 		OPTION_FLAG("in-window", &in_window, "Not now but in the cache's maintenance window."),
-		WAIT_OPTION(&waits),
+		DCS_WAIT_OPTION(&waits),
 		DCS_CLIENT_OPTIONS(r.options),
 	};
 	struct dcs_cache cache;
@@ -392,7 +384,7 @@ static int run_restart(const struct command *c, int argc, char **argv)
 	const char *operands[OPERANDS_MAX];
 	bool waits = false;
 	struct remote r = { .command = c };
-	struct opt opts[] = { WAIT_OPTION(&waits), DCS_CLIENT_OPTIONS(r.options) };
+	struct opt opts[] = { DCS_WAIT_OPTION(&waits), DCS_CLIENT_OPTIONS(r.options) };
 	struct dcs_cache cache;
 	int code;
 
@@ -412,7 +404,7 @@ static int run_flush(const struct command *c, int argc, char **argv)
 	struct remote r = { .command = c };
 	struct opt opts[] = {
 		OPTION_FLAG("yes", &is_sure, "Required: all data will be gone."),
-		WAIT_OPTION(&waits),
+		DCS_WAIT_OPTION(&waits),
 		DCS_CLIENT_OPTIONS(r.options),
 	};
 	struct dcs_cache cache;
@@ -434,7 +426,7 @@ static int run_swap(const struct command *c, int argc, char **argv)
 	const char *operands[OPERANDS_MAX];
 	bool waits = false;
 	struct remote r = { .command = c };
-	struct opt opts[] = { WAIT_OPTION(&waits), DCS_CLIENT_OPTIONS(r.options) };
+	struct opt opts[] = { DCS_WAIT_OPTION(&waits), DCS_CLIENT_OPTIONS(r.options) };
 	struct dcs_cache cache;
 	struct answer a;
 	int code;

@@ -3,7 +3,6 @@
 #include <string.h>
 #include "cmd/dcs.h"
 
-#define WAIT_OPTION(out_) OPTION_FLAG("wait", (out_), "Follow the background task to its end.")
 #define LIST_OPTIONS(offset_, limit_)                                                                                  \
 	OPTION_INT("offset", (offset_), "N", 0, INT32_MAX, "Skip so many (default 0)."),                               \
 		OPTION_INT("limit", (limit_), "N", 1, 1000, "Show at most so many (default 100).")
@@ -13,13 +12,6 @@ enum { BODY_MAX = 16 << 10 };
 static const char *page_query(struct remote *r, int64_t offset, int64_t limit)
 {
 	return arena_printf(client_arena(r->client), "offset=%lld&limit=%lld", (long long)offset, (long long)limit);
-}
-
-/* "2026-11-21 23:36:12" of the vendor's form. */
-static const char *time_of(struct arena *a, const json_t *object, const char *name)
-{
-	const char *text = json_text_of(object, name);
-	return strlen(text) >= 19 ? arena_printf(a, "%.10s %.8s", text, text + 11) : "-";
 }
 
 /* ---- tasks ---- */
@@ -34,7 +26,7 @@ static void print_tasks(struct remote *r, const json_t *tasks)
 	for (size_t i = 0; i < json_array_size(tasks); i++) {
 		const json_t *t = json_array_get(tasks, i);
 		const char *cells[] = { json_text_of(t, "id"), json_text_of(t, "name"), json_text_of(t, "status"),
-					time_of(a, t, "created_at"), time_of(a, t, "updated_at"),
+					dcs_time(a, t, "created_at"), dcs_time(a, t, "updated_at"),
 					json_text_of(t, "user_name") };
 		sheet_row(&s, cells);
 	}
@@ -112,7 +104,7 @@ static int run_backup(const struct command *c, int argc, char **argv)
 	struct remote r = { .command = c };
 	struct opt opts[] = {
 		OPTION_TEXT("remark", &remark, "TEXT", "A note, at most 128 characters."),
-		WAIT_OPTION(&waits),
+		DCS_WAIT_OPTION(&waits),
 		DCS_CLIENT_OPTIONS(r.options),
 	};
 	struct dcs_cache cache;
@@ -148,7 +140,7 @@ static void print_backups(struct remote *r, const json_t *list)
 		const char *cells[] = { json_text_of(b, "backup_id"), json_text_of(b, "status"),
 					json_text_of(b, "backup_type"),
 					arena_printf(a, "%lld", (long long)json_int_of(b, "size")),
-					time_of(a, b, "created_at"), json_text_of(b, "remark") };
+					dcs_time(a, b, "created_at"), json_text_of(b, "remark") };
 		sheet_row(&s, cells);
 	}
 	sheet_print(&s, &r->out);
@@ -199,7 +191,7 @@ static int run_restore(const struct command *c, int argc, char **argv)
 	struct remote r = { .command = c };
 	struct opt opts[] = {
 		OPTION_TEXT("remark", &remark, "TEXT", "A note, at most 128 characters."),
-		WAIT_OPTION(&waits),
+		DCS_WAIT_OPTION(&waits),
 		DCS_CLIENT_OPTIONS(r.options),
 	};
 	struct dcs_cache cache;

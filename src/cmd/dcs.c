@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include "base/clock.h"
 #include "base/num.h"
 
@@ -146,13 +145,13 @@ bool dcs_spec(struct remote *r, const char *mode, int64_t mib, int64_t copies, c
 	return false;
 }
 
-/* ---- waiting ---- */
-
-static void pause_ms(long ms)
+const char *dcs_time(struct arena *a, const json_t *object, const char *name)
 {
-	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL); /* cut short by a signal: polls sooner */
+	const char *text = json_text_of(object, name);
+	return strlen(text) >= 19 ? arena_printf(a, "%.10s %.8s", text, text + 11) : "-";
 }
+
+/* ---- waiting ---- */
 
 bool dcs_newest_task(struct remote *r, const char *uid, char out[40])
 {
@@ -223,7 +222,7 @@ void dcs_wait(struct remote *r, const char *uid, const char *task)
 		client_forget(r->client);
 		is_going = goes_on(r, task); /* first, so that what is shown last is the end */
 		if (r->rc == RC_OK && show_progress(r, &bar, uid, task) && is_going)
-			pause_ms(POLL_MS);
+			remote_pause(POLL_MS);
 		is_going = is_going && r->rc == RC_OK;
 	}
 	progress_end(&bar);

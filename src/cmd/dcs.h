@@ -7,6 +7,8 @@
 
 #include "cmd/remote.h"
 
+#define DCS_WAIT_OPTION(out_) OPTION_FLAG("wait", (out_), "Follow the background task to its end.")
+
 /* Connect as a client of DCS; else as remote_open. */
 bool dcs_open(struct remote *r, struct opt *opts, size_t n_opts, int argc, char **argv, const char **operands,
 	      int *exit_code);
@@ -30,6 +32,9 @@ bool dcs_find(struct remote *r, const char *name_or_uid, struct dcs_cache *out);
 bool dcs_size(struct remote *r, const char *text, int64_t *mib);
 /* The code of that size; copies 0: any. False: r says which sizes there are. */
 bool dcs_spec(struct remote *r, const char *mode, int64_t mib, int64_t copies, const char **out);
+
+/* A time of an answer as people read it, "2026-11-21 23:36:12"; "-" when it is not there. */
+const char *dcs_time(struct arena *a, const json_t *object, const char *name);
 
 /* The newest background task of an instance: with one unfinished at a time, it is the one just made. */
 bool dcs_newest_task(struct remote *r, const char *uid, char out[40]);

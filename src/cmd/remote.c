@@ -1,6 +1,7 @@
 #include "cmd/remote.h"
 
 #include <string.h>
+#include <time.h>
 
 bool remote_open(struct remote *r, struct opt *opts, size_t n_opts, int argc, char **argv, const char **operands,
                  int *exit_code)
@@ -57,6 +58,12 @@ const char *remote_page_query(struct remote *r, int64_t page, int64_t size, cons
 void remote_line(struct remote *r, const char *label, const char *value)
 {
 	buf_addf(&r->out, "%-14s %s\n", label, value);
+}
+
+void remote_pause(long ms)
+{
+	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL); /* cut short by a signal: polls sooner */
 }
 
 enum rc remote_params(const struct opt_list *list, const char *key, struct jw *w, struct err *err)

@@ -37,6 +37,9 @@ const char *remote_page_query(struct remote *r, int64_t page, int64_t size, cons
 /* "name   value" lines. */
 void remote_line(struct remote *r, const char *label, const char *value);
 
+/* Between two looks at something that goes on at the server. */
+void remote_pause(long ms);
+
 /* -p name=value ... as a JSON member [{"name":..,"value":..}]. */
 enum rc remote_params(const struct opt_list *list, const char *key, struct jw *w, struct err *err) NODISCARD;
 

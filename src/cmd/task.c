@@ -1,7 +1,6 @@
 /* task: the training runs of an instance: start, look, follow, delete. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/num.h"
@@ -26,12 +25,6 @@ static const char *target_path(struct remote *r, const char *pattern, const stru
 {
 	const char *segments[] = { t->app, t->function, t->instance, t->generation };
 	return client_path(r->client, pattern, segments, t->generation ? 4 : 3);
-}
-
-static void pause_ms(long ms)
-{
-	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL); /* cut short by a signal: polls sooner */
 }
 
 /* The newest generation into t->generation. */
@@ -147,7 +140,7 @@ static void watch(struct remote *r, const struct target *given)
 		show(r, &bar, &a);
 		if (is_over(a.json))
 			break;
-		pause_ms(POLL_MS);
+		remote_pause(POLL_MS);
 	}
 	progress_end(&bar);
 	if (r->rc != RC_OK)
@@ -356,7 +349,7 @@ static void read_log(struct remote *r, const struct target *given, bool follows)
 		if (ended && got == 0)
 			return;
 		if (got == 0)
-			pause_ms(POLL_MS);
+			remote_pause(POLL_MS);
 	}
 }
 

@@ -5,6 +5,8 @@
  * Both forms are verified: Access=KEY with the secret as it is (the vendor's own SDKs), and Credential=KEY/SCOPE with
  * a derived secret (gophertelekomcloud, Terraform). Only the first is made.
  *
+ * The host must be signed, but by the vendor's Go SDK, which leaves it out and is told by its signed User-Agent.
+ *
  * Not here: which projects a key may use (DCS.1004), paths to refuse before routing ("..", %2F: they sign like what
  * they decode to), tokens (X-Auth-Token without Authorization belongs to their issuer; as there is none yet, such a
  * request gets the answer of an unknown token), and nonces: the scheme has none and SDKs resend requests unchanged.

@@ -374,6 +374,61 @@ TEST(vectors_of_the_service)
 	}
 }
 
+/* As sent by huaweicloud-sdk-go-v3 0.1.207, which signs no host. */
+TEST(the_go_sdks_own_request)
+{
+	static const char agent[] = "huaweicloud-usdk-go/3.0; os/Debian_GNU/Linux#12_(bookworm)#amd64 go/go1.26.8; "
+	                            "app/4f0ea811-869a-4488-aa8a-d8da8d01a8b8";
+	struct arena *a = arena_new(ARENA_SIZE);
+	struct scene s = { .now_s = utc(2026, 11, 22, 4, 19) };
+
+	s.key = (struct sign_key){ .access_key_id = "a", .secret = "b" };
+	s.req = (struct sign_request){ .method = "GET",
+		                       .raw_path = "/v2/5c7dba4091d9b333da297f5e5f9dcd64/instances/x/tasks",
+		                       .raw_query = "",
+		                       .headers = s.headers,
+		                       .body = "" };
+	add_header(&s, "Host", "127.0.0.1:37919");
+	add_header(&s, "User-Agent", agent);
+	add_header(&s, "Content-Type", "application/json");
+	add_header(&s, "X-Project-Id", "5c7dba4091d9b333da297f5e5f9dcd64");
+	add_header(&s, "X-Sdk-Date", "20261122T041953Z");
+	add_header(&s, "Authorization",
+	           "SDK-HMAC-SHA256 Access=a, SignedHeaders=user-agent;x-project-id;x-sdk-date, "
+	           "Signature=09538c46b51be7c8be7f9a29a91aa16379a596ed3c10d08fc6ae56bf6495eece");
+	struct verdict v = verify(&s, a);
+	EXPECT(is_good(&v), "%s", v.refusal.message);
+	set_header(&s, "User-Agent", "huaweicloud-usdk-go/3.1"); /* signed, so nobody can take it over */
+	v = verify(&s, a);
+	EXPECT(is_refused(&v, "DCS.1001", MISMATCH), "%s", v.refusal.message);
+	arena_free(a);
+}
+
+TEST(others_must_sign_the_host)
+{
+	const struct {
+		const char *agent, *names;
+	} row[] = {
+		{ "huaweicloud-usdk-python/3.0", "user-agent;x-project-id;x-sdk-date" },
+		{ "my huaweicloud-usdk-go/3.0", "user-agent;x-project-id;x-sdk-date" },
+		{ "huaweicloud-usdk-go", "user-agent;x-project-id;x-sdk-date" },
+		{ "huaweicloud-usdk-go/3.0", "x-project-id;x-sdk-date" }, /* it does not sign who it is */
+	};
+	FOR_EACH_ROW (i, row) {
+		struct arena *a = arena_new(ARENA_SIZE);
+		struct scene s;
+		scene_init(&s);
+		add_header(&s, "User-Agent", row[i].agent);
+		add_header(&s, "Authorization",
+		           arena_printf(a, "SDK-HMAC-SHA256 Access=HWTEST, SignedHeaders=%s, Signature=%064d",
+		                        row[i].names, 0));
+		struct verdict v = verify(&s, a);
+		EXPECT(is_refused(&v, "DCS.1001", "SignedHeaders does not name host"), "row %zu: %s", i,
+		       v.refusal.message);
+		arena_free(a);
+	}
+}
+
 /* ---- rules the vectors do not reach ---- */
 
 #define SIG64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -1029,6 +1084,8 @@ int main(void)
 	RUN(the_same_request_may_come_again);
 	RUN(we_sign_as_the_sdks_do);
 	RUN(vectors_of_the_service);
+	RUN(the_go_sdks_own_request);
+	RUN(others_must_sign_the_host);
 	RUN(forms_of_authorization);
 	RUN(refusals_beyond_the_vectors);
 	RUN(a_body_of_12_mib_is_not_too_large);

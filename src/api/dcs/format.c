@@ -164,3 +164,9 @@ int64_t format_capacity_mib(double gb)
 	int64_t whole = (int64_t)mib;
 	return (double)whole < mib ? -1 : whole;
 }
+
+int64_t format_mib(int64_t bytes)
+{
+	const int64_t mib = 1 << 20;
+	return bytes / mib + (bytes % mib >= mib / 2);
+}

@@ -35,5 +35,6 @@ bool format_is_full_hour(const char *text);
 void format_capacity(int64_t mib, char out[24]);        /* "0.125", "0.25", "0.5", "1", "64" */
 void format_capacity_minor(int64_t mib, char out[24]);  /* ".125", ".25", ".5", else as above */
 int64_t format_capacity_mib(double gb);                 /* -1: no size there is */
+int64_t format_mib(int64_t bytes);                      /* the nearest whole number of MiB */
 
 #endif

@@ -1,5 +1,5 @@
 /* ListInstances and ShowInstance, dcs.md 2.4 and 2.5: one writer for both, since what one shows harms nobody in the
- * other; and the statistics of those that run, 2.7. */
+ * other. */
 #include <string.h>
 #include "api/dcs/answer.h"
 #include "api/dcs/routes.h"
@@ -7,16 +7,13 @@
 #include "api/dcs/state.h"
 #include "base/num.h"
 
-enum { MIB = 1 << 20 };
-
 struct item {
 	struct cache_row row;
 	struct state state;
 	struct echo echo;
 	struct spec spec;
-	const char *task;       /* what runs now, as the vendor calls it; NULL nothing */
-	bool has_figures;       /* it was seen serving a moment ago */
-	struct cache_figures figures;
+	struct cache_figures figures; /* all 0: not known */
+	const char *task; /* what runs now, as the vendor calls it; NULL nothing */
 };
 
 enum { RECENT_TASKS = 20 /* among which what runs now is looked for */ };
@@ -55,8 +52,10 @@ static void write_size(struct jw *w, const struct item *item)
 	format_capacity_minor(item->row.capacity_mib, minor);
 	jw_kv_int(w, "capacity", item->row.capacity_mib / 1024); /* 0 below one gigabyte */
 	jw_kv_text(w, "capacity_minor", minor);
-	jw_kv_int(w, "max_memory", item->row.capacity_mib);
-	jw_kv_int(w, "used_memory", item->has_figures ? (item->figures.used_memory + MIB - 1) / MIB : 0);
+	/* Redis may have another limit for a moment: while it is resized. */
+	int64_t seen_mib = format_mib(item->figures.max_memory);
+	jw_kv_int(w, "max_memory", seen_mib ? seen_mib : item->row.capacity_mib);
+	jw_kv_int(w, "used_memory", format_mib(item->figures.used_memory));
 	jw_kv_int(w, "replica_count", (int64_t)(item->state.n_nodes ? item->state.n_nodes : (size_t)item->spec.copies));
 	jw_kv_int(w, "sharding_count", 1);
 	jw_kv_int(w, "db_number", 256);
@@ -189,7 +188,8 @@ static enum verdict complete(struct call *c, struct item *item, struct err *err)
 	if (!rc && spec_parse(item->row.spec_code, &item->spec) != SPEC_GOOD)
 		rc = err_set(err, RC_CORRUPT, "instance %s has the specification '%.40s'", item->row.uid,
 			     item->row.spec_code);
-	item->has_figures = engine_cache_figures(c->engine, item->row.id, &item->figures);
+	if (!engine_cache_figures(c->engine, item->row.id, &item->figures))
+		item->figures = (struct cache_figures){ 0 };
 	return rc ? V_FAILED : V_OK;
 }
 
@@ -297,64 +297,6 @@ void dcs_instances_list(struct call *c)
 	enum verdict v = read_list(c, &filter, &list, &err);
 	if (v == V_OK)
 		(void)dcs_answer(c, write_list, &list);
-	else
-		(void)dcs_answer_read(c, v, &err);
-}
-
-/* ---- ListStatisticsOfRunningInstances ---- */
-
-static void kv_decimal_text(struct jw *w, const char *key, double value, int digits)
-{
-	char text[40];
-
-	(void)snprintf(text, sizeof text, "%.*f", digits, value);
-	jw_kv_text(w, key, text);
-}
-
-/* Processor time is shown as the vendor does, in percent: of the time since the process began. */
-static void write_statistic(struct jw *w, const struct item *item)
-{
-	const struct cache_figures *f = &item->figures;
-
-	jw_object(w);
-	jw_kv_text(w, "instance_id", item->row.uid);
-	jw_kv_int(w, "keys", f->keys);
-	jw_kv_int(w, "used_memory", (f->used_memory + MIB - 1) / MIB);
-	jw_kv_int(w, "max_memory", item->row.capacity_mib);
-	jw_kv_int(w, "cmd_get_count", f->get_calls);
-	jw_kv_int(w, "cmd_set_count", f->set_calls);
-	kv_decimal_text(w, "input_kbps", f->input_kbps, 2);
-	kv_decimal_text(w, "output_kbps", f->output_kbps, 2);
-	kv_decimal_text(w, "used_cpu", f->uptime_s > 0 ? 100 * f->cpu_s / (double)f->uptime_s : 0, 1);
-	jw_end_object(w);
-}
-
-static void write_statistics(struct jw *w, const void *subject)
-{
-	const struct list *list = subject;
-
-	jw_object(w);
-	jw_key(w, "statistics");
-	jw_array(w);
-	for (size_t i = 0; i < list->n; i++) {
-		if (list->items[i].has_figures)
-			write_statistic(w, &list->items[i]);
-	}
-	jw_end_array(w);
-	jw_end_object(w);
-}
-
-void dcs_statistics(struct call *c)
-{
-	struct cache_filter filter = { .status = "RUNNING", .capacity_mib = -1 };
-	struct list list = { 0 };
-	struct err err = { 0 };
-
-	if (!scope_project(c, &filter.project_id))
-		return;
-	enum verdict v = read_list(c, &filter, &list, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_statistics, &list);
 	else
 		(void)dcs_answer_read(c, v, &err);
 }

@@ -73,7 +73,7 @@ static void created(struct change *change)
 void dcs_offline_create(struct call *c)
 {
 	struct record_call *r = record_begin(c);
-	const struct node *node;
+	const struct node *node = NULL;
 	const char *args;
 	const json_t *body;
 	struct state state;

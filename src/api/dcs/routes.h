@@ -16,9 +16,9 @@ void dcs_windows(struct call *c);
 void dcs_flavors(struct call *c);
 void dcs_quota(struct call *c);
 void dcs_status_counts(struct call *c);
+void dcs_statistics(struct call *c);
 
 void dcs_instances_create(struct call *c);
-void dcs_statistics(struct call *c);
 void dcs_instances_list(struct call *c);
 void dcs_instances_show(struct call *c);
 void dcs_instances_update(struct call *c);
