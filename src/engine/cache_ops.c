@@ -40,11 +40,16 @@ bool is_cache_task(const struct task_row *t) { return strcmp(t->kind, KIND_TRAIN
 /* ---- addresses ---- */
 
 /* Every node has a loopback address of its own, so that the default port is free for each: 127.64.0.0/10, 64 addresses
- * a cache, the first for the clients of an ha instance, then one for each node number. false: none left. */
-static bool host_of(int64_t cache_id, int64_t number, char out[16])
+ * a cache, the first for the clients of an ha instance, then one for each node number. Where a data folder begins in
+ * that range is drawn from its secret key, so that two servers on one machine hardly ever meet. false: none left. */
+static bool host_of(const struct engine *e, int64_t cache_id, int64_t number, char out[16])
 {
-	int64_t n = cache_id * HOSTS_PER_CACHE + number;
-	if (number >= HOSTS_PER_CACHE || n >= INT64_C(1) << 22)
+	enum { SLOTS = 1 << 16 };
+	unsigned char block[16] = "first address";
+
+	keyring_block(e->keys, block, true);
+	int64_t slot = (cache_id + block[0] * 256 + block[1]) % SLOTS, n = slot * HOSTS_PER_CACHE + number;
+	if (number >= HOSTS_PER_CACHE || cache_id >= SLOTS)
 		return false;
 	(void)snprintf(out, 16, "127.%d.%d.%d", 64 + (int)(n >> 16 & 63), (int)(n >> 8 & 255), (int)(n & 255));
 	return true;
@@ -158,7 +163,7 @@ static enum rc first_state(const struct engine *e, const struct cache_create *c,
 	for (int i = 1; i <= n_nodes; i++) {
 		jw_object(&w);
 		jw_kv_int(&w, "number", i);
-		jw_kv_text(&w, "host", is_ha && host_of(c->row.id, i, host) ? host : c->row.ip);
+		jw_kv_text(&w, "host", is_ha && host_of(e, c->row.id, i, host) ? host : c->row.ip);
 		jw_kv_int(&w, "priority", 100);
 		jw_end_object(&w);
 	}
@@ -184,7 +189,7 @@ static enum rc insert_rows(struct engine *e, struct cache_create *c, struct inst
 	if (rc == RC_OK)
 		rc = store_insert(e->store, &table_cache, &c->row, err);
 	if (rc == RC_OK && !*c->row.ip) {
-		if (!host_of(c->row.id, 0, host))
+		if (!host_of(e, c->row.id, 0, host))
 			return err_set(err, RC_LIMIT, "no loopback address is left");
 		c->row.ip = arena_dup(a, host);
 	}
@@ -425,7 +430,7 @@ enum rc cache_write_task(struct engine *e, const struct task_row *t, struct jw *
 	}
 	jw_key(w, "cache");
 	jw_raw(w, c.state);
-	jw_kv_text(w, "spare_host", host_of(c.id, spare, host) ? host : "");
+	jw_kv_text(w, "spare_host", host_of(e, c.id, spare, host) ? host : "");
 	jw_kv_text(w, "backup_dir", arena_printf(a, "%s/backups/%s", e->data_dir, c.uid));
 	return rc;
 }
