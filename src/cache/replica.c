@@ -254,6 +254,35 @@ static enum rc wait_hand_over(const struct op *op, struct wire *w, struct err *e
 	return rc;
 }
 
+/* One that was begun by a process which died goes on inside Redis, holds writes back, and would refuse ours: end it. Whether
+ * it had come through by then is seen by its end, and settled by who asked. */
+static enum rc end_old_hand_over(const struct op *op, struct wire *w, struct err *err)
+{
+	struct buf info;
+
+	buf_init(&info, INFO_SIZE_MAX);
+	enum rc rc = info_read(w, &info, err, "replication");
+	bool is_going_on = rc == RC_OK && !info_is(&info, "master_failover_state", "no-failover");
+	buf_fini(&info);
+	if (!is_going_on)
+		return rc;
+	let_pass(wire_call(w, NULL, NULL, "FAILOVER", "ABORT")); /* it may have ended this very moment */
+	for (;;) {
+		buf_init(&info, INFO_SIZE_MAX);
+		rc = info_read(w, &info, err, "replication");
+		bool is_over = rc == RC_OK && info_is(&info, "master_failover_state", "no-failover");
+		bool is_master = is_over && info_is(&info, "role", "master");
+		buf_fini(&info);
+		if (is_over && !is_master)
+			return err_set(err, RC_BUSY, "an earlier switchover came through only now: look again");
+		if (rc != RC_OK || is_over)
+			return rc;
+		rc = op_pause(op, LOOK_AGAIN_MS, err);
+		if (rc != RC_OK)
+			return rc;
+	}
+}
+
 /* Afterwards the target is the master, or all is as before. */
 static enum rc hand_over(const struct op *op, const struct cache_instance *c, int target, struct err *err)
 {
@@ -264,6 +293,8 @@ static enum rc hand_over(const struct op *op, const struct cache_instance *c, in
 	enum rc rc = replica_wait(&part, c, target, err);
 	if (rc == RC_OK)
 		rc = node_open(&part, c, c->master, &w, err);
+	if (rc == RC_OK)
+		rc = end_old_hand_over(&part, w, err);
 	(void)snprintf(port, sizeof port, "%d", c->port);
 	(void)snprintf(limit, sizeof limit, "%lld", (long long)op_left_ms(&part) / 2 + 1);
 	if (rc == RC_OK)
