@@ -1,6 +1,6 @@
 /*
  * The verifier is a chain of checks in the contract's order (auth.md section 6); the first that fails puts the
- * refusal into struct check and ends the chain. Memory is bounded by the arena and by CANONICAL_MAX.
+ * refusal into struct check and ends the chain. Memory is bounded by the arena and by CANON_TEXT_MAX.
  */
 #include "sign/acs3.h"
 
@@ -16,15 +16,6 @@
 #include "sign/canon.h"
 
 #define SCHEME "ACS3-HMAC-SHA256"
-
-enum {
-	WINDOW_S = 15 * 60,
-	HEX_LEN = 64,
-	HEADERS_MAX = 200, /* repeats are sought pairwise */
-	KEY_ID_MAX = 128,
-	TOKEN_MAX = 8192,
-	CANONICAL_MAX = 1 << 20,
-};
 
 #define REFUSALS(X)                                                                                                    \
 	X(NO_AUTHORIZATION, "MissingAccessKeyId", 400)                                                                 \
@@ -74,7 +65,7 @@ struct check {
 	struct claim claim;
 	struct sign_refusal refusal;
 	struct sign_trace trace;
-	bool is_over; /* the canonical request outgrew CANONICAL_MAX */
+	bool is_over; /* the canonical request outgrew CANON_TEXT_MAX */
 };
 
 PRINTF(3, 4) static bool refuse(struct check *c, enum why why, const char *fmt, ...)
@@ -87,25 +78,14 @@ PRINTF(3, 4) static bool refuse(struct check *c, enum why why, const char *fmt, 
 	return false;
 }
 
-static void to_hex(const unsigned char *bytes, size_t len, char *out)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < len; i++) {
-		out[2 * i] = digits[bytes[i] >> 4];
-		out[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	out[2 * len] = '\0';
-}
-
 void sign_sha256_hex(const void *bytes, size_t len, char out[65])
 {
 	unsigned char hash[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 
 	must(EVP_Digest(len ? bytes : "", len, hash, &n, EVP_sha256(), NULL) == 1);
-	must(n == HEX_LEN / 2);
-	to_hex(hash, n, out);
+	must(n == CANON_HASH_LEN / 2);
+	canon_hex(hash, n, out);
 }
 
 static void hmac_hex(const char *secret, const char *text, char out[65])
@@ -114,8 +94,8 @@ static void hmac_hex(const char *secret, const char *text, char out[65])
 	unsigned n = 0;
 
 	must(HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)text, strlen(text), mac, &n));
-	must(n == HEX_LEN / 2);
-	to_hex(mac, n, out);
+	must(n == CANON_HASH_LEN / 2);
+	canon_hex(mac, n, out);
 }
 
 /* The path is taken as received, since SDKs differ in what they escape, but for three replacements. */
@@ -137,8 +117,6 @@ static void add_uri(struct buf *out, const char *raw_path)
 	}
 }
 
-static void add_slice(struct buf *out, struct slice s) { buf_add(out, s.at, s.len); }
-
 /* Every name in names must be in the request, and x-acs-content-sha256 as well. */
 static void add_canonical_request(struct buf *out, const struct sign_request *req, struct slice names, struct arena *a)
 {
@@ -152,26 +130,26 @@ static void add_canonical_request(struct buf *out, const struct sign_request *re
 	while (rest.len) {
 		struct slice name = slice_cut(&rest, ';');
 		must(canon_header(req, name, &value));
-		add_slice(out, name);
+		slice_add(out, name);
 		buf_addc(out, ':');
-		add_slice(out, value);
+		slice_add(out, value);
 		buf_addc(out, '\n');
 	}
 	buf_addc(out, '\n');
-	add_slice(out, names);
+	slice_add(out, names);
 	buf_addc(out, '\n');
 	must(canon_header(req, slice_of("x-acs-content-sha256"), &value));
-	add_slice(out, value);
+	slice_add(out, value);
 }
 
-/* Compute all a correct server or client computes. False when the arena or CANONICAL_MAX is too small. */
+/* Compute all a correct server or client computes. False when the arena or CANON_TEXT_MAX is too small. */
 static bool compute(const struct sign_request *req, const struct claim *claim, const char *secret, struct arena *a,
                     struct sign_trace *out)
 {
 	struct buf text;
-	char hash[HEX_LEN + 1], mac[HEX_LEN + 1];
+	char hash[CANON_HASH_LEN + 1], mac[CANON_HASH_LEN + 1];
 
-	buf_init(&text, CANONICAL_MAX);
+	buf_init(&text, CANON_TEXT_MAX);
 	add_canonical_request(&text, req, claim->signed_names, a);
 	bool is_over = text.is_over;
 	sign_sha256_hex(buf_text(&text), text.len, hash);
@@ -187,54 +165,12 @@ static bool compute(const struct sign_request *req, const struct claim *claim, c
 	return !arena_is_full(a);
 }
 
-/* A line break smuggled in would let one request be signed as another. */
 static bool is_one_line(struct check *c)
 {
-	const struct sign_request *req = c->req;
-	bool ok = !req->method[strcspn(req->method, "\r\n")] && !req->raw_path[strcspn(req->raw_path, "\r\n")] &&
-	          !req->raw_query[strcspn(req->raw_query, "\r\n")];
-
-	if (req->n_headers > HEADERS_MAX)
-		return refuse(c, WHY_MALFORMED, "The request has more than %d headers.", HEADERS_MAX);
-	for (size_t i = 0; i < req->n_headers; i++) {
-		const struct sign_header *h = &req->headers[i];
-		ok = ok && !h->name[strcspn(h->name, "\r\n")] && !h->value[strcspn(h->value, "\r\n")];
-	}
-	return ok || refuse(c, WHY_MALFORMED, "The request line or a header holds a line break.");
-}
-
-static bool is_lower_hex(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		if (!((s.at[i] >= '0' && s.at[i] <= '9') || (s.at[i] >= 'a' && s.at[i] <= 'f')))
-			return false;
-	}
-	return s.len == HEX_LEN;
-}
-
-static bool is_printable(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.at[i] <= ' ' || s.at[i] > '~')
-			return false;
-	}
-	return s.len > 0;
-}
-
-static bool is_lower_name(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.at[i];
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'))
-			return false;
-	}
-	return s.len > 0;
-}
-
-static int compare_names(struct slice x, struct slice y)
-{
-	int order = memcmp(x.at, y.at, x.len < y.len ? x.len : y.len);
-	return order ? order : (x.len > y.len) - (x.len < y.len);
+	if (c->req->n_headers > CANON_HEADERS_MAX)
+		return refuse(c, WHY_MALFORMED, "The request has more than %d headers.", CANON_HEADERS_MAX);
+	return !canon_has_line_break(c->req) ||
+	       refuse(c, WHY_MALFORMED, "The request line or a header holds a line break.");
 }
 
 /* "a;b;c": lower case, strictly ascending, so that none repeats. */
@@ -246,30 +182,22 @@ static bool is_name_list(struct slice names)
 		return false;
 	while (names.len) {
 		struct slice name = slice_cut(&names, ';');
-		if (!is_lower_name(name) || compare_names(last, name) >= 0)
+		if (!canon_is_name(name) || slice_compare(last, name) >= 0)
 			return false;
 		last = name;
 	}
 	return true;
 }
 
-static struct slice take_member(struct slice *rest)
-{
-	struct slice member = slice_cut(rest, ',');
-
-	(void)slice_take(rest, " "); /* one is tolerated */
-	return member;
-}
-
 static bool parse_claim(struct slice text, struct claim *out)
 {
-	struct slice key_id = take_member(&text), names = take_member(&text), signature = text;
+	struct slice key_id = canon_take_member(&text), names = canon_take_member(&text), signature = text;
 
-	if (!slice_take(&key_id, "Credential=") || !is_printable(key_id) || key_id.len > KEY_ID_MAX)
+	if (!slice_take(&key_id, "Credential=") || !slice_is_printable(key_id) || key_id.len > CANON_KEY_ID_MAX)
 		return false;
 	if (!slice_take(&names, "SignedHeaders=") || !is_name_list(names))
 		return false;
-	if (!slice_take(&signature, "Signature=") || !is_lower_hex(signature))
+	if (!slice_take(&signature, "Signature=") || !canon_is_hash(signature))
 		return false;
 	*out = (struct claim){ key_id, names, signature };
 	return true;
@@ -292,39 +220,11 @@ static bool read_claim(struct check *c)
 	return refuse(c, WHY_NO_AUTHORIZATION, "The request is not signed: it has no Authorization of a known scheme.");
 }
 
-static bool is_in_list(struct slice names, const char *header_name)
-{
-	while (names.len) {
-		if (canon_name_is(header_name, slice_cut(&names, ';')))
-			return true;
-	}
-	return false;
-}
-
-/* Headers that decide who asks for what: two of a kind would let two readers see two requests. */
-static bool is_single_kind(const struct check *c, const char *name)
-{
-	static const char *const single[] = { "authorization",        "host",         "date",
-		                              "content-type",         "content-md5",  "x-sdk-date",
-		                              "x-sdk-content-sha256", "x-project-id", "x-domain-id",
-		                              "x-security-token",     "x-auth-token" };
-
-	for (size_t i = 0; i < ARRAY_LEN(single); i++) {
-		if (canon_name_is(name, slice_of(single[i])))
-			return true;
-	}
-	return canon_name_begins(name, "x-acs-") || canon_name_begins(name, "x-opensearch-") ||
-	       is_in_list(c->claim.signed_names, name);
-}
-
 static bool repeats_nothing(struct check *c)
 {
-	for (size_t i = 0; i < c->req->n_headers; i++) {
-		const char *name = c->req->headers[i].name;
-		if (is_single_kind(c, name) && canon_count(c->req, slice_of(name)) > 1)
-			return refuse(c, WHY_MALFORMED, "Header %.100s is given more than once.", name);
-	}
-	return true;
+	const char *name = canon_find_repeat(c->req, c->claim.signed_names);
+
+	return !name || refuse(c, WHY_MALFORMED, "Header %.100s is given more than once.", name);
 }
 
 static bool has_required(struct check *c)
@@ -360,7 +260,7 @@ static bool is_dated_now(struct check *c)
 		memcpy(text, value.at, value.len);
 	if (!clock_parse_iso(text, &date_s))
 		return refuse(c, WHY_DATE_FORMAT, "x-acs-date is not of the form YYYY-MM-DDThh:mm:ssZ (UTC).");
-	if (date_s < c->now_s - WINDOW_S || date_s > c->now_s + WINDOW_S) {
+	if (date_s < c->now_s - CANON_WINDOW_S || date_s > c->now_s + CANON_WINDOW_S) {
 		char now[CLOCK_TEXT_SIZE];
 		clock_iso(now, c->now_s);
 		return refuse(c, WHY_DATE_EXPIRED, "x-acs-date %s is more than 15 minutes from the server's time %s.",
@@ -384,7 +284,7 @@ static bool has_right_token(struct check *c, const struct sign_key *key)
 		return !is_given || refuse(c, WHY_TOKEN_OTHER, "A permanent access key goes without a security token.");
 	if (!is_given || !token.len)
 		return refuse(c, WHY_NO_TOKEN, "Header x-acs-security-token is mandatory for a temporary access key.");
-	if (!is_printable(token) || token.len > TOKEN_MAX)
+	if (!slice_is_printable(token) || token.len > CANON_TOKEN_MAX)
 		return refuse(c, WHY_TOKEN_MALFORMED, "The security token is not readable.");
 	if (token.len != strlen(key->security_token) || CRYPTO_memcmp(token.at, key->security_token, token.len) != 0)
 		return refuse(c, WHY_TOKEN_OTHER, "The security token does not belong to the access key.");
@@ -403,11 +303,11 @@ static bool signs_enough(struct check *c)
 			return refuse(c, WHY_MISMATCH, "SignedHeaders names %.*s, which the request does not have.",
 			              (int)name.len, name.at);
 	}
-	if (!is_in_list(c->claim.signed_names, "host"))
+	if (!canon_list_has(c->claim.signed_names, slice_of("host")))
 		return refuse(c, WHY_MISMATCH, "SignedHeaders must name host.");
 	for (size_t i = 0; i < c->req->n_headers; i++) {
 		const char *name = c->req->headers[i].name;
-		if (canon_name_begins(name, "x-acs-") && !is_in_list(c->claim.signed_names, name))
+		if (canon_name_begins(name, "x-acs-") && !canon_list_has(c->claim.signed_names, slice_of(name)))
 			return refuse(c, WHY_MISMATCH, "SignedHeaders must name %.100s.", name);
 	}
 	return true;
@@ -419,7 +319,7 @@ static bool signs_enough(struct check *c)
  */
 static bool is_signed(struct check *c, const char *secret)
 {
-	char hash[HEX_LEN + 1];
+	char hash[CANON_HASH_LEN + 1];
 	struct slice claimed;
 
 	if (!signs_enough(c))
@@ -427,9 +327,9 @@ static bool is_signed(struct check *c, const char *secret)
 	c->is_over = !compute(c->req, &c->claim, secret, c->a, &c->trace);
 	if (c->is_over)
 		return false;
-	const char *mac = c->trace.authorization + strlen(c->trace.authorization) - HEX_LEN;
+	const char *mac = c->trace.authorization + strlen(c->trace.authorization) - CANON_HASH_LEN;
 	sign_sha256_hex(c->req->body, c->req->body_len, hash);
-	if (CRYPTO_memcmp(mac, c->claim.signature.at, HEX_LEN) != 0)
+	if (CRYPTO_memcmp(mac, c->claim.signature.at, CANON_HASH_LEN) != 0)
 		return refuse(c, WHY_MISMATCH,
 		              "Specified signature does not match our calculation. server StringToSign is [%s]",
 		              c->trace.string_to_sign);

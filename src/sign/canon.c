@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "base/attr.h"
 
 struct slice slice_of(const char *text) { return (struct slice){ text, strlen(text) }; }
 
@@ -28,6 +29,86 @@ bool slice_take(struct slice *s, const char *prefix)
 	return true;
 }
 
+int slice_compare(struct slice x, struct slice y)
+{
+	size_t len = x.len < y.len ? x.len : y.len;
+	int order = len ? memcmp(x.at, y.at, len) : 0;
+
+	return order ? order : (x.len > y.len) - (x.len < y.len);
+}
+
+bool slice_is_printable(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.at[i] <= ' ' || s.at[i] > '~')
+			return false;
+	}
+	return s.len > 0;
+}
+
+void slice_add(struct buf *out, struct slice s) { buf_add(out, s.at, s.len); }
+
+bool canon_is_blank(char c) { return c == ' ' || c == '\t'; }
+
+void canon_hex(const unsigned char *bytes, size_t len, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < len; i++) {
+		out[2 * i] = digits[bytes[i] >> 4];
+		out[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	out[2 * len] = '\0';
+}
+
+bool canon_is_hash(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		if (!((s.at[i] >= '0' && s.at[i] <= '9') || (s.at[i] >= 'a' && s.at[i] <= 'f')))
+			return false;
+	}
+	return s.len == CANON_HASH_LEN;
+}
+
+bool canon_is_name(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.at[i];
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'))
+			return false;
+	}
+	return s.len > 0;
+}
+
+bool canon_list_has(struct slice names, struct slice name)
+{
+	while (names.len) {
+		struct slice one = slice_cut(&names, ';');
+		if (one.len == name.len && strncasecmp(one.at, name.at, name.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+struct slice canon_take_member(struct slice *rest)
+{
+	struct slice member = slice_cut(rest, ',');
+
+	(void)slice_take(rest, " "); /* usual, not required */
+	return member;
+}
+
+static bool breaks_line(const char *text) { return text[strcspn(text, "\r\n")] != '\0'; }
+
+bool canon_has_line_break(const struct sign_request *req)
+{
+	bool found = breaks_line(req->method) || breaks_line(req->raw_path) || breaks_line(req->raw_query);
+
+	for (size_t i = 0; i < req->n_headers && !found; i++)
+		found = breaks_line(req->headers[i].name) || breaks_line(req->headers[i].value);
+	return found;
+}
+
 bool canon_name_is(const char *header_name, struct slice name)
 {
 	return strlen(header_name) == name.len && strncasecmp(header_name, name.at, name.len) == 0;
@@ -47,22 +128,46 @@ size_t canon_count(const struct sign_request *req, struct slice name)
 	return n;
 }
 
-static bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
 bool canon_header(const struct sign_request *req, struct slice name, struct slice *value)
 {
 	for (size_t i = 0; i < req->n_headers; i++) {
 		if (!canon_name_is(req->headers[i].name, name))
 			continue;
 		struct slice v = slice_of(req->headers[i].value);
-		while (v.len && is_blank(v.at[0]))
+		while (v.len && canon_is_blank(v.at[0]))
 			v = (struct slice){ v.at + 1, v.len - 1 };
-		while (v.len && is_blank(v.at[v.len - 1]))
+		while (v.len && canon_is_blank(v.at[v.len - 1]))
 			v.len--;
 		*value = v;
 		return true;
 	}
 	return false;
+}
+
+/* Those of both schemes: a request signed by one must not carry what the other would read twice. */
+static bool is_single_kind(const char *name, struct slice signed_names)
+{
+	static const char *const single[] = { "authorization",        "host",         "date",
+		                              "content-type",         "content-md5",  "x-sdk-date",
+		                              "x-sdk-content-sha256", "x-project-id", "x-domain-id",
+		                              "x-security-token",     "x-auth-token" };
+
+	for (size_t i = 0; i < ARRAY_LEN(single); i++) {
+		if (canon_name_is(name, slice_of(single[i])))
+			return true;
+	}
+	return canon_name_begins(name, "x-acs-") || canon_name_begins(name, "x-opensearch-") ||
+	       canon_list_has(signed_names, slice_of(name));
+}
+
+const char *canon_find_repeat(const struct sign_request *req, struct slice signed_names)
+{
+	for (size_t i = 0; i < req->n_headers; i++) {
+		const char *name = req->headers[i].name;
+		if (is_single_kind(name, signed_names) && canon_count(req, slice_of(name)) > 1)
+			return name;
+	}
+	return NULL;
 }
 
 static bool is_unreserved(char c)
@@ -118,20 +223,12 @@ struct pair {
 	struct slice key, value;
 };
 
-static int compare_slices(struct slice x, struct slice y)
-{
-	size_t len = x.len < y.len ? x.len : y.len;
-	int order = len ? memcmp(x.at, y.at, len) : 0;
-
-	return order ? order : (x.len > y.len) - (x.len < y.len);
-}
-
 static int compare_pairs(const void *x, const void *y)
 {
 	const struct pair *p = x, *q = y;
-	int order = compare_slices(p->key, q->key);
+	int order = slice_compare(p->key, q->key);
 
-	return order ? order : compare_slices(p->value, q->value);
+	return order ? order : slice_compare(p->value, q->value);
 }
 
 /* Decode into the scratch space at *to, which moves on. */
@@ -147,7 +244,7 @@ static struct slice decode_to(char **to, struct slice from)
 static int compare_arrivals(const void *x, const void *y)
 {
 	const struct pair *p = x, *q = y;
-	int order = compare_slices(p->key, q->key);
+	int order = slice_compare(p->key, q->key);
 
 	return order ? order : (p->key.at > q->key.at) - (p->key.at < q->key.at);
 }

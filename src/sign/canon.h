@@ -1,5 +1,6 @@
 /*
- * canon: what the signature schemes share: header look-ups, percent-encoding, the sorted query.
+ * canon: what the signature schemes share: limits, the parts of Authorization, header look-ups, percent-encoding,
+ * the sorted query.
  * The schemes differ in how they put these together (auth.md sections 3 to 7), not in the pieces.
  *
  * Owner:    slices borrow from what they were cut out of; scratch memory comes from the caller's arena.
@@ -15,6 +16,15 @@
 #include "base/buf.h"
 #include "sign/acs3.h"
 
+enum {
+	CANON_WINDOW_S = 15 * 60, /* a request's date may be that far from the server's, either way */
+	CANON_HASH_LEN = 64,      /* hex digits of a SHA-256 or a MAC of it */
+	CANON_HEADERS_MAX = 200,  /* repeats are sought pairwise */
+	CANON_KEY_ID_MAX = 128,
+	CANON_TOKEN_MAX = 8192,   /* security token */
+	CANON_TEXT_MAX = 1 << 20, /* canonical request */
+};
+
 struct slice {
 	const char *at;
 	size_t len;
@@ -26,6 +36,30 @@ bool slice_is(struct slice s, const char *text);
 struct slice slice_cut(struct slice *s, char c);
 /* Move *s past prefix when it begins with it. */
 bool slice_take(struct slice *s, const char *prefix);
+/* Order as bytes, like memcmp; of two that begin alike the shorter is first. */
+int slice_compare(struct slice x, struct slice y);
+/* One byte or more, all from '!' to '~'. */
+bool slice_is_printable(struct slice s);
+void slice_add(struct buf *out, struct slice s);
+
+/* The blanks of a header value: space and tab. */
+bool canon_is_blank(char c);
+/* out has room for 2 * len + 1: lower-case digits and a NUL. */
+void canon_hex(const unsigned char *bytes, size_t len, char *out);
+/* CANON_HASH_LEN hex digits in lower case. */
+bool canon_is_hash(struct slice s);
+/* A header's name as signed: one or more of a-z 0-9 - _ . */
+bool canon_is_name(struct slice s);
+/* Is name one of "a;b;c"? Without regard to ASCII case. */
+bool canon_list_has(struct slice names, struct slice name);
+/* Cut the next member off the comma-separated parameters of Authorization; one space behind the comma may follow. */
+struct slice canon_take_member(struct slice *rest);
+
+/* Is there a CR or LF in the method, path, query or a header? It would let one request be signed as another. */
+bool canon_has_line_break(const struct sign_request *req);
+/* The first header given more than once though it decides who asks for what, or is in signed_names ("a;b;c"): two of a
+ * kind would let two readers see two requests. NULL when there is none. Takes n_headers squared. */
+const char *canon_find_repeat(const struct sign_request *req, struct slice signed_names);
 
 /* Header names compare without regard to ASCII case. */
 bool canon_name_is(const char *header_name, struct slice name);

@@ -1,7 +1,7 @@
 /*
  * The verifier is a chain of checks in the contract's order; the first that fails puts the refusal into struct check
  * and ends the chain. SDKs hash a few kinds of request in more than one way (auth.md section 7, PAYLOAD), so the last
- * check goes through a short list of candidates. Memory is bounded by the arena and by CANONICAL_MAX.
+ * check goes through a short list of candidates. Memory is bounded by the arena and by CANON_TEXT_MAX.
  */
 #include "sign/sdk_hmac.h"
 
@@ -28,18 +28,12 @@
 #define CODE_NONE "DCS.1003"
 
 enum {
-	WINDOW_S = 15 * 60,
 	MAC_LEN = 32,
-	HEX_LEN = 64,
 	DATE_LEN = 16, /* YYYYMMDDThhmmssZ */
 	DAY_LEN = 8,
 	SCOPE_PARTS = 4,
 	SCOPE_MAX = 256,
-	HEADERS_MAX = 200, /* repeats are sought pairwise, among names too */
-	KEY_ID_MAX = 128,
-	TOKEN_MAX = 8192,
 	BODY_MAX = 12 << 20,
-	CANONICAL_MAX = 1 << 20,
 	PAYLOADS_MAX = 3,
 };
 
@@ -51,7 +45,7 @@ struct claim {
 
 /* How the last line of the canonical request may have been made. */
 struct payload {
-	char text[HEX_LEN + 1];
+	char text[CANON_HASH_LEN + 1];
 	bool has_query; /* the query is in text, and so not in its own line */
 };
 
@@ -63,7 +57,7 @@ struct check {
 	struct claim claim;
 	struct sign_refusal refusal;
 	struct sign_trace trace;
-	bool is_over; /* the canonical request outgrew CANONICAL_MAX */
+	bool is_over; /* the canonical request outgrew CANON_TEXT_MAX */
 };
 
 PRINTF(3, 4) static bool refuse(struct check *c, const char *code, const char *fmt, ...)
@@ -77,12 +71,6 @@ PRINTF(3, 4) static bool refuse(struct check *c, const char *code, const char *f
 		code, 401, arena_printf(c->a, "Incorrect IAM authentication information: %s", why ? why : "")
 	};
 	return false;
-}
-
-static void to_hex(const unsigned char mac[MAC_LEN], char out[HEX_LEN + 1])
-{
-	for (size_t i = 0; i < MAC_LEN; i++)
-		must(snprintf(out + 2 * i, 3, "%02x", mac[i]) == 2);
 }
 
 static void hmac(const void *key, size_t key_len, struct slice text, unsigned char mac[MAC_LEN])
@@ -118,8 +106,6 @@ static bool sign_text(const struct claim *claim, const char *secret, const char 
 	return true;
 }
 
-static void add_slice(struct buf *out, struct slice s) { buf_add(out, s.at, s.len); }
-
 /* Decoded and encoded anew, so however a client escapes, the same text is signed; always with a slash at its end. */
 static void add_uri(struct buf *out, const char *raw_path, struct arena *a)
 {
@@ -143,15 +129,13 @@ static void add_uri(struct buf *out, const char *raw_path, struct arena *a)
 		buf_addc(out, '/');
 }
 
-static bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
 /* The SDKs that send a scope sign each run of blanks within a value as one space. */
 static void add_squeezed(struct buf *out, struct slice value)
 {
 	for (size_t i = 0; i < value.len; i++) {
-		if (!is_blank(value.at[i]))
+		if (!canon_is_blank(value.at[i]))
 			buf_addc(out, value.at[i]);
-		else if (!is_blank(value.at[i - 1])) /* i > 0: outer blanks are gone already */
+		else if (!canon_is_blank(value.at[i - 1])) /* i > 0: outer blanks are gone already */
 			buf_addc(out, ' ');
 	}
 }
@@ -164,12 +148,12 @@ static void add_headers(struct buf *out, const struct sign_request *req, const s
 	while (rest.len) {
 		struct slice name = slice_cut(&rest, ';');
 		must(canon_header(req, name, &value));
-		add_slice(out, name);
+		slice_add(out, name);
 		buf_addc(out, ':');
 		if (claim->scope.len)
 			add_squeezed(out, value);
 		else
-			add_slice(out, value);
+			slice_add(out, value);
 		buf_addc(out, '\n');
 	}
 }
@@ -185,7 +169,7 @@ static void add_canonical_request(struct buf *out, const struct sign_request *re
 	buf_addc(out, '\n');
 	add_headers(out, req, claim);
 	buf_addc(out, '\n');
-	add_slice(out, claim->names);
+	slice_add(out, claim->names);
 	buf_addf(out, "\n%s", payload->text);
 }
 
@@ -209,15 +193,15 @@ static const char *print_authorization(const struct claim *claim, const char *ma
 	                    claim->names.at, mac);
 }
 
-/* Compute all a correct server or client computes. False when the arena or CANONICAL_MAX is too small. */
+/* Compute all a correct server or client computes. False when the arena or CANON_TEXT_MAX is too small. */
 static bool compute(const struct sign_request *req, const struct claim *claim, const struct payload *payload,
                     const char *secret, struct arena *a, struct sign_trace *out)
 {
 	struct buf text;
 	unsigned char mac[MAC_LEN];
-	char hash[HEX_LEN + 1], mac_hex[HEX_LEN + 1];
+	char hash[CANON_HASH_LEN + 1], mac_hex[CANON_HASH_LEN + 1];
 
-	buf_init(&text, CANONICAL_MAX);
+	buf_init(&text, CANON_TEXT_MAX);
 	add_canonical_request(&text, req, claim, payload, a);
 	bool is_over = text.is_over;
 	sign_sha256_hex(buf_text(&text), text.len, hash);
@@ -226,63 +210,17 @@ static bool compute(const struct sign_request *req, const struct claim *claim, c
 	out->string_to_sign = print_string_to_sign(req, claim, hash, a);
 	if (is_over || !out->string_to_sign || !sign_text(claim, secret, out->string_to_sign, a, mac))
 		return false;
-	to_hex(mac, mac_hex);
+	canon_hex(mac, MAC_LEN, mac_hex);
 	out->authorization = print_authorization(claim, mac_hex, a);
 	return !arena_is_full(a);
 }
 
-/* A line break smuggled in would let one request be signed as another. */
 static bool is_one_line(struct check *c)
 {
-	const struct sign_request *req = c->req;
-	bool ok = !req->method[strcspn(req->method, "\r\n")] && !req->raw_path[strcspn(req->raw_path, "\r\n")] &&
-	          !req->raw_query[strcspn(req->raw_query, "\r\n")];
-
-	if (req->n_headers > HEADERS_MAX)
-		return refuse(c, CODE_WRONG, "the request has more than %d headers", HEADERS_MAX);
-	for (size_t i = 0; i < req->n_headers; i++) {
-		const struct sign_header *h = &req->headers[i];
-		ok = ok && !h->name[strcspn(h->name, "\r\n")] && !h->value[strcspn(h->value, "\r\n")];
-	}
-	return ok || refuse(c, CODE_WRONG, "the request line or a header holds a line break");
-}
-
-static bool is_lower_hex(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		if (!((s.at[i] >= '0' && s.at[i] <= '9') || (s.at[i] >= 'a' && s.at[i] <= 'f')))
-			return false;
-	}
-	return s.len == HEX_LEN;
-}
-
-static bool is_printable(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.at[i] <= ' ' || s.at[i] > '~')
-			return false;
-	}
-	return s.len > 0;
-}
-
-static bool is_lower_name(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.at[i];
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'))
-			return false;
-	}
-	return s.len > 0;
-}
-
-static bool is_in_list(struct slice names, struct slice name)
-{
-	while (names.len) {
-		struct slice one = slice_cut(&names, ';');
-		if (one.len == name.len && memcmp(one.at, name.at, name.len) == 0)
-			return true;
-	}
-	return false;
+	if (c->req->n_headers > CANON_HEADERS_MAX)
+		return refuse(c, CODE_WRONG, "the request has more than %d headers", CANON_HEADERS_MAX);
+	return !canon_has_line_break(c->req) ||
+	       refuse(c, CODE_WRONG, "the request line or a header holds a line break");
 }
 
 /* "b;a;c": lower case and none twice. The order is the client's, and signed. */
@@ -295,7 +233,7 @@ static bool is_name_list(struct slice names)
 	for (int n = 0; rest.len; n++) {
 		struct slice before = { names.at, names.len - rest.len };
 		struct slice name = slice_cut(&rest, ';');
-		if (n == HEADERS_MAX || !is_lower_name(name) || is_in_list(before, name))
+		if (n == CANON_HEADERS_MAX || !canon_is_name(name) || canon_list_has(before, name))
 			return false;
 	}
 	return true;
@@ -304,7 +242,7 @@ static bool is_name_list(struct slice names)
 /* "YYYYMMDD/region/service/sdk_request"; region and service may be empty, and are from the SDKs. */
 static bool is_scope(struct slice scope)
 {
-	if (!is_printable(scope) || scope.len > SCOPE_MAX)
+	if (!slice_is_printable(scope) || scope.len > SCOPE_MAX)
 		return false;
 	struct slice day = slice_cut(&scope, '/');
 	(void)slice_cut(&scope, '/');
@@ -312,17 +250,10 @@ static bool is_scope(struct slice scope)
 	return day.len == DAY_LEN && slice_is(scope, "sdk_request");
 }
 
-static struct slice take_member(struct slice *rest)
-{
-	struct slice member = slice_cut(rest, ',');
-
-	(void)slice_take(rest, " "); /* usual, not required */
-	return member;
-}
-
 static bool parse_claim(struct slice text, struct claim *out)
 {
-	struct slice key_id = take_member(&text), names = take_member(&text), signature = text, scope = { "", 0 };
+	struct slice key_id = canon_take_member(&text), names = canon_take_member(&text), signature = text,
+	             scope = { "", 0 };
 
 	if (slice_take(&key_id, "Credential=")) {
 		scope = key_id;
@@ -332,11 +263,11 @@ static bool parse_claim(struct slice text, struct claim *out)
 	} else if (!slice_take(&key_id, "Access=")) {
 		return false;
 	}
-	if (!is_printable(key_id) || key_id.len > KEY_ID_MAX)
+	if (!slice_is_printable(key_id) || key_id.len > CANON_KEY_ID_MAX)
 		return false;
 	if (!slice_take(&names, "SignedHeaders=") || !is_name_list(names))
 		return false;
-	if (!slice_take(&signature, "Signature=") || !is_lower_hex(signature))
+	if (!slice_take(&signature, "Signature=") || !canon_is_hash(signature))
 		return false;
 	*out = (struct claim){ key_id, names, signature, scope };
 	return true;
@@ -370,34 +301,11 @@ static bool read_claim(struct check *c)
 	return refuse(c, CODE_NONE, "x-auth-token not found");
 }
 
-/* Headers that decide who asks for what: two of a kind would let two readers see two requests. */
-static bool is_single_kind(const struct check *c, const char *name)
-{
-	static const char *const single[] = { "authorization",        "host",         "date",
-		                              "content-type",         "content-md5",  "x-sdk-date",
-		                              "x-sdk-content-sha256", "x-project-id", "x-domain-id",
-		                              "x-security-token",     "x-auth-token" };
-	struct slice rest = c->claim.names;
-
-	for (size_t i = 0; i < ARRAY_LEN(single); i++) {
-		if (canon_name_is(name, slice_of(single[i])))
-			return true;
-	}
-	while (rest.len) {
-		if (canon_name_is(name, slice_cut(&rest, ';')))
-			return true;
-	}
-	return canon_name_begins(name, "x-acs-") || canon_name_begins(name, "x-opensearch-");
-}
-
 static bool repeats_nothing(struct check *c)
 {
-	for (size_t i = 0; i < c->req->n_headers; i++) {
-		const char *name = c->req->headers[i].name;
-		if (is_single_kind(c, name) && canon_count(c->req, slice_of(name)) > 1)
-			return refuse(c, CODE_WRONG, "header %.100s is given more than once", name);
-	}
-	return true;
+	const char *name = canon_find_repeat(c->req, c->claim.names);
+
+	return !name || refuse(c, CODE_WRONG, "header %.100s is given more than once", name);
 }
 
 static bool parse_date(struct slice text, int64_t *date_s)
@@ -423,7 +331,7 @@ static bool is_dated_now(struct check *c)
 		return refuse(c, CODE_WRONG, "calc ak sk signature fail:x-sdk-date is not YYYYMMDDThhmmssZ in UTC");
 	if (scope.len && memcmp(scope.at, date.at, DAY_LEN) != 0)
 		return refuse(c, CODE_WRONG, "calc ak sk signature fail:the day in Credential is not x-sdk-date's");
-	if (date_s < c->now_s - WINDOW_S || date_s > c->now_s + WINDOW_S)
+	if (date_s < c->now_s - CANON_WINDOW_S || date_s > c->now_s + CANON_WINDOW_S)
 		return refuse(c, CODE_WRONG, "calc ak sk signature fail:signature expired");
 	return true;
 }
@@ -448,7 +356,7 @@ static bool has_right_token(struct check *c, const struct sign_key *key)
 
 	if (!key->security_token)
 		return !is_given || refuse(c, CODE_WRONG, "decrypt token fail");
-	if (!token.len || token.len > TOKEN_MAX || token.len != strlen(key->security_token) ||
+	if (!token.len || token.len > CANON_TOKEN_MAX || token.len != strlen(key->security_token) ||
 	    CRYPTO_memcmp(token.at, key->security_token, token.len) != 0)
 		return refuse(c, CODE_WRONG, "decrypt token fail");
 	if (key->expires_s && c->now_s >= key->expires_s)
@@ -456,14 +364,14 @@ static bool has_right_token(struct check *c, const struct sign_key *key)
 	return true;
 }
 
-/* The vendor's Go SDK (seen: 0.1.207) leaves the host out. That it is this one stands in a header which it does sign, so
- * no other client's request can be bent to pass for it. */
+/* The vendor's Go SDK (seen: 0.1.207) leaves the host out. That it is this one stands in a header which it does sign,
+ * so no other client's request can be bent to pass for it. */
 static bool may_omit_host(const struct check *c)
 {
 	static const char go[] = "huaweicloud-usdk-go/";
 	struct slice agent = { "", 0 };
 
-	return is_in_list(c->claim.names, slice_of("user-agent")) &&
+	return canon_list_has(c->claim.names, slice_of("user-agent")) &&
 	       canon_header(c->req, slice_of("user-agent"), &agent) && agent.len >= sizeof go - 1 &&
 	       memcmp(agent.at, go, sizeof go - 1) == 0;
 }
@@ -481,7 +389,7 @@ static bool signs_enough(struct check *c)
 			              name.len < 100 ? (int)name.len : 100, name.at);
 	}
 	for (size_t i = 0; i < n_required; i++) {
-		if (!is_in_list(c->claim.names, slice_of(required[i])))
+		if (!canon_list_has(c->claim.names, slice_of(required[i])))
 			return refuse(c, CODE_WRONG, "SignedHeaders does not name %s", required[i]);
 	}
 	return true;
@@ -513,7 +421,7 @@ static struct payload payload_of_query(struct check *c)
 	struct payload p = { .has_query = true };
 	struct buf form;
 
-	buf_init(&form, CANONICAL_MAX);
+	buf_init(&form, CANON_TEXT_MAX);
 	canon_query_form(&form, c->req->raw_query, c->a);
 	c->is_over = c->is_over || form.is_over;
 	sign_sha256_hex(buf_text(&form), form.len, p.text);
@@ -527,13 +435,13 @@ static size_t list_payloads(struct check *c, struct payload out[PAYLOADS_MAX])
 	const struct sign_request *req = c->req;
 	struct slice name = slice_of("x-sdk-content-sha256"), claimed;
 	bool is_claimed = canon_header(req, name, &claimed);
-	char hash[HEX_LEN + 1];
+	char hash[CANON_HASH_LEN + 1];
 	size_t n = 0;
 
 	sign_sha256_hex(req->body, req->body_len, hash);
 	if (!is_claimed || slice_is(claimed, hash)) {
 		out[n++] = payload_of(hash);
-	} else if (slice_is(claimed, UNSIGNED) && is_in_list(c->claim.names, name) && is_never_json(req)) {
+	} else if (slice_is(claimed, UNSIGNED) && canon_list_has(c->claim.names, name) && is_never_json(req)) {
 		out[n++] = payload_of(UNSIGNED);
 		if (!req->body_len)
 			out[n++] = payload_of(hash); /* the Python SDK's way */
@@ -559,8 +467,8 @@ static bool is_signed(struct check *c, const char *secret)
 		c->is_over = !compute(c->req, &c->claim, &payloads[i], secret, c->a, &made);
 		if (c->is_over)
 			return false;
-		const char *mac = made.authorization + strlen(made.authorization) - HEX_LEN;
-		bool matches = CRYPTO_memcmp(mac, c->claim.signature.at, HEX_LEN) == 0;
+		const char *mac = made.authorization + strlen(made.authorization) - CANON_HASH_LEN;
+		bool matches = CRYPTO_memcmp(mac, c->claim.signature.at, CANON_HASH_LEN) == 0;
 		if (matches || i == 0)
 			c->trace = made;
 		if (matches)
@@ -615,7 +523,7 @@ static const char *names_to_sign(const struct sign_request *req, struct arena *a
 		                              "x-sdk-date",   "x-security-token" };
 	struct buf list;
 
-	buf_init(&list, CANONICAL_MAX);
+	buf_init(&list, CANON_TEXT_MAX);
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
 		size_t n = canon_count(req, slice_of(wanted[i]));
 		must(n <= 1);

@@ -1,66 +1,14 @@
 #include "sign/sdk_hmac.h"
-#include <jansson.h>
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "sign/canon.h"
-#include "test.h"
+#include "vectors.h"
 
-enum { MAX_HEADERS = 40, ARENA_SIZE = 1 << 20, HEX_LEN = 64 };
+enum { HEX_LEN = 64 };
 #define SAYS "Incorrect IAM authentication information: "
 #define MISMATCH "verify aksk signature fail"
 #define NO_HASH "x-sdk-content-sha256 is not the hash of the body"
-
-/* A request whose headers a test may change, and the server's one key. */
-struct scene {
-	struct sign_header headers[MAX_HEADERS];
-	struct sign_request req;
-	struct sign_key key;
-	int64_t now_s;
-	enum rc lookup_rc; /* what the lookup answers when not RC_OK */
-};
-
-static enum rc find_key(void *ctx, const char *access_key_id, struct arena *a, struct sign_key *out, struct err *err)
-{
-	const struct scene *s = ctx;
-	(void)a;
-	if (s->lookup_rc != RC_OK)
-		return err_set(err, s->lookup_rc, "the key store is ill");
-	if (strcmp(access_key_id, s->key.access_key_id) != 0)
-		return err_set(err, RC_NOT_FOUND, "no such key");
-	*out = s->key;
-	return RC_OK;
-}
-
-static bool same(const char *x, const char *y) { return x && y ? strcmp(x, y) == 0 : x == y; }
-
-static void add_header(struct scene *s, const char *name, const char *value)
-{
-	s->headers[s->req.n_headers++] = (struct sign_header){ name, value };
-}
-
-static void set_header(struct scene *s, const char *name, const char *value)
-{
-	for (size_t i = 0; i < s->req.n_headers; i++) {
-		if (same(s->headers[i].name, name)) {
-			s->headers[i].value = value;
-			return;
-		}
-	}
-	add_header(s, name, value);
-}
-
-static void drop_header(struct scene *s, const char *name)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < s->req.n_headers; i++) {
-		if (!same(s->headers[i].name, name))
-			s->headers[kept++] = s->headers[i];
-	}
-	s->req.n_headers = kept;
-}
 
 static const char now_text[] = "2026-11-21T12:00:00Z";
 static const char body_text[] = "{\"name\":\"a\"}";
@@ -89,14 +37,6 @@ static void sign(struct scene *s, struct arena *a)
 	add_header(s, "Authorization", sdk_hmac_authorization(&s->req, s->key.access_key_id, s->key.secret, a));
 }
 
-struct verdict {
-	enum rc rc;
-	struct sign_refusal refusal;
-	struct sign_key key;
-	struct sign_trace trace;
-	struct err err;
-};
-
 static struct verdict verify(struct scene *s, struct arena *a)
 {
 	struct verdict v = { .refusal = { "untouched", 0, "" } };
@@ -122,8 +62,6 @@ static void sign_as(struct scene *s, const char *credential, const char *names, 
 	set_header(s, "Authorization", v.trace.authorization ? v.trace.authorization : "");
 }
 
-static const char *code_of(const struct verdict *v) { return v->refusal.code ? v->refusal.code : "good"; }
-
 /* Is it refused with this code, 401, and just these words behind the vendor's prefix? */
 static bool is_refused(const struct verdict *v, const char *code, const char *why)
 {
@@ -139,38 +77,6 @@ static bool is_good(const struct verdict *v)
 }
 
 /* ---- the contract's vectors ---- */
-
-static const char *member(const json_t *v, const char *name) { return json_string_value(json_object_get(v, name)); }
-
-static json_t *load_vectors(void)
-{
-	json_error_t e;
-	json_t *all = json_load_file(TEST_SOURCE_DIR "/unit/vectors/sdk_hmac.json", JSON_REJECT_DUPLICATES, &e);
-	EXPECT(all, "line %d: %s", e.line, e.text);
-	return all;
-}
-
-static void load_scene(struct scene *s, const json_t *v)
-{
-	const json_t *headers = json_object_get(v, "headers"), *h;
-	size_t i;
-
-	*s = (struct scene){ 0 };
-	json_array_foreach(headers, i, h)
-	{
-		add_header(s, json_string_value(json_array_get(h, 0)), json_string_value(json_array_get(h, 1)));
-	}
-	s->req.headers = s->headers;
-	s->req.method = member(v, "method");
-	s->req.raw_path = member(v, "path");
-	s->req.raw_query = member(v, "query") ? member(v, "query") : "";
-	s->req.body = member(v, "body") ? member(v, "body") : "";
-	s->req.body_len = strlen(s->req.body);
-	s->key = (struct sign_key){ .access_key_id = member(v, "access_key_id"),
-		                    .secret = member(v, "secret"),
-		                    .security_token = member(v, "security_token") };
-	EXPECT(clock_parse_iso(member(v, "server_time"), &s->now_s), "%s: server_time", member(v, "id"));
-}
 
 /* The words of every refusal before a signature is computed; all later ones say MISMATCH. */
 static const char *why_refused(const char *id)
@@ -230,20 +136,9 @@ static void expect_verdict(const json_t *v, const struct verdict *got)
 	EXPECT(got->refusal.http_status == (int)json_integer_value(json_object_get(error, "http_status")), "%s", id);
 }
 
-static void expect_trace(const json_t *v, const struct verdict *got)
-{
-	const char *id = member(v, "id"), *to_sign = member(v, "expected_string_to_sign");
-	const char *canonical = member(v, "expected_canonical_request");
-	const char *authorization = member(v, "expected_authorization");
-
-	EXPECT(same(got->trace.canonical_request, canonical), "%s: got %s", id, got->trace.canonical_request);
-	EXPECT(same(got->trace.string_to_sign, to_sign), "%s: got %s", id, got->trace.string_to_sign);
-	EXPECT(same(got->trace.authorization, authorization), "%s: got %s", id, got->trace.authorization);
-}
-
 TEST(every_vector_of_the_contract)
 {
-	json_t *all = load_vectors();
+	json_t *all = load_vectors("sdk_hmac.json");
 	int n_valid = 0, n_refused = 0;
 	const json_t *v;
 	size_t i;
@@ -255,7 +150,7 @@ TEST(every_vector_of_the_contract)
 		load_scene(&s, v);
 		struct verdict got = verify(&s, a);
 		expect_verdict(v, &got);
-		expect_trace(v, &got);
+		expect_trace(v, &got.trace);
 		n_valid += got.refusal.code == NULL;
 		n_refused += got.refusal.code != NULL;
 		arena_free(a);
@@ -266,7 +161,7 @@ TEST(every_vector_of_the_contract)
 
 TEST(the_same_request_may_come_again)
 {
-	json_t *all = load_vectors();
+	json_t *all = load_vectors("sdk_hmac.json");
 	const json_t *v;
 	size_t i;
 
@@ -303,7 +198,7 @@ static void keep_signed_headers(struct scene *s, const char *authorization)
 
 TEST(we_sign_as_the_sdks_do)
 {
-	json_t *all = load_vectors();
+	json_t *all = load_vectors("sdk_hmac.json");
 	int compared = 0;
 	const json_t *v;
 	size_t i;

@@ -1,54 +1,10 @@
 #include "sign/acs3.h"
-#include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "sign/canon.h"
-#include "test.h"
-
-enum { MAX_HEADERS = 40, ARENA_SIZE = 1 << 20 };
-
-/* A request whose headers a test may change, and the server's one key. */
-struct scene {
-	struct sign_header headers[MAX_HEADERS];
-	struct sign_request req;
-	struct sign_key key;
-	int64_t now_s;
-	enum rc lookup_rc; /* what the lookup answers when not RC_OK */
-};
-
-static enum rc find_key(void *ctx, const char *access_key_id, struct arena *a, struct sign_key *out, struct err *err)
-{
-	const struct scene *s = ctx;
-	(void)a;
-	if (s->lookup_rc != RC_OK)
-		return err_set(err, s->lookup_rc, "the key store is ill");
-	if (strcmp(access_key_id, s->key.access_key_id) != 0)
-		return err_set(err, RC_NOT_FOUND, "no such key");
-	*out = s->key;
-	return RC_OK;
-}
-
-static void set_header(struct scene *s, const char *name, const char *value)
-{
-	for (size_t i = 0; i < s->req.n_headers; i++) {
-		if (strcmp(s->headers[i].name, name) == 0) {
-			s->headers[i].value = value;
-			return;
-		}
-	}
-	s->headers[s->req.n_headers++] = (struct sign_header){ name, value };
-}
-
-static void drop_header(struct scene *s, const char *name)
-{
-	for (size_t i = 0; i < s->req.n_headers; i++) {
-		if (strcmp(s->headers[i].name, name) == 0)
-			s->headers[i--] = s->headers[--s->req.n_headers];
-	}
-}
+#include "vectors.h"
 
 static const char *header_value(const struct scene *s, const char *name)
 {
@@ -90,14 +46,6 @@ static void sign(struct scene *s, struct arena *a)
 	set_header(s, "Authorization", acs3_authorization(&s->req, s->key.access_key_id, s->key.secret, a));
 }
 
-struct verdict {
-	enum rc rc;
-	struct sign_refusal refusal;
-	struct sign_key key;
-	struct sign_trace trace;
-	struct err err;
-};
-
 static struct verdict verify(struct scene *s, struct nonces *n, struct arena *a)
 {
 	struct verdict v = { .refusal = { "untouched", 0, "" } };
@@ -105,35 +53,7 @@ static struct verdict verify(struct scene *s, struct nonces *n, struct arena *a)
 	return v;
 }
 
-static const char *code_of(const struct verdict *v) { return v->refusal.code ? v->refusal.code : "good"; }
-static bool same(const char *x, const char *y) { return x && y ? strcmp(x, y) == 0 : x == y; }
-
 /* ---- the contract's vectors ---- */
-
-static const char *member(const json_t *v, const char *name) { return json_string_value(json_object_get(v, name)); }
-
-static void load_scene(struct scene *s, const json_t *v)
-{
-	const json_t *headers = json_object_get(v, "headers"), *h;
-	size_t i;
-
-	*s = (struct scene){ 0 };
-	json_array_foreach(headers, i, h)
-	{
-		s->headers[s->req.n_headers++] = (struct sign_header){ json_string_value(json_array_get(h, 0)),
-			                                               json_string_value(json_array_get(h, 1)) };
-	}
-	s->req.headers = s->headers;
-	s->req.method = member(v, "method");
-	s->req.raw_path = member(v, "path");
-	s->req.raw_query = member(v, "query") ? member(v, "query") : "";
-	s->req.body = member(v, "body") ? member(v, "body") : "";
-	s->req.body_len = strlen(s->req.body);
-	s->key = (struct sign_key){ .access_key_id = member(v, "access_key_id"),
-		                    .secret = member(v, "secret"),
-		                    .security_token = member(v, "security_token") };
-	EXPECT(clock_parse_iso(member(v, "server_time"), &s->now_s), "%s: server_time", member(v, "id"));
-}
 
 static const json_t *vector_of(const json_t *all, const char *id)
 {
@@ -168,31 +88,25 @@ static void expect_verdict(const json_t *v, const struct verdict *got)
 	EXPECT(!code || (got->refusal.message && *got->refusal.message), "%s: no message", id);
 }
 
-static void expect_trace(const json_t *v, const struct verdict *got)
+/* The vendor's SDKs look for the server's string to sign in the message of a wrong signature. */
+static void expect_string_in_message(const json_t *v, const struct verdict *got)
 {
-	const char *id = member(v, "id"), *to_sign = member(v, "expected_string_to_sign");
-	const char *canonical = member(v, "expected_canonical_request");
-	const char *authorization = member(v, "expected_authorization");
+	const char *to_sign = member(v, "expected_string_to_sign");
+	char text[300];
 
-	EXPECT(same(got->trace.canonical_request, canonical), "%s: got %s", id, got->trace.canonical_request);
-	EXPECT(same(got->trace.string_to_sign, to_sign), "%s: got %s", id, got->trace.string_to_sign);
-	EXPECT(same(got->trace.authorization, authorization), "%s: got %s", id, got->trace.authorization);
 	if (!same(got->refusal.code, "SignatureDoesNotMatch") || !to_sign)
 		return;
-	char text[300];
 	(void)snprintf(text, sizeof text, "server StringToSign is [%s]", to_sign);
-	EXPECT(strstr(got->refusal.message, text), "%s: message %s", id, got->refusal.message);
+	EXPECT(strstr(got->refusal.message, text), "%s: message %s", member(v, "id"), got->refusal.message);
 }
 
 TEST(every_vector_of_the_contract)
 {
-	json_error_t e;
-	json_t *all = json_load_file(TEST_SOURCE_DIR "/unit/vectors/acs3.json", JSON_REJECT_DUPLICATES, &e);
+	json_t *all = load_vectors("acs3.json");
 	int n_valid = 0, n_refused = 0;
 	const json_t *v;
 	size_t i;
 
-	EXPECT(all, "line %d: %s", e.line, e.text);
 	json_array_foreach(all, i, v)
 	{
 		struct nonces *n = nonces_new(100);
@@ -203,7 +117,8 @@ TEST(every_vector_of_the_contract)
 		load_scene(&s, v);
 		struct verdict got = verify(&s, n, a);
 		expect_verdict(v, &got);
-		expect_trace(v, &got);
+		expect_trace(v, &got.trace);
+		expect_string_in_message(v, &got);
 		n_valid += !got.refusal.code;
 		n_refused += got.refusal.code != NULL;
 		arena_free(a);
@@ -222,7 +137,7 @@ static bool signs_like_us(const struct scene *s, const char *theirs)
 
 TEST(we_sign_as_the_sdks_do)
 {
-	json_t *all = json_load_file(TEST_SOURCE_DIR "/unit/vectors/acs3.json", 0, NULL);
+	json_t *all = load_vectors("acs3.json");
 	int compared = 0;
 	const json_t *v;
 	size_t i;
@@ -256,14 +171,11 @@ static void other_key(struct scene *s) { s->key.access_key_id = "LTAIother"; }
 static void inactive(struct scene *s) { s->key.status = SIGN_KEY_INACTIVE; }
 static void folded(struct scene *s) { set_header(s, "accept", "a\r\n b"); }
 static void broken_path(struct scene *s) { s->req.raw_path = "/v4\n/x"; }
-static void second_type(struct scene *s)
-{
-	s->headers[s->req.n_headers++] = (struct sign_header){ "Content-Type", "a" };
-}
+static void second_type(struct scene *s) { add_header(s, "Content-Type", "a"); }
 static void second_accept(struct scene *s)
 {
-	s->headers[s->req.n_headers++] = (struct sign_header){ "accept", "a" };
-	s->headers[s->req.n_headers++] = (struct sign_header){ "Accept", "b" };
+	add_header(s, "accept", "a");
+	add_header(s, "Accept", "b");
 }
 static void claims(struct scene *s, const char *text) { set_header(s, "Authorization", text); }
 #define CLAIM "ACS3-HMAC-SHA256 Credential="
