@@ -3,7 +3,7 @@
  *
  * Looking is read-only and happens beside everything; mending is a task, AutoRecovery, so the rule of one task at a time
  * per instance holds for it too, and the history shows it. A cache that is found not serving twice in a row shows
- * ERROR; the task goes off at once and, while it does not help, again after 5 s, 10 s, 20 s ... at most 5 minutes.
+ * ERROR; the task goes off at once and, while it does not help, again after 2 s, 4 s, 8 s ... at most 5 minutes.
  * A cache whose master serves but whose replica is down is mended alike, without showing ERROR.
  * It also makes the automatic backups of a cache's policy, and drops those that have had their time (backup_plan.h).
  */
@@ -21,7 +21,7 @@
 #include "engine/cache_state.h"
 #include "engine/priv.h"
 
-enum { LOOK_EVERY_MS = 1000, LOOK_LIMIT_MS = 500, BAD_LOOKS = 2, FIRST_DELAY_MS = 5000, MOST_DELAY_MS = 300000,
+enum { LOOK_EVERY_MS = 1000, LOOK_LIMIT_MS = 500, BAD_LOOKS = 2, FIRST_DELAY_MS = 2000, MOST_DELAY_MS = 300000,
        FIGURES_LAST_MS = 10000 };
 
 /* What the keeper remembers of a cache that was not well. */

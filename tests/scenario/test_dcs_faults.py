@@ -7,7 +7,7 @@ import unittest
 from stint_client import redis_processes, wait_for
 from test_dcs import IS_QUICK, PASSWORD, DcsCase, free_port
 
-KEEPER_ROUNDS_S = 2.5
+KEEPER_ROUNDS_S = 4
 DELAYS_MS = (5, 30) if IS_QUICK else (0, 3, 8, 15, 25, 40, 60, 100)
 
 
@@ -61,9 +61,9 @@ class Interrupted(DcsCase):
                 return self.connect(self.one).call("GET", "kept")
             except OSError:
                 return None
-        wait_for(f"the data after {what}", lambda: value() == "value", 30)
+        wait_for(f"the data after {what}", lambda: value() == "value", 60)
         folder = self.server.data / "cache" / self.one
-        wait_for(f"two processes after {what}", lambda: len(redis_processes(folder)) == 2, 30)
+        wait_for(f"two processes after {what}", lambda: len(redis_processes(folder)) == 2, 60)
         return job
 
     def test_server_killed(self):
