@@ -52,9 +52,8 @@ static void write_size(struct jw *w, const struct item *item)
 	format_capacity_minor(item->row.capacity_mib, minor);
 	jw_kv_int(w, "capacity", item->row.capacity_mib / 1024); /* 0 below one gigabyte */
 	jw_kv_text(w, "capacity_minor", minor);
-	/* Redis may have another limit for a moment: while it is resized. */
-	int64_t seen_mib = format_mib(item->figures.max_memory);
-	jw_kv_int(w, "max_memory", seen_mib ? seen_mib : item->row.capacity_mib);
+	/* What the last resize ended with; the limit the keeper saw may be that of before it. */
+	jw_kv_int(w, "max_memory", item->row.capacity_mib);
 	jw_kv_int(w, "used_memory", format_mib(item->figures.used_memory));
 	jw_kv_int(w, "replica_count", (int64_t)(item->state.n_nodes ? item->state.n_nodes : (size_t)item->spec.copies));
 	jw_kv_int(w, "sharding_count", 1);

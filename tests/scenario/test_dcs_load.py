@@ -1,0 +1,326 @@
+"""A Redis instance under load while it is administered: redis-benchmark hammers it, writers note what was acknowledged,
+and after every operation all of that is read back. Then the master is killed, and what is protected is told apart
+from what is not (docs/cache.md, "Who protects what in a failover")."""
+import os
+import signal
+import shutil
+import subprocess
+import threading
+import time
+import unittest
+
+from stint_client import Redis, wait_for
+from test_dcs import IS_QUICK, PASSWORD, DcsCase
+
+SWITCHOVERS = 2 if IS_QUICK else 5
+WRITES_BETWEEN = 50 if IS_QUICK else 300   # of each writer, after each operation
+PACE_S = 0.001
+AT_ONCE = 1000                             # keys read back by one command
+
+
+class Writer(threading.Thread):
+    """Writes keys that nobody else writes, one after the other, and counts in Redis; notes what was acknowledged.
+
+    A write whose answer was lost is in doubt: its key is never written again and may be there or not. After any error
+    it asks the API for the address and connects anew, as clients do. With `waits` a write counts when a replica has it.
+    """
+
+    def __init__(self, case, instance, name, waits=False):
+        super().__init__(daemon=True)
+        self.case, self.instance, self.name, self.waits = case, instance, name, waits
+        self.password = PASSWORD
+        self.acknowledged = []   # numbers of keys
+        self.tried = 0
+        self.counted = 0         # the last answer of INCR
+        self.connects = []       # how many were tried before each connection
+        self.pause_s = 0         # the longest time without an acknowledged write
+        self.stopping = threading.Event()
+        self.fault = None
+
+    def run(self):
+        connection, last = None, time.monotonic()
+        while not self.stopping.is_set():
+            try:
+                connection = connection or self.connect()
+                self.write(connection)
+                last, before = time.monotonic(), last
+                self.pause_s = max(self.pause_s, last - before)
+            except OSError:
+                if connection:
+                    connection.close()
+                connection = None
+            except Exception as fault:  # told by check(): a thread cannot fail a test
+                self.fault = fault
+                return
+            self.stopping.wait(PACE_S)
+        if connection:
+            connection.close()
+
+    def connect(self):
+        shown = self.case.dcs.of("GET", self.instance).json
+        connection = Redis(shown["ip"], shown["port"], self.password, timeout=5)
+        self.connects.append(self.tried)
+        return connection
+
+    def write(self, connection):
+        number, self.tried = self.tried, self.tried + 1
+        connection.call("SET", self.key(number), self.value(number))
+        if self.waits and connection.call("WAIT", 1, 3000) < 1:
+            return
+        self.acknowledged.append(number)
+        count = connection.call("INCR", f"{self.name}:count")
+        if count <= self.counted:
+            raise AssertionError(f"{self.name}: INCR answered {count} after {self.counted}")
+        self.counted = count
+
+    def key(self, number):
+        return f"{self.name}:{number}"
+
+    def value(self, number):
+        return f"value {number} of {self.name}"
+
+    def wait_for_writes(self, n, what):
+        target = len(self.acknowledged) + n
+        wait_for(f"{n} writes of {self.name} {what}", lambda: len(self.acknowledged) >= target or self.fault)
+        self.case.assertIsNone(self.fault)
+
+    def lost(self, connection, numbers=None):
+        """Those acknowledged that are not there, or not as they were written."""
+        numbers = self.acknowledged[:] if numbers is None else numbers
+        out = []
+        for first in range(0, len(numbers), AT_ONCE):
+            part = numbers[first:first + AT_ONCE]
+            values = connection.call("MGET", *(self.key(n) for n in part))
+            out += [n for n, value in zip(part, values) if value != self.value(n)]
+        return out
+
+    def stop(self):
+        self.stopping.set()
+        self.join()
+        self.case.assertIsNone(self.fault)
+
+
+class Benchmark(threading.Thread):
+    """redis-benchmark, again and again: it ends when its connections are cut."""
+
+    def __init__(self, case, instance):
+        super().__init__(daemon=True)
+        self.case, self.instance, self.password = case, instance, PASSWORD
+        self.stopping = threading.Event()
+        self.process = None
+        self.whole = self.cut = 0   # runs
+
+    def run(self):
+        while not self.stopping.is_set():
+            shown = self.case.dcs.of("GET", self.instance).json
+            self.process = subprocess.Popen(
+                ["redis-benchmark", "-h", shown["ip"], "-p", str(shown["port"]), "-a", self.password, "-c", "8", "-n", "4000",
+                 "-r", "1000", "-d", "100", "-q", "-t", "set,get,incr,hset,sadd,zadd,mset"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if self.process.wait() == 0:
+                self.whole += 1
+            else:
+                self.cut += 1
+                self.stopping.wait(0.05)
+
+    def stop(self):
+        self.stopping.set()
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+        self.join()
+
+
+class Load(DcsCase):
+    def setUp(self):
+        if not shutil.which("redis-benchmark"):
+            self.skipTest("redis-benchmark is not installed")
+        self.password = PASSWORD
+        self.expected = ["CREATE"]   # names of the tasks there must be, oldest first
+        self.one = self.create("load", "ha")
+        self.addCleanup(self.away)
+        self.writers = [Writer(self, self.one, "plain"), Writer(self, self.one, "waiting", waits=True)]
+        self.benchmark = Benchmark(self, self.one)
+        for thread in (*self.writers, self.benchmark):
+            thread.start()
+            self.addCleanup(thread.stop)
+        self.go_on("at the start")
+
+    def away(self):
+        wait_for("the deletion", lambda: self.dcs.of("DELETE", self.one).status == 204)
+
+    def go_on(self, what):
+        for writer in self.writers:
+            writer.wait_for_writes(WRITES_BETWEEN, what)
+
+    def nothing_lost(self, what, host=None):
+        shown = self.show(self.one)
+        connection = Redis(host or shown["ip"], shown["port"], self.password)
+        try:
+            for writer in self.writers:
+                noted, counted = writer.acknowledged[:], writer.counted
+                self.assertEqual(writer.lost(connection, noted), [], f"{what}: {len(noted)} of {writer.name} were acknowledged")
+                count = int(connection.call("GET", f"{writer.name}:count"))
+                self.assertTrue(counted <= count <= writer.tried, f"{what}: {counted} <= {count} <= {writer.tried}")
+        finally:
+            connection.close()
+
+    def administer(self, name, ask, status, keeps_connections):
+        """One operation under load: its task ends well, writes go on, nothing acknowledged is lost."""
+        connects = self.connects()
+        task = self.done(self.one, name, ask(), status)
+        self.expected.append(name)
+        self.running(self.one)
+        self.go_on(f"after {name}")
+        self.nothing_lost(name)
+        if keeps_connections:
+            self.assertEqual(self.connects(), connects, f"{name} cut connections")
+        return task
+
+    def connects(self):
+        return [len(w.connects) for w in self.writers]
+
+    def names(self):
+        return [t["name"] for t in reversed(self.dcs.of("GET", self.one, "tasks", limit=1000).json["tasks"])]
+
+    # -- operations --
+
+    def resize(self, mib, **more):
+        spec = self.show(self.one)["spec_code"].rsplit(".", 1)[0]
+        return self.dcs.of("POST", self.one, "resize", body={"spec_code": f"{spec}.{mib}", "new_capacity": 0, **more})
+
+    def node(self, role):
+        nodes = self.ok(self.dcs.of("GET", self.one, "logical-nodes")).json["nodes"]
+        return next(n for n in nodes if n["node_type"] == role)
+
+    def resize_both_ways(self):
+        for mib in (256, 128):
+            task = self.administer("EXTEND", lambda: self.resize(mib), 204, keeps_connections=True)
+            self.assertEqual(task["details"]["new_capacity"], str(mib / 1024))
+            self.assertEqual(self.show(self.one)["max_memory"], mib)
+
+    def change_replicas(self):
+        self.administer("AddReplica", lambda: self.resize(128, change_type="createReplication",
+                                                          available_zones=[self.zone()]), 204, keeps_connections=True)
+        node = self.node("slave")["node_id"]
+        self.administer("DelReplica", lambda: self.resize(128, change_type="deleteReplication", node_list=[node]), 204,
+                        keeps_connections=True)
+
+    def switch_over(self, times):
+        for _ in range(times):
+            before = self.node("master")["node_id"]
+            self.administer("masterStandbySwapJob", lambda: self.dcs.of("PUT", self.one, "async-swap"), 200,
+                            keeps_connections=False)
+            self.assertNotEqual(self.node("master")["node_id"], before)
+
+    def configure(self):
+        for name, value in (("timeout", "300"), ("maxmemory-policy", "noeviction"), ("appendfsync", "always"),
+                            ("appendfsync", "everysec")):
+            body = {"redis_config": [{"param_id": "", "param_name": name, "param_value": value}]}
+            self.administer("UpdateConfig", lambda: self.dcs.of("PUT", self.one, "configs", body=body), 204,
+                            keeps_connections=True)
+
+    def change_password(self):
+        kept, new = self.connect(self.one, self.password), "Under-Load-2"
+        body = {"old_password": self.password, "new_password": new}
+        answer = self.ok(self.dcs.of("PUT", self.one, "password", body=body))
+        self.assertEqual(answer.json["result"], "success")
+        old, self.password = self.password, new
+        connects = self.connects()
+        for thread in (*self.writers, self.benchmark):
+            thread.password = new
+        self.expected.append("modify")
+        self.go_on("after the change of the password")
+        self.nothing_lost("change of the password")
+        self.assertEqual(kept.call("PING"), "PONG")
+        self.assertEqual(self.connects(), connects, "the change of the password cut connections")
+        with self.assertRaisesRegex(ConnectionError, "WRONGPASS"):
+            self.connect(self.one, old)
+
+    def restart(self):
+        body = {"instances": [self.one], "action": "restart"}
+        self.administer("RESTART", lambda: self.dcs.ask("PUT", "instances", "status", body=body), 200,
+                        keeps_connections=False)
+
+    # -- tests --
+
+    def test_administered_under_load(self):
+        self.resize_both_ways()
+        self.switch_over(SWITCHOVERS)
+        if not IS_QUICK:
+            self.change_replicas()
+        before = {w: w.acknowledged[:] for w in self.writers}
+        self.administer("BACKUP", lambda: self.dcs.of("POST", self.one, "backups", body={}), 200, keeps_connections=True)
+        self.configure()
+        self.change_password()
+        self.restart()
+        self.switch_over(1)
+        for thread in (*self.writers, self.benchmark):
+            thread.stop()
+        self.assertGreater(self.benchmark.whole + self.benchmark.cut, 1)
+        self.nothing_lost("the end")
+        # A task nobody asked for would be a recovery of what was not broken.
+        self.assertEqual(self.names(), self.expected)
+        self.the_replica_has_it_all()
+        self.the_backup_has(before)
+
+    def the_replica_has_it_all(self):
+        connection = self.connect(self.one, self.password)
+        connection.call("SET", "last", "write")
+        self.assertEqual(connection.call("WAIT", 1, 10000), 1)
+        self.nothing_lost("on the replica", self.node("slave")["node_ip"])
+
+    def the_backup_has(self, before):
+        """What was acknowledged before the backup was asked for is in it; what came after its end is not."""
+        backup = self.ok(self.dcs.of("GET", self.one, "backups")).json["backup_record_response"][0]["backup_id"]
+        self.done(self.one, "RESTORE", self.dcs.of("POST", self.one, "restores", body={"backup_id": backup}))
+        self.running(self.one)
+        connection = self.connect(self.one, self.password)
+        for writer, noted in before.items():
+            self.assertEqual(writer.lost(connection, noted), [])
+            self.assertIsNone(connection.call("GET", writer.key(writer.acknowledged[-1])))
+        self.assertIsNone(connection.call("GET", "last"))
+
+    def test_master_killed_under_load(self):
+        """Replication is asynchronous: what no replica had yet is lost with the master, and nothing else is. So of what
+        one client wrote in a row the end may be missing, never the middle, and nothing that WAIT has confirmed."""
+        plain, waiting = self.writers
+        first = self.node("master")["node_id"]
+        wait_for("load", lambda: self.benchmark.whole or self.benchmark.cut)
+        os.kill(self.process(self.one), signal.SIGKILL)
+        wait_for("the task AutoRecovery", lambda: "AutoRecovery" in self.names())
+        wait_for("its end", lambda: self.dcs.newest(self.one)["status"] == "SUCCESS")
+        self.running(self.one)
+        self.go_on("after the failover")
+        self.benchmark.stop()
+        for writer in self.writers:
+            writer.stop()
+        self.assertNotEqual(self.node("master")["node_id"], first)
+        connection = self.connect(self.one)
+        self.assertEqual(waiting.lost(connection), [])
+        lost = plain.lost(connection)
+        self.only_the_end_of_a_connection(plain, lost)
+        wait_for("the old master as a replica", lambda: connection.info("connected_slaves") == "1")
+        connection.call("SET", "last", "write")
+        wait_for("the replica in step", lambda: connection.call("WAIT", 1, 1000) == 1)
+        # What the old master alone had is gone from it too: two histories would be worse than a short one.
+        replica = self.connect_to(self.node("slave")["node_ip"])
+        self.assertEqual(plain.lost(replica), lost)
+        self.assertEqual(replica.call("DBSIZE"), connection.call("DBSIZE"))
+
+    def connect_to(self, host):
+        connection = Redis(host, self.show(self.one)["port"], self.password)
+        self.addCleanup(connection.close)
+        return connection
+
+    def only_the_end_of_a_connection(self, writer, lost):
+        """Those lost follow each other without a gap among the acknowledged, and the next one came over a new connection."""
+        if not lost:
+            return
+        at, numbers = writer.acknowledged.index(lost[0]), writer.acknowledged
+        self.assertEqual(numbers[at:at + len(lost)], lost, "a hole in what was kept")
+        after = numbers[at + len(lost)]
+        self.assertTrue(any(lost[-1] < first <= after for first in writer.connects), f"{lost} are not the end of a connection")
+
+
+if __name__ == "__main__":
+    unittest.main()
