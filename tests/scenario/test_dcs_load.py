@@ -2,19 +2,21 @@
 and after every operation all of that is read back. Then the master is killed, and what is protected is told apart
 from what is not (docs/cache.md, "Who protects what in a failover")."""
 import os
-import signal
 import shutil
+import signal
 import subprocess
 import threading
 import time
 import unittest
 
-from stint_client import Redis, wait_for
+from stint_client import Redis, redis_processes, wait_for
 from test_dcs import IS_QUICK, PASSWORD, DcsCase
 
 SWITCHOVERS = 2 if IS_QUICK else 5
 WRITES_BETWEEN = 50 if IS_QUICK else 300   # of each writer, after each operation
+ANALYSES = 3 if IS_QUICK else 20
 PACE_S = 0.001
+SHOWS_FIGURES = bool(os.environ.get("STINT_FIGURES"))
 AT_ONCE = 1000                             # keys read back by one command
 
 
@@ -112,7 +114,11 @@ class Benchmark(threading.Thread):
 
     def run(self):
         while not self.stopping.is_set():
-            shown = self.case.dcs.of("GET", self.instance).json
+            try:
+                shown = self.case.dcs.of("GET", self.instance).json
+            except OSError:   # no server at the moment
+                self.stopping.wait(0.05)
+                continue
             self.process = subprocess.Popen(
                 ["redis-benchmark", "-h", shown["ip"], "-p", str(shown["port"]), "-a", self.password, "-c", "8", "-n", "4000",
                  "-r", "1000", "-d", "100", "-q", "-t", "set,get,incr,hset,sadd,zadd,mset"],
@@ -167,10 +173,14 @@ class Load(DcsCase):
     def administer(self, name, ask, status, keeps_connections):
         """One operation under load: its task ends well, writes go on, nothing acknowledged is lost."""
         connects = self.connects()
+        for writer in self.writers:
+            writer.pause_s = 0
         task = self.done(self.one, name, ask(), status)
         self.expected.append(name)
         self.running(self.one)
         self.go_on(f"after {name}")
+        if SHOWS_FIGURES:
+            print(f"{name}: {' '.join(f'{w.name} {w.pause_s * 1000:.0f}' for w in self.writers)} ms without a write")
         self.nothing_lost(name)
         if keeps_connections:
             self.assertEqual(self.connects(), connects, f"{name} cut connections")
@@ -241,6 +251,17 @@ class Load(DcsCase):
         self.administer("RESTART", lambda: self.dcs.ask("PUT", "instances", "status", body=body), 200,
                         keeps_connections=False)
 
+    def kill_the_server(self):
+        """Redis outlives it, and nobody who is connected notices."""
+        connects = self.connects()
+        self.server.kill()
+        self.go_on("without the server")
+        self.server.start()
+        self.running(self.one)
+        self.go_on("with a new server")
+        self.nothing_lost("the death of the server")
+        self.assertEqual(self.connects(), connects, "the death of the server cut connections")
+
     # -- tests --
 
     def test_administered_under_load(self):
@@ -252,6 +273,7 @@ class Load(DcsCase):
         self.administer("BACKUP", lambda: self.dcs.of("POST", self.one, "backups", body={}), 200, keeps_connections=True)
         self.configure()
         self.change_password()
+        self.kill_the_server()
         self.restart()
         self.switch_over(1)
         for thread in (*self.writers, self.benchmark):
@@ -280,32 +302,77 @@ class Load(DcsCase):
             self.assertIsNone(connection.call("GET", writer.key(writer.acknowledged[-1])))
         self.assertIsNone(connection.call("GET", "last"))
 
-    def test_master_killed_under_load(self):
-        """Replication is asynchronous: what no replica had yet is lost with the master, and nothing else is. So of what
-        one client wrote in a row the end may be missing, never the middle, and nothing that WAIT has confirmed."""
-        plain, waiting = self.writers
-        first = self.node("master")["node_id"]
-        wait_for("load", lambda: self.benchmark.whole or self.benchmark.cut)
-        os.kill(self.process(self.one), signal.SIGKILL)
+    def recovered(self):
         wait_for("the task AutoRecovery", lambda: "AutoRecovery" in self.names())
         wait_for("its end", lambda: self.dcs.newest(self.one)["status"] == "SUCCESS")
         self.running(self.one)
-        self.go_on("after the failover")
+        self.go_on("after the recovery")
         self.benchmark.stop()
         for writer in self.writers:
             writer.stop()
-        self.assertNotEqual(self.node("master")["node_id"], first)
+
+    def kill_under_load(self, pids):
+        wait_for("load", lambda: self.benchmark.whole or self.benchmark.cut)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.recovered()
+
+    def only_the_end_is_lost(self):
+        """Replication is asynchronous: what no replica had yet is lost with the master, and nothing else is. So of what
+        one client wrote in a row the end may be missing, never the middle, and nothing that WAIT has confirmed. What is
+        lost is lost everywhere: two histories would be worse than a short one."""
+        plain, waiting = self.writers
         connection = self.connect(self.one)
         self.assertEqual(waiting.lost(connection), [])
         lost = plain.lost(connection)
         self.only_the_end_of_a_connection(plain, lost)
-        wait_for("the old master as a replica", lambda: connection.info("connected_slaves") == "1")
+        wait_for("the other node as a replica", lambda: connection.info("connected_slaves") == "1")
         connection.call("SET", "last", "write")
         wait_for("the replica in step", lambda: connection.call("WAIT", 1, 1000) == 1)
-        # What the old master alone had is gone from it too: two histories would be worse than a short one.
         replica = self.connect_to(self.node("slave")["node_ip"])
         self.assertEqual(plain.lost(replica), lost)
         self.assertEqual(replica.call("DBSIZE"), connection.call("DBSIZE"))
+
+    def test_master_killed_under_load(self):
+        first = self.node("master")["node_id"]
+        self.kill_under_load([self.process(self.one)])
+        self.assertNotEqual(self.node("master")["node_id"], first)
+        self.only_the_end_is_lost()
+
+    @unittest.skipIf(IS_QUICK, "only in the full run")
+    def test_all_nodes_killed_under_load(self):
+        self.kill_under_load(redis_processes(self.server.data / "cache" / self.one))
+        self.only_the_end_is_lost()
+
+    @unittest.skipIf(IS_QUICK, "only in the full run")
+    def test_replica_killed_under_load(self):
+        """Clients of the master notice nothing, but those who wait for a replica."""
+        connects, first = self.connects(), self.node("master")["node_id"]
+        self.kill_under_load([self.process(self.one, self.node("slave")["node_ip"])])
+        self.assertEqual((self.connects(), self.node("master")["node_id"]), (connects, first))
+        self.nothing_lost("the death of the replica")
+        self.the_replica_has_it_all()
+
+    @unittest.skipIf(IS_QUICK, "only in the full run")
+    def test_too_much_data_for_a_smaller_size(self):
+        """Filled faster than the server looks: the request is refused or its task fails, and either way all is as it was."""
+        self.administer("EXTEND", lambda: self.resize(256), 204, keeps_connections=True)
+        connection = self.connect(self.one)
+        for i in range(40):
+            connection.call("SET", f"large:{i}", "x" * (4 << 20))
+        answer = self.resize(128)
+        if answer.status == 204:
+            job = self.dcs.ended(self.dcs.newest(self.one)["id"])
+            self.assertEqual(job["status"], "FAIL")
+            self.assertTrue(job["fail_reason"])
+        else:
+            self.refused(answer, 400, "DCS.4012")
+        self.running(self.one)
+        self.assertEqual((self.show(self.one)["max_memory"], self.show(self.one)["spec_code"].rsplit(".", 1)[1]), (256, "256"))
+        self.assertEqual(connection.info("maxmemory"), str(256 << 20))
+        self.assertEqual(connection.call("EXISTS", *(f"large:{i}" for i in range(40))), 40)
+        self.go_on("after the resize that could not be")
+        self.nothing_lost("the resize that could not be")
 
     def connect_to(self, host):
         connection = Redis(host, self.show(self.one)["port"], self.password)
@@ -320,6 +387,51 @@ class Load(DcsCase):
         self.assertEqual(numbers[at:at + len(lost)], lost, "a hole in what was kept")
         after = numbers[at + len(lost)]
         self.assertTrue(any(lost[-1] < first <= after for first in writer.connects), f"{lost} are not the end of a connection")
+
+
+class Beside(DcsCase):
+    """Analyses run beside operations, also beside one that exchanges the roles of the nodes they look at."""
+
+    KINDS = (("offline", "key-analysis"), ("bigkey-task",), ("auto-expire", "scan"))
+
+    def test_analyses_beside_switchovers(self):
+        one = self.create("beside", "ha", instance_backup_policy=None)
+        connection = self.connect(one)
+        for i in range(200):
+            connection.call("SET", f"key:{i}", i)
+        node = self.dcs.of("GET", one, "logical-nodes").json["nodes"][0]["node_id"]
+        stop = threading.Event()
+
+        def swap():
+            while not stop.is_set():
+                answer = self.dcs.of("PUT", one, "async-swap")
+                if answer.status == 200:
+                    self.dcs.ended(answer.json["job_id"])
+
+        swapping = threading.Thread(target=swap)
+        swapping.start()
+        try:
+            for _ in range(ANALYSES):
+                for kind in self.KINDS:
+                    body = {"node_id": node} if kind[0] == "offline" else None
+                    self.ok(self.dcs.of("POST", one, *kind, body=body))
+                wait_for("the analyses", lambda: all(
+                    t["status"] in ("SUCCESS", "FAILED") for t in self.analyses(one)), 20)
+        finally:
+            stop.set()
+            swapping.join()
+        failed = [self.dcs.ask("GET", "jobs", t["id"]).json for t in self.analyses(one) if t["status"] != "SUCCESS"]
+        self.assertEqual(failed, [])
+        self.assertEqual(len(self.analyses(one)), ANALYSES * len(self.KINDS))
+        found = self.dcs.of("GET", one, "offline", "key-analysis", limit=1000).json["records"]
+        for record in found:
+            told = self.dcs.of("GET", one, "offline", "key-analysis", record["id"]).json
+            self.assertEqual(told["total_num"], 200)
+        self.delete(one)
+
+    def analyses(self, one):
+        tasks = self.dcs.of("GET", one, "tasks", limit=1000).json["tasks"]
+        return [t for t in tasks if t["name"] not in ("CREATE", "masterStandbySwapJob")]
 
 
 if __name__ == "__main__":
