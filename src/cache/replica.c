@@ -105,8 +105,8 @@ static int followed_by(const struct buf *info, const struct cache_instance *c)
 }
 
 /*
- * The roles may be exchanged meanwhile, when the caller runs beside an operation. A replica that became the master has all
- * there is; one that follows another now is measured by that one, since an offset means nothing to another history.
+ * The roles may be exchanged meanwhile, when the caller runs beside an operation. A replica that became the master has
+ * all there is; one that follows another now is measured by that one: an offset means nothing in another history.
  */
 enum rc replica_catch_up(const struct op *op, const struct cache_instance *c, int node, struct err *err)
 {

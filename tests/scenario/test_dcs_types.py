@@ -29,8 +29,9 @@ NOTHING_TO_TYPE = {
     ("GET", P + "/quota"), ("GET", P + "/instances/statistic"), ("GET", P + "/dcs/tags"), ("GET", P + "/jobs/*"),
     ("DELETE", P + "/tasks/*"), ("GET", I), ("DELETE", I), ("DELETE", I + "/tasks/*"), ("GET", I + "/tasks/*/progress"),
     ("POST", I + "/swap"), ("PUT", I + "/async-swap"), ("DELETE", I + "/backups/*"), ("GET", I + "/configs"),
-    ("GET", I + "/config-histories/*"), ("GET", I + "/whitelist"), ("GET", I + "/groups"), ("GET", I + "/logical-nodes"),
-    ("GET", I + "/deletable-replication"), ("GET", I + "/groups/*/group-nodes-state"), ("GET", I + "/tags"),
+    ("GET", I + "/config-histories/*"), ("GET", I + "/whitelist"), ("GET", I + "/groups"),
+    ("GET", I + "/logical-nodes"), ("GET", I + "/deletable-replication"),
+    ("GET", I + "/groups/*/group-nodes-state"), ("GET", I + "/tags"),
     ("POST", I + "/bigkey-task"), ("GET", I + "/bigkey-task/*"), ("DELETE", I + "/bigkey-task/*"),
     ("POST", I + "/hotkey-task"), ("GET", I + "/hotkey-task/*"), ("DELETE", I + "/hotkey-task/*"),
     ("POST", I + "/scan-expire-keys-task"), ("POST", I + "/auto-expire/scan"),
@@ -78,12 +79,13 @@ class Types(DcsCase):
         return ("instances", self.one, *to)
 
     def node(self, role):
-        return next(n["node_id"] for n in self.dcs.of("GET", self.one, "logical-nodes").json["nodes"] if n["node_type"] == role)
+        nodes = self.dcs.of("GET", self.one, "logical-nodes").json["nodes"]
+        return next(n["node_id"] for n in nodes if n["node_type"] == role)
 
     def settled(self):
         """No task of the instance is under way."""
-        wait_for("the end of all tasks", lambda: all(
-            t["status"] in ("SUCCESS", "FAILED") for t in self.dcs.of("GET", self.one, "tasks", limit=1000).json["tasks"]))
+        tasks = lambda: self.dcs.of("GET", self.one, "tasks", limit=1000).json["tasks"]
+        wait_for("the end of all tasks", lambda: all(t["status"] in ("SUCCESS", "FAILED") for t in tasks()))
         self.running(self.one)
 
     def wrong_bodies(self, method, to, body, tolerated=()):
@@ -115,8 +117,9 @@ class Types(DcsCase):
 
     def test_create_update_delete(self):
         full = self.body("typed", "ha", security_group_id="g", private_ip="", instance_num=1, maintain_begin="18:00:00",
-                         maintain_end="19:00:00", no_password_access=False, description="d", rename_commands={"keys": "my_keys"},
-                         tags=[{"key": "k", "value": "v"}], instance_backup_policy=POLICY, enable_publicip=False,
+                         maintain_end="19:00:00", no_password_access=False, description="d",
+                         rename_commands={"keys": "my_keys"}, tags=[{"key": "k", "value": "v"}],
+                         instance_backup_policy=POLICY, enable_publicip=False,
                          enable_ssl=False, publicip_id="", access_user="", enterprise_project_id="0",
                          enterprise_project_name="default", template_id="", bss_param={"charging_mode": "postPaid"})
         # A number is what an example of the vendor's has, and a name of the right form is no wrong name.
@@ -144,12 +147,14 @@ class Types(DcsCase):
                                                 "change_type": "instanceType", **more})
         self.assertEqual(self.show(self.one)["max_memory"], 256)
         spec = self.show(self.one)["spec_code"]
-        self.wrong_bodies("POST", self.of("resize"), {"spec_code": spec, "new_capacity": 0.25, "change_type": "createReplication",
-                                                "available_zones": [self.zone()], **more})
+        self.wrong_bodies("POST", self.of("resize"), {"spec_code": spec, "new_capacity": 0.25,
+                                                      "change_type": "createReplication",
+                                                      "available_zones": [self.zone()], **more})
         self.assertEqual(self.show(self.one)["replica_count"], 3)
         spec = self.show(self.one)["spec_code"]
-        self.wrong_bodies("POST", self.of("resize"), {"spec_code": spec, "new_capacity": 0.25, "change_type": "deleteReplication",
-                                                "node_list": [self.node("slave")], **more})
+        self.wrong_bodies("POST", self.of("resize"), {"spec_code": spec, "new_capacity": 0.25,
+                                                      "change_type": "deleteReplication",
+                                                      "node_list": [self.node("slave")], **more})
         self.assertEqual(self.show(self.one)["replica_count"], 2)
 
     def test_passwords(self):
@@ -161,9 +166,10 @@ class Types(DcsCase):
 
     def test_backups(self):
         made = self.wrong_bodies("POST", self.of("backups"), {"remark": "r", "backup_format": "rdb"})
-        self.wrong_bodies("POST", self.of("offline", "key-analysis"), {"node_id": self.node("master"), "backup_id": made.json["backup_id"]})
-        wait_for("the analysis", lambda: self.dcs.of("GET", self.one, "offline", "key-analysis").json["records"][0]["status"]
-                 == "success")
+        analyses = self.of("offline", "key-analysis")
+        self.wrong_bodies("POST", analyses, {"node_id": self.node("master"), "backup_id": made.json["backup_id"]})
+        newest = lambda: self.dcs.ask("GET", *analyses).json["records"][0]
+        wait_for("the analysis", lambda: newest()["status"] == "success")
         self.wrong_bodies("POST", self.of("restores"), {"backup_id": made.json["backup_id"], "remark": "r"})
 
     def test_configurations(self):
@@ -176,7 +182,8 @@ class Types(DcsCase):
         for action in ("create", "delete"):
             body = {"action": action, "tags": [{"key": "k", "value": "v"}]}
             self.wrong_bodies("POST", ("dcs", self.one, "tags", "action"), body)
-        whitelist = {"instance_id": self.one, "enable_whitelist": False, "whitelist": [{"group_name": "g", "ip_list": ["10.0.0.1"]}]}
+        whitelist = {"instance_id": self.one, "enable_whitelist": False,
+                     "whitelist": [{"group_name": "g", "ip_list": ["10.0.0.1"]}]}
         for to in ("whitelist", "whitelist-async"):
             self.wrong_bodies("PUT", self.of(to), whitelist)
 
@@ -202,7 +209,8 @@ class Types(DcsCase):
         records = ("bigkey-tasks",), ("hotkey-tasks",), ("auto-expire", "histories"), ("offline", "key-analysis")
         slow = {"start_time": "0", "end_time": "9999999999999"}
         rows = [
-            (("instances",), {}, {**PAGE, "include_failure": NOT_FLAGS, "include_delete": NOT_FLAGS, "name_equal": NOT_FLAGS,
+            (("instances",), {}, {**PAGE, "include_failure": NOT_FLAGS, "include_delete": NOT_FLAGS,
+                                  "name_equal": NOT_FLAGS,
                                   "capacity": ["x", "-1", "[]", "0.3", "nan", "inf", "1e400"]}),
             (("tasks",), {}, {**PAGE, **SPAN}), (of("tasks"), {}, {**PAGE, **SPAN}),
             (of("backups"), {}, {**PAGE, **SPAN}), (of("restores"), {}, {**PAGE, **SPAN}),

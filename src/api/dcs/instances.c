@@ -254,7 +254,8 @@ static bool read_filter(struct call *c, struct cache_filter *f)
 	bool includes_deleted = false; /* none is kept to be listed */
 
 	if (!scope_page(c, &page) || !scope_flag(c, "include_failure", &f->includes_failed) ||
-	    !scope_flag(c, "include_delete", &includes_deleted) || !scope_flag(c, "name_equal", &f->name_is_exact) || !read_capacity(c, &f->capacity_mib))
+	    !scope_flag(c, "include_delete", &includes_deleted) || !scope_flag(c, "name_equal", &f->name_is_exact) ||
+	    !read_capacity(c, &f->capacity_mib))
 		return false;
 	f->uid = query_text(&c->query, "instance_id");
 	f->name = query_text(&c->query, "name");

@@ -5,7 +5,6 @@ operation is therefore added in two places here: to ASKED, and to a test in whic
 """
 import pathlib
 import sys
-import unittest
 
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ServiceResponseException
@@ -22,12 +21,13 @@ from stint_client import Redis, wait_for  # noqa: E402
 WITHOUT_SDK = {("GET", "/"), ("GET", "/v2")}
 DIGITS, UUID, ANY = "0" * 32, test_dcs.ABSENT, {"redis_config": []}
 
-# Every operation on an instance by the SDK's name, with arguments of the right form. Its instance is the test's to choose.
+# Every operation on an instance by the SDK's name, with arguments of the right form. The instance is the test's choice.
 ASKED = {
-    "show_instance": {}, "delete_single_instance": {}, "show_tags": {}, "list_configurations": {}, "show_ip_whitelist": {},
-    "list_group_replication_info": {}, "show_nodes_information": {}, "validate_deletable_replica": {},
-    "change_master_standby": {}, "change_master_standby_async": {}, "create_bigkey_scan_task": {},
-    "create_hotkey_scan_task": {}, "create_auto_expire_scan_task": {}, "scan_expire_key": {},
+    "show_instance": {}, "delete_single_instance": {}, "show_tags": {}, "list_configurations": {},
+    "show_ip_whitelist": {}, "list_group_replication_info": {}, "show_nodes_information": {},
+    "validate_deletable_replica": {}, "change_master_standby": {}, "change_master_standby_async": {},
+    "create_bigkey_scan_task": {}, "create_hotkey_scan_task": {}, "create_auto_expire_scan_task": {},
+    "scan_expire_key": {},
     "list_background_task": {}, "list_backup_records": {}, "list_restore_records": {}, "list_config_histories": {},
     "list_bigkey_scan_tasks": {}, "list_hot_key_scan_tasks": {}, "show_expire_key_scan_info": {},
     "list_offline_key_analysis_task": {}, "list_slowlog": {"start_time": "0", "end_time": "1"}, "list_clients": {},
@@ -39,8 +39,9 @@ ASKED = {
     "delete_offline_key_analysis_task": {"task_id": UUID},
     "update_instance": {"body": {}}, "resize_instance": {"body": {}}, "update_password": {"body": {}},
     "reset_password": {"body": {}}, "copy_instance": {"body": {}}, "restore_instance": {"body": {}},
-    "update_configurations": {"body": ANY}, "update_instance_config": {"body": ANY}, "update_ip_whitelist": {"body": {}},
-    "update_ip_whitelist_async": {"body": {}}, "batch_create_or_delete_tags": {"body": {}},
+    "update_configurations": {"body": ANY}, "update_instance_config": {"body": ANY},
+    "update_ip_whitelist": {"body": {}}, "update_ip_whitelist_async": {"body": {}},
+    "batch_create_or_delete_tags": {"body": {}},
     "create_offline_key_analysis": {"body": {}}, "scan_clients": {"body": {}}, "hang_up_clients": {"body": {}},
     "hang_up_kill_all_clients": {"body": {}},
 }
@@ -69,7 +70,8 @@ class Sdk(test_dcs.DcsCase):
 
     @classmethod
     def sdk(cls, secret, project=None):
-        credentials = BasicCredentials(cls.server.access["access_key_id"], secret, project or cls.server.access["project_id"])
+        access = cls.server.access
+        credentials = BasicCredentials(access["access_key_id"], secret, project or access["project_id"])
         handler = HttpHandler().add_response_handler(cls.note)
         return v2.DcsClient.new_builder().with_credentials(credentials).with_http_handler(handler).with_endpoint(
             f"http://127.0.0.1:{cls.server.port}").build()
@@ -184,7 +186,8 @@ class Sdk(test_dcs.DcsCase):
         job = c.update_instance_config(v2.UpdateInstanceConfigRequest(one, v2.ModifyRedisConfigBody(
             [v2.RedisConfig(param_id="1", param_name="timeout", param_value="60")]))).job_id
         self.assertEqual(self.over(one, "UpdateConfig"), job)
-        configs = {p.param_name: p.param_value for p in c.list_configurations(v2.ListConfigurationsRequest(one)).redis_config}
+        shown = c.list_configurations(v2.ListConfigurationsRequest(one))
+        configs = {p.param_name: p.param_value for p in shown.redis_config}
         self.assertEqual(configs["timeout"], "60")
         c.change_master_standby(v2.ChangeMasterStandbyRequest(one))
         self.over(one, "masterStandbySwapJob")
@@ -198,7 +201,8 @@ class Sdk(test_dcs.DcsCase):
         done = c.restart_or_flush_instances(v2.RestartOrFlushInstancesRequest(status)).results
         self.assertEqual([(r.instance, r.result) for r in done], [(one, "success")])
         self.over(one, "FLUSH")
-        restore = c.restore_instance(v2.RestoreInstanceRequest(one, v2.RestoreInstanceBody(backup_id=backup))).restore_id
+        body = v2.RestoreInstanceBody(backup_id=backup)
+        restore = c.restore_instance(v2.RestoreInstanceRequest(one, body)).restore_id
         self.over(one, "RESTORE")
         restores = c.list_restore_records(v2.ListRestoreRecordsRequest(one)).restore_record_response
         self.assertEqual([(r.restore_id, r.status) for r in restores], [(restore, "succeed")])
@@ -253,11 +257,12 @@ class Sdk(test_dcs.DcsCase):
             record = self.found(f"the {kind} keys", lambda: getattr(c, show)(asked))
             keys = {k.name: k for k in record.keys}
             self.assertEqual(record.num, len(keys))
-            self.assertEqual((keys["long"].type, keys["long"].size, keys["long"].unit, keys["long"].db), ("string", 5000, "byte", 0))
+            long = keys["long"]
+            self.assertEqual((long.type, long.size, long.unit, long.db), ("string", 5000, "byte", 0))
             if kind == "big":
                 self.assertEqual((keys["list"].size, keys["list"].unit), (300, "count"))
             else:
-                self.assertGreater(keys["long"].freq, 5)
+                self.assertGreater(long.freq, 5)
             listed = getattr(c, listing)(request(listing, instance_id=one, status="success"))
             self.assertEqual((listed.count, [r.id for r in listed.records]), (1, [made.id]))
             self.raises(400, "DCS.4800", getattr(c, listing), request(listing, instance_id=one, limit=1001))
@@ -319,7 +324,8 @@ class Sdk(test_dcs.DcsCase):
         c, one = self.client, self.make("sdk-slowlog", "ha")
         self.configure(one, "slowlog-log-slower-than", "0")
         self.connect(one).call("SET", "slow", "entry")
-        asked = lambda **more: request("list_slowlog", instance_id=one, **{"start_time": "0", "end_time": str(2 ** 42), **more})
+        span = {"start_time": "0", "end_time": str(2 ** 42)}
+        asked = lambda **more: request("list_slowlog", instance_id=one, **{**span, **more})
         told = c.list_slowlog(asked(limit=1000, role="master"))
         self.assertEqual((told.count, told.total_num), (len(told.slowlogs), len(told.slowlogs)))
         entry = next(e for e in told.slowlogs if e.command == "SET slow entry")
@@ -330,7 +336,8 @@ class Sdk(test_dcs.DcsCase):
         self.assertEqual([int(e.duration) for e in longest], sorted((int(e.duration) for e in longest), reverse=True))
         self.assertEqual(c.list_slowlog(asked(end_time="1000")).total_num, 0)
         self.raises(400, "DCS.4025", c.list_slowlog, asked(start_time="2", end_time="1"))
-        for wrong in ({"role": "nobody"}, {"sort_key": "size"}, {"sort_dir": "up"}, {"start_time": "now"}, {"end_time": None}):
+        for wrong in ({"role": "nobody"}, {"sort_key": "size"}, {"sort_dir": "up"}, {"start_time": "now"},
+                      {"end_time": None}):
             self.raises(400, "DCS.4800", c.list_slowlog, asked(**wrong))
 
     def test_sessions(self):
@@ -363,7 +370,8 @@ class Sdk(test_dcs.DcsCase):
         kill_all = lambda **members: request("hang_up_kill_all_clients", **body("HangUpKillAllClients", **members))
         self.raises(400, "DCS.3053", c.hang_up_kill_all_clients, kill_all(node_id=DIGITS, kill_all_nodes=False))
         self.assertEqual(second.call("PING"), "PONG")
-        self.assertGreaterEqual(c.hang_up_kill_all_clients(kill_all(node_id=master, kill_all_nodes=True)).body["killed"], 1)
+        killed = c.hang_up_kill_all_clients(kill_all(node_id=master, kill_all_nodes=True)).body["killed"]
+        self.assertGreaterEqual(killed, 1)
         with self.assertRaises(OSError):
             second.call("PING")
         self.assertEqual(self.connect(one).info("connected_slaves"), "1")   # those links stay
@@ -372,7 +380,8 @@ class Sdk(test_dcs.DcsCase):
         c, one = self.client, self.make("sdk-nodes", "ha")
         group = c.list_group_replication_info(request("list_group_replication_info", instance_id=one)).group_list[0]
         self.assertEqual(sorted(r.replication_role for r in group.replication_list), ["master", "slave"])
-        states = c.show_replication_states(request("show_replication_states", instance_id=one, group_id=group.group_id)).body
+        states = c.show_replication_states(request("show_replication_states", instance_id=one,
+                                                   group_id=group.group_id)).body
         self.assertEqual({s.node_id for s in states}, {r.node_id for r in group.replication_list})
         self.assertEqual({s.status for s in states}, {"Active"})
         nodes = c.show_nodes_information(request("show_nodes_information", instance_id=one))
@@ -380,7 +389,8 @@ class Sdk(test_dcs.DcsCase):
         every = c.batch_show_nodes_information(request("batch_show_nodes_information", limit=1000))
         mine = next(i for i in every.instances if i.instance_id == one)
         self.assertEqual((mine.node_count, every.count), (2, len(every.instances)))
-        self.assertFalse(c.validate_deletable_replica(request("validate_deletable_replica", instance_id=one)).check_result)
+        deletable = c.validate_deletable_replica(request("validate_deletable_replica", instance_id=one))
+        self.assertFalse(deletable.check_result)
         shown = c.show_instance(v2.ShowInstanceRequest(one))
         change = lambda **more: request("resize_instance", instance_id=one, body=v2.ResizeInstanceBody(
             spec_code=c.show_instance(v2.ShowInstanceRequest(one)).spec_code, new_capacity=0, **more))
@@ -408,13 +418,15 @@ class Sdk(test_dcs.DcsCase):
         told = c.list_config_histories(request("list_config_histories", instance_id=one))
         self.assertEqual((told.history_num, [h.status for h in told.histories]), (2, ["SUCCESS"] * 2))
         page = c.list_config_histories(request("list_config_histories", instance_id=one, offset=1, limit=1))
-        self.assertEqual((page.history_num, [h.history_id for h in page.histories]), (2, [told.histories[1].history_id]))
+        self.assertEqual((page.history_num, [h.history_id for h in page.histories]),
+                         (2, [told.histories[1].history_id]))
         detail = c.show_config_history_detail(request("show_config_history_detail", instance_id=one,
                                                       history_id=told.histories[0].history_id)).body
         self.assertEqual([(p["param_name"], p["param_value"]) for p in detail["redis_config"]], [("timeout", "20")])
         self.raises(400, "DCS.4063", c.show_config_history_detail,
                     request("show_config_history_detail", instance_id=one, history_id=UUID))
-        self.raises(400, "DCS.4800", c.list_config_histories, request("list_config_histories", instance_id=one, limit=0))
+        self.raises(400, "DCS.4800", c.list_config_histories,
+                    request("list_config_histories", instance_id=one, limit=0))
 
     def test_whitelist(self):
         c, one = self.client, self.make("sdk-whitelist")
@@ -443,7 +455,8 @@ class Sdk(test_dcs.DcsCase):
         c.batch_create_or_delete_tags(change("delete", ("a", "1")))
         self.raises(400, "DCS.4062", c.batch_create_or_delete_tags, change("replace", ("a", "1")))
         self.raises(400, "DCS.4062", c.batch_create_or_delete_tags, change("create", ("", "1")))
-        self.raises(400, "DCS.4039", c.batch_create_or_delete_tags, change("create", *((f"k{i}", "v") for i in range(20))))
+        twenty = ((f"k{i}", "v") for i in range(20))
+        self.raises(400, "DCS.4039", c.batch_create_or_delete_tags, change("create", *twenty))
         self.assertEqual(shown(), {"b": "3"})
 
     def test_maintenance_windows(self):
@@ -456,7 +469,8 @@ class Sdk(test_dcs.DcsCase):
         update = lambda begin, end: request("update_instance", instance_id=one, body=v2.ModifyInstanceBody(
             maintain_begin=begin, maintain_end=end))
         c.update_instance(update(windows[7].begin, windows[7].end))
-        for begin, end in (("18:30:00", "19:30:00"), ("18:00:00", "18:00:00"), ("25:00:00", "02:00:00"), ("18:00:00", None)):
+        for begin, end in (("18:30:00", "19:30:00"), ("18:00:00", "18:00:00"), ("25:00:00", "02:00:00"),
+                           ("18:00:00", None)):
             self.raises(400, "DCS.4106", c.update_instance, update(begin, end))
         self.assertEqual(window(), (windows[7].begin, windows[7].end))
 
@@ -465,17 +479,19 @@ class Sdk(test_dcs.DcsCase):
     def test_wrong_input_is_refused(self):
         c, single = self.client, self.make("sdk-refusals")
         spec = self.show(single)["spec_code"]
+        resize = lambda code: v2.ResizeInstanceBody(spec_code=code, new_capacity=0)
+        body = lambda **more: v2.CreateInstanceBody(**{**self.body("sdk-good"), **more})
         rows = [
-            ("create_instance", 400, "DCS.4010", v2.CreateInstanceBody(**self.body("abc"))),
-            ("create_instance", 400, "DCS.4927", v2.CreateInstanceBody(**{**self.body("sdk-good"), "spec_code": "redis.big"})),
-            ("create_instance", 400, "DCS.4019", v2.CreateInstanceBody(**{**self.body("sdk-good"), "password": "weak"})),
+            ("create_instance", 400, "DCS.4010", body(name="abc")),
+            ("create_instance", 400, "DCS.4927", body(spec_code="redis.big")),
+            ("create_instance", 400, "DCS.4019", body(password="weak")),
             ("batch_delete_instances", 400, "DCS.4065", v2.BatchDeleteBody([])),
             ("batch_delete_instances", 400, "DCS.4100", v2.BatchDeleteBody([single] * 51)),
             ("restart_or_flush_instances", 400, "DCS.4064", v2.ChangeInstanceStatusBody([single], "explode")),
             ("update_instance", 400, "DCS.4062", v2.ModifyInstanceBody(port=70000)),
             ("update_instance", 400, "DCS.4011", v2.ModifyInstanceBody(description="x" * 1025)),
-            ("resize_instance", 400, "DCS.4103", v2.ResizeInstanceBody(spec_code=spec, new_capacity=0)),
-            ("resize_instance", 400, "DCS.4200", v2.ResizeInstanceBody(spec_code="redis.ha.xu1.tiny.r2.128", new_capacity=0)),
+            ("resize_instance", 400, "DCS.4103", resize(spec)),
+            ("resize_instance", 400, "DCS.4200", resize("redis.ha.xu1.tiny.r2.128")),
             ("update_password", 400, "DCS.4019", v2.ModifyInstancePasswordBody(test_dcs.PASSWORD, "weak")),
             ("reset_password", 400, "DCS.4845", v2.ResetInstancePasswordBody()),
             ("reset_password", 400, "DCS.4849", v2.ResetInstancePasswordBody("Other-one-1", True)),
@@ -485,10 +501,12 @@ class Sdk(test_dcs.DcsCase):
             ("change_master_standby", 400, "DCS.4855", None), ("change_master_standby_async", 400, "DCS.4855", None),
         ]
         before = self.show(single), len(self.tasks(single))
-        for name, status, code, body in rows:
+        for name, status, code, content in rows:
             with self.subTest(name, code=code):
-                of = {"instance_id": single} if name in ASKED else {}
-                self.raises(status, code, getattr(c, name), request(name, **of, **({"body": body} if body else {})))
+                arguments = {"instance_id": single} if name in ASKED else {}
+                if content:
+                    arguments["body"] = content
+                self.raises(status, code, getattr(c, name), request(name, **arguments))
         after = self.show(single), len(self.tasks(single))
         for shown, _ in (before, after):
             del shown["used_memory"]
@@ -507,7 +525,8 @@ class Sdk(test_dcs.DcsCase):
                     self.raises(401, "DCS.1004", getattr(foreign, name), asked)
                 if of:
                     self.raises(404, "DCS.3022", getattr(self.client, name), asked)
-                    self.raises(400, "DCS.4061", getattr(self.client, name), request(name, instance_id="x", **arguments))
+                    asked = request(name, instance_id="x", **arguments)
+                    self.raises(400, "DCS.4061", getattr(self.client, name), asked)
 
     def test_deleting_failed_ones(self):
         """With nothing to delete; that it deletes, a server without Redis shows elsewhere."""

@@ -181,8 +181,8 @@ class RedisPy(DcsCase):
     def test_what_only_the_api_may_do(self):
         """A client cannot take the instance out of the server's hands, nor read its secrets."""
         words = ["CONFIG GET requirepass", "CONFIG SET dir /tmp", "SHUTDOWN NOSAVE", "REPLICAOF NO ONE", "FAILOVER",
-                 "DEBUG SLEEP 0", "MODULE LIST", "ACL LIST", "ACL SETUSER default nopass", "SAVE", "BGSAVE", "BGREWRITEAOF",
-                 "SYNC", "PSYNC ? -1", "MIGRATE 127.0.0.1 1 k 0 1", "CLUSTER INFO", "SLAVEOF NO ONE"]
+                 "DEBUG SLEEP 0", "MODULE LIST", "ACL LIST", "ACL SETUSER default nopass", "SAVE", "BGSAVE",
+                 "BGREWRITEAOF", "SYNC", "PSYNC ? -1", "MIGRATE 127.0.0.1 1 k 0 1", "CLUSTER INFO", "SLAVEOF NO ONE"]
         for command in words:
             with self.subTest(command), self.assertRaisesRegex(ResponseError, "no permissions|not allowed"):
                 self.r.execute_command(*command.split())
