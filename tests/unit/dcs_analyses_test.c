@@ -417,6 +417,131 @@ TEST(hot_keys_need_a_policy_that_counts)
 	end();
 }
 
+/* ---- scans by themselves ---- */
+
+#define DAILY(on, times) "{\"enable_auto_scan\":" on ",\"schedule_at\":" times "}"
+
+TEST(big_and_hot_keys_are_scheduled_by_the_day)
+{
+	char uid[UUID_SIZE];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("enable_auto_scan", "false");
+	EXPECT_AT("schedule_at", "[]");
+	EXPECT_AT("updated_at", "null");
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"21:00\",\"08:30\"]")) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("enable_auto_scan", "true");
+	EXPECT_AT("schedule_at", "[\"21:00\",\"08:30\"]");
+	EXPECT(strlen(at("updated_at")) == 24, "%s", at("updated_at"));
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), "{\"enable_auto_scan\":false}") == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("schedule_at", "[\"21:00\",\"08:30\"]"); /* what is not named stays */
+	restart(1);
+	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("enable_auto_scan", "false");
+	EXPECT_AT("schedule_at", "[\"21:00\",\"08:30\"]");
+	EXPECT(call("GET", one(NOBODY, "/bigkey/autoscan"), NULL) == 404, "of nobody");
+	(void)call("PUT", one(uid, "/hotkey/autoscan"), DAILY("true", "[\"21:00\"]"));
+	expect_error("no policy that counts", 400, "DCS.4922");
+	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), DAILY("false", "[\"21:00\"]")) == 200, "%s", buf_text(&seen.body));
+	set_policy(uid);
+	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), "{\"enable_auto_scan\":true}") == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("schedule_at", "[\"21:00\"]");
+	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("enable_auto_scan", "false"); /* each kind has its own */
+	end();
+}
+
+TEST(schedules_that_make_no_sense_are_refused_and_change_nothing)
+{
+	static const char *const bodies[] = {
+		DAILY("1", "[\"21:00\"]"),      DAILY("\"true\"", "[\"21:00\"]"), DAILY("true", "[]"),	   DAILY("true", "\"21:00\""),
+		DAILY("true", "[\"24:00\"]"),   DAILY("true", "[\"9:00\"]"),      DAILY("true", "[2100]"),    DAILY("true", "[null]"),
+		DAILY("true", "[\"21:00\",\"x\"]"), DAILY("true", "{}"),	       DAILY("true", "[\"21:00:00\"]"),
+		DAILY("true", "[\"00:00\",\"01:00\",\"02:00\",\"03:00\",\"04:00\",\"05:00\",\"06:00\",\"07:00\",\"08:00\",\"09:00\","
+			      "\"10:00\",\"11:00\",\"12:00\",\"13:00\",\"14:00\",\"15:00\",\"16:00\",\"17:00\",\"18:00\",\"19:00\","
+			      "\"20:00\",\"21:00\",\"22:00\",\"23:00\",\"23:30\"]"),
+	};
+	char uid[UUID_SIZE], before[8192];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	(void)call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[]"));
+	expect_error("nothing to go by", 400, "DCS.4062");
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"03:00\"]")) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(before, sizeof before, "%s", buf_text(&seen.body));
+	FOR_EACH_ROW(i, bodies) {
+		(void)call("PUT", one(uid, "/bigkey/autoscan"), bodies[i]);
+		expect_error(bodies[i], 400, "DCS.4062");
+	}
+	(void)call("PUT", one(uid, "/bigkey/autoscan"), NULL);
+	expect_error("no body", 400, "DCS.4004");
+	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), before) == 0, "%s", buf_text(&seen.body));
+	end();
+}
+
+#define EXPIRY "/scan-expire-keys/autoscan-config"
+#define FAR "2099-07-07T15:00:05.000"
+
+TEST(expired_keys_are_scheduled_by_an_interval)
+{
+	static const struct {
+		const char *body, *code;
+	} row[] = {
+		{ "{\"enable_auto_scan\":true}", "DCS.4819" },	 /* none is known */
+		{ "{\"enable_auto_scan\":true,\"first_scan_at\":\"2023-07-07T15:00:05.000\"}", "DCS.4819" },
+		{ "{\"enable_auto_scan\":true,\"first_scan_at\":\"2023-07-07T15:00:05.000\",\"interval\":0}", "DCS.4819" },
+		{ "{\"first_scan_at\":\"tomorrow\"}", "DCS.4062" },
+		{ "{\"first_scan_at\":\"2099-02-30T15:00:05\"}", "DCS.4062" },
+		{ "{\"first_scan_at\":\"2099-07-07T15:00:05.0-1\"}", "DCS.4062" },
+		{ "{\"first_scan_at\":4087036805000}", "DCS.4062" },
+		{ "{\"interval\":-1}", "DCS.4820" },
+		{ "{\"interval\":2592001}", "DCS.4820" },
+		{ "{\"interval\":\"3600\"}", "DCS.4062" },
+		{ "{\"interval\":3600,\"timeout\":7199}", "DCS.4821" },
+		{ "{\"timeout\":100}", "DCS.4821" },			 /* of the interval by default */
+		{ "{\"interval\":0,\"timeout\":0}", "DCS.4821" },
+		{ "{\"timeout\":5184001}", "DCS.4821" },
+		{ "{\"timeout\":true}", "DCS.4062" },
+		{ "{\"scan_keys_count\":9}", "DCS.4822" },
+		{ "{\"scan_keys_count\":1001}", "DCS.4822" },
+		{ "{\"scan_keys_count\":null,\"enable_auto_scan\":\"yes\"}", "DCS.4062" },
+	};
+	char uid[UUID_SIZE], before[8192];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	EXPECT(call("GET", one(uid, EXPIRY), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("enable_auto_scan", "false");
+	EXPECT_AT("first_scan_at", "null");
+	EXPECT_AT("timeout", "21600");
+	EXPECT_AT("scan_keys_count", "100");
+	(void)snprintf(before, sizeof before, "%s", buf_text(&seen.body));
+	FOR_EACH_ROW(i, row) {
+		(void)call("PUT", one(uid, EXPIRY), row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+	}
+	EXPECT(call("GET", one(uid, EXPIRY), NULL) == 200 && strcmp(buf_text(&seen.body), before) == 0, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, EXPIRY), "{\"enable_auto_scan\":true,\"first_scan_at\":\"" FAR "\",\"interval\":86400,\"timeout\":172800,"
+					     "\"scan_keys_count\":1000}") == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("enable_auto_scan", "true");
+	EXPECT_AT("first_scan_at", FAR);
+	EXPECT_AT("interval", "86400");
+	EXPECT_AT("timeout", "172800");
+	EXPECT_AT("scan_keys_count", "1000");
+	EXPECT(strlen(at("updated_at")) == 24, "%s", at("updated_at"));
+	EXPECT(call("PUT", one(uid, EXPIRY), "{\"interval\":100000}") == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("timeout", "200000"); /* grew with it */
+	EXPECT_AT("first_scan_at", FAR);
+	EXPECT(call("PUT", one(uid, EXPIRY), "{\"first_scan_at\":\"2098-01-01T00:00:00Z\"}") == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("first_scan_at", "2098-01-01T00:00:00.000");
+	EXPECT(call("PUT", one(uid, EXPIRY), "{\"enable_auto_scan\":false,\"first_scan_at\":\"2023-07-07T15:00:05.000\"}") == 200,
+	       "a past one does no harm when nothing fires: %s", buf_text(&seen.body));
+	end();
+}
+
 TEST(expired_keys_have_a_history)
 {
 	char uid[UUID_SIZE], id[64];
@@ -754,6 +879,8 @@ TEST(no_request_makes_a_server_error)
 		{ "PUT", "/whitelist-async" }, { "DELETE", "/bigkey-task/%s" }, { "GET", "/hotkey-task/%s" },
 		{ "DELETE", "/offline/key-analysis/%s" }, { "GET", "/config-histories/%s" },
 		{ "GET", "/groups/%s/group-nodes-state" },
+		{ "PUT", "/bigkey/autoscan" }, { "PUT", "/hotkey/autoscan" },
+		{ "PUT", "/scan-expire-keys/autoscan-config" },
 	};
 	static const char *const bodies[] = {
 		"", "null", "7", "\"x\"", "[]", "{", "{\"node_id\":[]}", "{\"node_id\":{},\"backup_id\":[]}",
@@ -906,6 +1033,9 @@ int main(void)
 	RUN(a_big_key_scan_waits_runs_and_is_deleted);
 	RUN(scans_are_listed_by_page_and_status);
 	RUN(hot_keys_need_a_policy_that_counts);
+	RUN(big_and_hot_keys_are_scheduled_by_the_day);
+	RUN(schedules_that_make_no_sense_are_refused_and_change_nothing);
+	RUN(expired_keys_are_scheduled_by_an_interval);
 	RUN(expired_keys_have_a_history);
 	RUN(what_is_in_the_way_of_a_scan_is_told_by_its_code);
 	RUN(an_offline_analysis_reads_a_backup);
