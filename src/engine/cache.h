@@ -159,6 +159,7 @@ struct cache_create {
 	const char *password_hash;                /* "" password-free */
 	int n_replicas;                           /* of mode ha: 1 .. 5 */
 	const char *renames;                      /* JSON object, "{}" none */
+	const char *settings;                     /* likewise: parameters that differ from the defaults; NULL none */
 	int64_t caches_max, memory_max_mib;       /* quota of the project; V_TOO_MANY, err says which */
 	char uid[37];                             /* filled when done with V_OK */
 	int64_t task_id;

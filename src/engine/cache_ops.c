@@ -156,7 +156,7 @@ static enum rc first_state(const struct engine *e, const struct cache_create *c,
 	jw_kv_int(&w, "capacity", c->row.capacity_mib << 20);
 	jw_kv_text(&w, "password_hash", c->password_hash);
 	jw_key(&w, "settings");
-	jw_raw(&w, "{}");
+	jw_raw(&w, c->settings ? c->settings : "{}");
 	jw_key(&w, "renames");
 	jw_raw(&w, c->renames);
 	jw_key(&w, "nodes");

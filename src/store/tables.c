@@ -150,7 +150,15 @@ static const struct pred schedule_hot = PRED_INT("next_at", CMP_GT, 0);
 const struct table table_schedule = { TABLE("schedule", struct schedule_row), COLS(schedule_cols),
 				      .uniques = schedule_uniques, .refs = of_cache, .hot = &schedule_hot };
 
-const struct table *const all_tables[13] = {
+#define ROW struct template_row
+static const struct col template_cols[] = {
+	AUTO(id),	     COL(uid),	      COL(project_id), COL(name),	COL(description),
+	COL(engine_version), COL(cache_mode), COL(params),     COL(created_at), COL(updated_at),
+};
+#undef ROW
+const struct table table_template = { TABLE("template", struct template_row), COLS(template_cols), .uniques = uid_unique };
+
+const struct table *const all_tables[14] = {
 	&table_key,    &table_app,	   &table_instance, &table_task,   &table_event, &table_metric, &table_default,
-	&table_cache, &table_cache_task, &table_backup,  &table_restore, &table_scan,   &table_schedule,
+	&table_cache, &table_cache_task, &table_backup,  &table_restore, &table_scan,   &table_schedule, &table_template,
 };

@@ -186,8 +186,20 @@ struct schedule_row {
 	int64_t updated_at;        /* when it was last set */
 };
 
+/* A set of parameters that a user keeps for instances to come. */
+struct template_row {
+	int64_t id;                /* primary key, automatic */
+	const char *uid;           /* UUID; unique */
+	const char *project_id;
+	const char *name, *description;
+	const char *engine_version, *cache_mode; /* of the instances it is for */
+	const char *params;        /* JSON object name -> text: those that differ from the defaults */
+	int64_t created_at, updated_at;
+};
+
 extern const struct table table_key, table_app, table_instance, table_task, table_event, table_metric, table_default,
-	table_cache, table_cache_task, table_backup, table_restore, table_scan, table_schedule;
-extern const struct table *const all_tables[13];
+	table_cache, table_cache_task, table_backup, table_restore, table_scan, table_schedule,
+	table_template;
+extern const struct table *const all_tables[14];
 
 #endif

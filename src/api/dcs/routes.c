@@ -14,6 +14,9 @@
 #define ON_ALL(operation, action) operation, "dcs:" action, "instance:*", ROUTE_SIGNED
 #define ON_ONE(operation, action) operation, "dcs:" action, "instance:{instance}", ROUTE_SIGNED
 
+#define ON_TEMPLATES(operation, action) operation, "dcs:" action, "template:*", ROUTE_SIGNED
+#define ON_TEMPLATE(operation, action) operation, "dcs:" action, "template:{template}", ROUTE_SIGNED
+
 static const struct route routes[] = {
 	{ "GET", "/", "ListApiVersions", "", "", ROUTE_OPEN, dcs_versions },
 	{ "GET", "/v2", "ShowApiVersion", "", "", ROUTE_OPEN, dcs_version_v2 },
@@ -64,6 +67,16 @@ static const struct route routes[] = {
 	  dcs_histories_list },
 	{ "GET", ONE "/config-histories/{history}", ON_ONE("ShowConfigHistoryDetail", "instance:getConfiguration"),
 	  dcs_histories_show },
+
+	{ "GET", PROJECT "/config-templates", ON_TEMPLATES("ListConfigTemplates", "template:list"), dcs_templates_list },
+	{ "POST", PROJECT "/config-templates", ON_TEMPLATES("CreateCustomTemplate", "template:create"),
+	  dcs_templates_create },
+	{ "GET", PROJECT "/config-templates/{template}", ON_TEMPLATE("ShowConfigTemplate", "template:get"),
+	  dcs_templates_show },
+	{ "PUT", PROJECT "/config-templates/{template}", ON_TEMPLATE("UpdateConfigTemplate", "template:modify"),
+	  dcs_templates_update },
+	{ "DELETE", PROJECT "/config-templates/{template}", ON_TEMPLATE("DeleteConfigTemplate", "template:delete"),
+	  dcs_templates_delete },
 
 	{ "GET", ONE "/whitelist", ON_ONE("ShowIpWhitelist", "whitelist:list"), dcs_whitelist_show },
 	{ "PUT", ONE "/whitelist", ON_ONE("UpdateIpWhitelist", "whitelist:modify"), dcs_whitelist_update },
