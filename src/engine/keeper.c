@@ -5,8 +5,8 @@
  * per instance holds for it too, and the history shows it. A cache that is found not serving twice in a row shows
  * ERROR; the task goes off at once and, while it does not help, again after 2 s, 4 s, 8 s ... at most 5 minutes.
  * A cache whose master serves but whose replica is down is mended alike, without showing ERROR.
- * It also makes the automatic backups of a cache's policy, and drops those that have had their time (backup_plan.h), and
- * has the analyses made that are due (schedule.h).
+ * It also makes the automatic backups of a cache's policy, drops those that have had their time (backup_plan.h), and has
+ * the analyses made that are due (schedule.h).
  */
 #include <errno.h>
 #include <stdio.h>

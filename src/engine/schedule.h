@@ -3,8 +3,9 @@
  * cache; when it fires is scan_plan.h's matter, that it fires the keeper's (keeper.c).
  *
  * A firing is one change: the next time and the scan's task are committed together, so a crash neither loses nor
- * doubles it. Firings missed while the server was down run once. A firing that meets a scan of its kind, or for hot keys a
- * maxmemory-policy that counts no uses, is skipped and recorded; one that meets an instance which cannot be read waits.
+ * doubles it. Firings missed while the server was down run once. A firing that meets a scan of its kind, or for hot
+ * keys a maxmemory-policy that counts no uses, is skipped and recorded; one that meets an instance which cannot be read
+ * waits.
  */
 #ifndef ENGINE_SCHEDULE_H
 #define ENGINE_SCHEDULE_H
@@ -21,8 +22,8 @@ const char *engine_schedule_args(const struct schedule_row *row, struct arena *a
 /* Redis counts how often a key is used only under a maxmemory-policy that evicts by it: hot keys need one. */
 bool engine_cache_counts_uses(const struct cache_row *cache);
 
-/* Replaces what the schedule says: is_enabled, times, first_at, interval_s, timeout_s and batch of row, which the caller
- * has checked. The rest of row is filled when done with V_OK. */
+/* Replaces what the schedule says: is_enabled, times, first_at, interval_s, timeout_s and batch of row, which the
+ * caller has checked. The rest of row is filled when done with V_OK. */
 struct schedule_set {
 	struct change base;
 	const char *project_id, *uid;

@@ -826,6 +826,7 @@ TEST(templates_of_the_system_are_shown_and_stay)
 	EXPECT_AT("params/maxmemory-policy", "volatile-lru");
 	(void)call("PUT", template_path(single), "{\"name\":\"mine\"}");
 	expect_error("change", 400, "DCS.4063");
+	EXPECT(strstr(at("error_msg"), "system"), "%s", at("error_msg"));
 	(void)call("DELETE", template_path(single), NULL);
 	expect_error("delete", 400, "DCS.4063");
 	system_template("single", ha);

@@ -60,7 +60,8 @@ bool template_settings(struct call *c, const char *project, const char *id, cons
 	if (!find(c, project, id, &t))
 		return false;
 	if (strcmp(t.cache_mode, mode) != 0)
-		return dcs_answer_words(c, DCS_ID_PARAM, "Invalid template_id parameter in the request. The template is for another cache_mode.");
+		return dcs_answer_words(c, DCS_ID_PARAM,
+					"Invalid template_id parameter in the request. It is for another cache_mode.");
 	*out = t.params;
 	return true;
 }
@@ -345,8 +346,9 @@ static bool find_own(struct call *c, const char **project, struct template_row *
 {
 	if (!scope_project(c, project) || !find(c, *project, path_arg(&c->args, "template"), out))
 		return false;
-	return !is_system(out) || dcs_answer_words(c, DCS_ID_PARAM,
-						   "Invalid template_id parameter in the request. A template of the system cannot be changed.");
+	return !is_system(out) ||
+	       dcs_answer_words(c, DCS_ID_PARAM,
+				"Invalid template_id parameter in the request. The system's templates cannot be changed.");
 }
 
 void dcs_templates_update(struct call *c)
@@ -377,7 +379,11 @@ void dcs_templates_delete(struct call *c)
 
 	if (!find_own(c, &project, &row))
 		return;
-	c->change.template_delete = (struct template_delete){ .base = { .done = changed, .ctx = c }, .project_id = project, .uid = row.uid };
+	c->change.template_delete = (struct template_delete){
+		.base = { .done = changed, .ctx = c },
+		.project_id = project,
+		.uid = row.uid,
+	};
 	call_submit(c);
 	engine_template_delete(c->engine, &c->change.template_delete);
 }

@@ -9,6 +9,7 @@
 
 /* What the template of that id sets beside the defaults, as a JSON object, when it is for instances of that mode. The
  * request's body named it as template_id: false when it is none, and that is answered. */
-bool template_settings(struct call *c, const char *project, const char *id, const char *mode, const char **out) NODISCARD;
+bool template_settings(struct call *c, const char *project, const char *id, const char *mode,
+		       const char **out) NODISCARD;
 
 #endif
