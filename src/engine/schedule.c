@@ -146,19 +146,30 @@ static enum verdict try_scan(struct engine *e, struct schedule_fire *c, const st
 	return V_OK;
 }
 
+/* In the history of the scan that is in the way: once, however often the schedule meets it. */
+static enum rc note_skip(struct engine *e, int64_t task_id, int64_t last_skip, int64_t now, struct arena *a,
+			 struct err *err)
+{
+	struct task_row task;
+	enum rc rc = row_task(e->store, task_id, a, &task, err);
+
+	if (rc != RC_OK || last_skip >= task.created_at)
+		return rc;
+	return row_event_add(e->store, task_id, 0, now, "skipped", "a scheduled scan was skipped: this one is unfinished", err);
+}
+
 static enum rc record(struct engine *e, const struct schedule_fire *c, struct schedule_row *row, int64_t now,
-		      struct err *err)
+		      struct arena *a, struct err *err)
 {
 	enum rc rc = RC_OK;
 
 	row->next_at = c->outcome == FIRE_LATER ? scan_plan_later(row, now) : scan_plan_next(row, now);
+	if (c->outcome == FIRE_SKIPPED && c->scan.busy_task_id)
+		rc = note_skip(e, c->scan.busy_task_id, row->skipped_at, now, a, err);
 	if (c->outcome == FIRE_SKIPPED) {
 		row->skipped_at = now;
 		row->skipped_why = c->why;
 	}
-	if (c->outcome == FIRE_SKIPPED && c->scan.busy_task_id)
-		rc = row_event_add(e->store, c->scan.busy_task_id, 0, now, "skipped",
-				   "a scheduled scan was skipped: this one is unfinished", err);
 	return rc == RC_OK ? store_update(e->store, &table_schedule, row, err) : rc;
 }
 
@@ -183,7 +194,7 @@ static enum verdict apply_fire(struct engine *e, struct change *base)
 		return V_FAILED;
 	}
 	enum verdict v = try_scan(e, c, &row, &cache, a);
-	return v == V_OK ? verdict_of(record(e, c, &row, now, err)) : v;
+	return v == V_OK ? verdict_of(record(e, c, &row, now, a, err)) : v;
 }
 
 static void fired(struct engine *e, struct change *base)

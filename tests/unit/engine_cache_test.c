@@ -505,11 +505,13 @@ TEST(a_firing_that_meets_a_scan_is_skipped_and_told)
 	struct schedule_row row = fired(c.uid, SCAN_BIGKEY);
 	EXPECT(row.next_at == 0 && row.skipped_at > 0 && strstr(row.skipped_why, "unfinished"), "%lld %s", (long long)row.next_at,
 	       row.skipped_why);
+	(void)overdue(c.uid, SCAN_BIGKEY, 0);
+	EXPECT(fired(c.uid, SCAN_BIGKEY).skipped_at > row.skipped_at, "skipped again");
 	EXPECT(scans_of(c.uid, SCAN_BIGKEY, &rows) == 1, "no second one");
 	EXPECT(engine_task_events(view, s.row.task_id, arena, &events, &n, NULL) == V_OK, "events");
 	for (size_t i = 0; i < n; i++)
 		skipped += strcmp(events[i].kind, "skipped") == 0;
-	EXPECT(skipped == 1, "%zu events", skipped);
+	EXPECT(skipped == 1, "told once: %zu events", skipped);
 	(void)overdue(c.uid, SCAN_HOTKEY, 0);
 	row = fired(c.uid, SCAN_HOTKEY);
 	EXPECT(row.next_at == 0 && strstr(row.skipped_why, "maxmemory-policy"), "%s", row.skipped_why);
