@@ -50,12 +50,13 @@ class Autoscan(DcsCase):
         connection.close()
         return rows
 
-    def make_overdue(self, instance, kind, seconds):
+    def make_overdue(self, instance, kind, seconds, starts=True):
         """As if the server had been away when the schedule was due."""
         self.server.kill()
         self.database("UPDATE schedule SET next_at = ? WHERE kind = ? AND cache_id = (SELECT id FROM cache WHERE uid = ?)",
                       int((time.time() - seconds) * 1000), kind, instance)
-        self.server.start()
+        if starts:
+            self.server.start()
 
     def next_at(self, instance, kind):
         rows = self.database("SELECT next_at FROM schedule JOIN cache ON cache.id = cache_id WHERE uid = ? AND kind = ?",
@@ -102,6 +103,28 @@ class Autoscan(DcsCase):
         self.assertEqual(self.next_at(one, "bigkey") / 1000, due)
         self.server.restart()
         self.assertEqual(len(self.records(one, "bigkey")), 1, "once for all that was missed")
+        self.delete(one)
+
+    def test_a_crash_neither_loses_nor_doubles_a_firing(self):
+        one = self.create("auto-crash")
+        self.plan(one, "bigkey", enable_auto_scan=True, schedule_at=[time.strftime("%H:%M", time.gmtime(time.time() + 18000))])
+        # The first two commits are of the start itself, the third is the firing, the others of its scan.
+        moments = [f"store.{side}_commit:{n}" for n in range(2, 6) for side in ("before", "after")] + ["engine.before_start"]
+        for count, moment in enumerate(moments, 1):
+            with self.subTest(moment):
+                self.make_overdue(one, "bigkey", 60, starts=False)
+                self.server.env = {**self.env, "STINT_CRASH_POINT": moment}
+                try:
+                    self.server.start()
+                except AssertionError:
+                    pass  # dead before it was ready
+                self.assertEqual(self.server.process.wait(20), -9, "the point was passed")
+                self.server.kill()
+                self.server.env = self.env
+                self.server.start()
+                self.ended(one, "bigkey", count)
+                self.assertEqual(len(self.records(one, "bigkey")), count)
+                self.assertGreater(self.next_at(one, "bigkey"), time.time() * 1000)
         self.delete(one)
 
     def test_hot_keys_need_their_policy_when_they_fire(self):
