@@ -953,6 +953,10 @@ TEST(an_instance_begins_with_its_template)
 	expect_error("unknown", 400, "DCS.4063");
 	EXPECT(call("GET", ALL, NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("instance_num", "0");
+	(void)snprintf(body, sizeof body, CREATE_FROM, "11"); /* the cloud's own have such ids */
+	create_running(body, uid);
+	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("redis_config/0/param_value", "0");
 	system_template("single", source);
 	make_template(source, ",\"name\":\"lfu\",\"params\":{\"maxmemory-policy\":\"allkeys-lfu\",\"timeout\":\"77\"}", id);
 	(void)snprintf(body, sizeof body, CREATE_FROM, id);

@@ -149,14 +149,15 @@ static bool make_echo(struct call *c, const json_t *body, struct plan *p)
 	return dcs_keep(c, &text, &p->echo);
 }
 
-/* The parameters it begins with, when a template is named. */
+/* The parameters it begins with, when a template is named. An id that cannot be one of ours comes from a script made for
+ * the cloud, whose system templates mean what is the default here. */
 static bool check_template(struct call *c, const json_t *body, struct plan *p)
 {
 	const char *id = NULL;
 
 	if (!dcs_text(body, "template_id", &id))
 		return dcs_answer_named(c, DCS_ID_PARAM, "template_id");
-	return !id || !*id || template_settings(c, p->project, id, p->spec.mode, &p->settings);
+	return !id || !format_is_uuid(id) || template_settings(c, p->project, id, p->spec.mode, &p->settings);
 }
 
 static bool make_plan(struct call *c, const json_t *body, struct plan *p)
