@@ -84,15 +84,23 @@ static void ask_schedule(struct patient *p, struct wire *w)
 		p->out->figures.value[FIGURE_RDB_ON] = r->element[1]->len > 0 ? 1 : 0;
 }
 
-/* The command of an entry, as Redis calls it; "" for one that was ours. */
-static void command_of(const struct patient *p, const struct cache_slow *s, char *out, size_t size)
+enum { COMMAND_SIZE = 80 };
+
+/* The command of an entry, as Redis calls it. */
+static void command_of(const struct patient *p, const struct cache_slow *s, char out[COMMAND_SIZE])
 {
-	char word[80];
+	char word[COMMAND_SIZE];
 
 	(void)snprintf(word, sizeof word, "%.*s", (int)strcspn(s->command, " "), s->command);
 	for (char *at = word; *at; at++)
 		*at = *at >= 'A' && *at <= 'Z' ? (char)(*at - 'A' + 'a') : *at;
-	(void)snprintf(out, size, "%s", conf_is_denied(word) ? "" : conf_command_of(p->c, word));
+	(void)snprintf(out, COMMAND_SIZE, "%s", conf_command_of(p->c, word));
+}
+
+/* By our own connections, or by a replica's, which has no name but asks what no client may. */
+static bool is_ours(const struct cache_slow *s, const char *command)
+{
+	return strcmp(s->client_name, ADMIN_USER) == 0 || conf_is_denied(command);
 }
 
 /* An entry knows its second only, and belongs to the window when any part of that second does. */
@@ -104,11 +112,11 @@ static bool is_in_window(const struct patient *p, const struct cache_slow *s)
 static void count_slow(struct patient *p, const struct cache_slow *slow, size_t n)
 {
 	double all = 0, linear = 0;
-	char command[80];
+	char command[COMMAND_SIZE];
 
 	for (size_t i = 0; i < n; i++) {
-		command_of(p, &slow[i], command, sizeof command);
-		if (!*command || !is_in_window(p, &slow[i]))
+		command_of(p, &slow[i], command);
+		if (is_ours(&slow[i], command) || !is_in_window(p, &slow[i]))
 			continue;
 		all++;
 		if (command_is_linear(command)) {
