@@ -411,6 +411,54 @@ TEST(a_node_that_was_not_asked_has_only_failed_items)
 	json_decref(json);
 }
 
+/* ---- asking, where nobody answers ---- */
+
+static bool stop_at_once(void *ctx)
+{
+	(void)ctx;
+	return true;
+}
+
+TEST(nodes_that_cannot_be_asked_are_no_error)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct cache_instance c = { .dir = "/nowhere/at/all", .host = "127.77.77.77", .port = 1, .capacity = 1 << 27,
+				    .nodes = { { .number = 1, .host = "127.77.77.77" } }, .n_nodes = 1 };
+	const struct cache_diagnose_how how = { .until_ms = 1, .span_ms = 100 };
+	struct cache_run run = { .timeout_ms = 20000 };
+	struct cache_diagnosis out[2];
+	struct err err = { 0 };
+
+	EXPECT(cache_diagnose(&c, &how, (const int[]){ 1, 9 }, 2, a, out, &run, &err) == RC_OK, "%s", err.msg);
+	EXPECT(!out[0].is_asked && strstr(out[0].why.msg, "/nowhere/at/all"), "%s", out[0].why.msg);
+	EXPECT(!out[1].is_asked && strstr(out[1].why.msg, "node 9 is there no more"), "%s", out[1].why.msg);
+	for (int f = 0; f < FIGURES; f++)
+		EXPECT(isnan(out[0].figures.value[f]) && isnan(out[1].figures.value[f]), "%s", figure_what((enum figure)f));
+	run.should_stop = stop_at_once;
+	EXPECT(cache_diagnose(&c, &how, (const int[]){ 1 }, 1, a, out, &run, &err) == RC_TIMEOUT, "stopped: %s", err.msg);
+	arena_free(a);
+}
+
+TEST(what_cannot_be_asked_for_is_refused)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct cache_instance c = { .n_nodes = 0 };
+	struct cache_run run = { .timeout_ms = 1000 };
+	struct cache_diagnosis out[1] = { { .is_master = true } };
+	const int numbers[CACHE_NODES_MAX + 1] = { 1 };
+	const struct {
+		int n, span_ms;
+		const char *says;
+	} row[] = { { 0, 1000, "0 nodes" }, { CACHE_NODES_MAX + 1, 1000, "7 nodes" }, { 1, 99, "span_ms 99" }, { 1, 60001, "span_ms 60001" } };
+	FOR_EACH_ROW(i, row) {
+		const struct cache_diagnose_how how = { .span_ms = row[i].span_ms };
+		struct err err = { 0 };
+		EXPECT(cache_diagnose(&c, &how, numbers, row[i].n, a, out, &run, &err) == RC_INVALID, "row %zu", i);
+		EXPECT(strstr(err.msg, row[i].says) && out[0].is_master, "row %zu: %s", i, err.msg);
+	}
+	arena_free(a);
+}
+
 int main(void)
 {
 	RUN(every_rule_has_its_ids_and_a_reason);
@@ -428,5 +476,7 @@ int main(void)
 	RUN(keys_that_end_together_are_found);
 	RUN(the_longest_report_fits);
 	RUN(a_node_that_was_not_asked_has_only_failed_items);
+	RUN(nodes_that_cannot_be_asked_are_no_error);
+	RUN(what_cannot_be_asked_for_is_refused);
 	return test_failures != 0;
 }
