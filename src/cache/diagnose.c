@@ -152,8 +152,9 @@ static enum rc take_ends(struct sample *s, const redisReply *keys)
 
 	for (size_t i = 0; i < keys->elements; i++) {
 		const redisReply *k = keys->element[i];
+		const char *const argv[] = { "EXPIRETIME", k->str };
 		if (reply_is_text(k))
-			wire_add(s->w, (const char *const[]){ "EXPIRETIME", k->str }, (const size_t[]){ 10, k->len }, 2);
+			wire_add(s->w, argv, (const size_t[]){ strlen(argv[0]), k->len }, 2);
 	}
 	for (size_t i = 0; i < keys->elements && rc == RC_OK; i++) {
 		CLEANUP(reply_freep) redisReply *r = NULL;

@@ -15,7 +15,8 @@
 
 static const struct judge_rule rules[] = {
 	{ DECIDES(CPU, CPU), LIMIT(0.8), ALWAYS, 11, 3, { 2, 3 },
-	  "One thread runs all commands: beyond four fifths of a core its queue soon grows faster than it is worked off." },
+	  "One thread runs all commands: beyond four fifths of a core its queue soon grows "
+	  "faster than it is worked off." },
 	{ EXPLAINS(CPU, LINEAR_NOW), LIMIT(0.5), ALWAYS, 10, 0, { 7 },
 	  "Half of the time going to O(N) commands is where to save first." },
 	{ EXPLAINS(CPU, PERSISTING), LIMIT(1), ALWAYS, 12, 0, { 0 },
@@ -24,31 +25,38 @@ static const struct judge_rule rules[] = {
 	  "Twice the average is more than the usual ups and downs of a day." },
 
 	{ DECIDES(COMMANDS, SLOW_LINEAR), LIMIT(1), ALWAYS, 10, 3, { 7 },
-	  "One command that walks a whole collection for longer than slowlog-log-slower-than kept all others waiting." },
+	  "One command that walks a whole collection for longer than slowlog-log-slower-than "
+	  "kept all others waiting." },
 	{ DECIDES(COMMANDS, SLOW), LIMIT(10), ALWAYS, 0, 3, { 5 },
-	  "One or two may be the machine's fault; ten are the clients', and those that are not O(N) mostly move large values." },
+	  "One or two may be the machine's fault; ten are the clients', and those that are not O(N) "
+	  "mostly move large values." },
 	{ DECIDES(COMMANDS, LINEAR), LIMIT(0.5), WHERE(LINEAR_S, 1), 10, 3, { 7 },
-	  "Cheap one by one and so in no slow log, yet half of all the time. Less than a second in all is no burden." },
+	  "Cheap one by one and so in no slow log, yet half of all the time. "
+	  "Less than a second in all is no burden." },
 
 	{ DECIDES(FRAGMENTATION, FRAGMENTATION), LIMIT(1.5), WHERE(FRAGMENTED, 0.1), 7, 3, { 4 },
-	  "Half as much again as is used, and a tenth of the instance lost: small nodes have high ratios of few bytes." },
+	  "Half as much again as is used, and a tenth of the instance lost: "
+	  "small nodes have high ratios of few bytes." },
 
 	{ DECIDES(PERSISTENCE, SAVE_FAILED), LIMIT(1), ALWAYS, 4, 4, { 3 },
 	  "A failed save means no new RDB file, and mostly a full disk or no memory for the fork." },
 	{ DECIDES(PERSISTENCE, AOF_FAILED), LIMIT(1), ALWAYS, 4, 6, { 3 },
 	  "Redis refuses writes while its append-only file cannot be written." },
 	{ DECIDES(PERSISTENCE, FSYNC_DELAYED), LIMIT(1), ALWAYS, 3, 3, { 0 },
-	  "Redis counts a delay only when a sync of the second before is still under way: the disk does not keep up." },
+	  "Redis counts a delay only when a sync of the second before is still under way: "
+	  "the disk does not keep up." },
 
 	{ DECIDES(EXPIRATION, SAME_SECOND), LIMIT(0.1), WHERE(SAME_SECOND_KEYS, 1000), 9, 3, { 6 },
-	  "Redis frees keys without a pause while more than a tenth of those it looks at are over; under a thousand take no time." },
+	  "Redis frees keys without a pause while more than a tenth of those it looks at are over; "
+	  "under a thousand take no time." },
 	{ DECIDES(EXPIRATION, STALE), LIMIT(0.1), WHERE(EXPIRING, 1000), 9, 3, { 6 },
 	  "The same tenth, already reached." },
 	{ DECIDES(EXPIRATION, EXPIRE_CUT), LIMIT(1), ALWAYS, 9, 3, { 6 },
 	  "Freeing keys used up the quarter of the processor that it may have." },
 
 	{ DECIDES(MEMORY, MEMORY), LIMIT(0.8), ALWAYS, 5, 5, { 3, 5 },
-	  "A fifth is what buffers of clients and replicas and a day's growth need; after that keys are evicted or writes refused." },
+	  "A fifth is what buffers of clients and replicas and a day's growth need; "
+	  "after that keys are evicted or writes refused." },
 	{ EXPLAINS(MEMORY, MEMORY), LIMIT(0.8), WHERE(RDB_ON, 1), 6, 4, { 3 },
 	  "A save may need as much memory again as is written meanwhile." },
 
@@ -102,7 +110,9 @@ enum diagnosis_dimension item_dimension(enum diagnosis_item i) { return items[i]
 
 const char *item_result_word(enum item_result r)
 {
-	static const char *const words[] = { [ITEM_NORMAL] = "normal", [ITEM_ABNORMAL] = "abnormal", [ITEM_FAILED] = "failed" };
+	static const char *const words[] = {
+		[ITEM_NORMAL] = "normal", [ITEM_ABNORMAL] = "abnormal", [ITEM_FAILED] = "failed"
+	};
 	return words[r];
 }
 
@@ -116,8 +126,12 @@ struct figures figures_none(void)
 
 void figure_text(enum figure f, double value, char out[FIGURE_TEXT_SIZE])
 {
-	double tenths = round(value * 1000);   /* of a percent */
+	double tenths = round(value * 1000); /* of a percent */
 
+	if (isnan(value)) {
+		(void)snprintf(out, FIGURE_TEXT_SIZE, "unknown");
+		return;
+	}
 	switch (figures[f].unit) {
 	case UNIT_SHARE:
 		(void)snprintf(out, FIGURE_TEXT_SIZE, fmod(tenths, 10) != 0 ? "%.1f%%" : "%.0f%%", tenths / 10);

@@ -57,7 +57,7 @@ struct figures figures_none(void);             /* all NAN */
 const char *figure_what(enum figure f);
 enum figure_unit figure_unit(enum figure f);
 enum { FIGURE_TEXT_SIZE = 32 };
-/* As it is shown: "93.4%", "80%", "1.52", "17". */
+/* As it is shown: "93.4%", "80%", "1.52", "17"; "unknown". */
 void figure_text(enum figure f, double value, char out[FIGURE_TEXT_SIZE]);
 
 #define DIMENSION_TABLE(X) X(LOAD, "load") X(STORAGE, "storage") X(NETWORK, "network")

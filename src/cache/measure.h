@@ -33,8 +33,8 @@ void measure_shares(const struct cache_commands *before, const struct cache_comm
 /* All that INFO alone tells. bandwidth: bytes a second that may be received; 0 unknown. */
 void measure_info(const struct buf *before, const struct buf *now, double bandwidth, struct figures *f);
 
-/* SAME_SECOND and SAME_SECOND_KEYS. ends_s: when each key of a sample ends, sorted here. SAMPLE_MIN: fewer say nothing. */
-enum { SAMPLE_MIN = 50 };
+/* SAME_SECOND and SAME_SECOND_KEYS; EXPIRING is known. ends_s: when each key of a sample ends, sorted here. */
+enum { SAMPLE_MIN = 50 };  /* fewer keys say nothing */
 void measure_ends(int64_t *ends_s, size_t n, struct figures *f);
 
 /* Names, each once, as "keys, hgetall". */

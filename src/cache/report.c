@@ -2,6 +2,16 @@
 
 #include <stdio.h>
 
+/* Six nodes have 54 items. */
+enum { PACKED = 1000 };
+
+int64_t report_pack(struct report_sums sums) { return sums.failed * PACKED + sums.abnormal; }
+
+struct report_sums report_unpack(int64_t packed)
+{
+	return (struct report_sums){ .abnormal = packed % PACKED, .failed = packed / PACKED };
+}
+
 /* ---- conclusions: what, and the words a text about it has open ---- */
 
 static void write_texts(struct jw *w, const struct judge_rule *r, const struct cache_diagnosis *d)

@@ -89,7 +89,6 @@ enum rc job_diagnose(struct operation *o, struct arena *a, struct err *err)
 		write_node(o->result, &asked, i, &found[i], &sums);
 	}
 	jw_end_array(o->result);
-	jw_kv_int(o->result, "num", sums.abnormal);
-	jw_kv_int(o->result, "failed", sums.failed);
+	jw_kv_int(o->result, "num", report_pack(sums));
 	return RC_OK;
 }

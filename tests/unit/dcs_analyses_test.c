@@ -729,7 +729,7 @@ static void ask_diagnosis(const char *uid, const char *more, char id[64])
 
 #define FOUND                                                                                                          \
 	"{\"result\":{\"scan\":{\"nodes\":[{\"node_ip\":\"10.0.0.1:6379\",\"role\":\"slave\",\"abnormal_sum\":2,\"failed_sum\":1,"  \
-	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":0}}],\"num\":2,\"failed\":1}}}\n"
+	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":0}}],\"num\":1002}}}\n"
 
 TEST(a_diagnosis_waits_runs_and_is_reported)
 {

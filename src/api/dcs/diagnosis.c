@@ -1,5 +1,6 @@
-/* Diagnosis reports, dcs.md 4.2. What was asked for (the window, the nodes) is in the record's arguments, which the child
- * gets too; what it found (cmd/job_diagnose.c) has the contract's members but for the few that only the dialect knows. */
+/* Diagnosis reports, dcs.md 4.2. What was asked for (the window, the nodes) is in the record's arguments, which the
+ * child gets too; what it found (cmd/job_diagnose.c) has the contract's members but for the few that only the dialect
+ * knows. */
 #include <stdatomic.h>
 #include <string.h>
 #include "api/dcs/body.h"
@@ -53,7 +54,8 @@ enum { NODE_NAME_SIZE = 64 };
 
 static void name_node(const struct node *node, int64_t port, char out[NODE_NAME_SIZE])
 {
-	(void)snprintf(out, NODE_NAME_SIZE, strchr(node->host, ':') ? "[%s]:%lld" : "%s:%lld", node->host, (long long)port);
+	bool has_colons = strchr(node->host, ':') != NULL;
+	(void)snprintf(out, NODE_NAME_SIZE, has_colons ? "[%s]:%lld" : "%s:%lld", node->host, (long long)port);
 }
 
 /* By its address, with the port or without. */
@@ -163,8 +165,8 @@ void dcs_diagnosis_create(struct call *c)
 struct report {
 	const struct scan_row *row;
 	const json_t *nodes;    /* that were asked for */
-	const json_t *found;    /* of each of them; NULL: none, not yet or not at all */
-	int64_t begin_ms, end_ms, abnormal, failed;
+	int64_t begin_ms, end_ms;
+	struct report_sums sums;
 };
 
 static int64_t whole(const json_t *object, const char *name)
@@ -172,24 +174,22 @@ static int64_t whole(const json_t *object, const char *name)
 	return (int64_t)json_integer_value(json_object_get(object, name));
 }
 
+static bool has_failed(const struct scan_row *row) { return record_is_over(row) && !*row->result; }
+
 static enum rc read_report(const struct scan_row *row, struct arena *a, struct report *out, struct err *err)
 {
-	const json_t *args = NULL, *result = NULL;
+	const json_t *args = NULL;
 
 	enum rc rc = json_read(row->args, strlen(row->args), a, &args, err);
-	if (rc == RC_OK)
-		rc = record_result(row, a, &result, err);
 	if (rc != RC_OK)
 		return rc;
 	*out = (struct report){ .row = row,
 		                .nodes = json_object_get(args, "nodes"),
-		                .found = json_object_get(result, "nodes"),
 		                .begin_ms = whole(args, "begin_ms"),
 		                .end_ms = whole(args, "end_ms"),
-		                .abnormal = row->num,
-		                .failed = whole(result, "failed") };
-	if (!out->found && record_is_over(row)) /* the diagnosis itself failed, and with it every item */
-		out->failed = (int64_t)json_array_size(out->nodes) * ITEMS;
+		                .sums = report_unpack(row->num) };
+	if (has_failed(row)) /* the diagnosis itself, and with it every item */
+		out->sums.failed = (int64_t)json_array_size(out->nodes) * ITEMS;
 	return RC_OK;
 }
 
@@ -209,8 +209,8 @@ static void write_summary(struct jw *w, const struct report *r)
 	format_kv_time(w, "end_time", r->end_ms);
 	format_kv_time(w, "created_at", r->row->created_at);
 	jw_kv_int(w, "node_num", (int64_t)json_array_size(r->nodes));
-	jw_kv_int(w, "abnormal_item_sum", r->abnormal);
-	jw_kv_int(w, "failed_item_sum", r->failed);
+	jw_kv_int(w, "abnormal_item_sum", r->sums.abnormal);
+	jw_kv_int(w, "failed_item_sum", r->sums.failed);
 	jw_end_object(w);
 }
 
@@ -278,28 +278,49 @@ static void write_none(struct jw *w)
 	report_write(w, &none, &sums);
 }
 
+struct shown {
+	struct report report;
+	const json_t *found;    /* of each node; NULL: nothing, not yet or not at all */
+};
+
+static void write_node(struct jw *w, const struct shown *x, const json_t *node)
+{
+	jw_object(w);
+	write_place(w, node);
+	if (x->found)
+		write_found(w, node);
+	else
+		write_none(w);
+	jw_end_object(w);
+}
+
 static void write_report(struct jw *w, const void *subject)
 {
-	const struct report *r = subject;
-	const json_t *nodes = r->found ? r->found : r->nodes, *node;
+	const struct shown *x = subject;
+	const json_t *nodes = has_failed(x->report.row) ? x->report.nodes : x->found, *node;
 	size_t i;
 
 	jw_object(w);
-	jw_kv_int(w, "abnormal_item_sum", r->abnormal);
-	jw_kv_int(w, "failed_item_sum", r->failed);
+	jw_kv_int(w, "abnormal_item_sum", x->report.sums.abnormal);
+	jw_kv_int(w, "failed_item_sum", x->report.sums.failed);
 	jw_key(w, "diagnosis_node_report_list");
 	jw_array(w);
-	json_array_foreach(record_is_over(r->row) ? nodes : NULL, i, node) {
-		jw_object(w);
-		write_place(w, node);
-		if (r->found)
-			write_found(w, node);
-		else
-			write_none(w);
-		jw_end_object(w);
-	}
+	json_array_foreach(nodes, i, node)
+		write_node(w, x, node);
 	jw_end_array(w);
 	jw_end_object(w);
+}
+
+static enum rc read_found(const struct scan_row *row, struct arena *a, struct shown *out, struct err *err)
+{
+	const json_t *result = NULL;
+
+	enum rc rc = read_report(row, a, &out->report, err);
+	if (rc == RC_OK)
+		rc = record_result(row, a, &result, err);
+	if (rc == RC_OK)
+		out->found = json_object_get(result, "nodes");
+	return rc;
 }
 
 void dcs_diagnosis_show(struct call *c)
@@ -307,7 +328,7 @@ void dcs_diagnosis_show(struct call *c)
 	const char *project;
 	struct cache_row cache;
 	struct scan_row row;
-	struct report report;
+	struct shown shown;
 	struct err err = { 0 };
 
 	if (!scope_project(c, &project))
@@ -316,10 +337,10 @@ void dcs_diagnosis_show(struct call *c)
 	                                 c->arena, &row, &err);
 	if (v == V_OK)
 		v = engine_cache_find(c->view, project, row.cache_id, c->arena, &cache, &err);
-	if (v == V_OK && read_report(&row, c->arena, &report, &err))
+	if (v == V_OK && read_found(&row, c->arena, &shown, &err))
 		v = V_FAILED;
 	if (v == V_OK)
-		(void)dcs_answer(c, write_report, &report);
+		(void)dcs_answer(c, write_report, &shown);
 	else if (v == V_NO_RECORD || v == V_NO_INSTANCE)
 		(void)dcs_answer_named(c, DCS_ID_PARAM, "report_id");
 	else
@@ -328,8 +349,8 @@ void dcs_diagnosis_show(struct call *c)
 
 /* ---- delete ---- */
 
-/* One change an id. They may be done on the writer's thread while later ones are still being handed in, so whoever takes
- * the last of left (one more than there are changes: the submitter's own) answers. */
+/* One change an id. They may be done on the writer's thread while later ones are still being handed in, so whoever
+ * takes the last of left (one more than there are changes: the submitter's own) answers. */
 struct removal {
 	struct call *call;
 	atomic_size_t left;
