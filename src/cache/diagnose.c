@@ -1,6 +1,7 @@
 /*
  * All nodes are looked at once, then after the span once more; each look has a connection and a time limit of its own,
- * so that a node that hangs costs the others nothing but that time.
+ * so that a node that hangs costs the others nothing but that time. The slow log is read at the first look: a busy node
+ * overwrites it within seconds, and the window is over already.
  */
 #include "cache/diagnose.h"
 
@@ -13,7 +14,7 @@
 
 enum {
 	INFO_SIZE_MAX = 1 << 20,
-	LOOK_MS = 8000,          /* for one look at one node */
+	LOOK_MS = 5000,          /* for one look at one node */
 	SLOW_MAX = 1000,
 	SLOW_SIZE_MAX = 64 << 20,
 	SAMPLE_KEYS = 2000,      /* looked at in all databases together */
@@ -217,7 +218,9 @@ static void look_first(struct patient *p)
 
 	enum rc rc = visit(p, &look, &p->before, NULL, &err);
 	p->out->is_asked = rc == RC_OK;
-	if (rc != RC_OK)
+	if (rc == RC_OK)
+		ask_slow_log(p);
+	else
 		give_up(p, rc, &err);
 }
 
@@ -257,7 +260,6 @@ static void look_again(struct patient *p, struct arena *a)
 	}
 	fill(p, a);
 	ask_schedule(p, w);
-	ask_slow_log(p);
 	ask_ends(p, w);
 }
 

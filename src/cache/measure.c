@@ -32,6 +32,19 @@ bool command_is_linear(const char *name)
 	return false;
 }
 
+/* What runs other commands, which Redis times on their own as well: to count both would count them twice. */
+static bool is_container(const char *name)
+{
+	static const char *const containers[] = { "eval",  "eval_ro",  "evalsha", "evalsha_ro",
+		                                  "fcall", "fcall_ro", "exec" };
+
+	for (size_t i = 0; i < ARRAY_LEN(containers); i++) {
+		if (strcmp(containers[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int by_time(const void *a, const void *b)
 {
 	const struct cache_command *x = a, *y = b;
@@ -84,20 +97,34 @@ static int64_t usec_since(const struct cache_commands *before, const struct cach
 
 static double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
+struct times {
+	int64_t all, linear; /* microseconds */
+};
+
+static void add_time(struct times *t, const struct cache_command *c, int64_t usec)
+{
+	t->all += is_container(c->name) ? 0 : usec;
+	t->linear += command_is_linear(c->name) ? usec : 0;
+}
+
+static void sum_times(const struct cache_commands *before, const struct cache_commands *now, struct times *ever,
+                      struct times *since)
+{
+	*ever = *since = (struct times){ 0, 0 };
+	for (size_t i = 0; i < now->n; i++) {
+		add_time(ever, &now->list[i], now->list[i].usec);
+		add_time(since, &now->list[i], usec_since(before, &now->list[i]));
+	}
+}
+
 void measure_shares(const struct cache_commands *before, const struct cache_commands *now, struct figures *f)
 {
-	int64_t linear_usec = 0, linear_since = 0, since = 0;
+	struct times ever, since;
 
-	for (size_t i = 0; i < now->n; i++) {
-		bool is_linear = command_is_linear(now->list[i].name);
-		int64_t usec = usec_since(before, &now->list[i]);
-		since += usec;
-		linear_since += is_linear ? usec : 0;
-		linear_usec += is_linear ? now->list[i].usec : 0;
-	}
-	f->value[FIGURE_LINEAR] = share((double)linear_usec, (double)now->usec);
-	f->value[FIGURE_LINEAR_S] = (double)linear_usec / 1e6;
-	f->value[FIGURE_LINEAR_NOW] = share((double)linear_since, (double)since);
+	sum_times(before, now, &ever, &since);
+	f->value[FIGURE_LINEAR] = share((double)ever.linear, (double)ever.all);
+	f->value[FIGURE_LINEAR_S] = (double)ever.linear / 1e6;
+	f->value[FIGURE_LINEAR_NOW] = share((double)since.linear, (double)since.all);
 }
 
 void names_add(struct names *names, const char *name)
@@ -118,13 +145,12 @@ static bool is_tenth(int64_t part, int64_t whole) { return part > 0 && part >= w
 
 void measure_linear_names(const struct cache_commands *before, const struct cache_commands *now, struct names *out)
 {
-	int64_t since = 0;
+	struct times ever, since;
 
-	for (size_t i = 0; i < now->n; i++)
-		since += usec_since(before, &now->list[i]);
+	sum_times(before, now, &ever, &since);
 	for (size_t i = 0; i < now->n; i++) {
 		const struct cache_command *c = &now->list[i];
-		bool is_much = is_tenth(c->usec, now->usec) || is_tenth(usec_since(before, c), since);
+		bool is_much = is_tenth(c->usec, ever.all) || is_tenth(usec_since(before, c), since.all);
 		if (is_much && command_is_linear(c->name))
 			names_add(out, c->name);
 	}

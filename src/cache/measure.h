@@ -27,7 +27,7 @@ struct cache_commands {
 void measure_commands(const struct buf *info, struct arena *a, struct cache_commands *out);
 /* Does its time grow with the number of elements of a key, or of all keys? */
 bool command_is_linear(const char *name);
-/* LINEAR, LINEAR_S and LINEAR_NOW. */
+/* LINEAR, LINEAR_S and LINEAR_NOW. Scripts and transactions are not counted, only the commands they run. */
 void measure_shares(const struct cache_commands *before, const struct cache_commands *now, struct figures *f);
 
 /* All that INFO alone tells. bandwidth: bytes a second that may be received; 0 unknown. */

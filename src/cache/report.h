@@ -14,8 +14,8 @@ enum { REPORT_COMMANDS_MAX = 32 };
 struct report_sums {
 	int64_t abnormal, failed;  /* items */
 };
-/* Both in the one number that a record keeps beside its result: a page of a hundred reports of six nodes takes a quarter
- * of a second to parse, and a list shows no more of them than this. */
+/* Both in the one number that a record keeps beside its result: a page of a hundred reports of six nodes takes a
+ * quarter of a second to parse, and a list shows no more of them than this. */
 int64_t report_pack(struct report_sums sums);
 struct report_sums report_unpack(int64_t packed);
 /* Into the object that is open: abnormal_sum, failed_sum, diagnosis_dimension_list, command_time_taken_list. The sums

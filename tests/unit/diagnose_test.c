@@ -311,17 +311,17 @@ TEST(commands_are_counted_and_shared_out)
 	        said("# Commandstats\r\ncmdstat_get:calls=20,usec=400,usec_per_call=20.00\r\n"
 	             "cmdstat_keys:calls=1,usec=800,usec_per_call=800.00\r\n"
 	             "cmdstat_config|set:calls=2,usec=700,usec_per_call=350.00\r\ncmdstat_hgetall:calls=1,usec=100\r\n"
-	             "cmdstat_broken\r\nkeyspace_hits:3\r\n");
+	             "cmdstat_exec:calls=1,usec=5000,usec_per_call=5000\r\ncmdstat_broken\r\nkeyspace_hits:3\r\n");
 	struct cache_commands before, now;
 	struct figures f = figures_none();
 	struct names names = { .text = "" };
 
 	measure_commands(&first, a, &before);
 	measure_commands(&second, a, &now);
-	EXPECT(now.n == 4 && now.usec == 2000, "%zu, %lld", now.n, (long long)now.usec);
-	EXPECT(strcmp(now.list[0].name, "keys") == 0 && strcmp(now.list[1].name, "config|set") == 0, "%s, %s",
+	EXPECT(now.n == 5 && now.usec == 7000, "%zu, %lld", now.n, (long long)now.usec);
+	EXPECT(strcmp(now.list[1].name, "keys") == 0 && strcmp(now.list[2].name, "config|set") == 0, "%s, %s",
 	       now.list[0].name, now.list[1].name);
-	EXPECT(now.list[2].calls == 20 && now.list[2].usec == 400, "%s", now.list[2].name);
+	EXPECT(now.list[3].calls == 20 && now.list[3].usec == 400, "%s", now.list[3].name);
 	measure_shares(&before, &now, &f);
 	EXPECT(is_about(f.value[FIGURE_LINEAR], 0.45), "%f", f.value[FIGURE_LINEAR]);
 	EXPECT(is_about(f.value[FIGURE_LINEAR_S], 0.0009), "%f", f.value[FIGURE_LINEAR_S]);
