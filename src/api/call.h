@@ -65,6 +65,8 @@ void call_spoil_view(struct call *c);
 void call_submit(struct call *c);
 /* Answer; the body is copied. The request id header and c->headers go with it. */
 void call_reply(struct call *c, int status, const char *content_type, const struct buf *body);
+/* The same with a file for a body, status 200; the descriptor is given away. */
+void call_reply_file(struct call *c, const char *content_type, const struct http_file *file);
 int64_t call_latency_ms(const struct call *c);
 
 /* For the open routes. */

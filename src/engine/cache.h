@@ -66,6 +66,10 @@ void engine_task_uid(const struct engine *e, int64_t task_id, char out[TASK_UID_
 /* false: no id this server gave out. Accepts dashes and either case. */
 bool engine_task_id(const struct engine *e, const char *uid, int64_t *task_id);
 
+/* A signature of text that only this data folder's server makes, 64 hex digits: for links to files. */
+enum { LINK_MAC_SIZE = 65 };
+void engine_link_mac(const struct engine *e, const char *text, char out[LINK_MAC_SIZE]);
+
 /* ---- reading ---- */
 
 enum verdict engine_cache_get(struct engine_view *v, const char *project_id, const char *uid, struct arena *a,

@@ -264,7 +264,7 @@ static struct {
 	pthread_cond_t cond;
 	bool is_done;
 	int status;
-	char content_type[80], request_id[40], allow[64];
+	char content_type[80], request_id[40], allow[64], disposition[256];
 	struct buf body;
 	json_t *json;
 } seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
@@ -278,20 +278,34 @@ const char *http_header_of(const struct http_req *req, const char *lower_name)
 	return NULL;
 }
 
+static void keep_file(const struct http_file *file)
+{
+	char part[4096];
+
+	for (ssize_t n = read(file->fd, part, sizeof part); n > 0; n = read(file->fd, part, sizeof part))
+		buf_add(&seen.body, part, (size_t)n);
+	EXPECT((int64_t)seen.body.len == file->size, "%zu bytes of %lld", seen.body.len, (long long)file->size);
+	(void)close(file->fd);
+}
+
 static void keep_reply(const struct http_reply *reply)
 {
 	seen.status = reply->status;
 	(void)snprintf(seen.content_type, sizeof seen.content_type, "%s", reply->content_type);
-	seen.request_id[0] = seen.allow[0] = '\0';
+	seen.request_id[0] = seen.allow[0] = seen.disposition[0] = '\0';
 	for (size_t i = 0; i < reply->n_headers; i++) {
 		if (strcmp(reply->headers[i].name, "x-request-id") == 0)
 			(void)snprintf(seen.request_id, sizeof seen.request_id, "%s", reply->headers[i].value);
 		if (strcmp(reply->headers[i].name, "allow") == 0)
 			(void)snprintf(seen.allow, sizeof seen.allow, "%s", reply->headers[i].value);
+		if (strcmp(reply->headers[i].name, "content-disposition") == 0)
+			(void)snprintf(seen.disposition, sizeof seen.disposition, "%s", reply->headers[i].value);
 	}
 	buf_fini(&seen.body);
 	buf_init(&seen.body, 64 << 20);
 	buf_add(&seen.body, reply->body, reply->body_len);
+	if (reply->file)
+		keep_file(reply->file);
 	json_decref(seen.json);
 	seen.json = json_loadb(buf_text(&seen.body), seen.body.len, 0, NULL);
 }
@@ -415,7 +429,8 @@ struct request {
 	size_t n_headers;
 };
 
-static int run(const struct request *r)
+/* What every answer has; those from files are not JSON. */
+static int send_request(const struct request *r)
 {
 	struct arena *a = arena_new(16 << 20);
 	const char *mark = strchr(r->target, '?');
@@ -440,11 +455,17 @@ static int run(const struct request *r)
 		pthread_cond_wait(&seen.cond, &seen.lock);
 	pthread_mutex_unlock(&seen.lock);
 	EXPECT(strcmp(seen.request_id, req.id) == 0, "%s %s: header says '%s'", r->method, r->target, seen.request_id);
+	arena_free(a);
+	return seen.status;
+}
+
+static int run(const struct request *r)
+{
+	(void)send_request(r);
 	EXPECT(strcmp(seen.content_type, "application/json") == 0, "%s %s: %s", r->method, r->target,
 	       seen.content_type);
 	EXPECT(seen.status == 204 ? seen.body.len == 0 : seen.json != NULL, "%s %s: %d '%s'", r->method, r->target,
 	       seen.status, buf_text(&seen.body));
-	arena_free(a);
 	return seen.status;
 }
 
@@ -1488,6 +1509,132 @@ TEST(backups_are_made_listed_restored_and_deleted)
 	end();
 }
 
+/* Call a link of the last answer, and keep it. */
+static void take_link(char out[1024])
+{
+	(void)snprintf(out, 1024, "%s", at("links/0/link"));
+	EXPECT(strncmp(out, "https://", 8) != 0 && strncmp(out, "http://cache.example:8080/v2/", 29) == 0, "%s", out);
+	memmove(out, out + strlen("http://cache.example:8080"), strlen(out) + 1 - strlen("http://cache.example:8080"));
+}
+
+static int ask_links(const char *uid, const char *backup, const char *body)
+{
+	struct request r = { .method = "POST", .body = body, .n_headers = 1,
+			     .headers = { { "host", "cache.example:8080" } } };
+	char rest[128];
+
+	(void)snprintf(rest, sizeof rest, "/backups/%s/links", backup);
+	r.target = one(uid, rest);
+	return run(&r);
+}
+
+TEST(links_to_a_backup_open_it_without_a_key_and_only_it)
+{
+	char uid[UUID_SIZE], backup[UUID_SIZE], link[1024], bad[1100], path[4200];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	(void)ask_links(uid, NOBODY, "{\"expiration\":300}");
+	expect_error("unknown backup", 400, "DCS.4063");
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(backup, sizeof backup, "%s", at("backup_id"));
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
+	(void)snprintf(path, sizeof path, "%s/none.rdb", data_dir); /* where the child says that the file is */
+	write_file(path, "REDIS0011", 0600);
+
+	const char *const bodies[] = { "{}", "{\"expiration\":299}", "{\"expiration\":86401}", "{\"expiration\":\"300\"}" };
+	FOR_EACH_ROW (i, bodies) {
+		(void)ask_links(uid, backup, bodies[i]);
+		expect_error(bodies[i], 400, "DCS.4062");
+	}
+	(void)ask_links(uid, backup, NULL);
+	expect_error("no body", 400, "DCS.4004");
+	(void)ask_links(uid, "x", "{\"expiration\":300}");
+	expect_error("no id", 400, "DCS.4063");
+	(void)snprintf(bad, sizeof bad, "/backups/%s/links", backup);
+	(void)call("POST", one(uid, bad), "{\"expiration\":300}");
+	expect_error("no Host", 400, "DCS.4800");
+
+	EXPECT(ask_links(uid, backup, "{\"expiration\":300.0}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(strncmp(at("links/0/file_name"), "redis_127.", 10) == 0 && strstr(at("links/0/file_name"), "_6379_"), "%s",
+	       at("links/0/file_name"));
+	EXPECT_AT("bucket_name", "stint");
+	char name[256];
+	(void)snprintf(name, sizeof name, "attachment; filename=\"%s\"", at("links/0/file_name"));
+	take_link(link);
+
+	/* Under strict authentication too: the link is the key. Also after a restart. */
+	api_close(api);
+	stop();
+	start(AUTH_STRICT, 1);
+	struct request get = { .method = "GET", .target = link };
+	EXPECT(send_request(&get) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "REDIS0011") == 0, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(seen.content_type, "application/octet-stream") == 0, "%s", seen.content_type);
+	EXPECT(strcmp(seen.disposition, name) == 0, "%s", seen.disposition);
+
+	char *query = strchr(link, '?');
+	const char *signature = strstr(link, "signature=") + strlen("signature=");
+	const struct {
+		const char *what, *text;
+	} row[] = { { "no query", "" },
+		    { "no signature", "?expires=99999999999" },
+		    { "no end", "?signature=x" },
+		    { "a longer life", "?expires=99999999999&signature=" },
+		    { "odd end", "?expires=soon&signature=" } };
+	FOR_EACH_ROW (i, row) {
+		bool ends_open = *row[i].text && row[i].text[strlen(row[i].text) - 1] == '=';
+		(void)snprintf(bad, sizeof bad, "%.*s%s%s", (int)(query - link), link, row[i].text,
+			       ends_open ? signature : "");
+		(void)call("GET", bad, NULL);
+		expect_error(row[i].what, 403, "DCS.2003");
+	}
+	(void)snprintf(bad, sizeof bad, "%s", link);
+	bad[strlen(bad) - 1] = bad[strlen(bad) - 1] == '0' ? '1' : '0';
+	(void)call("GET", bad, NULL);
+	expect_error("another signature", 403, "DCS.2003");
+	(void)snprintf(bad, sizeof bad, "%s", link);
+	memcpy(strstr(bad, backup), NOBODY, strlen(NOBODY));
+	(void)call("GET", bad, NULL);
+	expect_error("another backup", 403, "DCS.2003");
+	(void)call("PUT", link, NULL);
+	expect_error("another method", 405, "DCS.5001");
+
+	char until[128], mac[LINK_MAC_SIZE];
+	(void)snprintf(until, sizeof until, "%lld", (long long)(clock_wall_ms() / 1000 - 1));
+	(void)snprintf(bad, sizeof bad, "GET\n%.*s\n%s", (int)(query - link), link, until);
+	engine_link_mac(engine, bad, mac);
+	(void)snprintf(bad, sizeof bad, "%.*s?expires=%s&signature=%s", (int)(query - link), link, until, mac);
+	(void)call("GET", bad, NULL);
+	expect_error("over", 403, "DCS.2003");
+	EXPECT(strstr(at("error_msg"), "expired"), "%s", at("error_msg"));
+
+	EXPECT(file_remove(path, NULL) == RC_OK, "remove");
+	(void)call("GET", link, NULL);
+	expect_error("no file", 404, "DCS.4001");
+	write_file(path, "REDIS0011", 0600);
+	restart(1);
+	(void)snprintf(bad, sizeof bad, "/backups/%s", backup);
+	EXPECT(call("DELETE", one(uid, bad), NULL) == 204, "%s", buf_text(&seen.body));
+	(void)call("GET", link, NULL);
+	expect_error("no backup", 404, "DCS.4001");
+	EXPECT(call("DELETE", one(uid, ""), NULL) == 204, "%s", buf_text(&seen.body));
+	(void)call("GET", link, NULL);
+	expect_error("no instance", 404, "DCS.4001");
+	create_running(CREATE_HA, uid);
+	let_runs_fail(true);
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(backup, sizeof backup, "%s", at("backup_id"));
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "failed");
+	(void)ask_links(uid, backup, "{\"expiration\":300}");
+	expect_error("a failed backup", 400, "DCS.4087");
+	restart(0);
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(backup, sizeof backup, "%s", at("backup_id"));
+	(void)ask_links(uid, backup, "{\"expiration\":300}");
+	expect_error("one that waits", 400, "DCS.4096");
+	end();
+}
+
 TEST(configurations_are_shown_and_changed)
 {
 	char uid[UUID_SIZE], single[UUID_SIZE];
@@ -1658,6 +1805,7 @@ int main(void)
 	RUN(passwords_change_fail_and_lock);
 	RUN(switchovers_wait_and_say_how_they_ended);
 	RUN(backups_are_made_listed_restored_and_deleted);
+	RUN(links_to_a_backup_open_it_without_a_key_and_only_it);
 	RUN(configurations_are_shown_and_changed);
 	RUN(tags_are_merged_and_counted);
 	RUN(flavors_zones_and_windows_are_offered);

@@ -13,6 +13,7 @@
 	X(METHOD, "DCS.5001", 405, "This request method is not allowed.")                                          \
 	X(BAD_TOKEN, "DCS.1001", 401, "Invalid token.")                                                            \
 	X(FOREIGN_PROJECT, "DCS.1004", 401, "Project ID does not match the token.")                                \
+	X(FORBIDDEN, "DCS.2003", 403, "This role does not have the permission to perform this operation.")         \
 	X(PROJECT_FORMAT, "DCS.4002", 400, "Invalid project ID format.")                                           \
 	X(BODY_EMPTY, "DCS.4004", 400, "Empty request body.")                                                      \
 	X(BODY, "DCS.4005", 400, "The message body contains invalid characters or is not in JSON format.")         \

@@ -53,6 +53,9 @@ static const struct route routes[] = {
 	{ "GET", ONE "/backups", ON_ONE("ListBackupRecords", "instance:getDataBackupLog"), dcs_backups_list },
 	{ "DELETE", ONE "/backups/{backup}", ON_ONE("DeleteBackupFile", "instance:deleteDataBackupFile"),
 	  dcs_backups_delete },
+	{ "POST", ONE "/backups/{backup}/links", ON_ONE("ListBackupFileLinks", "instance:downloadBackupData"),
+	  dcs_backups_links },
+	{ "GET", ONE "/backups/{backup}/files/{file}", "DownloadBackupFile", "", "", ROUTE_OPEN, dcs_backups_download },
 	{ "POST", ONE "/restores", ON_ONE("RestoreInstance", "instance:restoreData"), dcs_restores_create },
 	{ "GET", ONE "/restores", ON_ONE("ListRestoreRecords", "instance:getDataRestoreLog"), dcs_restores_list },
 

@@ -42,6 +42,8 @@ void dcs_swap_async(struct call *c);
 void dcs_backups_create(struct call *c);
 void dcs_backups_list(struct call *c);
 void dcs_backups_delete(struct call *c);
+void dcs_backups_links(struct call *c);
+void dcs_backups_download(struct call *c);
 void dcs_restores_create(struct call *c);
 void dcs_restores_list(struct call *c);
 
