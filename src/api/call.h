@@ -52,6 +52,7 @@ struct call {
 		struct default_set default_set;
 		struct cache_operate cache_operate;
 		struct cache_update cache_update;
+		struct cache_tag cache_tag;
 		struct cache_task_delete cache_task_delete;
 		struct backup_delete backup_delete;
 	} change;

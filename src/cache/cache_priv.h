@@ -89,6 +89,8 @@ enum rc replica_wait_all(const struct op *op, const struct cache_instance *c, st
 enum rc replica_catch_up(const struct op *op, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 /* RC_CONFLICT when the recorded master is none: the description is out of date, and acting on it would do harm. */
 enum rc master_check(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+/* Is node a better choice for a master than other (-1: none yet), as far as their owner said? */
+bool replica_is_preferred(const struct cache_instance *c, int node, int other);
 /* A replica that is in step with the master, the best by priority; -1: none. */
 int replica_in_step(const struct op *op, const struct cache_instance *c);
 /* The node to ask without burdening the master: a replica in step, else the master. */

@@ -29,6 +29,9 @@
 	X(RESTORE, "RESTORE", "RESTORING", "RUNNING", false)                                        \
 	X(PORT, "UpdatePort", "", "RUNNING", false)                                                 \
 	X(CONFIG, "UpdateConfig", "", "RUNNING", false)                                             \
+	X(PRIORITY, "UpdateSlavePriority", "", "RUNNING", false)                                    \
+	X(RESIZE_CHECK, "ResizeCheck", "", "RUNNING", false)                                        \
+	X(WHITELIST, "AddWhitelist", "", "RUNNING", false)                                          \
 	X(RENAME, "RenameCommands", "RESTARTING", "ERROR", false)                                   \
 	X(HEAL, "AutoRecovery", "", "ERROR", true) /* made by the keeper, engine/keeper.c */
 
@@ -78,6 +81,7 @@ struct cache_filter {
 	const char *project_id;                   /* required */
 	const char *uid, *name, *status, *ip, *cache_mode; /* NULL: any */
 	bool name_is_exact, includes_failed;      /* name: else a part of it */
+	bool includes_deleted;                    /* for ever: their rows stay */
 	int64_t capacity_mib;                     /* -1: any */
 	const char *tags;                         /* "key=value,key=value": all must be there; NULL: any */
 	int64_t offset, limit;                    /* newest first */
@@ -198,6 +202,16 @@ struct cache_update {
 	int64_t wrong_passwords, locked_until;    /* -1 keeps */
 };
 
+/* Puts tags beside those that are there, a key's old value giving way, or removes those with the keys of tags. In the
+ * writer, so that of two changes at once neither is lost. V_TOO_MANY: more than max afterwards. */
+struct cache_tag {
+	struct change base;
+	const char *project_id, *uid;
+	const char *tags;                         /* JSON array [{key, value}], keys unique */
+	bool removes;
+	int max;
+};
+
 struct cache_task_delete {
 	struct change base;
 	const char *project_id;
@@ -237,6 +251,7 @@ void engine_scan_delete(struct engine *e, struct scan_delete *c);
 void engine_cache_create(struct engine *e, struct cache_create *c);
 void engine_cache_operate(struct engine *e, struct cache_operate *c);
 void engine_cache_update(struct engine *e, struct cache_update *c);
+void engine_cache_tag(struct engine *e, struct cache_tag *c);
 void engine_cache_task_delete(struct engine *e, struct cache_task_delete *c);
 void engine_backup_delete(struct engine *e, struct backup_delete *c);
 

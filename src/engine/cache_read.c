@@ -73,11 +73,10 @@ enum verdict engine_cache_list(struct engine_view *v, const struct cache_filter 
 {
 	struct cache_row *all;
 	size_t n_all = 0, kept = 0;
-	struct query q = { .table = &table_cache,
-			   .preds = { PRED_INT("deleted_at", CMP_EQ, 0) },
-			   .n_preds = 1,
-			   .orders = { { "created_at", true }, { "id", true } } };
+	struct query q = { .table = &table_cache, .orders = { { "created_at", true }, { "id", true } } };
 	add_text(&q, "project_id", f->project_id);
+	if (!f->includes_deleted)
+		q.preds[q.n_preds++] = (struct pred)PRED_INT("deleted_at", CMP_EQ, 0);
 	add_text(&q, "uid", f->uid);
 	add_text(&q, "status", f->status);
 	add_text(&q, "ip", f->ip);

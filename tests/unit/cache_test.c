@@ -86,7 +86,7 @@ static struct wire *client(const char *host, int port, const char *password, str
 /* The answer as text; "!..." for an error. A new connection each time. */
 static const char *ask_at(const char *host, int port, const char *password, const char *const *argv, int argc)
 {
-	static char text[512];
+	static char text[4096];
 	struct err e = { .rc = RC_OK };
 	CLEANUP(wire_closep) struct wire *w = client(host, port, password, &e);
 	CLEANUP(reply_freep) redisReply *r = NULL;
@@ -488,15 +488,77 @@ TEST(a_switchover_loses_no_acknowledged_write)
 }
 
 /* WAIT speaks of its own connection's writes only. */
-static void write_to_both(const struct cache_instance *c, const char *name, const char *value)
+static void write_to_all(const struct cache_instance *c, const char *name, const char *value)
 {
 	struct err e = { .rc = RC_OK };
 	CLEANUP(wire_closep) struct wire *w = client(c->host, c->port, NULL, &e);
 	CLEANUP(reply_freep) redisReply *r = NULL;
+	char replicas[12];
 
+	(void)snprintf(replicas, sizeof replicas, "%d", c->n_nodes - 1);
 	bool ok = w && wire_call(w, NULL, &e, "SET", name, value) == RC_OK &&
-	          wire_call(w, &r, &e, "WAIT", "1", "10000") == RC_OK;
-	EXPECT(ok && r->type == REDIS_REPLY_INTEGER && r->integer == 1, "not replicated: %s", e.msg);
+	          wire_call(w, &r, &e, "WAIT", replicas, "10000") == RC_OK;
+	EXPECT(ok && r->type == REDIS_REPLY_INTEGER && r->integer == c->n_nodes - 1, "not replicated: %s", e.msg);
+}
+
+static bool has_weight(const struct cache_instance *c, int node, const char *wanted)
+{
+	const char *info = ask_at(c->nodes[node].host, c->port, NULL, (const char *const[]){ "INFO", "replication" }, 2);
+	return strstr(info, wanted) != NULL;
+}
+
+TEST(priorities_decide_who_becomes_master)
+{
+	struct cache_instance c = describe("preferred", CACHE_HA);
+	struct err e = { .rc = RC_OK };
+
+	c.nodes[2] = (struct cache_node){ .number = 2, .priority = 100 };
+	next_host(c.nodes[2].host);
+	c.n_nodes = 3;
+	if (!made(&c))
+		return;
+	EXPECT(cache_set_priority(&c, 7, 1, &run, &e) == RC_NOT_FOUND, "%s", e.msg);
+	EXPECT(cache_set_priority(&c, 2, 101, &run, &e) == RC_INVALID && c.nodes[2].priority == 100, "%s", e.msg);
+	EXPECT(cache_set_priority(&c, 2, 10, &run, &e) == RC_OK && c.nodes[2].priority == 10, "%s", e.msg);
+	EXPECT(has_weight(&c, 2, "slave_priority:10\r\n"), "Redis was not told");
+	EXPECT(cache_restart(&c, &run, &e) == RC_OK && has_weight(&c, 2, "slave_priority:10\r\n"), "lost: %s", e.msg);
+	EXPECT(cache_switch_over(&c, -1, &run, &e) == RC_OK && c.master == 2, "the master is %d %s", c.master, e.msg);
+
+	EXPECT(cache_set_priority(&c, 1, 5, &run, &e) == RC_OK, "%s", e.msg);
+	write_to_all(&c, "a", "1"); /* where the data differs, it decides before the priority */
+	must(kill((pid_t)c.nodes[2].pid, SIGKILL) == 0);
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK && c.master == 1, "the master is %d %s", c.master, e.msg);
+
+	EXPECT(cache_set_priority(&c, 0, 0, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(cache_set_priority(&c, 2, 0, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(cache_switch_over(&c, -1, &run, &e) == RC_CONFLICT && c.master == 1, "%s", e.msg);
+	int64_t dead = c.nodes[1].pid;
+	write_to_all(&c, "b", "2");
+	must(kill((pid_t)dead, SIGKILL) == 0);
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK && c.master == 1 && c.nodes[1].pid != dead,
+	       "one that must not be was promoted: %d %s", c.master, e.msg);
+	gone(&c);
+}
+
+TEST(processes_are_noted_after_a_failure_and_resizes_checked)
+{
+	struct cache_instance c = describe("noted", CACHE_HA);
+	struct err e = { .rc = RC_OK };
+
+	if (!made(&c))
+		return;
+	EXPECT(cache_check_resize(&c, 32 * MIB, &run, &e) == RC_OK && c.capacity == 64 * MIB, "%s", e.msg);
+	EXPECT(cache_check_resize(&c, MIB, &run, &e) == RC_CONFLICT, "%s", e.msg);
+	struct cache_instance old = c;
+	EXPECT(cache_restart(&c, &run, &e) == RC_OK, "%s", e.msg);
+	must(kill((pid_t)c.nodes[1].pid, SIGSTOP) == 0);
+	cache_note_processes(&old, &run);
+	EXPECT(strcmp(old.nodes[0].run_id, c.nodes[0].run_id) == 0 && old.nodes[0].pid == c.nodes[0].pid, "not noted");
+	EXPECT(strcmp(old.nodes[1].run_id, c.nodes[1].run_id) != 0, "one that does not answer was noted");
+	must(kill((pid_t)c.nodes[1].pid, SIGCONT) == 0);
+	cache_note_processes(&old, &run);
+	EXPECT(memcmp(&old, &c, sizeof old) == 0, "something else has changed");
+	gone(&c);
 }
 
 TEST(a_dead_master_is_replaced_by_its_replica)
@@ -509,7 +571,7 @@ TEST(a_dead_master_is_replaced_by_its_replica)
 
 	if (!made(&c))
 		return;
-	write_to_both(&c, "a", "1");
+	write_to_all(&c, "a", "1");
 	must(kill((pid_t)c.nodes[0].pid, SIGKILL) == 0);
 	struct cache_instance unrecorded = c;
 	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
@@ -924,6 +986,8 @@ int main(void)
 	RUN(a_single_instance_lives);
 	RUN(processes_outlive_their_maker_and_are_adopted);
 	RUN(a_switchover_loses_no_acknowledged_write);
+	RUN(priorities_decide_who_becomes_master);
+	RUN(processes_are_noted_after_a_failure_and_resizes_checked);
 	RUN(a_dead_master_is_replaced_by_its_replica);
 	RUN(a_backup_of_a_single_instance_comes_back);
 	RUN(a_backup_of_a_replica_comes_back);

@@ -1279,6 +1279,9 @@ TEST(resizes_are_checked_against_what_is_there)
 	EXPECT_AT("tasks/0/name", "AddReplica");
 	EXPECT_AT("tasks/0/details/new_replica_num", "3");
 	EXPECT_AT("tasks/0/details/replica_az", "stint-1");
+	EXPECT_AT("tasks/0/details/new_resource_spec_code", "redis.ha.xu1.large.r3.1");
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	EXPECT_AT("spec_code", "redis.ha.xu1.large.r3.1");
 	(void)snprintf(body, sizeof body, "{\"spec_code\":\"redis.ha.xu1.tiny.r2.512\",\"new_capacity\":0.5}");
 	EXPECT(call("POST", one(uid, "/resize"), body) == 204, "%s", buf_text(&seen.body));
 	poll_until(one(uid, ""), "capacity_minor", ".5");
@@ -1289,7 +1292,7 @@ TEST(resizes_are_checked_against_what_is_there)
 	EXPECT_AT("tasks/0/name", "EXTEND");
 	EXPECT_AT("tasks/0/details/old_capacity", "1");
 	EXPECT_AT("tasks/0/details/new_capacity", "0.5");
-	EXPECT_AT("tasks/0/details/old_resource_spec_code", "redis.ha.xu1.large.r2.1");
+	EXPECT_AT("tasks/0/details/old_resource_spec_code", "redis.ha.xu1.large.r3.1");
 	EXPECT(call("POST", one(uid, "/resize"),
 	            "{\"spec_code\":\"redis.ha.xu1.large.r2.2\",\"new_capacity\":2,\"execute_immediately\":false}") ==
 	               204,
@@ -1298,6 +1301,141 @@ TEST(resizes_are_checked_against_what_is_there)
 	EXPECT_AT("tasks/0/status", "CREATED");
 	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
 	EXPECT_AT("status", "RUNNING"); /* it waits for its window */
+	end();
+}
+
+TEST(a_resize_can_be_checked_and_asked_for_first)
+{
+	char uid[UUID_SIZE], job[128];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	const struct {
+		const char *body, *code;
+	} row[] = {
+		{ NULL, "DCS.4004" },
+		{ "{\"new_capacity\":2}", "DCS.4927" },
+		{ "{\"spec_code\":\"redis.ha.xu1.large.r2.2\"}", "DCS.4012" },
+		{ "{\"spec_code\":\"redis.single.xu1.large.2\",\"new_capacity\":2}", "DCS.4200" },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)call("POST", one(uid, "/resize/check-job"), row[i].body);
+		expect_error(row[i].body ? row[i].body : "none", 400, row[i].code);
+	}
+	EXPECT(call("POST", one(uid, "/resize/check-job"),
+	            "{\"spec_code\":\"redis.ha.xu1.large.r2.2\",\"new_capacity\":2}") == 200,
+	       "%s", buf_text(&seen.body));
+	(void)snprintf(job, sizeof job, P "/jobs/%s", at("job_id"));
+	poll_until(job, "status", "SUCCESS");
+	EXPECT_AT("job_type", "ResizeCheck");
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	EXPECT_AT("spec_code", "redis.ha.xu1.large.r2.1");
+	EXPECT_AT("capacity", "1");
+
+	EXPECT(call("GET", one(uid, "/operations?operation=extend"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("operations", "[{\"operation\":\"extend\",\"is_support\":true,\"cause_id\":null}]");
+	(void)call("GET", one(uid, "/operations?operation=fly"), NULL);
+	expect_error("no operation", 400, "DCS.4800");
+	restart(0);
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/operations"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("operations", "[{\"operation\":\"extend\",\"is_support\":false,\"cause_id\":\"DCS.4096\"}]");
+	end();
+}
+
+TEST(version_and_topology_have_the_contracts_types)
+{
+	char uid[UUID_SIZE];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	EXPECT(call("GET", one(uid, "/version"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("engine_minor_version", "null"); /* nobody has asked a Redis yet */
+	EXPECT_AT("engine_minor_version_upgradable", "false");
+	EXPECT_AT("proxy_minor_version_upgradable", "false");
+	EXPECT(call("GET", one(uid, "/nodes"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(json_array_size(value_at("redis_server")) == 2, "%s", buf_text(&seen.body));
+	EXPECT_AT("redis_server/0/node_type", "master");
+	EXPECT_AT("redis_server/1/node_type", "slave");
+	EXPECT_AT("redis_server/1/relation_ip", at("redis_server/0/ip"));
+	const json_t *node = value_at("redis_server/1");
+	for (void *it = json_object_iter((json_t *)(uintptr_t)node); it;
+	     it = json_object_iter_next((json_t *)(uintptr_t)node, it))
+		EXPECT(json_is_string(json_object_iter_value(it)), "%s is no text", json_object_iter_key(it));
+	const char *const absent[] = { "/version", "/nodes", "/operations" };
+	FOR_EACH_ROW (i, absent) {
+		(void)call("GET", one(NOBODY, absent[i]), NULL);
+		expect_error(absent[i], 404, "DCS.3022");
+	}
+	end();
+}
+
+TEST(a_replicas_priority_is_checked_before_it_is_set)
+{
+	char uid[UUID_SIZE], single[UUID_SIZE], group[64], master[64], replica[64], rest[200];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	create_running(CREATE_SINGLE, single);
+	EXPECT(call("GET", one(uid, "/logical-nodes"), NULL) == 200, "nodes");
+	EXPECT_AT("nodes/1/priority_weight", "100");
+	(void)snprintf(group, sizeof group, "%s", at("nodes/0/group_id"));
+	(void)snprintf(master, sizeof master, "%s", at("nodes/0/node_id"));
+	(void)snprintf(replica, sizeof replica, "%s", at("nodes/1/node_id"));
+#define WEIGHT "{\"slave_priority_weight\":5}"
+	const struct {
+		const char *instance, *group, *node, *body, *code;
+	} row[] = {
+		{ single, group, replica, WEIGHT, "DCS.4086" },
+		{ uid, NOBODY, replica, WEIGHT, "DCS.4063" },
+		{ uid, group, NO_TASK, WEIGHT, "DCS.3053" },
+		{ uid, group, master, WEIGHT, "DCS.3053" },
+		{ uid, group, replica, NULL, "DCS.4004" },
+		{ uid, group, replica, "{}", "DCS.4939" },
+		{ uid, group, replica, "{\"slave_priority_weight\":-1}", "DCS.4939" },
+		{ uid, group, replica, "{\"slave_priority_weight\":101}", "DCS.4939" },
+		{ uid, group, replica, "{\"slave_priority_weight\":\"5\"}", "DCS.4939" },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)snprintf(rest, sizeof rest, "/groups/%s/replications/%s/slave-priority", row[i].group, row[i].node);
+		(void)call("POST", one(row[i].instance, rest), row[i].body);
+		expect_error(row[i].code, 400, row[i].code);
+	}
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("task_count", "1"); /* that of its creation */
+	(void)snprintf(rest, sizeof rest, "/groups/%s/replications/%s/slave-priority", group, replica);
+	EXPECT(call("POST", one(uid, rest), WEIGHT) == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("tasks/0/name", "UpdateSlavePriority");
+	EXPECT_AT("tasks/0/status", "SUCCESS"); /* it was waited for */
+	EXPECT_AT("tasks/0/details/group_name", "group-0");
+	let_runs_fail(true);
+	(void)call("POST", one(uid, rest), WEIGHT);
+	expect_error("one that fails", 500, "DCS.4842");
+	end();
+}
+
+TEST(deleted_instances_are_listed_on_request)
+{
+	char uid[UUID_SIZE];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_SINGLE, uid);
+	EXPECT(call("DELETE", one(uid, ""), NULL) == 204, "%s", buf_text(&seen.body));
+	const struct {
+		const char *query, *total;
+	} row[] = { { "", "0" },
+		    { "?include_delete=false", "0" },
+		    { "?include_delete=true", "1" },
+		    { "?include_delete=true&name=other", "0" } };
+	FOR_EACH_ROW (i, row) {
+		char target[256];
+		(void)snprintf(target, sizeof target, ALL "%s", row[i].query);
+		EXPECT(call("GET", target, NULL) == 200, "%s: %s", target, buf_text(&seen.body));
+		EXPECT_AT("instance_num", row[i].total);
+	}
+	EXPECT(call("GET", ALL "?include_delete=true", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instances/0/instance_id", uid);
+	EXPECT_AT("instances/0/status", "DELETED");
+	(void)call("GET", ALL "?include_delete=1", NULL);
+	expect_error("no flag", 400, "DCS.4800");
 	end();
 }
 
@@ -1530,7 +1668,7 @@ static int ask_links(const char *uid, const char *backup, const char *body)
 
 TEST(links_to_a_backup_open_it_without_a_key_and_only_it)
 {
-	char uid[UUID_SIZE], backup[UUID_SIZE], link[1024], bad[1100], path[4200];
+	char uid[UUID_SIZE], backup[UUID_SIZE], link[1024], bad[1100], path[4200], rest[128];
 	begin(AUTH_OFF, 1);
 	create_running(CREATE_HA, uid);
 	(void)ask_links(uid, NOBODY, "{\"expiration\":300}");
@@ -1550,8 +1688,8 @@ TEST(links_to_a_backup_open_it_without_a_key_and_only_it)
 	expect_error("no body", 400, "DCS.4004");
 	(void)ask_links(uid, "x", "{\"expiration\":300}");
 	expect_error("no id", 400, "DCS.4063");
-	(void)snprintf(bad, sizeof bad, "/backups/%s/links", backup);
-	(void)call("POST", one(uid, bad), "{\"expiration\":300}");
+	(void)snprintf(rest, sizeof rest, "/backups/%s/links", backup);
+	(void)call("POST", one(uid, rest), "{\"expiration\":300}");
 	expect_error("no Host", 400, "DCS.4800");
 
 	EXPECT(ask_links(uid, backup, "{\"expiration\":300.0}") == 200, "%s", buf_text(&seen.body));
@@ -1613,8 +1751,8 @@ TEST(links_to_a_backup_open_it_without_a_key_and_only_it)
 	expect_error("no file", 404, "DCS.4001");
 	write_file(path, "REDIS0011", 0600);
 	restart(1);
-	(void)snprintf(bad, sizeof bad, "/backups/%s", backup);
-	EXPECT(call("DELETE", one(uid, bad), NULL) == 204, "%s", buf_text(&seen.body));
+	(void)snprintf(rest, sizeof rest, "/backups/%s", backup);
+	EXPECT(call("DELETE", one(uid, rest), NULL) == 204, "%s", buf_text(&seen.body));
 	(void)call("GET", link, NULL);
 	expect_error("no backup", 404, "DCS.4001");
 	EXPECT(call("DELETE", one(uid, ""), NULL) == 204, "%s", buf_text(&seen.body));
@@ -1801,6 +1939,10 @@ int main(void)
 	RUN(a_creation_that_fails_leaves_what_can_be_deleted);
 	RUN(updates_act_on_differences_only);
 	RUN(resizes_are_checked_against_what_is_there);
+	RUN(a_resize_can_be_checked_and_asked_for_first);
+	RUN(version_and_topology_have_the_contracts_types);
+	RUN(a_replicas_priority_is_checked_before_it_is_set);
+	RUN(deleted_instances_are_listed_on_request);
 	RUN(restart_and_flush_answer_for_each_instance);
 	RUN(passwords_change_fail_and_lock);
 	RUN(switchovers_wait_and_say_how_they_ended);

@@ -88,6 +88,7 @@
 	X(ZONES, "DCS.4933", 400, "The param available_zones is invalid.")                                         \
 	X(IS_MASTER, "DCS.4936", 400, "The master node cannot be deleted.")                                        \
 	X(LAST_REPLICA, "DCS.4937", 400, "The last replica cannot be deleted.")                                    \
+	X(PRIORITY, "DCS.4939", 400, "The param slave_priority_weight is invalid.")                                \
 	X(NO_HOTKEY, "DCS.4941", 400, "The hotkey id does not exist.")                                             \
 	X(NO_BIGKEY, "DCS.4942", 400, "The bigkey id does not exist.")                                             \
 	X(SCAN_STATE, "DCS.4957", 400,                                                                             \

@@ -46,6 +46,10 @@ static const struct route routes[] = {
 	{ "POST", ONE "/resize", ON_ONE("ResizeInstance", "instance:scale"), dcs_resize },
 	{ "PUT", ONE "/password", ON_ONE("UpdatePassword", "instance:modifyAuthInfo"), dcs_password_update },
 	{ "POST", ONE "/password/reset", ON_ONE("ResetPassword", "instance:resetAuthInfo"), dcs_password_reset },
+	{ "POST", ONE "/resize/check-job", ON_ONE("StartInstanceResizeCheckJob", "instance:scale"), dcs_resize_check },
+	{ "GET", ONE "/operations", ON_ONE("ListInstanceOperations", "instance:get"), dcs_operations_list },
+	{ "GET", ONE "/version", ON_ONE("ShowInstanceVersion", "instance:getUpgradeInfo"), dcs_version_show },
+	{ "GET", ONE "/nodes", ON_ONE("ShowInstanceTopology", "instance:get"), dcs_topology_show },
 	{ "POST", ONE "/swap", ON_ONE("ChangeMasterStandby", "instance:swap"), dcs_swap },
 	{ "PUT", ONE "/async-swap", ON_ONE("ChangeMasterStandbyAsync", "instance:swap"), dcs_swap_async },
 
@@ -79,6 +83,8 @@ static const struct route routes[] = {
 	  dcs_nodes_deletable },
 	{ "GET", ONE "/groups/{group}/group-nodes-state", ON_ONE("ShowReplicationStates", "instance:get"),
 	  dcs_nodes_states },
+	{ "POST", ONE "/groups/{group}/replications/{node}/slave-priority",
+	  ON_ONE("UpdateSlavePriority", "instance:modify"), dcs_priority_update },
 	{ "GET", PROJECT "/instances-logical-nodes", ON_ALL("BatchShowNodesInformation", "instance:list"),
 	  dcs_nodes_of_project },
 

@@ -57,6 +57,12 @@ void dcs_whitelist_show(struct call *c);
 void dcs_whitelist_update(struct call *c);
 void dcs_whitelist_update_async(struct call *c);
 
+void dcs_priority_update(struct call *c);
+void dcs_version_show(struct call *c);
+void dcs_operations_list(struct call *c);
+void dcs_topology_show(struct call *c);
+void dcs_resize_check(struct call *c);
+
 void dcs_nodes_groups(struct call *c);
 void dcs_nodes_logical(struct call *c);
 void dcs_nodes_deletable(struct call *c);
