@@ -51,7 +51,8 @@ enum cache_op cache_op_of(const char *task_name);
 	X(HOTKEY, "hotkey", "HOTKEY")                                                               \
 	X(EXPIRE, "expire", "ExpireScan")                                                           \
 	X(OFFLINE, "offline", "OfflineAnalysis")                                                    \
-	X(DIAGNOSIS, "diagnosis", "Diagnosis")
+	X(DIAGNOSIS, "diagnosis", "Diagnosis")                                                      \
+	X(RUN_LOG, "runlog", "RunLog")
 
 enum scan_kind {
 #define X(id, kind, name) SCAN_##id,

@@ -64,16 +64,13 @@ static bool read_backup(struct call *c, const struct cache_row *cache, struct ba
 	return strcmp(out->status, "succeed") == 0 || dcs_answer_error(c, DCS_BACKUP_UNFIT);
 }
 
-/* redis_{ip}_{port}_{slots}_{time}.rdb: the one shard has every slot. A colon of an address is none in file names. */
+/* redis_{ip}_{port}_{slots}_{time}.rdb: the one shard has every slot. */
 static const char *name_of(struct call *c, const struct cache_row *cache, const struct backup_row *b)
 {
 	char stamp[15];
 
 	format_stamp(b->created_at, stamp);
-	char *name = arena_printf(c->arena, "redis_%s_%lld_0-16383_%s.rdb", cache->ip, (long long)cache->port, stamp);
-	for (char *p = name; p && *p; p++)
-		*p = (char)(*p == ':' ? '-' : *p);
-	return name;
+	return arena_printf(c->arena, "redis_%s_%lld_0-16383_%s.rdb", cache->ip, (long long)cache->port, stamp);
 }
 
 void dcs_backups_links(struct call *c)

@@ -117,6 +117,10 @@ static const struct route routes[] = {
 	  dcs_offline_delete },
 
 	{ "GET", ONE "/slowlog", ON_ONE("ListSlowlog", "slowlog:list"), dcs_slowlog_list },
+	{ "POST", ONE "/redislog", ON_ONE("CreateRedislog", "instance:get"), dcs_redislog_create },
+	{ "GET", ONE "/redislog", ON_ONE("ListRedislog", "instance:get"), dcs_redislog_list },
+	{ "POST", ONE "/redislog/{log}/links", ON_ONE("CreateRedislogDownloadLink", "instance:get"), dcs_redislog_link },
+	{ "GET", ONE "/redislog/{log}/files/{file}", "DownloadRedislog", "", "", ROUTE_OPEN, dcs_redislog_download },
 	{ "POST", ONE "/clients", ON_ONE("ScanClients", "clients:list"), dcs_clients_scan },
 	{ "GET", ONE "/clients", ON_ONE("ListClients", "clients:list"), dcs_clients_list },
 	{ "POST", ONE "/clients/kill", ON_ONE("HangUpClients", "clients:kill"), dcs_clients_kill },

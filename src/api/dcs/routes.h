@@ -89,6 +89,10 @@ void dcs_offline_show(struct call *c);
 void dcs_offline_delete(struct call *c);
 
 void dcs_slowlog_list(struct call *c);
+void dcs_redislog_create(struct call *c);
+void dcs_redislog_list(struct call *c);
+void dcs_redislog_link(struct call *c);
+void dcs_redislog_download(struct call *c);
 void dcs_clients_scan(struct call *c);
 void dcs_clients_list(struct call *c);
 void dcs_clients_kill(struct call *c);
