@@ -64,16 +64,24 @@ static void write_tags(struct remote *r, struct jw *w, const struct opt_list *ta
 		jw_end_array(w);
 }
 
-static bool write_place(struct remote *r, struct jw *w)
+/* A list of the one availability zone there is. */
+static bool write_zones(struct remote *r, struct jw *w, const char *name)
 {
 	struct answer a;
 
 	if (!remote_call(r, "GET", "", "/v2/available-zones", NULL, NULL, &a))
 		return false;
-	jw_key(w, "az_codes");
+	jw_key(w, name);
 	jw_array(w);
 	jw_text(w, json_text_of(json_array_get(json_pick(a.json, "available_zones"), 0), "code"));
 	jw_end_array(w);
+	return true;
+}
+
+static bool write_place(struct remote *r, struct jw *w)
+{
+	if (!write_zones(r, w, "az_codes"))
+		return false;
 	jw_kv_text(w, "vpc_id", "local"); /* the API wants networks; here they mean nothing */
 	jw_kv_text(w, "subnet_id", "local");
 	return true;
@@ -262,8 +270,9 @@ static void print_nodes(struct remote *r, const char *uid)
 	for (size_t i = 0; i < json_array_size(nodes); i++) {
 		const json_t *n = json_array_get(nodes, i);
 		remote_line(r, i == 0 ? "nodes" : "",
-			    arena_printf(a, "%-8s %s:%s  %s", json_text_of(n, "node_type"), json_text_of(n, "node_ip"),
-					 json_text_of(n, "node_port"), json_text_of(n, "node_id")));
+			    arena_printf(a, "%-6s %s:%s  weight %lld  %s", json_text_of(n, "node_type"),
+					 json_text_of(n, "node_ip"), json_text_of(n, "node_port"),
+					 (long long)json_int_of(n, "priority_weight"), json_text_of(n, "node_id")));
 	}
 }
 
@@ -313,49 +322,113 @@ static int run_show(const struct command *c, int argc, char **argv)
 
 /* ---- changes ---- */
 
-static bool write_resize(struct remote *r, const struct dcs_cache *cache, const char *size, bool waits_for_window,
-			 struct buf *body)
+struct resizing {
+	const char *size, *leaving; /* one of the three; leaving: node id or address */
+	bool adds, in_window;
+};
+
+static bool write_size(struct remote *r, const struct dcs_cache *cache, const struct resizing *z, struct jw *w)
 {
 	const char *spec;
 	int64_t mib;
+
+	if (!dcs_size(r, z->size, &mib) ||
+	    !dcs_spec(r, json_text_of(cache->json, "cache_mode"), mib, json_int_of(cache->json, "replica_count"), &spec))
+		return false;
+	jw_kv_text(w, "spec_code", spec);
+	jw_kv_real(w, "new_capacity", (double)mib / 1024);
+	return true;
+}
+
+/* The id of a node given by it, or by its address. NULL: r says why. */
+static const char *find_node(struct remote *r, const struct dcs_cache *cache, const char *id_or_address)
+{
+	struct answer a;
+
+	if (!dcs_call_on(r, "GET", cache->uid, "/logical-nodes", NULL, NULL, &a))
+		return NULL;
+	const json_t *nodes = json_pick(a.json, "nodes");
+	for (size_t i = 0; i < json_array_size(nodes); i++) {
+		const json_t *n = json_array_get(nodes, i);
+		if (strcmp(json_text_of(n, "node_id"), id_or_address) == 0 ||
+		    strcmp(json_text_of(n, "node_ip"), id_or_address) == 0)
+			return json_text_of(n, "node_id");
+	}
+	r->rc = err_set(&r->err, RC_NOT_FOUND, "cache %.70s has no node '%.60s'; `stint cache show %.70s` lists them",
+			cache->name, id_or_address, cache->name);
+	return NULL;
+}
+
+/* The present code, whose size stays; the server says what comes of it. */
+static bool write_replica(struct remote *r, const struct dcs_cache *cache, const struct resizing *z, struct jw *w)
+{
+	jw_kv_text(w, "spec_code", json_text_of(cache->json, "spec_code"));
+	jw_kv_int(w, "new_capacity", 0);
+	jw_kv_text(w, "change_type", z->adds ? "createReplication" : "deleteReplication");
+	if (z->adds)
+		return write_zones(r, w, "available_zones");
+	const char *node = find_node(r, cache, z->leaving);
+	jw_key(w, "node_list");
+	jw_array(w);
+	jw_text(w, node);
+	jw_end_array(w);
+	return node != NULL;
+}
+
+static bool write_resize(struct remote *r, const struct dcs_cache *cache, const struct resizing *z, struct buf *body)
+{
 	struct jw w;
 
 	begin_body(&w, body);
-	if (!dcs_size(r, size, &mib) ||
-	    !dcs_spec(r, json_text_of(cache->json, "cache_mode"), mib, json_int_of(cache->json, "replica_count"), &spec))
+	if (!(z->size ? write_size(r, cache, z, &w) : write_replica(r, cache, z, &w)))
 		return false;
-	jw_kv_text(&w, "spec_code", spec);
-	jw_kv_real(&w, "new_capacity", (double)mib / 1024);
-	if (waits_for_window)
+	if (z->in_window)
 		jw_kv_bool(&w, "execute_immediately", false);
 	return finish_body(r, &w, body);
+}
+
+static void resize(struct remote *r, const char *name, const struct resizing *z, bool waits)
+{
+	struct dcs_cache cache;
+	struct answer a;
+	struct buf body;
+	char done[64];
+
+	if ((z->size != NULL) + z->adds + (z->leaving != NULL) != 1) {
+		r->rc = err_set(&r->err, RC_INVALID, "say one of SIZE, --add-replica and --remove-replica");
+		return;
+	}
+	if (!dcs_find(r, name, &cache))
+		return;
+	if (write_resize(r, &cache, z, &body))
+		(void)dcs_call_on(r, "POST", cache.uid, "/resize", NULL, buf_text(&body), &a);
+	drop_body(&body);
+	if (z->size)
+		(void)snprintf(done, sizeof done, "has the size %.20s now", z->size);
+	else
+		(void)snprintf(done, sizeof done, "has one replica %s now", z->adds ? "more" : "less");
+	dcs_finish(r, &cache, waits, done);
 }
 
 static int run_resize(const struct command *c, int argc, char **argv)
 {
 	const char *operands[OPERANDS_MAX];
-	bool waits = false, in_window = false;
+	bool waits = false;
+	struct resizing z = { 0 };
 	struct remote r = { .command = c };
 	struct opt opts[] = {
-		OPTION_FLAG("in-window", &in_window, "Not now but in the cache's maintenance window."),
+		OPTION_FLAG("add-replica", &z.adds, "Not another size: one replica more."),
+		OPTION_TEXT("remove-replica", &z.leaving, "NODE", "One replica less: the node of that id or address."),
+		OPTION_FLAG("in-window", &z.in_window, "Not now but in the cache's maintenance window."),
 		DCS_WAIT_OPTION(&waits),
 		DCS_CLIENT_OPTIONS(r.options),
 	};
-	struct dcs_cache cache;
-	struct answer a;
-	struct buf body;
-	char done[64];
 	int code;
 
 	if (!dcs_open(&r, opts, ARRAY_LEN(opts), argc, argv, operands, &code))
 		return code;
-	if (dcs_find(&r, operands[0], &cache)) {
-		if (write_resize(&r, &cache, operands[1], in_window, &body))
-			(void)dcs_call_on(&r, "POST", cache.uid, "/resize", NULL, buf_text(&body), &a);
-		drop_body(&body);
-		(void)snprintf(done, sizeof done, "has the size %.20s now", operands[1]);
-		dcs_finish(&r, &cache, waits, done);
-	}
+	z.size = operands[1];
+	resize(&r, operands[0], &z, waits);
 	return remote_close(&r);
 }
 
@@ -548,8 +621,10 @@ CACHE_COMMAND(create, "cache create", "NAME", "Make a Redis instance.",
 	      "stint cache create sessions --mode ha --size 256M --wait");
 CACHE_COMMAND(list, "cache list", "", "List the Redis instances, newest first.", "stint cache list --status RUNNING");
 CACHE_COMMAND(show, "cache show", "CACHE", "Show an instance and its nodes.", "stint cache show sessions");
-CACHE_COMMAND(resize, "cache resize", "CACHE SIZE", "Change the memory of an instance while it works.",
-	      "stint cache resize sessions 512M --wait");
+CACHE_COMMAND(resize, "cache resize", "CACHE [SIZE]", "Change the memory or the replicas of an instance while it works.",
+	      "stint cache resize sessions 512M --wait\n"
+	      "stint cache resize sessions --add-replica --wait\n"
+	      "stint cache resize sessions --remove-replica 127.64.0.67 --wait");
 CACHE_COMMAND(restart, "cache restart", "CACHE", "Restart the processes of an instance.",
 	      "stint cache restart sessions --wait");
 CACHE_COMMAND(flush, "cache flush", "CACHE", "Erase all data of an instance.", "stint cache flush sessions --yes");
