@@ -22,6 +22,7 @@
 #include "base/must.h"
 #include "base/num.h"
 #include "cache/analyse.h"
+#include "cache/log.h"
 #include "cache/wire.h"
 #include "os/file.h"
 #include "os/proc.h"
@@ -906,6 +907,85 @@ static bool should_stop(void *ctx)
 	return w->stop_at && w->last >= w->stop_at;
 }
 
+/* ---- run logs: files only, no process ---- */
+
+static void put_log(const struct cache_instance *c, const char *name, const char *text)
+{
+	char path[PATH_MAX];
+	struct err e = { .rc = RC_OK };
+	int len = snprintf(path, sizeof path, "%s/%s", c->dir, name);
+
+	must(len > 0 && (size_t)len < sizeof path);
+	EXPECT(file_write(path, text, strlen(text), 0600, &e) == RC_OK, "%s", e.msg);
+}
+
+/* The log of a day; "(none)". */
+static const char *log_of(const struct cache_instance *c, const char *day)
+{
+	static struct buf text;
+	char path[PATH_MAX];
+	int len = snprintf(path, sizeof path, "%s/run-logs/redis_%s_%s.log", c->dir, c->host, day);
+
+	must(len > 0 && (size_t)len < sizeof path);
+	buf_fini(&text);
+	buf_init(&text, 1 << 20);
+	return file_read(path, &text, NULL) == RC_OK ? buf_text(&text) : "(none)";
+}
+
+#define EXPECT_LOG(day, wanted) EXPECT(strcmp(log_of(&c, (day)), (wanted)) == 0, "%s: %.200s", (day), log_of(&c, (day)))
+
+TEST(run_logs_are_cut_by_day)
+{
+	struct cache_instance c = describe("logged", CACHE_SINGLE);
+	const int64_t noon = utc(2026, 3, 10, 12, 0);
+	struct err e = { .rc = RC_OK };
+	char dir[PATH_MAX + 16], endless[20001];
+	struct buf text;
+	int n = -1;
+
+	memcpy(c.nodes[0].host, c.host, sizeof c.host);
+	(void)snprintf(dir, sizeof dir, "%s/node-0", c.dir);
+	EXPECT(dir_make(dir, 0700, &e) == RC_OK, "%s", e.msg);
+	EXPECT(cache_collect_logs(&c, &(struct cache_log_order){ .node = 0, .now_s = noon }, &n, &run, &e) == RC_OK && n == 0,
+	       "no log yet: %d %s", n, e.msg);
+	memset(endless, 'x', sizeof endless - 1);
+	endless[sizeof endless - 1] = '\0';
+	put_log(&c, "node-0/redis.log.1", "no date at all\n1:C 28 Feb 2026 09:00:00.000 * old\n1:M 09 Mar 2026 09:00:00.000 * a\n");
+	buf_init(&text, 1 << 20);
+	buf_addf(&text, "1:M 09 Mar 2026 10:00:00.000 * %s 1:M 10 Mar 2026 \n\ttrace\n", endless);
+	buf_adds(&text, "1:M 10 Mar 2026 00:00:00.000 # b\n1:M 10 Mai 2026 is no month\n1:M 09 Mar 2026 10:00:00.000 * back\n");
+	buf_adds(&text, "1:S 10 Mar 2026 11:00:00.000 * c\n1:M 00 Mar 2026 \nends without a line's end");
+	put_log(&c, "node-0/redis.log", buf_text(&text));
+	put_log(&c, "run-logs/redis_1.2.3.4_2026-03-02.log", "older than a week");
+	put_log(&c, "run-logs/redis_1.2.3.4_2026-03-03.log", "a week");
+	put_log(&c, "run-logs/redis_1.2.3.4_2026-03-09.log.part", "cut off");
+
+	struct cache_log_order order = { .node = 7, .days = 1, .now_s = noon };
+	EXPECT(cache_collect_logs(&c, &order, &n, &run, &e) == RC_NOT_FOUND && strstr(e.msg, "no node 7"), "%s", e.msg);
+	order = (struct cache_log_order){ .node = -1, .days = 8, .now_s = noon };
+	EXPECT(cache_collect_logs(&c, &order, &n, &run, &e) == RC_INVALID && n == 0, "%s", e.msg);
+	order.days = 1;
+	EXPECT(cache_collect_logs(&c, &order, &n, &run, &e) == RC_OK && n == 2, "%d %s", n, e.msg);
+	EXPECT_LOG("2026-02-28", "(none)");
+	EXPECT_LOG("2026-03-10", "1:M 10 Mar 2026 00:00:00.000 # b\n1:M 10 Mai 2026 is no month\n"
+	           "1:S 10 Mar 2026 11:00:00.000 * c\n1:M 00 Mar 2026 \nends without a line's end");
+	const char *yesterday = log_of(&c, "2026-03-09");
+	EXPECT(strncmp(yesterday, "1:M 09 Mar 2026 09:00:00.000 * a\n1:M 09 Mar 2026 10:00:00.000 * xxx", 60) == 0, "%.100s", yesterday);
+	EXPECT(strlen(yesterday) > 20000 && strstr(yesterday, "xx 1:M 10 Mar 2026 \n\ttrace\n1:M 09 Mar 2026 10:00:00.000 * back\n"),
+	       "%zu", strlen(yesterday));
+	order.days = 0;
+	EXPECT(cache_collect_logs(&c, &order, &n, &run, &e) == RC_OK && n == 1, "%d %s", n, e.msg);
+	EXPECT(strlen(log_of(&c, "2026-03-09")) > 20000, "what was collected stays");
+	(void)snprintf(dir, sizeof dir, "%s/run-logs/redis_1.2.3.4_2026-03-02.log", c.dir);
+	EXPECT(!file_exists(dir), "an old one stayed");
+	dir[strlen(dir) - 5] = '3';
+	EXPECT(file_exists(dir), "a week is kept");
+	(void)snprintf(dir, sizeof dir, "%s/run-logs/redis_1.2.3.4_2026-03-09.log", c.dir);
+	EXPECT(!file_exists(dir), "what was cut off came to be");
+	buf_fini(&text);
+	EXPECT(dir_remove(c.dir, &e) == RC_OK, "%s", e.msg);
+}
+
 TEST(an_operation_tells_its_steps_and_stops_on_request)
 {
 	struct cache_instance c = describe("watched", CACHE_HA);
@@ -995,6 +1075,7 @@ int main(void)
 	RUN(a_peer_that_is_no_redis_is_an_error);
 	RUN(what_cannot_be_started_says_why);
 	RUN(analyses_tell_what_is_there);
+	RUN(run_logs_are_cut_by_day);
 	RUN(an_operation_tells_its_steps_and_stops_on_request);
 	RUN(no_process_is_left);
 	if (!test_failures && dir_remove(root, NULL) != RC_OK)
