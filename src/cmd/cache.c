@@ -9,33 +9,6 @@
 	OPTION_TEXT("password-file", (out_), "FILE",                                                                   \
 		    "Password in the first line of a file, - for standard input (default $REDISCLI_AUTH, else asked for).")
 
-enum { BODY_MAX = 1 << 20 };
-
-/* The body of a call that sends the one JSON object w has begun. */
-static bool finish_body(struct remote *r, struct jw *w, struct buf *body)
-{
-	if (r->rc == RC_OK)
-		jw_end_object(w);
-	if (r->rc == RC_OK && body->is_over)
-		r->rc = err_set(&r->err, RC_LIMIT, "the parameters are too large");
-	return r->rc == RC_OK;
-}
-
-static void begin_body(struct jw *w, struct buf *body)
-{
-	buf_init(body, BODY_MAX);
-	jw_init(w, body, CASING_CAMEL);
-	jw_object(w);
-}
-
-/* It may hold a password. */
-static void drop_body(struct buf *body)
-{
-	if (body->cap)
-		mem_wipe(body->bytes, body->cap);
-	buf_fini(body);
-}
-
 /* ---- create ---- */
 
 struct creation {
@@ -64,23 +37,9 @@ static void write_tags(struct remote *r, struct jw *w, const struct opt_list *ta
 		jw_end_array(w);
 }
 
-/* A list of the one availability zone there is. */
-static bool write_zones(struct remote *r, struct jw *w, const char *name)
-{
-	struct answer a;
-
-	if (!remote_call(r, "GET", "", "/v2/available-zones", NULL, NULL, &a))
-		return false;
-	jw_key(w, name);
-	jw_array(w);
-	jw_text(w, json_text_of(json_array_get(json_pick(a.json, "available_zones"), 0), "code"));
-	jw_end_array(w);
-	return true;
-}
-
 static bool write_place(struct remote *r, struct jw *w)
 {
-	if (!write_zones(r, w, "az_codes"))
+	if (!dcs_body_zones(r, w, "az_codes"))
 		return false;
 	jw_kv_text(w, "vpc_id", "local"); /* the API wants networks; here they mean nothing */
 	jw_kv_text(w, "subnet_id", "local");
@@ -108,7 +67,7 @@ static bool write_creation(struct remote *r, const struct creation *n, struct bu
 	int64_t mib;
 	struct jw w;
 
-	begin_body(&w, body);
+	dcs_body_begin(&w, body);
 	if (!is_ha && n->replicas != 1)
 		r->rc = err_set(&r->err, RC_INVALID, "--replicas is for --mode ha");
 	if (r->rc != RC_OK || !dcs_size(r, n->size, &mib) || !dcs_spec(r, n->mode, mib, is_ha ? n->replicas + 1 : 0, &spec) ||
@@ -128,7 +87,7 @@ static bool write_creation(struct remote *r, const struct creation *n, struct bu
 		write_tags(r, &w, &n->tags);
 	if (r->rc == RC_OK)
 		write_password(r, &w, n);
-	return finish_body(r, &w, body);
+	return dcs_body_finish(r, &w, body);
 }
 
 static void print_created(struct remote *r, const char *uid)
@@ -150,7 +109,7 @@ static void create(struct remote *r, const struct creation *n)
 	bool is_made = write_creation(r, n, &body) &&
 		       dcs_call(r, "POST", "/instances", NULL, NULL, buf_text(&body), &a);
 
-	drop_body(&body);
+	dcs_body_drop(&body);
 	if (!is_made)
 		return;
 	const json_t *made = json_array_get(json_pick(a.json, "instances"), 0);
@@ -322,116 +281,6 @@ static int run_show(const struct command *c, int argc, char **argv)
 
 /* ---- changes ---- */
 
-struct resizing {
-	const char *size, *leaving; /* one of the three; leaving: node id or address */
-	bool adds, in_window;
-};
-
-static bool write_size(struct remote *r, const struct dcs_cache *cache, const struct resizing *z, struct jw *w)
-{
-	const char *spec;
-	int64_t mib;
-
-	if (!dcs_size(r, z->size, &mib) ||
-	    !dcs_spec(r, json_text_of(cache->json, "cache_mode"), mib, json_int_of(cache->json, "replica_count"), &spec))
-		return false;
-	jw_kv_text(w, "spec_code", spec);
-	jw_kv_real(w, "new_capacity", (double)mib / 1024);
-	return true;
-}
-
-/* The id of a node given by it, or by its address. NULL: r says why. */
-static const char *find_node(struct remote *r, const struct dcs_cache *cache, const char *id_or_address)
-{
-	struct answer a;
-
-	if (!dcs_call_on(r, "GET", cache->uid, "/logical-nodes", NULL, NULL, &a))
-		return NULL;
-	const json_t *nodes = json_pick(a.json, "nodes");
-	for (size_t i = 0; i < json_array_size(nodes); i++) {
-		const json_t *n = json_array_get(nodes, i);
-		if (strcmp(json_text_of(n, "node_id"), id_or_address) == 0 ||
-		    strcmp(json_text_of(n, "node_ip"), id_or_address) == 0)
-			return json_text_of(n, "node_id");
-	}
-	r->rc = err_set(&r->err, RC_NOT_FOUND, "cache %.70s has no node '%.60s'; `stint cache show %.70s` lists them",
-			cache->name, id_or_address, cache->name);
-	return NULL;
-}
-
-/* The present code, whose size stays; the server says what comes of it. */
-static bool write_replica(struct remote *r, const struct dcs_cache *cache, const struct resizing *z, struct jw *w)
-{
-	jw_kv_text(w, "spec_code", json_text_of(cache->json, "spec_code"));
-	jw_kv_int(w, "new_capacity", 0);
-	jw_kv_text(w, "change_type", z->adds ? "createReplication" : "deleteReplication");
-	if (z->adds)
-		return write_zones(r, w, "available_zones");
-	const char *node = find_node(r, cache, z->leaving);
-	jw_key(w, "node_list");
-	jw_array(w);
-	jw_text(w, node);
-	jw_end_array(w);
-	return node != NULL;
-}
-
-static bool write_resize(struct remote *r, const struct dcs_cache *cache, const struct resizing *z, struct buf *body)
-{
-	struct jw w;
-
-	begin_body(&w, body);
-	if (!(z->size ? write_size(r, cache, z, &w) : write_replica(r, cache, z, &w)))
-		return false;
-	if (z->in_window)
-		jw_kv_bool(&w, "execute_immediately", false);
-	return finish_body(r, &w, body);
-}
-
-static void resize(struct remote *r, const char *name, const struct resizing *z, bool waits)
-{
-	struct dcs_cache cache;
-	struct answer a;
-	struct buf body;
-	char done[64];
-
-	if ((z->size != NULL) + z->adds + (z->leaving != NULL) != 1) {
-		r->rc = err_set(&r->err, RC_INVALID, "say one of SIZE, --add-replica and --remove-replica");
-		return;
-	}
-	if (!dcs_find(r, name, &cache))
-		return;
-	if (write_resize(r, &cache, z, &body))
-		(void)dcs_call_on(r, "POST", cache.uid, "/resize", NULL, buf_text(&body), &a);
-	drop_body(&body);
-	if (z->size)
-		(void)snprintf(done, sizeof done, "has the size %.20s now", z->size);
-	else
-		(void)snprintf(done, sizeof done, "has one replica %s now", z->adds ? "more" : "less");
-	dcs_finish(r, &cache, waits, done);
-}
-
-static int run_resize(const struct command *c, int argc, char **argv)
-{
-	const char *operands[OPERANDS_MAX];
-	bool waits = false;
-	struct resizing z = { 0 };
-	struct remote r = { .command = c };
-	struct opt opts[] = {
-		OPTION_FLAG("add-replica", &z.adds, "Not another size: one replica more."),
-		OPTION_TEXT("remove-replica", &z.leaving, "NODE", "One replica less: the node of that id or address."),
-		OPTION_FLAG("in-window", &z.in_window, "Not now but in the cache's maintenance window."),
-		DCS_WAIT_OPTION(&waits),
-		DCS_CLIENT_OPTIONS(r.options),
-	};
-	int code;
-
-	if (!dcs_open(&r, opts, ARRAY_LEN(opts), argc, argv, operands, &code))
-		return code;
-	z.size = operands[1];
-	resize(&r, operands[0], &z, waits);
-	return remote_close(&r);
-}
-
 /* {"instances":[uid],"action":...}: accepted or refused stands in the answer. */
 static void set_status(struct remote *r, const struct dcs_cache *cache, const char *action)
 {
@@ -439,17 +288,17 @@ static void set_status(struct remote *r, const struct dcs_cache *cache, const ch
 	struct buf body;
 	struct jw w;
 
-	begin_body(&w, &body);
+	dcs_body_begin(&w, &body);
 	jw_key(&w, "instances");
 	jw_array(&w);
 	jw_text(&w, cache->uid);
 	jw_end_array(&w);
 	jw_kv_text(&w, "action", action);
-	if (finish_body(r, &w, &body) && dcs_call(r, "PUT", "/instances/status", NULL, NULL, buf_text(&body), &a) &&
+	if (dcs_body_finish(r, &w, &body) && dcs_call(r, "PUT", "/instances/status", NULL, NULL, buf_text(&body), &a) &&
 	    strcmp(json_text_of(json_array_get(json_pick(a.json, "results"), 0), "result"), "success") != 0)
 		r->rc = err_set(&r->err, RC_CONFLICT, "cache %.70s does not take a %s now; it is busy, or %s", cache->name,
 				action, json_text_of(cache->json, "status"));
-	drop_body(&body);
+	dcs_body_drop(&body);
 }
 
 static int run_restart(const struct command *c, int argc, char **argv)
@@ -521,7 +370,7 @@ static bool reset_password(struct remote *r, const char *uid, const char *file, 
 	struct buf body;
 	struct jw w;
 
-	begin_body(&w, &body);
+	dcs_body_begin(&w, &body);
 	if (is_free)
 		jw_kv_bool(&w, "no_password_access", true);
 	else
@@ -529,9 +378,9 @@ static bool reset_password(struct remote *r, const char *uid, const char *file, 
 	if (r->rc == RC_OK && !is_free)
 		jw_kv_text(&w, "new_password", password);
 	mem_wipe(password, sizeof password);
-	bool is_answered = finish_body(r, &w, &body) &&
+	bool is_answered = dcs_body_finish(r, &w, &body) &&
 			   dcs_call_on(r, "POST", uid, "/password/reset", NULL, buf_text(&body), a);
-	drop_body(&body);
+	dcs_body_drop(&body);
 	return is_answered;
 }
 
@@ -621,10 +470,6 @@ CACHE_COMMAND(create, "cache create", "NAME", "Make a Redis instance.",
 	      "stint cache create sessions --mode ha --size 256M --wait");
 CACHE_COMMAND(list, "cache list", "", "List the Redis instances, newest first.", "stint cache list --status RUNNING");
 CACHE_COMMAND(show, "cache show", "CACHE", "Show an instance and its nodes.", "stint cache show sessions");
-CACHE_COMMAND(resize, "cache resize", "CACHE [SIZE]", "Change the memory or the replicas of an instance while it works.",
-	      "stint cache resize sessions 512M --wait\n"
-	      "stint cache resize sessions --add-replica --wait\n"
-	      "stint cache resize sessions --remove-replica 127.64.0.67 --wait");
 CACHE_COMMAND(restart, "cache restart", "CACHE", "Restart the processes of an instance.",
 	      "stint cache restart sessions --wait");
 CACHE_COMMAND(flush, "cache flush", "CACHE", "Erase all data of an instance.", "stint cache flush sessions --yes");

@@ -939,7 +939,7 @@ TEST(run_logs_are_cut_by_day)
 	struct cache_instance c = describe("logged", CACHE_SINGLE);
 	const int64_t noon = utc(2026, 3, 10, 12, 0);
 	struct err e = { .rc = RC_OK };
-	char dir[PATH_MAX + 16], endless[20001];
+	char dir[PATH_MAX + 64], endless[20001];
 	struct buf text;
 	int n = -1;
 
