@@ -54,7 +54,10 @@ static bool is_wanted(const struct cache_row *c, const struct cache_filter *f)
 {
 	if (f->name && !(f->name_is_exact ? strcmp(c->name, f->name) == 0 : strstr(c->name, f->name) != NULL))
 		return false;
-	if (!f->includes_failed && !f->status && strcmp(c->status, "CREATEFAILED") == 0)
+	const char *status = c->deleted_at ? CACHE_DELETED : c->status;
+	if (f->status && strcmp(status, f->status) != 0)
+		return false;
+	if (!f->includes_failed && !f->status && strcmp(status, "CREATEFAILED") == 0)
 		return false;
 	if (f->capacity_mib >= 0 && c->capacity_mib != f->capacity_mib)
 		return false;
@@ -78,7 +81,6 @@ enum verdict engine_cache_list(struct engine_view *v, const struct cache_filter 
 	if (!f->includes_deleted)
 		q.preds[q.n_preds++] = (struct pred)PRED_INT("deleted_at", CMP_EQ, 0);
 	add_text(&q, "uid", f->uid);
-	add_text(&q, "status", f->status);
 	add_text(&q, "ip", f->ip);
 	add_text(&q, "cache_mode", f->cache_mode);
 	enum rc rc = store_list(v->store, &q, a, (void **)&all, &n_all, err);

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
 
@@ -142,6 +143,7 @@ static void send_file_slice(struct conn *c)
 {
 	h2o_iovec_t slice = { .len = request_read_file(c->req) };
 	if (slice.len == 0) {
+		log_warn("http.file_short", "request=%s missing=%lld", c->req->pub.id, (long long)c->req->file_left);
 		conn_abort(c);
 		return;
 	}

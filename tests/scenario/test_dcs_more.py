@@ -242,6 +242,30 @@ class Asked(DcsCase):
         self.assertEqual(self.ok(self.dcs.of("GET", one, "config-histories")).json["history_num"], 0)
         self.delete(one)
 
+    def test_no_value_is_too_odd_to_be_refused(self):
+        one = self.create("more-odd", "ha")
+        backup = self.ok(self.dcs.of("POST", one, "backups", body={})).json["backup_id"]
+        self.done(one, "BACKUP")
+        node = next(n for n in self.ok(self.dcs.of("GET", one, "logical-nodes")).json["nodes"] if n["node_type"] == "slave")
+        weight = ["groups", node["group_id"], "replications", node["node_id"], "slave-priority"]
+        odd = [-1, 1.5, 1e300, True, "", "x" * 5000, "7", "ä", None, [], [1], {}, {"a": 1}, 10**18]
+        for value in odd:
+            for to, body in ((["backups", backup, "links"], {"expiration": value}),
+                             (weight, {"slave_priority_weight": value}),
+                             (["resize", "check-job"], {"spec_code": value, "new_capacity": 1}),
+                             (["resize", "check-job"], {"spec_code": self.show(one)["spec_code"], "new_capacity": value})):
+                with self.subTest(to=to[-1], value=str(value)[:20]):
+                    answer = self.dcs.of("POST", one, *to, body=body)
+                    self.assertEqual(answer.status, 400, answer)
+                    self.error_form(answer)
+        for query in ({"log_type": "\0"}, {"query_time": "0x3"}, {"query_time": "-1"}, {"replication_id": "x" * 5000},
+                      {"log_type": "run|run"}):
+            self.refused(self.dcs.of("POST", one, "redislog", **query), 400, "DCS.4800")
+        for query in ({"offset": -1}, {"limit": 0}, {"log_type": "x"}):
+            self.refused(self.dcs.of("GET", one, "redislog", **query), 400, "DCS.4800")
+        self.assertEqual(self.dcs.of("GET", one, "tasks").json["task_count"], "2")  # nothing came of all that
+        self.delete(one)
+
     def recorded(self, instance):
         """Run ids by node number, as the engine has them."""
         with contextlib.closing(sqlite3.connect(self.server.data / "stint.db")) as db:

@@ -1424,6 +1424,9 @@ TEST(deleted_instances_are_listed_on_request)
 	} row[] = { { "", "0" },
 		    { "?include_delete=false", "0" },
 		    { "?include_delete=true", "1" },
+		    { "?include_delete=true&status=DELETED", "1" },
+		    { "?include_delete=true&status=DELETING", "0" },
+		    { "?include_delete=true&status=RUNNING", "0" },
 		    { "?include_delete=true&name=other", "0" } };
 	FOR_EACH_ROW (i, row) {
 		char target[256];

@@ -32,7 +32,7 @@ static void write_identity(struct jw *w, const struct item *item)
 	jw_kv_text(w, "instance_id", row->uid);
 	jw_kv_text(w, "name", row->name);
 	jw_kv_text(w, "description", row->description);
-	jw_kv_text(w, "status", row->deleted_at ? "DELETED" : row->status);
+	jw_kv_text(w, "status", row->deleted_at ? CACHE_DELETED : row->status);
 	jw_kv_text(w, "sub_status", "normal");
 	jw_kv_text(w, "task", item->task);
 	jw_kv_text(w, "engine", "Redis");
