@@ -275,6 +275,7 @@ static enum rc (*const scans[SCAN_KINDS])(struct operation *o, struct arena *a, 
 	[SCAN_HOTKEY] = hot_keys,
 	[SCAN_EXPIRE] = expire_keys,
 	[SCAN_OFFLINE] = offline,
+	[SCAN_DIAGNOSIS] = job_diagnose,
 	[SCAN_RUN_LOG] = run_logs,
 };
 

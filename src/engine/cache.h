@@ -78,6 +78,10 @@ void engine_link_mac(const struct engine *e, const char *text, char out[LINK_MAC
 
 enum verdict engine_cache_get(struct engine_view *v, const char *project_id, const char *uid, struct arena *a,
 			      struct cache_row *out, struct err *err);
+/* The same by the row's id: of a record that tells which. */
+enum verdict engine_cache_find(struct engine_view *v, const char *project_id, int64_t cache_id, struct arena *a,
+			       struct cache_row *out, struct err *err);
+
 #define CACHE_DELETED "DELETED" /* the status of a cache that is deleted, whatever became of its processes */
 struct cache_filter {
 	const char *project_id;                   /* required */
