@@ -95,6 +95,8 @@ enum rc replica_catch_up(const struct op *op, const struct cache_instance *c, in
 enum rc master_check(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
 /* As cache_find_master. */
 enum rc master_find(const struct op *op, struct cache_instance *c, struct err *err) NODISCARD;
+/* Is node a better choice for a master than other (-1: none yet), as far as their owner said? */
+bool replica_is_preferred(const struct cache_instance *c, int node, int other);
 /* A replica that is in step with the master, the best by priority; -1: none. */
 int replica_in_step(const struct op *op, const struct cache_instance *c);
 /* The node to ask without burdening the master: a replica in step, else the master. */

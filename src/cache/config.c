@@ -240,7 +240,7 @@ static const char *save_points(const struct cache_instance *c)
 struct pairs {
 	const char *argv[2 + 2 * (CACHE_SETTINGS_MAX + 8)];
 	int argc;
-	char capacity[24], port[12], output[128];
+	char capacity[24], port[12], priority[12], output[128];
 };
 
 static void add_pair(struct pairs *p, const char *name, const char *value)
@@ -256,7 +256,9 @@ static void gather(struct pairs *p, const struct cache_instance *c, int node)
 	(void)snprintf(p->capacity, sizeof p->capacity, "%lld", (long long)c->capacity);
 	(void)snprintf(p->port, sizeof p->port, "%d", c->port);
 	output_limit(c, p->output, sizeof p->output);
+	(void)snprintf(p->priority, sizeof p->priority, "%d", c->nodes[node].priority);
 	add_pair(p, "maxmemory", p->capacity);
+	add_pair(p, "replica-priority", p->priority);
 	add_pair(p, "replica-announce-ip", c->nodes[node].host);
 	add_pair(p, "replica-announce-port", p->port);
 	add_pair(p, "client-output-buffer-limit", p->output);
@@ -358,7 +360,7 @@ static void add_accounts(struct buf *out, const struct cache_instance *c, const 
 
 static void add_role(struct buf *out, const struct cache_instance *c, int node)
 {
-	buf_addf(out, "replica-priority %d\nrepl-diskless-sync-delay 0\n", c->nodes[node].priority);
+	buf_adds(out, "repl-diskless-sync-delay 0\n");
 	if (node != c->master)
 		buf_addf(out, "replicaof %s %d\n", c->nodes[c->master].host, c->port);
 	for (int i = 0; i < c->n_renames; i++)

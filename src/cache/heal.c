@@ -101,8 +101,7 @@ static int best_survivor(const struct cache_instance *c, const struct health *h)
 		if (f->state != CACHE_NODE_UP || c->nodes[i].priority == 0 || f->replication_offset <= NEVER_SYNCED)
 			continue;
 		if (best < 0 || f->replication_offset > h->now[best].replication_offset ||
-		    (f->replication_offset == h->now[best].replication_offset &&
-		     c->nodes[i].priority > c->nodes[best].priority))
+		    (f->replication_offset == h->now[best].replication_offset && replica_is_preferred(c, i, best)))
 			best = i;
 	}
 	return best;
@@ -200,4 +199,17 @@ enum rc cache_heal(struct cache_instance *c, enum cache_patience patience, const
 	if (rc == RC_OK)
 		*c = work;
 	return rc;
+}
+
+void cache_note_processes(struct cache_instance *c, const struct cache_run *run)
+{
+	int percent;
+	struct op whole = op_start(run, &percent), op = op_undo(&whole);
+
+	for (int i = 0; i < c->n_nodes; i++) {
+		CLEANUP(wire_closep) struct wire *w = NULL;
+		struct op part = op_within(&op, LOOK_LIMIT_MS);
+		if (node_open(&part, c, i, &w, NULL) == RC_OK)
+			let_pass(node_identify(w, c, i, &c->nodes[i], NULL)); /* another's process is not noted */
+	}
 }

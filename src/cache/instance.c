@@ -164,6 +164,22 @@ enum rc cache_resize(struct cache_instance *c, int64_t capacity, const struct ca
 	return rc == RC_OK ? change(&op, c, &work, conf_apply_all, err) : rc;
 }
 
+enum rc cache_check_resize(const struct cache_instance *c, int64_t capacity, const struct cache_run *run,
+                           struct err *err)
+{
+	struct cache_instance work = *c;
+	int percent;
+	struct op op = op_start(run, &percent);
+
+	work.capacity = capacity;
+	enum rc rc = cache_check(&work, err);
+	op_step(&op, "check roles", 5);
+	if (rc == RC_OK)
+		rc = master_check(&op, c, err);
+	op_step(&op, "check use", 50);
+	return rc == RC_OK ? check_use(&op, c, capacity, err) : rc;
+}
+
 static enum rc apply_password(const struct op *op, const struct cache_instance *c, struct err *err)
 {
 	enum rc rc = RC_OK;
@@ -317,6 +333,22 @@ enum rc cache_configure(struct cache_instance *c, const struct cache_setting *se
 	rc = change(&op, c, &work, conf_apply_all, err);
 	op_step(&op, "secure data", 90);
 	return rc == RC_OK && was_on != is_on ? secure_data(&op, c, is_on, err) : rc;
+}
+
+enum rc cache_set_priority(struct cache_instance *c, int number, int priority, const struct cache_run *run,
+                           struct err *err)
+{
+	struct cache_instance work = *c;
+	int percent, at = -1;
+	struct op op = op_start(run, &percent);
+
+	for (int i = 0; i < c->n_nodes; i++)
+		at = c->nodes[i].number == number ? i : at;
+	if (at < 0)
+		return err_set(err, RC_NOT_FOUND, "there is no node %d", number);
+	work.nodes[at].priority = priority;
+	enum rc rc = cache_check(&work, err);
+	return rc == RC_OK ? change(&op, c, &work, conf_apply_all, err) : rc;
 }
 
 /* Part number i of a live client-output-buffer-limit: "normal 0 0 0 slave 1 2 3 pubsub ...". */

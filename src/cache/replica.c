@@ -200,6 +200,11 @@ enum rc replica_wait_all(const struct op *op, const struct cache_instance *c, st
 	return rc;
 }
 
+bool replica_is_preferred(const struct cache_instance *c, int node, int other)
+{
+	return other < 0 || c->nodes[node].priority < c->nodes[other].priority;
+}
+
 int replica_in_step(const struct op *op, const struct cache_instance *c)
 {
 	int best = -1;
@@ -208,8 +213,7 @@ int replica_in_step(const struct op *op, const struct cache_instance *c)
 		if (i == c->master || c->nodes[i].priority == 0)
 			continue;
 		look_node(op, c, i, &f);
-		if (f.state == CACHE_NODE_UP && f.is_linked &&
-		    (best < 0 || c->nodes[i].priority > c->nodes[best].priority))
+		if (f.state == CACHE_NODE_UP && f.is_linked && replica_is_preferred(c, i, best))
 			best = i;
 	}
 	return best;

@@ -164,6 +164,26 @@ static enum rc configure(struct operation *o, struct err *err)
 	return rc == RC_OK ? cache_configure(&o->cache, settings, n, &o->run, err) : rc;
 }
 
+static enum rc set_priority(struct operation *o, struct err *err)
+{
+	return cache_set_priority(&o->cache, (int)json_integer_value(json_object_get(o->args, "node")),
+				  (int)json_integer_value(json_object_get(o->args, "priority")), &o->run, err);
+}
+
+static enum rc check_resize(struct operation *o, struct err *err)
+{
+	int64_t capacity = (int64_t)json_integer_value(json_object_get(o->args, "capacity"));
+	return cache_check_resize(&o->cache, capacity, &o->run, err);
+}
+
+/* Only a list that lets everybody in comes here, and that is how every instance is. */
+static enum rc set_whitelist(struct operation *o, struct err *err)
+{
+	(void)err;
+	o->run.on_step(o->run.ctx, "open to all", 99);
+	return RC_OK;
+}
+
 static enum rc rename_commands(struct operation *o, struct err *err)
 {
 	struct cache_rename renames[CACHE_RENAMES_MAX];
@@ -178,7 +198,8 @@ static enum rc (*const operations[CACHE_OPS])(struct operation *o, struct err *e
 	[CACHE_OP_RESTART] = restart, [CACHE_OP_SOFT_RESTART] = restart,    [CACHE_OP_FLUSH] = flush,
 	[CACHE_OP_PASSWORD] = set_password, [CACHE_OP_SWAP] = swap,	    [CACHE_OP_BACKUP] = backup,
 	[CACHE_OP_RESTORE] = restore, [CACHE_OP_PORT] = set_port,	    [CACHE_OP_CONFIG] = configure,
-	[CACHE_OP_RENAME] = rename_commands, [CACHE_OP_HEAL] = heal,
+	[CACHE_OP_PRIORITY] = set_priority, [CACHE_OP_RESIZE_CHECK] = check_resize,
+	[CACHE_OP_WHITELIST] = set_whitelist, [CACHE_OP_RENAME] = rename_commands, [CACHE_OP_HEAL] = heal,
 };
 
 /* ---- the task ---- */
@@ -205,6 +226,31 @@ static enum rc operate(struct operation *o, const struct errand *errand, struct 
 	return rc == RC_OK ? operations[op](o, err) : rc;
 }
 
+static void send_result(struct jw *w, const struct buf *text)
+{
+	jw_end_object(w);
+	if (!text->is_over)
+		job_send(&(struct child_msg){ .kind = MSG_RESULT, .result_json = buf_text(text) });
+}
+
+/* A restart or a restore that failed may have left new processes, which the next operation must know. */
+static void tell_processes(struct operation *o, enum cache_op op)
+{
+	struct buf text;
+	struct jw w;
+
+	if (op == CACHE_OPS || op == CACHE_OP_CREATE || op == CACHE_OP_DELETE || job_should_stop(NULL))
+		return;
+	cache_note_processes(&o->cache, &o->run);
+	buf_init(&text, RESULT_MAX);
+	jw_init(&w, &text, CASING_CAMEL);
+	jw_object(&w);
+	jw_key(&w, "cache");
+	cache_state_write(&o->cache, &w);
+	send_result(&w, &text);
+	buf_fini(&text);
+}
+
 static enum rc run_operation(struct operation *o, const struct errand *errand, struct arena *a, struct err *err)
 {
 	struct buf text;
@@ -223,11 +269,11 @@ static enum rc run_operation(struct operation *o, const struct errand *errand, s
 			jw_key(&w, "cache");
 			cache_state_write(&o->cache, &w);
 		}
-		jw_end_object(&w);
+		send_result(&w, &text);
 		if (text.is_over)
 			rc = err_set(err, RC_LIMIT, "the result is too long");
-		else
-			job_send(&(struct child_msg){ .kind = MSG_RESULT, .result_json = buf_text(&text) });
+	} else {
+		tell_processes(o, errand->op);
 	}
 	buf_fini(&text);
 	return rc;
