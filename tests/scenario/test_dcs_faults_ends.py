@@ -144,8 +144,7 @@ class MakingAndEnding(FaultCase):
         self.ok(self.dcs.of("DELETE", self.one), 204)
 
         def task():
-            found = [t for t in self.dcs.ask("GET", "tasks").json["tasks"] if t["name"] == "DELETE"]
-            return found and found[-1]["status"] == "FAILED"
+            return any(t["name"] == "DELETE" and t["status"] == "FAILED" for t in self.dcs.ask("GET", "tasks").json["tasks"])
         wait_for("the last attempt", task, SETTLED_S)
         self.withdraw()
         wait_for("no process", lambda: not redis_processes(folder), SETTLED_S)
