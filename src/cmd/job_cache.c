@@ -231,10 +231,12 @@ static enum rc operate(struct operation *o, const struct errand *errand, struct 
 	enum rc rc = RC_OK;
 	enum cache_op op = errand->op;
 
-	if (op == CACHE_OPS)
-		return job_scan(o, errand->scan, a, err);
-	bool heals_itself = op == CACHE_OP_CREATE || op == CACHE_OP_DELETE || op == CACHE_OP_HEAL;
 	crash_point("cache.step"); /* nothing is done yet */
+	if (op == CACHE_OPS) {
+		rc = cache_find_master(&o->cache, &o->run, err); /* a switchover may have ended since this was claimed */
+		return rc == RC_OK ? job_scan(o, errand->scan, a, err) : rc;
+	}
+	bool heals_itself = op == CACHE_OP_CREATE || op == CACHE_OP_DELETE || op == CACHE_OP_HEAL;
 
 	if (o->is_retry && !heals_itself)
 		rc = cache_heal(&o->cache, CACHE_KILL_HUNG, &o->run, err);
