@@ -214,7 +214,8 @@ struct cache_figures {
 	double input_kbps, output_kbps, cpu_s, fragmentation;
 	int64_t replication_offset, replicas;
 	int64_t last_save_s;
-	bool is_last_save_ok, is_aof_on, is_aof_ok;
+	bool is_last_save_ok, is_aof_on;
+	bool is_aof_ok;        /* the last write and the last rewrite went well; without, a crash may lose data */
 };
 
 struct cache_view {

@@ -180,6 +180,22 @@ const char *conf_command(const struct cache_instance *c, const char *command)
 	return command;
 }
 
+enum rc conf_has_names(struct wire *w, const struct cache_instance *c, bool *out, struct err *err)
+{
+	bool has_all = true;
+
+	for (size_t i = 0; i < ARRAY_LEN(renamable) && has_all; i++) {
+		struct err why = { .rc = RC_OK };
+		/* Looks the name up and does nothing; a command that exists complains of its missing arguments at most. */
+		enum rc rc = wire_call(w, NULL, &why, "ACL", "DRYRUN", ADMIN_USER, conf_command(c, renamable[i]));
+		if (rc == RC_IO || rc == RC_TIMEOUT)
+			return err_set(err, rc, "%s", why.msg);
+		has_all = rc == RC_OK || !strstr(why.msg, "not found");
+	}
+	*out = has_all;
+	return RC_OK;
+}
+
 const char *conf_command_of(const struct cache_instance *c, const char *name)
 {
 	for (int i = 0; i < c->n_renames; i++) {
@@ -274,7 +290,9 @@ enum rc conf_apply(struct wire *w, const struct cache_instance *c, int node, str
 {
 	struct pairs p = { .argv = { "CONFIG", "SET" }, .argc = 2 };
 	gather(&p, c, node);
-	return wire_callv(w, NULL, err, p.argv, p.argc);
+	enum rc rc = wire_callv(w, NULL, err, p.argv, p.argc);
+	act_done();
+	return rc;
 }
 
 enum rc conf_apply_all(const struct op *op, const struct cache_instance *c, struct err *err)
@@ -293,7 +311,9 @@ enum rc conf_apply_password(struct wire *w, const struct cache_instance *c, stru
 {
 	char hash[CACHE_HASH_SIZE + 1];
 	(void)snprintf(hash, sizeof hash, "#%s", c->password_hash);
-	return wire_call(w, NULL, err, "ACL", "SETUSER", "default", "resetpass", *c->password_hash ? hash : "nopass");
+	enum rc rc = wire_call(w, NULL, err, "ACL", "SETUSER", "default", "resetpass", *c->password_hash ? hash : "nopass");
+	act_done();
+	return rc;
 }
 
 /* ---- the file ---- */
@@ -387,6 +407,7 @@ enum rc conf_write(const struct cache_instance *c, int node, bool is_rdb_boot, s
 	add_role(&text, c, node);
 	must(!text.is_over);
 	rc = file_replace(path, text.bytes, text.len, 0600, err);
+	act_done();
 	mem_wipe(text.bytes, text.cap);
 	mem_wipe(secret, sizeof secret);
 	buf_fini(&text);

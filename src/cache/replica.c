@@ -248,7 +248,9 @@ static enum rc listen_right(struct wire *w, const struct cache_instance *c, int 
 		return wire_odd(w, "CONFIG GET", err);
 	if (strcmp(r->element[1]->str, wanted) == 0)
 		return RC_OK;
-	return wire_call(w, NULL, err, "CONFIG", "SET", "bind", wanted);
+	rc = wire_call(w, NULL, err, "CONFIG", "SET", "bind", wanted);
+	act_done();
+	return rc;
 }
 
 static enum rc give_up_address(const struct op *op, const struct cache_instance *c, int node, struct err *err)
@@ -292,6 +294,7 @@ enum rc replica_promote(const struct op *op, struct cache_instance *c, int node,
 
 	if (rc == RC_OK)
 		rc = wire_call(w, NULL, err, "REPLICAOF", "NO", "ONE");
+	act_done();
 	if (rc == RC_OK)
 		c->master = node;
 	return rc == RC_OK ? address_move(op, c, err) : rc;
@@ -366,6 +369,7 @@ static enum rc hand_over(const struct op *op, const struct cache_instance *c, in
 	(void)snprintf(limit, sizeof limit, "%lld", (long long)op_left_ms(&part) / 2 + 1);
 	if (rc == RC_OK)
 		rc = wire_call(w, NULL, err, "FAILOVER", "TO", c->nodes[target].host, port, "TIMEOUT", limit);
+	act_done();
 	if (rc != RC_OK)
 		return rc;
 	rc = wait_hand_over(&part, w, err);

@@ -4,11 +4,12 @@
  *
  * The child returns the cache's new description in its result, {"cache":{...}}; it replaces row.state in the transaction
  * that ends the task. That of a failed task is the old one with the processes that run now; one that was killed sends none,
- * and its next attempt, or the next operation, starts by healing.
+ * and its next attempt begins by healing. What the machine made fail for good is followed by a recovery (cache_after.c).
  */
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/rand.h"
 #include "engine/cache.h"
 #include "engine/priv.h"
@@ -307,6 +308,7 @@ static enum verdict apply_operate(struct engine *e, struct change *base)
 	}
 	if (rc == RC_OK)
 		rc = set_status(e, &cache, c->not_before > now ? "" : ops[c->op].during, now, err);
+	crash_point("engine.order_applied");
 	return verdict_of(rc);
 }
 
@@ -314,6 +316,7 @@ static enum verdict apply_operate(struct engine *e, struct change *base)
 static void done_or_wait(struct change *base)
 {
 	struct cache_operate *c = (struct cache_operate *)base;
+	crash_point("engine.order_committed");
 	if (base->verdict != V_OK || !c->waits) {
 		c->caller_done(base);
 		return;
@@ -486,7 +489,18 @@ static void take_args(struct cache_row *c, const struct task_row *t, struct aren
 		c->capacity_mib = (int64_t)json_integer_value(json_object_get(args, "capacity_mib"));
 }
 
-enum rc cache_finished(struct engine *e, const struct task_row *t, int64_t now, struct arena *a, struct err *err)
+/* A cache that never came to be does not run because its remains were cleared away. */
+static const char *status_after(const struct cache_row *c, enum cache_op op, bool is_success)
+{
+	if (op == CACHE_OP_HEAL && !c->launched_at)
+		return ops[CACHE_OP_CREATE].failed;
+	if (!is_success)
+		return ops[op].failed;
+	return op == CACHE_OP_DELETE ? "DELETED" : "RUNNING";
+}
+
+enum rc cache_finished(struct engine *e, const struct task_row *t, struct instance_row *unit, int64_t now, struct arena *a,
+		       struct err *err)
 {
 	enum cache_op op = cache_op_of(t->kind);
 	bool is_success = t->state == TASK_SUCCESS;
@@ -511,6 +525,6 @@ enum rc cache_finished(struct engine *e, const struct task_row *t, int64_t now, 
 	const char *end = is_success ? "succeed" : "failed";
 	rc = move_record(e, &c, t, end, is_success ? result : NULL, now, a, err);
 	if (rc == RC_OK)
-		rc = set_status(e, &c, !is_success ? ops[op].failed : op == CACHE_OP_DELETE ? "DELETED" : "RUNNING", now, err);
-	return rc;
+		rc = set_status(e, &c, status_after(&c, op, is_success), now, err);
+	return rc == RC_OK && !is_success ? cache_follow_up(e, unit, &c, t, now, a, err) : rc;
 }

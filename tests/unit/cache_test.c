@@ -610,19 +610,51 @@ static void spoil_file(const char *path)
 	must(close(fd) == 0);
 }
 
-/* A restore whose process dies at a crash point; then heal. */
-static void restore_and_die(struct cache_instance *c, const char *file, const char *point)
+/* A restore in a process of its own that dies at its n-th act. False: it has fewer, and was done. */
+static bool restore_dies(struct cache_instance *c, const char *file, int n)
 {
+	char point[32];
+	int status;
+
+	(void)snprintf(point, sizeof point, "cache.act:%d", n);
 	fflush(stdout);
 	pid_t pid = fork();
-	int status;
 	must(pid >= 0);
 	if (pid == 0) {
 		crash_arm(point);
 		_exit(cache_restore(c, file, "", &run, NULL) == RC_OK ? 0 : 1);
 	}
 	must(waitpid(pid, &status, 0) == pid);
-	EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not reached", point);
+	bool has_died = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	EXPECT(has_died || (WIFEXITED(status) && WEXITSTATUS(status) == 0), "act %d: status %d", n, status);
+	return has_died;
+}
+
+/* Whenever it dies, healing brings all of the old data or all of the new, and leaves no trace of it. */
+static void cut_restores(struct cache_instance *c, const char *file, int stride)
+{
+	struct err e = { .rc = RC_OK };
+	bool dies = true, was_done = false;
+	static const char *const traces[] = { "restore.rdb", "before-restore", "after-restore" };
+	char trace[PATH_MAX];
+
+	for (int n = 1; dies; n += stride) {
+		EXPECT_ANSWER("OK", c, NULL, "MSET", "a", "new", "b", "more");
+		dies = restore_dies(c, file, n);
+		EXPECT(cache_heal(c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "act %d: %s", n, e.msg);
+		bool is_done = strcmp(ASK(c, NULL, "GET", "a"), "old") == 0;
+		EXPECT(is_done || !was_done, "act %d: undone, though done after an earlier one", n);
+		EXPECT(is_done || dies, "not done, though it did not die");
+		EXPECT_ANSWER(is_done ? "(nil)" : "more", c, NULL, "GET", "b");
+		was_done = is_done;
+		for (size_t i = 0; i < (size_t)c->n_nodes * ARRAY_LEN(traces); i++) {
+			const struct cache_node *node = &c->nodes[i / ARRAY_LEN(traces)];
+			must(snprintf(trace, sizeof trace, "%.3000s/node-%d/%s", c->dir, node->number,
+			              traces[i % ARRAY_LEN(traces)]) > 0);
+			EXPECT(!file_exists(trace), "act %d: %s stays", n, trace);
+		}
+	}
+	EXPECT_ANSWER("OK", c, NULL, "MSET", "a", "new", "b", "more");
 }
 
 static void check_backup(enum cache_mode mode, const char *name)
@@ -649,9 +681,7 @@ static void check_backup(enum cache_mode mode, const char *name)
 	EXPECT(cache_restore(&c, spoilt, bad.sha256, &run, &e) == RC_CORRUPT && strstr(e.msg, "altered"), "%s", e.msg);
 	EXPECT(cache_restore(&c, spoilt, "", &run, &e) != RC_OK && strstr(e.msg, "redis-server"), "%s", e.msg);
 	EXPECT_ANSWER("new", &c, NULL, "GET", "a");
-	restore_and_die(&c, file, "cache.restore_aside");
-	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
-	EXPECT_ANSWER("more", &c, NULL, "GET", "b");
+	cut_restores(&c, file, mode == CACHE_HA ? 5 : 1);
 	EXPECT(cache_restore(&c, file, b.sha256, &run, &e) == RC_OK, "%s", e.msg);
 	EXPECT_ANSWER("old", &c, NULL, "GET", "a");
 	EXPECT_ANSWER("(nil)", &c, NULL, "GET", "b");
