@@ -19,8 +19,6 @@
 #include "engine/priv.h"
 #include "os/file.h"
 
-enum { RETRY_DELAY_MS = 250 };
-
 static const char *const names[] = {
 #define X(name) #name,
 	VERDICT_TABLE(X)
@@ -217,7 +215,7 @@ static int fail_batch(struct engine *e, struct change *batch[], int n, enum rc r
 	enum verdict verdict = !e->store || rc == RC_BUSY ? V_UNAVAILABLE : V_FAILED;
 	run_forget_claimed(e);
 	e->looks_for_work = true;
-	e->retry_at_mono = clock_mono_ms() + RETRY_DELAY_MS;
+	e->retry_at_mono = clock_mono_ms() + atomic_load(&e->retry_delay_ms);
 	atomic_store(&e->is_healthy, false);
 	if (e->store && rc != RC_BUSY) /* in doubt what is on disk: look at it afresh */
 		close_store(e);

@@ -205,14 +205,14 @@ static enum rc spawn(struct child *c, const struct host *h, int pipe_fd, int log
 static enum rc watch(const struct host *h, int fd, bool *flag, struct err *err)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = flag };
-	if (epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0)
+	if (os.epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0)
 		return err_sys(err, RC_IO, errno, "cannot watch the child");
 	return RC_OK;
 }
 
 /* Explicitly: a child of another thread that is between clone and exec may hold a copy of the descriptor, and
  * then closing ours does not end the watch. */
-static void unwatch(const struct host *h, int fd) { (void)epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, fd, NULL); }
+static void unwatch(const struct host *h, int fd) { (void)os.epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, fd, NULL); }
 
 static enum rc watch_both(struct child *c, const struct host *h, struct err *err)
 {

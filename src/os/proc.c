@@ -433,12 +433,12 @@ static bool is_left_over(pid_t pid, pid_t leader, int64_t mark, const char *env_
 
 static bool has_left_over(pid_t leader, int64_t mark, const char *env_name)
 {
-	DIR *dir = opendir("/proc");
+	DIR *dir = os.opendir("/proc");
 	bool is_found = false;
 
 	if (!dir)
 		return false;
-	for (struct dirent *e = readdir(dir); e && !is_found; e = readdir(dir)) {
+	for (struct dirent *e = os.readdir(dir); e && !is_found; e = os.readdir(dir)) {
 		int64_t pid;
 		is_found = num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX &&
 		           is_left_over((pid_t)pid, leader, mark, env_name);
@@ -461,11 +461,11 @@ void proc_kill_left_group(pid_t pid, int64_t mark, const char *env_name)
 
 void proc_kill_marked(const char *env_name, const char *value)
 {
-	DIR *dir = opendir("/proc");
+	DIR *dir = os.opendir("/proc");
 
 	if (!dir)
 		return;
-	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+	for (struct dirent *e = os.readdir(dir); e; e = os.readdir(dir)) {
 		int64_t pid;
 		if (num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX && pid != getpid() &&
 		    has_env((pid_t)pid, env_name, value))
