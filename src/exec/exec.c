@@ -329,5 +329,10 @@ void exec_free(struct exec *e)
 /* ---- recovery ---- */
 
 bool exec_is_alive(pid_t pid, int64_t pid_start) { return proc_is_same(pid, pid_start); }
-void exec_kill_group(pid_t pid, int64_t pid_start) { proc_kill_left_group(pid, pid_start, "STINT_TASK"); }
-void exec_kill_left(const char *task_file) { proc_kill_marked("STINT_TASK", task_file); }
+
+enum rc exec_kill_group(pid_t pid, int64_t pid_start, struct err *err)
+{
+	return proc_kill_left_group(pid, pid_start, "STINT_TASK", err);
+}
+
+enum rc exec_kill_left(const char *task_file, struct err *err) { return proc_kill_marked("STINT_TASK", task_file, err); }

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -16,6 +15,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "json/json.h"
 #include "os/calls.h"
 
 static struct {
@@ -193,7 +193,7 @@ void inject_install(void)
 {
 	install_db_memory(); /* before SQLite is used at all */
 	install_db_calls();
-	json_set_alloc_funcs(json_malloc, free);
+	json_grow = json_malloc;
 	arena_grow = grow;
 	os = faulty;
 }

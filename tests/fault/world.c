@@ -58,7 +58,7 @@ int world_step(int n)
 	static int is_quick = -1;
 	if (is_quick < 0)
 		is_quick = getenv("STINT_QUICK") != NULL;
-	return is_quick ? n + 1 + n / 4 : n + 1;
+	return is_quick ? n + 1 + n / 2 : n + 1;
 }
 
 /* ---- begin and end ---- */

@@ -8,6 +8,7 @@ static const struct {
 	{ SQLITE_BUSY, RC_BUSY, "another process holds the write lock" },
 	{ SQLITE_LOCKED, RC_BUSY, "another process holds the write lock" },
 	{ SQLITE_FULL, RC_BUSY, "the disk is full" },
+	{ SQLITE_IOERR_SHMSIZE, RC_BUSY, "there is no room for the index of the write-ahead log" },
 	{ SQLITE_NOMEM, RC_BUSY, "out of memory" },
 	{ SQLITE_IOERR_NOMEM, RC_BUSY, "out of memory" },
 	{ SQLITE_IOERR_CORRUPTFS, RC_CORRUPT, "the file system is damaged" },
