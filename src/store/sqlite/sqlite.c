@@ -28,6 +28,15 @@ static enum rc sqlite_undo(struct store *s, struct err *err)
 	return rc == RC_OK ? sqlite_keep(s, err) : rc; /* rolling back to a savepoint leaves it standing */
 }
 
+/* Setting the version it has writes the first page again. */
+static enum rc sqlite_touch(struct store *base, struct err *err)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	char sql[48];
+	(void)snprintf(sql, sizeof sql, "PRAGMA user_version=%d", s->version);
+	return sqlite_run(s->db, sql, err);
+}
+
 static enum rc sqlite_begin_read(struct store *s, struct err *err)
 {
 	return cache_control(sqlite_of(s), CTL_BEGIN_READ, err);
@@ -225,6 +234,7 @@ const struct store_ops sqlite_ops = {
 	.mark = sqlite_mark,
 	.mark_keep = sqlite_keep,
 	.mark_undo = sqlite_undo,
+	.touch = sqlite_touch,
 	.begin_read = sqlite_begin_read,
 	.end_read = sqlite_rollback,
 	.insert = sqlite_insert,
