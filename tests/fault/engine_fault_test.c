@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/must.h"
+#include "engine/cache.h"
+#include "engine/keys.h"
 #include "os/file.h"
 #include "test.h"
 #include "world.h"
@@ -214,6 +216,114 @@ static enum state look_deleted_task(const char *name)
 	return both(!world_task(instance_id, 1, &t), world_count(&table_event, "task_id", task_id) == 0);
 }
 
+/* ---- instances of the other dialect ---- */
+
+static int64_t count_all(const struct table *t)
+{
+	struct store *s = world_store(STORE_READER);
+	struct query q = { .table = t };
+	int64_t n = 0;
+	must(store_count(s, &q, &n, NULL) == RC_OK);
+	store_close(s);
+	return n;
+}
+
+static const struct table *const cache_tables[] = { &table_cache, &table_instance, &table_task, &table_cache_task };
+static int64_t rows_before[ARRAY_LEN(cache_tables)];
+
+static void prepare_cache(const char *name)
+{
+	(void)name;
+	FOR_EACH_ROW(i, cache_tables)
+		rows_before[i] = count_all(cache_tables[i]);
+}
+
+static enum verdict create_cache(const char *name, struct err *err)
+{
+	struct cache_create c = {
+		.row = { .project_id = "0123456789abcdef0123456789abcdef", .name = name, .description = "", .engine_version = "7.0",
+			 .spec_code = "redis.single.xu1.tiny.128", .cache_mode = "single", .capacity_mib = 128, .ip = "127.9.9.9",
+			 .port = 6379, .maintain_begin = "18:00:00", .maintain_end = "19:00:00", .tags = "[]", .backup_policy = "",
+			 .echo = "{}" },
+		.actor = { "ops", "1" }, .password_hash = "", .renames = "{}", .caches_max = 1 << 20, .memory_max_mib = 1 << 30,
+	};
+	CALL(engine_cache_create, &c);
+	return answer(&c.base, err);
+}
+
+static enum state look_cache(const char *name)
+{
+	int64_t more = count_all(&table_cache) - rows_before[0];
+	(void)name;
+	FOR_EACH_ROW(i, cache_tables) {
+		if (count_all(cache_tables[i]) - rows_before[i] != more)
+			return TORN;
+	}
+	return more ? AFTER : BEFORE;
+}
+
+/* ---- access keys: made through a connection of their own, as the command line does ---- */
+
+static struct key_making {
+	enum rc rc;
+	struct err err;
+	char id[64], secret[64];
+} making;
+
+/* On a thread of its own, which is not spared. */
+static void *make_key(void *arg)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct keyring *k = NULL;
+	struct store *s = NULL;
+	struct access_key key;
+	char path[PATH_MAX];
+
+	making = (struct key_making){ .err = { 0 } };
+	must(path_join(path, world.dir, "stint.db", NULL) == RC_OK);
+	making.rc = keyring_open(world.dir, &k, &making.err);
+	if (making.rc == RC_OK)
+		making.rc = store_open_sqlite(path, STORE_WRITER, &s, &making.err);
+	if (making.rc == RC_OK)
+		making.rc = keyring_create(k, s, NULL, arg, a, &key, &making.err);
+	if (making.rc == RC_OK) {
+		(void)snprintf(making.id, sizeof making.id, "%s", key.id);
+		(void)snprintf(making.secret, sizeof making.secret, "%s", key.secret);
+	}
+	store_close(s);
+	keyring_free(k);
+	arena_free(a);
+	return NULL;
+}
+
+static enum verdict create_key(const char *name, struct err *err)
+{
+	pthread_t thread;
+	char copy[32];
+
+	(void)snprintf(copy, sizeof copy, "%s", name);
+	must(pthread_create(&thread, NULL, make_key, copy) == 0);
+	must(pthread_join(thread, NULL) == 0);
+	*err = making.err;
+	return verdict_of(making.rc);
+}
+
+/* One that was told is the one that is kept. */
+static enum state look_key(const char *name)
+{
+	struct store *s = world_store(STORE_READER);
+	struct query q = { .table = &table_key, .preds = { PRED_TEXT("name", CMP_EQ, name) }, .n_preds = 1 };
+	struct access_key key;
+	int64_t n = 0;
+
+	must(store_count(s, &q, &n, NULL) == RC_OK);
+	bool is_told = making.rc == RC_OK &&
+		       keyring_find(world.engine->keys, s, making.id, world.arena, &key, NULL) == RC_OK &&
+		       strcmp(key.secret, making.secret) == 0;
+	store_close(s);
+	return n > 1 || (making.rc == RC_OK && !is_told) ? TORN : n ? AFTER : BEFORE;
+}
+
 static const struct op ops[] = {
 	{ "create app group", prepare_nothing, create_app, look_app },
 	{ "remove app group", prepare_app, remove_app, look_removed_app },
@@ -223,6 +333,8 @@ static const struct op ops[] = {
 	{ "set default", prepare_instance, set_default, look_default },
 	{ "create task", prepare_instance, create_task, look_task },
 	{ "delete task", prepare_ended, delete_task, look_deleted_task },
+	{ "create cache", prepare_cache, create_cache, look_cache },
+	{ "create key", prepare_nothing, create_key, look_key },
 };
 
 /* ---- the loop ---- */

@@ -7,11 +7,13 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/must.h"
+#include "engine/cache.h"
 #include "os/file.h"
 #include "test.h"
 #include "world.h"
 
 enum { N_MAX = 5000 };
+#define PROJECT "0123456789abcdef0123456789abcdef"
 
 #define DB_DISK (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK))
 #define FILES (KIND(OPEN) | KIND(READ) | KIND(WRITE) | KIND(FSYNC) | KIND(CLOSE) | KIND(RENAME) | KIND(UNLINK) | KIND(MKDIR) | KIND(DIR))
@@ -262,6 +264,77 @@ TEST(a_schedule_fires_once_whatever_fails)
 	}
 }
 
+/* ---- the keeper ---- */
+
+static bool was_struck(void *ctx)
+{
+	(void)ctx;
+	return inject_fired() > 0;
+}
+
+static bool shows_error(void *ctx)
+{
+	struct store *s = world_store(STORE_READER);
+	struct cache_row row;
+	must(row_cache(s, PROJECT, ctx, world.arena, &row, NULL) == RC_OK);
+	store_close(s);
+	return strcmp(row.status, "ERROR") == 0;
+}
+
+static void say_it_runs(const char *uid)
+{
+	struct store *s = world_store(STORE_WRITER);
+	struct cache_row row;
+	struct instance_row unit;
+	struct task_row t;
+
+	must(row_cache(s, PROJECT, uid, world.arena, &row, NULL) == RC_OK);
+	must(row_instance(s, row.unit_id, world.arena, &unit, NULL) == RC_OK);
+	must(row_task(s, unit.busy_task_id, world.arena, &t, NULL) == RC_OK);
+	row.status = "RUNNING";
+	unit.busy_task_id = 0;
+	t.state = TASK_SUCCESS;
+	t.progress = 100;
+	must(store_begin(s, NULL) == RC_OK);
+	must(store_update(s, &table_cache, &row, NULL) == RC_OK && store_update(s, &table_instance, &unit, NULL) == RC_OK);
+	must(store_update(s, &table_task, &t, NULL) == RC_OK && store_commit(s, NULL) == RC_OK);
+	store_close(s);
+}
+
+static void make_cache(const char *name, struct cache_create *c)
+{
+	*c = (struct cache_create){
+		.row = { .project_id = PROJECT, .name = name, .description = "", .engine_version = "7.0",
+			 .spec_code = "redis.single.xu1.tiny.128", .cache_mode = "single", .capacity_mib = 128, .ip = "127.9.9.9",
+			 .port = 1, .maintain_begin = "18:00:00", .maintain_end = "19:00:00", .tags = "[]", .backup_policy = "",
+			 .echo = "{}" },
+		.actor = { "ops", "1" }, .password_hash = "", .renames = "{}", .caches_max = 9, .memory_max_mib = 1024,
+	};
+	CALL(engine_cache_create, c);
+	must(c->base.verdict == V_OK);
+}
+
+/* The keeper's own connection breaks: it opens another, and sees again that an instance has no process. */
+TEST(the_keeper_sees_again_after_a_read_error)
+{
+	static const struct inject_plan plan = { .what = "read errors", .kinds = KIND(DB_READ), .sys = ESTALE, .goes_on = true };
+	struct cache_create one, two;
+
+	world_empty();
+	world_start(0);
+	make_cache("one", &one);
+	say_it_runs(one.uid);
+	EXPECT(world_comes_true(shows_error, one.uid), "the keeper is blind from the start");
+	make_cache("two", &two); /* something new to read */
+	inject_arm(&plan, 1);
+	EXPECT(world_comes_true(was_struck, NULL), "the keeper reads nothing");
+	(void)inject_disarm();
+	world_wait_healthy("the keeper");
+	say_it_runs(two.uid);
+	EXPECT(world_comes_true(shows_error, two.uid), "the keeper is blind for good");
+	world_check("the keeper");
+}
+
 int main(void)
 {
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
@@ -270,6 +343,7 @@ int main(void)
 	setenv("TZ", "UTC", 1);
 	tzset();
 	world_begin();
+	RUN(the_keeper_sees_again_after_a_read_error);
 	RUN(a_task_that_cannot_be_started_ends_in_words);
 	RUN(a_model_serves_whole_or_not_at_all_when_files_fail);
 	RUN(no_end_is_lost_when_the_store_fails);

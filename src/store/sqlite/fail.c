@@ -1,3 +1,4 @@
+#include <errno.h>
 #include "store/sqlite/sqlite_priv.h"
 
 static const struct {
@@ -24,10 +25,15 @@ static const struct {
 	{ SQLITE_NOLFS, RC_IO, NULL },
 };
 
+static bool is_full(int sys) { return sys == ENOSPC || sys == EDQUOT; }
+
 enum rc sqlite_failed(sqlite3 *db, int code, const struct table *t, const char *what, struct err *err)
 {
 	int full = sqlite3_extended_errcode(db);
 
+	/* At a sync that would be another matter: what it left undone is not known. */
+	if ((code & 0xff) == SQLITE_CANTOPEN && is_full(sqlite3_system_errno(db)))
+		return err_set(err, RC_BUSY, "%s: the disk is full (SQLite code %d)", what, full);
 	if (t && code == SQLITE_CONSTRAINT_FOREIGNKEY)
 		return refuse_orphan(t, err);
 	if (t && (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY ||

@@ -52,8 +52,8 @@ static enum rc read_marks(sqlite3 *db, int64_t *id, int64_t *version, int64_t *n
 		rc = sqlite_number(db, "PRAGMA user_version", version, err);
 	if (rc == RC_OK)
 		rc = sqlite_number(db, "SELECT count(*) FROM sqlite_schema", n_objects, err);
-	if (!sqlite3_get_autocommit(db))
-		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* it only read */
+	if (rc == RC_OK) /* after a failure the connection is closed, which ends it too */
+		rc = sqlite_run(db, "ROLLBACK", err);
 	return rc;
 }
 
