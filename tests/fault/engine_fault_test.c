@@ -18,14 +18,14 @@ enum { N_MAX = 5000 };
 
 /* ---- the faults ---- */
 
-#define DB_ALL (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK) | KIND(DB_MMAP))
+#define DB_ALL (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK) | KIND(DB_MMAP))
 
 /* Under SQLite, for changes that only touch the store. */
 static const struct inject_plan store_plans[] = {
 	{ .what = "an I/O error once", .kinds = DB_ALL, .sys = EIO },
 	{ .what = "I/O errors from then on", .kinds = DB_ALL, .sys = EIO, .goes_on = true },
-	{ .what = "a full disk once", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE), .sys = ENOSPC },
-	{ .what = "a full disk from then on", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_OPEN), .sys = ENOSPC, .goes_on = true },
+	{ .what = "a full disk once", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX), .sys = ENOSPC },
+	{ .what = "a full disk from then on", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX) | KIND(DB_OPEN), .sys = ENOSPC, .goes_on = true },
 	{ .what = "a failing fsync", .kinds = KIND(DB_SYNC), .sys = EIO },
 	{ .what = "an interrupted call", .kinds = KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_OPEN), .sys = EINTR, .is_invisible = true },
 	{ .what = "a short write", .kinds = KIND(DB_WRITE), .is_invisible = true },

@@ -22,6 +22,7 @@ static struct {
 	atomic_bool is_armed;
 	atomic_int left;  /* calls before the first that fails */
 	atomic_int fired;
+	int armed_with;
 	struct inject_plan plan; /* written while not armed */
 } state;
 static _Thread_local bool is_spared;
@@ -62,12 +63,15 @@ void inject_arm(const struct inject_plan *plan, int n)
 {
 	must(!atomic_load(&state.is_armed));
 	state.plan = *plan;
+	state.armed_with = n;
 	atomic_store(&state.left, n);
 	atomic_store(&state.fired, 0);
 	atomic_store(&state.is_armed, true);
 }
 
 int inject_fired(void) { return atomic_load(&state.fired); }
+
+int inject_calls(void) { return state.armed_with - atomic_load(&state.left); }
 
 int inject_disarm(void)
 {
@@ -134,7 +138,8 @@ static ssize_t db_pread(int fd, void *buf, size_t n, off_t at)
 static ssize_t db_write(int fd, const void *buf, size_t n) { return passes(INJECT_DB_WRITE, &n) ? write(fd, buf, n) : -1; }
 static ssize_t db_pwrite(int fd, const void *buf, size_t n, off_t at)
 {
-	return passes(INJECT_DB_WRITE, &n) ? pwrite(fd, buf, n, at) : -1;
+	/* The index of the write-ahead log is made longer by single bytes; nothing else is written so. */
+	return passes(n == 1 ? INJECT_DB_INDEX : INJECT_DB_WRITE, &n) ? pwrite(fd, buf, n, at) : -1;
 }
 static int db_truncate(int fd, off_t size) { return fails(INJECT_DB_TRUNCATE) ? -1 : ftruncate(fd, size); }
 static int db_unlink(const char *path) { return fails(INJECT_DB_UNLINK) ? -1 : unlink(path); }

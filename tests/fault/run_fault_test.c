@@ -15,7 +15,7 @@
 enum { N_MAX = 5000 };
 #define PROJECT "0123456789abcdef0123456789abcdef"
 
-#define DB_DISK (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK))
+#define DB_DISK (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK))
 #define FILES (KIND(OPEN) | KIND(READ) | KIND(WRITE) | KIND(FSYNC) | KIND(CLOSE) | KIND(RENAME) | KIND(UNLINK) | KIND(MKDIR) | KIND(DIR))
 #define PROCESS (KIND(PIPE) | KIND(EPOLL) | KIND(CLONE))
 
@@ -23,7 +23,7 @@ enum { N_MAX = 5000 };
 static const struct inject_plan store_plans[] = {
 	{ .what = "database I/O error once", .kinds = DB_DISK, .sys = EIO },
 	{ .what = "database I/O errors for a while", .kinds = DB_DISK, .sys = EIO, .goes_on = true },
-	{ .what = "full disk for a while", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE), .sys = ENOSPC, .goes_on = true },
+	{ .what = "full disk for a while", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX), .sys = ENOSPC, .goes_on = true },
 	{ .what = "no memory once", .kinds = KIND(DB_MEMORY), .sys = ENOMEM },
 	{ .what = "no memory for a while", .kinds = KIND(DB_MEMORY), .sys = ENOMEM, .goes_on = true },
 };

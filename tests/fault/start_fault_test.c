@@ -17,12 +17,12 @@
 
 enum { N_MAX = 20000 };
 
-#define DB_DISK (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK) | KIND(DB_MMAP))
+#define DB_DISK (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK) | KIND(DB_MMAP))
 #define FILES (KIND(OPEN) | KIND(READ) | KIND(WRITE) | KIND(FSYNC) | KIND(CLOSE) | KIND(RENAME) | KIND(UNLINK) | KIND(MKDIR) | KIND(DIR))
 
 static const struct inject_plan plans[] = {
 	{ .what = "a file error", .kinds = FILES | KIND(PIPE) | KIND(EPOLL), .sys = EIO },
-	{ .what = "a full disk", .kinds = KIND(OPEN) | KIND(WRITE) | KIND(MKDIR) | KIND(RENAME) | KIND(DB_WRITE) | KIND(DB_TRUNCATE), .sys = ENOSPC },
+	{ .what = "a full disk", .kinds = KIND(OPEN) | KIND(WRITE) | KIND(MKDIR) | KIND(RENAME) | KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX), .sys = ENOSPC },
 	{ .what = "no descriptors", .kinds = KIND(OPEN) | KIND(PIPE) | KIND(DIR) | KIND(DB_OPEN), .sys = EMFILE },
 	{ .what = "no descriptors from then on", .kinds = KIND(OPEN) | KIND(PIPE) | KIND(DIR) | KIND(DB_OPEN), .sys = EMFILE, .goes_on = true },
 	{ .what = "a database error", .kinds = DB_DISK, .sys = EIO },

@@ -18,7 +18,18 @@ static void sqlite_close(struct store *base)
 /* ---- transactions ---- */
 
 static enum rc sqlite_begin(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_BEGIN, err); }
-static enum rc sqlite_commit(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_COMMIT, err); }
+
+/* Locks and frames come first: without them nothing is kept. What fails later, the index of the log for lack of room or
+ * memory, fails with the frames on the disk: whoever opens the files after a crash finds the transaction. */
+static enum rc sqlite_commit(struct store *s, struct err *err)
+{
+	enum rc rc = cache_control(sqlite_of(s), CTL_COMMIT, err);
+	int code = sqlite3_errcode(sqlite_of(s)->db) & 0xff;
+	if (rc == RC_BUSY && code != SQLITE_FULL && code != SQLITE_BUSY)
+		err->rc = rc = RC_IO;
+	return rc;
+}
+
 static enum rc sqlite_mark(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_MARK, err); }
 static enum rc sqlite_keep(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_KEEP, err); }
 
