@@ -14,7 +14,7 @@
 #include "test.h"
 #include "world.h"
 
-enum { N_MAX = 5000 };
+enum { N_MAX = 1 << 20 };
 
 /* ---- the faults ---- */
 

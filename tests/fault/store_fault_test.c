@@ -14,7 +14,7 @@
 #include "test.h"
 #include "world.h"
 
-enum { N_MAX = 5000 };
+enum { N_MAX = 1 << 20 };
 
 #define DB_ALL (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK) | KIND(DB_MMAP))
 

@@ -68,7 +68,8 @@ void world_set_cron(const char *function, const char *name, int64_t next_at);
  * file is left. The engine is stopped. */
 void world_check(const char *what);
 
-/* The next n of a loop: each one, or ever fewer when $STINT_QUICK is set. */
+/* The next n of a loop: each one up to 100, then in steps of a hundredth (there are thousands of allocations); with
+ * $STINT_QUICK 1, 3, 7, 15 ...; with $STINT_FAULT_EVERY each single one. */
 int world_step(int n);
 
 #endif
