@@ -14,7 +14,9 @@ static bool stands_in_a_line(const char *text, const char *value)
 {
 	size_t len = strlen(value);
 
-	for (const char *line = text; line; line = strchr(line, '\n'), line += line != NULL) {
+	for (const char *line = text, *next; line; line = next) {
+		next = strchr(line, '\n');
+		next = next ? next + 1 : NULL;
 		size_t line_len = strcspn(line, "\n"), sign = strcspn(line, "=:");
 		if (sign >= line_len)
 			continue;
