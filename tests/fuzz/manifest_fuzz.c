@@ -13,7 +13,11 @@ enum { DAY_MS = 86400000 };
 
 static char folder[64];
 
-static void remove_folder(void) { (void)dir_remove(folder, NULL); }
+static void remove_folder(void)
+{
+	if (dir_remove(folder, NULL) != RC_OK)
+		fprintf(stderr, "%s is left\n", folder);
+}
 
 /* For the one manifest; made once, gone at the end. */
 static void make_folder(void)
