@@ -14,16 +14,17 @@ struct verdict {
 	enum rc rc;
 	struct sign_refusal refusal;
 	struct sign_key key;
+	struct sign_trace trace;
 };
 
 static struct verdict verify(const struct request *r, bool is_strict, const char *secret, struct nonces *nonces,
 			     struct arena *a)
 {
-	struct verdict v = { .refusal.http_status = 42, .key.account = "untouched" };
+	struct verdict v = { .refusal.http_status = 42, .key.account = "untouched", .trace = { 0 } };
 	struct err err = { 0 };
 
 	v.rc = acs3_verify(&r->req, REQUEST_NOW_S, is_strict, request_lookup, (void *)(uintptr_t)secret, nonces, a,
-			   &v.key, &v.refusal, NULL, &err);
+			   &v.key, &v.refusal, &v.trace, &err);
 	if (v.rc != RC_OK) {
 		fuzz_check_refusal(v.rc, &err);
 		CHECK(v.rc == RC_LIMIT || v.rc == RC_IO, "%s", err.msg);
@@ -124,11 +125,36 @@ static void check_tampering(const struct request *good, struct arena *a)
 	r.req.body = good->req.body_len == 1 && *(const char *)good->req.body == '{' ? "[" : "{";
 	expect_out(&r, NULL, "body", a);
 	request_copy(&r, good);
-	request_set(&r, "x-acs-signature-nonce", "m");
+	request_set(&r, "x-acs-signature-nonce", "another");
 	expect_out(&r, NULL, "nonce", a);
 	request_copy(&r, good);
 	request_set(&r, "x-acs-more", "1");
 	expect_out(&r, NULL, "header", a);
+}
+
+/* With the signature that the verifier says is the right one for what the request claims to sign: if that lets it in,
+ * what must be signed is. */
+static void check_completed_by_trace(const struct request *given, struct arena *a)
+{
+	struct verdict refused = verify_once(given, STRICT, NULL, a);
+	struct request r;
+
+	if (refused.rc != RC_OK || !refused.refusal.code || !refused.trace.authorization)
+		return;
+	request_copy(&r, given);
+	request_set(&r, "authorization", refused.trace.authorization);
+	struct verdict v = verify_once(&r, STRICT, NULL, a);
+	if (!is_in(&v))
+		return;
+	struct slice text = slice_of(v.trace.authorization);
+	(void)slice_cut(&text, ',');
+	struct slice names = slice_cut(&text, ',');
+	CHECK(slice_take(&names, "SignedHeaders="), "'%s'", v.trace.authorization);
+	CHECK(canon_list_has(names, slice_of("host")), "in without a signed host: '%s'", v.trace.authorization);
+	for (size_t i = 0; i < r.req.n_headers; i++)
+		CHECK(!canon_name_begins(r.list[i].name, "x-acs-") || canon_list_has(names, slice_of(r.list[i].name)),
+		      "in with %s not signed: '%s'", r.list[i].name, v.trace.authorization);
+	check_tampering(&r, a);
 }
 
 static void check_signed(const struct request *given, struct arena *a)
@@ -158,6 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!request_read(&r, data, size, a))
 		return 0;
 	check_as_given(&r, a);
+	check_completed_by_trace(&r, a);
 	check_signed(&r, a);
 	struct verdict v = verify_once(&r, STRICT, NULL, small);
 	check_words(&v);

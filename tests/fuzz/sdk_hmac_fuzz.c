@@ -15,15 +15,16 @@ struct verdict {
 	enum rc rc;
 	struct sign_refusal refusal;
 	struct sign_key key;
+	struct sign_trace trace;
 };
 
 static struct verdict verify(const struct request *r, bool is_strict, const char *secret, struct arena *a)
 {
-	struct verdict v = { .refusal.http_status = 42, .key.account = "untouched" };
+	struct verdict v = { .refusal.http_status = 42, .key.account = "untouched", .trace = { 0 } };
 	struct err err = { 0 };
 
 	v.rc = sdk_hmac_verify(&r->req, REQUEST_NOW_S, is_strict, request_lookup, (void *)(uintptr_t)secret, a, &v.key,
-			       &v.refusal, NULL, &err);
+			       &v.refusal, &v.trace, &err);
 	if (v.rc != RC_OK) {
 		fuzz_check_refusal(v.rc, &err);
 		CHECK(v.rc == RC_LIMIT || v.rc == RC_IO, "%s", err.msg);
@@ -106,6 +107,31 @@ static void check_tampering(const struct request *good, struct arena *a)
 	expect_out(&r, NULL, "date", a);
 }
 
+/* With the signature that the verifier says is the right one for what the request claims to sign: if that lets it in,
+ * what must be signed is. */
+static void check_completed_by_trace(const struct request *given, struct arena *a)
+{
+	struct verdict refused = verify(given, STRICT, NULL, a);
+	struct request r;
+	struct slice agent = { "", 0 };
+
+	if (refused.rc != RC_OK || !refused.refusal.code || !refused.trace.authorization)
+		return;
+	request_copy(&r, given);
+	request_set(&r, "authorization", refused.trace.authorization);
+	struct verdict v = verify(&r, STRICT, NULL, a);
+	if (!is_in(&v))
+		return;
+	struct slice text = slice_of(v.trace.authorization);
+	(void)slice_cut(&text, ',');
+	struct slice names = slice_cut(&text, ',');
+	CHECK(slice_take(&names, " SignedHeaders="), "'%s'", v.trace.authorization);
+	(void)canon_header(&r.req, slice_of("user-agent"), &agent); /* absent reads as empty */
+	bool is_go = canon_list_has(names, slice_of("user-agent")) && slice_take(&agent, "huaweicloud-usdk-go/");
+	CHECK(canon_list_has(names, slice_of("x-sdk-date")), "in without a signed date: '%s'", v.trace.authorization);
+	CHECK(is_go || canon_list_has(names, slice_of("host")), "in without a signed host: '%s'", v.trace.authorization);
+}
+
 static void check_signed(const struct request *given, struct arena *a)
 {
 	struct request r;
@@ -133,6 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!request_read(&r, data, size, a))
 		return 0;
 	check_as_given(&r, a);
+	check_completed_by_trace(&r, a);
 	check_signed(&r, a);
 	struct verdict v = verify(&r, STRICT, NULL, small);
 	check_words(&v);

@@ -353,6 +353,17 @@ const struct server_answer *server_call(const char *method, const char *target, 
 	return &answer;
 }
 
+bool server_is_idle(void)
+{
+	bool is_idle = true;
+
+	must(pthread_mutex_lock(&lock) == 0);
+	for (const struct exchange *x = waiting; x; x = x->next)
+		is_idle = is_idle && x->is_done;
+	must(pthread_mutex_unlock(&lock) == 0);
+	return is_idle;
+}
+
 /* ---- scripts ---- */
 
 /* Behind the next line "---", or the end. *len: what stands before it. */

@@ -44,6 +44,9 @@ struct server_answer {
 const struct server_answer *server_call(const char *method, const char *target, const char *body, size_t body_len,
 					bool may_wait);
 
+/* No operation waits for its task: nothing changes by itself. */
+bool server_is_idle(void);
+
 void server_define(const char *name, const char *value);
 const char *server_value(const char *name); /* "" when nothing was said */
 

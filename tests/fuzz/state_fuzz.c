@@ -18,6 +18,19 @@ static void write_state(const struct cache_instance *c, struct buf *out)
 	CHECK(!out->is_over, "too large to write");
 }
 
+static void check_same(const struct cache_instance *x, const struct cache_instance *y)
+{
+	CHECK(x->mode == y->mode && x->port == y->port && x->capacity == y->capacity && x->master == y->master, "numbers");
+	CHECK(strcmp(x->dir, y->dir) == 0 && strcmp(x->host, y->host) == 0, "'%s', '%s'", x->dir, y->dir);
+	CHECK(strcmp(x->password_hash, y->password_hash) == 0, "password");
+	CHECK(x->n_nodes == y->n_nodes && x->n_settings == y->n_settings && x->n_renames == y->n_renames, "counts");
+	for (int i = 0; i < x->n_nodes; i++) {
+		const struct cache_node *m = &x->nodes[i], *n = &y->nodes[i];
+		CHECK(m->number == n->number && m->priority == n->priority && m->pid == n->pid && m->mark == n->mark, "node %d", i);
+		CHECK(strcmp(m->host, n->host) == 0 && strcmp(m->run_id, n->run_id) == 0, "node %d", i);
+	}
+}
+
 static void check_read(const struct cache_instance *c)
 {
 	static struct cache_instance again;
@@ -31,6 +44,7 @@ static void check_read(const struct cache_instance *c)
 	write_state(c, &text);
 	enum rc rc = cache_state_parse(buf_text(&text), &again, &err);
 	CHECK(rc == RC_OK, "%s: %s", buf_text(&text), err.msg);
+	check_same(c, &again);
 	write_state(&again, &text_again);
 	CHECK(fuzz_is_same(text.bytes, text.len, text_again.bytes, text_again.len), "%s became %s", buf_text(&text),
 	      buf_text(&text_again));
