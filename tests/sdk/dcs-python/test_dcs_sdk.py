@@ -1,6 +1,7 @@
 """Huawei Cloud's unmodified Python SDK: every operation the server offers, and its refusals as exceptions."""
 import pathlib
 import sys
+import time
 import unittest
 
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
@@ -155,6 +156,79 @@ class Sdk(test_dcs.DcsCase):
         self.assertEqual(self.connect(one, "Other-one-2").call("PING"), "PONG")
         c.delete_single_instance(v2.DeleteSingleInstanceRequest(one))
         self.raises(404, "DCS.3022", c.show_instance, v2.ShowInstanceRequest(one))
+
+    def test_schedules_of_scans(self):
+        c, one = self.client, self.make("sdk-schedules")
+        daily = v2.AutoscanConfigRequest(enable_auto_scan=True, schedule_at=["21:00"])
+        got = c.update_bigkey_autoscan_config(v2.UpdateBigkeyAutoscanConfigRequest(one, daily))
+        self.assertEqual((got.instance_id, got.enable_auto_scan, got.schedule_at), (one, True, ["21:00"]))
+        shown = c.show_bigkey_autoscan_config(v2.ShowBigkeyAutoscanConfigRequest(one))
+        self.assertEqual((shown.enable_auto_scan, shown.schedule_at, shown.updated_at), (True, ["21:00"], got.updated_at))
+        self.raises(400, "DCS.4922", c.update_hotkey_auto_scan_config, v2.UpdateHotkeyAutoScanConfigRequest(one, daily))
+        shown = c.show_hotkey_autoscan_config(v2.ShowHotkeyAutoscanConfigRequest(one))
+        self.assertEqual((shown.enable_auto_scan, shown.schedule_at, shown.updated_at), (False, [], None))
+        first = "2099-07-07T15:00:05.000"
+        body = v2.UpdateAutoScanConfigRequestBody(enable_auto_scan=True, first_scan_at=first, interval=60, timeout=120,
+                                                  scan_keys_count=10)
+        c.update_expire_auto_scan_config(v2.UpdateExpireAutoScanConfigRequest(one, body))
+        shown = c.show_expire_auto_scan_config(v2.ShowExpireAutoScanConfigRequest(one))
+        self.assertEqual((shown.first_scan_at, shown.interval, shown.timeout, shown.scan_keys_count), (first, 60, 120, 10))
+        body.timeout = 119
+        self.raises(400, "DCS.4821", c.update_expire_auto_scan_config, v2.UpdateExpireAutoScanConfigRequest(one, body))
+        self.delete(one)
+
+    def test_templates(self):
+        c = self.client
+        system = c.list_config_templates(v2.ListConfigTemplatesRequest(type="sys", cache_mode="single")).templates[0]
+        self.assertEqual((system.type, system.engine, system.product_type, system.storage_type),
+                         ("sys", "Redis", "generic", "DRAM"))
+        body = v2.CreateCustomTemplateBody(system.template_id, "mine", "user", params={"timeout": "100"})
+        made = c.create_custom_template(v2.CreateCustomTemplateRequest(body)).id
+        listed = c.list_config_templates(v2.ListConfigTemplatesRequest(type="user"))
+        self.assertEqual((listed.template_num, listed.templates[0].template_id), (1, made))
+        change = v2.UpdateCustomTemplateBody(name="yours", params={"timeout": "200"})
+        self.assertEqual(c.update_config_template(v2.UpdateConfigTemplateRequest(made, change)).result, "success")
+        self.assertEqual(c.show_config_template(v2.ShowConfigTemplateRequest(made, "user")).name, "yours")
+        one = self.make("sdk-template", template_id=made)
+        configs = c.list_configurations(v2.ListConfigurationsRequest(one)).redis_config
+        self.assertEqual(next(p.param_value for p in configs if p.param_name == "timeout"), "200")
+        self.assertEqual(c.delete_config_template(v2.DeleteConfigTemplateRequest(made)).result, "success")
+        self.raises(400, "DCS.4063", c.show_config_template, v2.ShowConfigTemplateRequest(made, "user"))
+        self.delete(one)
+
+    def test_a_diagnosis(self):
+        c, one = self.client, self.make("sdk-diagnosis", "ha")
+        window = self.window()
+        body = v2.CreateDiagnosisTaskBody(*window)
+        report = c.create_diagnosis_task(v2.CreateDiagnosisTaskRequest(one, body)).report_id
+        self.raises(400, "DCS.4026", c.create_diagnosis_task, v2.CreateDiagnosisTaskRequest(one, body))
+        def finished():
+            listed = c.list_diagnosis_tasks(v2.ListDiagnosisTasksRequest(one))
+            self.assertEqual((listed.total_num, listed.diagnosis_report_list[0].report_id), (1, report))
+            return listed.diagnosis_report_list[0] if listed.diagnosis_report_list[0].status == "finished" else None
+        summary = wait_for("the report", finished)
+        self.assertEqual((summary.node_num, summary.failed_item_sum, len(summary.begin_time)), (2, 0, 24))
+        shown = c.show_diagnosis_task_details(v2.ShowDiagnosisTaskDetailsRequest(report))
+        self.assertEqual([n.role for n in shown.diagnosis_node_report_list], ["master", "slave"])
+        master = shown.diagnosis_node_report_list[0]
+        self.assertEqual([d.name for d in master.diagnosis_dimension_list], ["load", "storage", "network"])
+        results = [i.result for d in master.diagnosis_dimension_list for i in d.diagnosis_item_list]
+        self.assertEqual((len(results), results.count("failed")), (9, 0))
+        times = master.command_time_taken_list
+        self.assertEqual((times.result, times.total_num), ("succeed", len(times.command_list)))
+        self.assertIn("info", [t.command_name for t in times.command_list])
+        self.assertGreater(times.total_usec_sum, 0.0)
+        self.raises(400, "DCS.4062", c.create_diagnosis_task,
+                    v2.CreateDiagnosisTaskRequest(one, v2.CreateDiagnosisTaskBody(*window, ["10.1.2.3"])))
+        gone = v2.DeleteDiagnosisTaskRequest(one, v2.DeleteDiagnosisReportRequest([report]))
+        self.assertEqual([(r.id, r.result) for r in c.delete_diagnosis_task(gone).results], [(report, "success")])
+        self.raises(400, "DCS.4063", c.show_diagnosis_task_details, v2.ShowDiagnosisTaskDetailsRequest(report))
+
+    def window(self):
+        """Since just now, as the vendor writes it: milliseconds as texts."""
+        begin = time.time_ns() // 1000000
+        wait_for("the next millisecond", lambda: time.time_ns() // 1000000 > begin)
+        return str(begin), str(time.time_ns() // 1000000)
 
     def test_deleting_many(self):
         ids = [self.make("sdk-many-a"), self.make("sdk-many-b")]
