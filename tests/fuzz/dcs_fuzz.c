@@ -77,7 +77,8 @@ static void begin(void)
 static void look(struct buf *out)
 {
 	static const char *const lists[] = { "/instances?limit=100", "/tasks?limit=100", "/instances/@/backups", "/instances/@/tags",
-		                             "/instances/@/configs", "/instances/@/bigkey-tasks" };
+		                             "/instances/@/configs", "/instances/@/bigkey-tasks", "/instances/@/bigkey/autoscan",
+		                             "/instances/@/diagnosis", "/config-templates?limit=100" };
 
 	buf_init(out, 1 << 22);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
