@@ -53,7 +53,7 @@ static enum rc spoil(const struct torture *t, struct victim *v, const char *kind
 	if (strcmp(kind, "record") == 0)
 		return store_delete(v->store, &self, NULL, err);
 	if (strcmp(kind, "number") == 0)
-		v->task.generation += 100000;
+		v->task.generation += 7;
 	else if (strcmp(kind, "state") == 0)
 		v->task.state = TASK_FAILED;
 	else

@@ -323,24 +323,37 @@ bool model_is_idle(struct model *m, const struct instance_fact *i)
 
 /* ---- after a restart ---- */
 
-static void settle_record(struct model *m, const struct instance_fact *i, int64_t generation, struct task_fact *t)
+static void settle_record(struct task_fact *t)
 {
-	if (t->record == UNSEEN) {
-		COMPLAIN(m, i, "E1", "task %lld is nowhere to be seen, and %lld were created", (long long)generation,
-		         (long long)i->n_tasks);
-		t->record = DELETED; /* said once */
+	if (t->record != PERHAPS_DELETED)
+		return;
+	t->record = t->is_listed ? KEPT : DELETED;
+	t->deleted_us = clock_mono_us();
+}
+
+/* Numbers that were given and never shown: said once, then taken for deleted. */
+static void check_gaps(struct model *m, struct instance_fact *i)
+{
+	int64_t n = 0, first = 0;
+
+	for (int64_t g = i->n_tasks; g >= 1; g--) {
+		if (i->tasks[g - 1].record != UNSEEN)
+			continue;
+		i->tasks[g - 1].record = DELETED;
+		first = g;
+		n++;
 	}
-	if (t->record == PERHAPS_DELETED) {
-		t->record = t->is_listed ? KEPT : DELETED;
-		t->deleted_us = clock_mono_us();
-	}
+	if (n)
+		COMPLAIN(m, i, "E1", "of %lld tasks that were created %lld are nowhere to be seen, the first is task %lld",
+		         (long long)i->n_tasks, (long long)n, (long long)first);
 }
 
 void model_compare_end(struct model *m, struct instance_fact *i, int64_t firings)
 {
 	lock(m);
 	for (int64_t k = 0; k < i->n_tasks; k++)
-		settle_record(m, i, k + 1, &i->tasks[k]);
+		settle_record(&i->tasks[k]);
+	check_gaps(m, i);
 	if (i->n_tasks < i->n_created)
 		COMPLAIN(m, i, "E1", "%lld creations were acknowledged, and there were %lld tasks", (long long)i->n_created,
 		         (long long)i->n_tasks);
