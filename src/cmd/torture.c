@@ -11,13 +11,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/args.h"
+#include "cmd/remote.h"
 #include "cmd/say.h"
 #include "cmd/torture/load.h"
 #include "cmd/torture/place.h"
 #include "cmd/torture/run.h"
 
 enum { ROUNDS_DEFAULT = 100, CONNECTIONS_DEFAULT = 4, START_LIMIT_S = 5, ARENA_MAX = 1 << 20 };
-enum { PROCESS_LIMIT_MS = 5000, ORPHAN_LIMIT_MS = 2000, QUIET_LIMIT_MS = 90000, FILES_LIMIT_MS = 5000 };
+enum { PROCESS_LIMIT_MS = 5000, ORPHAN_LIMIT_MS = 2000, ORPHAN_LOOK_MS = 5, QUIET_LIMIT_MS = 90000, FILES_LIMIT_MS = 5000 };
 enum { STOP_LIMIT_MS = 20000 };
 
 struct torture_options {
@@ -28,9 +29,9 @@ struct torture_options {
 
 struct totals {
 	int64_t rounds, done, refused, lost; /* requests */
-	int64_t ended[3], not_reached;       /* by enum ending; crash points that were not passed under load */
+	int64_t ended[ENDINGS], not_reached;       /* by enum ending; crash points that were not passed under load */
 	int64_t died_early;                  /* at a crash point, before or while everything was looked at */
-	int64_t child_kills, starts, slowest_start_ms, settled;
+	int64_t child_kills, starts, stillborn, slowest_start_ms, settled;
 };
 
 struct session {
@@ -69,6 +70,33 @@ static enum rc bring_up(struct session *s, const char *crash, struct err *err)
 	return rc;
 }
 
+/* E4: with the server dead nothing goes on working for it. */
+static void check_orphans(struct session *s)
+{
+	struct marked *live = mem_array(MARKED_MAX, sizeof *live);
+	int64_t until_ms = clock_mono_ms() + ORPHAN_LIMIT_MS;
+
+	while (server_marked(&s->t.cfg, live) > 0 && clock_mono_ms() < until_ms)
+		remote_pause(ORPHAN_LOOK_MS);
+	if (server_marked(&s->t.cfg, live) > 0)
+		findings_add(&s->t.findings, "E4", "process %d still works on %.300s, %d ms after its server died",
+		             (int)live[0].pid, live[0].task, ORPHAN_LIMIT_MS);
+	mem_free(live);
+}
+
+/* The start between two rounds, sometimes cut off first. */
+static enum rc restart(struct session *s, const char *crash, const struct plan *p, struct err *err)
+{
+	if (p->stillborn_ms < 0)
+		return bring_up(s, crash, err);
+	enum rc rc = server_start_and_kill(&s->t.cfg, p->stillborn_ms, &s->t.server, err);
+	if (rc == RC_BUSY)
+		findings_add(&s->t.findings, "start", "%s", err->msg);
+	s->totals.stillborn += rc == RC_OK;
+	check_orphans(s);
+	return rc == RC_OK ? bring_up(s, crash, err) : rc;
+}
+
 /* ---- looking ---- */
 
 typedef enum rc step_fn(struct session *s, struct asker *a, struct err *err);
@@ -104,6 +132,8 @@ static enum rc settle(struct session *s, struct asker *a, struct err *err)
 		rc = look(s, a, err);
 	if (rc == RC_OK)
 		rc = judge_all(t, a, err);
+	if (rc == RC_OK)
+		rc = check_delete_some(t, a, err); /* the start's sweep is over: their files are this server's to remove */
 	if (rc == RC_OK)
 		rc = rows_check_files(t, FILES_LIMIT_MS, err);
 	if (rc == RC_OK)
@@ -178,41 +208,35 @@ static void watch_load(struct session *s, const struct plan *p, struct rng *r)
 	}
 }
 
+static bool stop_server(struct server *server, char *words, size_t size)
+{
+	server_signal(server, SIGTERM);
+	if (!server_wait(server, STOP_LIMIT_MS)) {
+		server_kill(server);
+		(void)snprintf(words, size, "did not stop within %d ms", STOP_LIMIT_MS);
+		return false;
+	}
+	(void)server_exit_words(server, words, size);
+	return server->exit.signal == 0 && server->exit.exit_code == 0;
+}
+
 /* End the server as planned. False: it had ended otherwise than it may. */
 static bool end_server(struct session *s, const struct plan *p, char *words, size_t size)
 {
 	struct server *server = &s->t.server;
 	bool was_up = server->is_up;
 
-	if (was_up && p->ending == ENDING_STOP) {
+	if (was_up && p->ending == ENDING_STOP)
+		return stop_server(server, words, size);
+	if (was_up && p->ending == ENDING_CUT) {
 		server_signal(server, SIGTERM);
-		if (!server_wait(server, STOP_LIMIT_MS)) {
-			server_kill(server);
-			(void)snprintf(words, size, "did not stop within %d ms", STOP_LIMIT_MS);
-			return false;
-		}
-		(void)server_exit_words(server, words, size);
-		return server->exit.signal == 0 && server->exit.exit_code == 0;
+		(void)server_wait(server, p->cut_ms);
 	}
 	if (was_up)
 		server_kill(server);
 	(void)server_exit_words(server, words, size);
 	s->totals.not_reached += was_up && p->ending == ENDING_POINT;
 	return was_up || (s->is_armed && server->exit.signal == SIGKILL);
-}
-
-/* E4: with the server dead nothing goes on working for it. */
-static void check_orphans(struct session *s)
-{
-	struct marked *live = mem_array(MARKED_MAX, sizeof *live);
-	int64_t until_ms = clock_mono_ms() + ORPHAN_LIMIT_MS;
-
-	while (server_marked(&s->t.cfg, live) > 0 && clock_mono_ms() < until_ms)
-		(void)sched_yield();
-	if (server_marked(&s->t.cfg, live) > 0)
-		findings_add(&s->t.findings, "E4", "process %d still works on %.300s, %d ms after its server died",
-		             (int)live[0].pid, live[0].task, ORPHAN_LIMIT_MS);
-	mem_free(live);
 }
 
 static enum rc put_under_load(struct session *s, int64_t round, const struct plan *p, struct load *l, struct err *err)
@@ -287,7 +311,7 @@ static enum rc run_round(struct session *s, int64_t round, struct err *err)
 	/* The next round's server looks at this round's end, unless all its tasks are to come to theirs first. */
 	bool settles = p.settles || round == s->o.rounds;
 	if (rc == RC_OK)
-		rc = bring_up(s, settles ? "" : next.crash, err);
+		rc = restart(s, settles ? "" : next.crash, &p, err);
 	if (rc == RC_OK)
 		rc = with_server(s, settles ? settle : look, err);
 	s->totals.rounds = round;
@@ -330,10 +354,12 @@ static void print_json(const struct session *s, const char *kept, struct buf *ou
 	jw_kv_int(&w, "crashPoints", n->ended[ENDING_POINT] - n->not_reached + n->died_early);
 	jw_kv_int(&w, "crashPointsNotReached", n->not_reached);
 	jw_kv_int(&w, "stopped", n->ended[ENDING_STOP]);
+	jw_kv_int(&w, "cutOff", n->ended[ENDING_CUT]);
 	jw_kv_int(&w, "childrenKilled", n->child_kills);
 	jw_kv_int(&w, "attempts", s->t.journal.n_begun);
 	jw_kv_int(&w, "settled", n->settled);
 	jw_kv_int(&w, "starts", n->starts);
+	jw_kv_int(&w, "startsKilled", n->stillborn);
 	jw_kv_int(&w, "slowestStartMs", n->slowest_start_ms);
 	jw_kv_text(&w, "kept", kept);
 	jw_key(&w, "broken");
@@ -360,12 +386,14 @@ static void print_words(const struct session *s, const char *kept, struct buf *o
 		buf_addf(out, "... and %zu more\n", f->n_all - f->n);
 	buf_addf(out,
 	         "%lld rounds: %lld requests acknowledged, %lld refused, %lld unanswered; %lld attempts of tasks.\n"
-	         "The server was killed %lld times, died at a crash point %lld times, was stopped %lld times; %lld tasks' "
-	         "processes were killed.\nThe slowest start took %lld ms.\n",
+	         "The server was killed %lld times, died at a crash point %lld times, was stopped %lld times and, of these, killed on the way "
+	         "%lld times; %lld tasks' "
+	         "processes were killed.\n%lld starts were cut off; the slowest start took %lld ms.\n",
 	         (long long)n->rounds, (long long)n->done, (long long)n->refused, (long long)n->lost,
 	         (long long)s->t.journal.n_begun, (long long)(n->ended[ENDING_KILL] + n->not_reached),
-	         (long long)(n->ended[ENDING_POINT] - n->not_reached + n->died_early), (long long)n->ended[ENDING_STOP],
-	         (long long)n->child_kills, (long long)n->slowest_start_ms);
+	         (long long)(n->ended[ENDING_POINT] - n->not_reached + n->died_early), (long long)(n->ended[ENDING_STOP] + n->ended[ENDING_CUT]),
+	         (long long)n->ended[ENDING_CUT],
+	         (long long)n->child_kills, (long long)n->stillborn, (long long)n->slowest_start_ms);
 	if (f->n_all)
 		buf_addf(out, "%zu promise(s) broken. Again with: --seed %lld\n", f->n_all, (long long)s->o.seed);
 	else

@@ -43,7 +43,7 @@ class Torture(unittest.TestCase):
         done = self.torture("--rounds", "5", "--seed", "1", "--json", "--connections", "2")
         summary = json.loads(done.stdout)
         self.assertEqual((summary["rounds"], summary["seed"], summary["broken"], summary["kept"]), (5, 1, [], None))
-        ends = summary["killed"] + summary["crashPoints"] + summary["crashPointsNotReached"] + summary["stopped"]
+        ends = summary["killed"] + summary["crashPoints"] + summary["crashPointsNotReached"] + summary["stopped"] + summary["cutOff"]
         self.assertGreaterEqual(ends, 5, summary)
         self.assertGreaterEqual(summary["starts"], 6, summary)
         self.assertGreater(summary["attempts"], 0)

@@ -250,6 +250,45 @@ enum rc check_all(struct torture *t, struct asker *a, struct err *err)
 	return rc;
 }
 
+/* ---- deleting ---- */
+
+static enum rc delete_one(struct torture *t, struct asker *a, struct instance_fact *i, int64_t generation, struct err *err)
+{
+	char number[24];
+	struct path path = { path_task, { i->app->name, i->trade->function, i->name, number } };
+	bool is_over;
+
+	(void)snprintf(number, sizeof number, "%lld", (long long)generation);
+	if (!model_deleting(&t->model, i, generation, &is_over))
+		return RC_OK;
+	enum outcome o = ask(a, "DELETE", "DeleteFunctionTask", &path, NULL);
+	model_deleted(&t->model, i, generation, o);
+	if (o == LOST)
+		return err_set(err, RC_BUSY, "the server does not answer: %.200s", a->err.msg);
+	if (o == REFUSED)
+		findings_add(&t->findings, "E5", "task %lld of %s/%s had ended, and cannot be deleted: %.300s",
+		             (long long)generation, i->app->name, i->name, a->answer.text);
+	return RC_OK;
+}
+
+enum rc check_delete_some(struct torture *t, struct asker *a, struct err *err)
+{
+	enum rc rc = RC_OK;
+
+	for (int k = 0; k < t->model.n_apps; k++) {
+		struct app_fact *app = &t->model.apps[k];
+		for (int m = 0; m < app->n && rc == RC_OK; m++) {
+			struct instance_fact *i = &app->instances[m];
+			/* Every second one of what was there for long, so that models go with and without service. */
+			for (int64_t g = 1; g <= i->n_tasks && rc == RC_OK; g += 2) {
+				if (!i->has_schedule && i->tasks[g - 1].record == KEPT && i->tasks[g - 1].is_over)
+					rc = delete_one(t, a, i, g, err);
+			}
+		}
+	}
+	return rc;
+}
+
 /* ---- what is there all the time ---- */
 
 static enum rc make(struct torture *t, struct asker *a, const char *action, const struct path *path, struct err *err)

@@ -9,7 +9,7 @@
 #include "cmd/remote.h"
 #include "cmd/torture/plan.h"
 
-enum { PAUSE_SPREAD_MS = 12, TASK_SPREAD_MS = 300, KEPT_WANTED = 40, PAGE_MAX = 100 };
+enum { PAUSE_SPREAD_MS = 12, TASK_SPREAD_MS = 300, SHORT_TASK_MS = 20, KEPT_WANTED = 40, PAGE_MAX = 100 };
 
 struct worker {
 	struct load *load;
@@ -88,7 +88,7 @@ void load_wish(const struct instance_fact *i, struct rng *r, struct wish *out)
 		n++;
 	*out = (struct wish){
 		.act = i->has_schedule ? i->trade->acts[0] : i->trade->acts[rng_below(r, n)],
-		.ms = (int64_t)rng_below(r, TASK_SPREAD_MS),
+		.ms = (int64_t)rng_below(r, rng_below(r, 2) ? SHORT_TASK_MS : TASK_SPREAD_MS),
 		.number = (int64_t)rng_below(r, 1000000000),
 		.cron = i->has_schedule ? "* * * * *" : rng_below(r, 6) ? "" : "0 0 29 2 *",
 	};

@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include "base/attr.h"
 
-enum { PART_PLAN = -1, LOAD_MIN_MS = 60, LOAD_SPREAD_MS = 900, SETTLE_EVERY = 20, FAR_PASSING = 120, NEAR_PASSING = 8 };
+enum { PART_PLAN = -1, LOAD_MIN_MS = 60, LOAD_SPREAD_MS = 900, SETTLE_EVERY = 20, STILLBORN_MS = 120, CUT_MS = 250, FAR_PASSING = 120, NEAR_PASSING = 8 };
 
 const char *ending_word(enum ending e)
 {
-	static const char *const words[] = { "killed", "crash point", "stopped" };
+	static const char *const words[] = { "killed", "crash point", "stopped", "cut off" };
 	return words[e];
 }
 
@@ -38,17 +38,20 @@ static void choose_point(struct rng *r, struct plan *p)
 void plan_make(uint64_t seed, int64_t round, struct plan *out)
 {
 	struct rng r;
-	struct plan p = { .settles = round % SETTLE_EVERY == 0 };
+	struct plan p = { .settles = round % SETTLE_EVERY == 0, .stillborn_ms = -1 };
 
 	plan_rng(seed, round, PART_PLAN, &r);
 	uint64_t dice = rng_below(&r, 10);
-	p.ending = dice < 5 ? ENDING_KILL : dice < 9 ? ENDING_POINT : ENDING_STOP;
+	p.ending = dice < 5 ? ENDING_KILL : dice < 8 ? ENDING_POINT : dice < 9 ? ENDING_CUT : ENDING_STOP;
+	p.cut_ms = (int64_t)rng_below(&r, CUT_MS);
 	p.load_ms = LOAD_MIN_MS + (int64_t)rng_below(&r, LOAD_SPREAD_MS);
 	p.n_child_kills = rng_below(&r, 2) ? (int)rng_below(&r, CHILD_KILLS_MAX + 1) : 0;
 	for (int i = 0; i < p.n_child_kills; i++) {
 		int64_t from = i ? p.child_kill_ms[i - 1] : 0;
 		p.child_kill_ms[i] = from + (int64_t)rng_below(&r, (uint64_t)(p.load_ms - from) + 1);
 	}
+	if (rng_below(&r, 4) == 0)
+		p.stillborn_ms = (int64_t)rng_below(&r, STILLBORN_MS);
 	if (p.ending == ENDING_POINT)
 		choose_point(&r, &p);
 	*out = p;

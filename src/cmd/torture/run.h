@@ -31,6 +31,9 @@ struct torture {
 enum rc check_prepare(struct torture *t, struct asker *a, uint64_t seed, struct err *err) NODISCARD;
 enum rc check_all(struct torture *t, struct asker *a, struct err *err) NODISCARD;
 
+/* While nothing runs: delete a record here and there. */
+enum rc check_delete_some(struct torture *t, struct asker *a, struct err *err) NODISCARD;
+
 /* judge: every ended task that was not judged yet, in detail: did it end as its act must (judge.c)? */
 enum rc judge_all(struct torture *t, struct asker *a, struct err *err) NODISCARD;
 

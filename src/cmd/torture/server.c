@@ -117,12 +117,12 @@ static enum rc await_ready(const struct server_config *cfg, int fd, int64_t from
 	return rc;
 }
 
-enum rc server_start(const struct server_config *cfg, const char *crash, struct server *s, struct err *err)
+/* Its standard output can be read from *out_fd. */
+static enum rc launch(const struct server_config *cfg, const char *crash, struct server *s, int *out_fd, struct err *err)
 {
 	const char *const argv[] = { cfg->exe, "serve",    "--data", cfg->data,       "--listen", "127.0.0.1:0",
 		                     "--max-running", "4", "--drain-seconds", "5", NULL };
 	int pipe_fds[2], log_fd = -1;
-	int64_t from_ms = clock_mono_ms();
 
 	*s = (struct server){ .is_up = false };
 	enum rc rc = open_log(cfg, &log_fd, err);
@@ -137,9 +137,36 @@ enum rc server_start(const struct server_config *cfg, const char *crash, struct 
 	(void)os.close(log_fd);
 	s->is_up = rc == RC_OK;
 	if (rc == RC_OK)
-		rc = await_ready(cfg, pipe_fds[0], from_ms, s, err);
-	(void)os.close(pipe_fds[0]);
+		*out_fd = pipe_fds[0];
+	else
+		(void)os.close(pipe_fds[0]);
 	return rc;
+}
+
+enum rc server_start(const struct server_config *cfg, const char *crash, struct server *s, struct err *err)
+{
+	int64_t from_ms = clock_mono_ms();
+	int out_fd;
+
+	enum rc rc = launch(cfg, crash, s, &out_fd, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = await_ready(cfg, out_fd, from_ms, s, err);
+	(void)os.close(out_fd);
+	return rc;
+}
+
+enum rc server_start_and_kill(const struct server_config *cfg, int64_t after_ms, struct server *s, struct err *err)
+{
+	int out_fd;
+
+	enum rc rc = launch(cfg, "", s, &out_fd, err);
+	if (rc != RC_OK)
+		return rc;
+	bool died = server_wait(s, after_ms);
+	server_kill(s);
+	(void)os.close(out_fd);
+	return died ? err_set(err, RC_BUSY, "the server ended by itself while it started") : RC_OK;
 }
 
 bool server_wait(struct server *s, int64_t ms)

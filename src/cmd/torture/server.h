@@ -35,6 +35,8 @@ struct server {
 /* Start and wait until it says that it is ready. RC_BUSY: it died before (s->exit says how), RC_TIMEOUT: it was not
  * ready in time, and is dead now. crash: STINT_CRASH_POINT, "" none. */
 enum rc server_start(const struct server_config *cfg, const char *crash, struct server *s, struct err *err) NODISCARD;
+/* Start, and kill after so long, ready or not. */
+enum rc server_start_and_kill(const struct server_config *cfg, int64_t after_ms, struct server *s, struct err *err) NODISCARD;
 /* Wait for its end, at most so long. True: it ended, s->exit says how. */
 bool server_wait(struct server *s, int64_t ms);
 void server_signal(const struct server *s, int sig);
