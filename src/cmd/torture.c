@@ -133,6 +133,8 @@ static enum rc settle(struct session *s, struct asker *a, struct err *err)
 	if (rc == RC_OK)
 		rc = judge_all(t, a, err);
 	if (rc == RC_OK)
+		rc = rows_check_files(t, FILES_LIMIT_MS, err);
+	if (rc == RC_OK)
 		rc = check_delete_some(t, a, err); /* the start's sweep is over: their files are this server's to remove */
 	if (rc == RC_OK)
 		rc = rows_check_files(t, FILES_LIMIT_MS, err);
@@ -291,7 +293,7 @@ static enum rc tamper(struct session *s, int64_t round, struct err *err)
 {
 	struct rng r;
 
-	if (!s->o.tamper || round < 2)
+	if (!s->o.tamper)
 		return RC_OK;
 	plan_rng(seed_of(s), round, CONNECTIONS_MAX + 1, &r);
 	return damage_do(&s->t, s->o.tamper, &r, err);

@@ -76,7 +76,7 @@ class Torture(unittest.TestCase):
         self.spoilt("state", ("E6", "end"))
 
     def test_a_lost_log_is_noticed_when_all_has_settled(self):
-        self.spoilt("log", ("files",), rounds=2)
+        self.spoilt("log", ("files",))
 
     def test_what_it_did_not_make_is_left_alone(self):
         self.place.mkdir()
