@@ -15,23 +15,23 @@
 #include "cmd/say.h"
 #include "cmd/torture/load.h"
 #include "cmd/torture/place.h"
+#include "cmd/torture/report.h"
 #include "cmd/torture/run.h"
 
 enum { ROUNDS_DEFAULT = 100, CONNECTIONS_DEFAULT = 4, START_LIMIT_S = 5, ARENA_MAX = 1 << 20 };
-enum { PROCESS_LIMIT_MS = 5000, ORPHAN_LIMIT_MS = 2000, ORPHAN_LOOK_MS = 5, QUIET_LIMIT_MS = 90000, FILES_LIMIT_MS = 5000 };
+enum {
+	PROCESS_LIMIT_MS = 5000,
+	ORPHAN_LIMIT_MS = 2000,
+	ORPHAN_LOOK_MS = 5,
+	QUIET_LIMIT_MS = 90000,
+	FILES_LIMIT_MS = 5000
+};
 enum { STOP_LIMIT_MS = 20000 };
 
 struct torture_options {
 	const char *data, *tamper;
 	int64_t rounds, seed, connections, start_limit_s;
 	bool keeps, as_json;
-};
-
-struct totals {
-	int64_t rounds, done, refused, lost; /* requests */
-	int64_t ended[ENDINGS], not_reached;       /* by enum ending; crash points that were not passed under load */
-	int64_t died_early;                  /* at a crash point, before or while everything was looked at */
-	int64_t child_kills, starts, stillborn, slowest_start_ms, settled;
 };
 
 struct session {
@@ -135,7 +135,8 @@ static enum rc settle(struct session *s, struct asker *a, struct err *err)
 	if (rc == RC_OK)
 		rc = rows_check_files(t, FILES_LIMIT_MS, err);
 	if (rc == RC_OK)
-		rc = check_delete_some(t, a, err); /* the start's sweep is over: their files are this server's to remove */
+		rc = check_delete_some(t, a,
+		                       err); /* the start's sweep is over: their files are this server's to remove */
 	if (rc == RC_OK)
 		rc = rows_check_files(t, FILES_LIMIT_MS, err);
 	if (rc == RC_OK)
@@ -210,6 +211,8 @@ static void watch_load(struct session *s, const struct plan *p, struct rng *r)
 	}
 }
 
+static bool is_orderly(const struct server *s) { return s->exit.signal == 0 && s->exit.exit_code == 0; }
+
 static bool stop_server(struct server *server, char *words, size_t size)
 {
 	server_signal(server, SIGTERM);
@@ -219,7 +222,7 @@ static bool stop_server(struct server *server, char *words, size_t size)
 		return false;
 	}
 	(void)server_exit_words(server, words, size);
-	return server->exit.signal == 0 && server->exit.exit_code == 0;
+	return is_orderly(server);
 }
 
 /* End the server as planned. False: it had ended otherwise than it may. */
@@ -234,11 +237,13 @@ static bool end_server(struct session *s, const struct plan *p, char *words, siz
 		server_signal(server, SIGTERM);
 		(void)server_wait(server, p->cut_ms);
 	}
-	if (was_up)
-		server_kill(server);
+	bool has_stopped = was_up && !server->is_up; /* faster than it was to be cut off */
+	server_kill(server);
 	(void)server_exit_words(server, words, size);
 	s->totals.not_reached += was_up && p->ending == ENDING_POINT;
-	return was_up || (s->is_armed && server->exit.signal == SIGKILL);
+	if (has_stopped)
+		return is_orderly(server);
+	return (was_up || s->is_armed) && server->exit.signal == SIGKILL;
 }
 
 static enum rc put_under_load(struct session *s, int64_t round, const struct plan *p, struct load *l, struct err *err)
@@ -266,7 +271,8 @@ static enum rc put_under_load(struct session *s, int64_t round, const struct pla
 	load_stop(l);
 	if (!is_fine)
 		findings_add(&t->findings, "server", "it %s without being asked to", words);
-	if (lived && l->first_lost_us && l->first_lost_us < end_us)
+	/* An armed server may have died unnoticed by then. */
+	if (lived && !s->is_armed && l->first_lost_us && l->first_lost_us < end_us)
 		findings_add(&t->findings, "answer", "a request got no answer while the server lived");
 	check_orphans(s);
 	s->totals.done += l->n_done;
@@ -281,9 +287,10 @@ static void report_round(struct session *s, int64_t round, const struct plan *p,
 	char line[240];
 	size_t n = findings_count(&s->t.findings);
 
-	(void)snprintf(line, sizeof line, "round %4lld  %-11s %-24s %5lld requests, %lld unanswered, up again in %lld ms: %s",
-	               (long long)round, ending_word(p->ending), p->crash, (long long)(l->n_done + l->n_refused + l->n_lost),
-	               (long long)l->n_lost, (long long)s->t.server.start_ms, n ? "BROKEN" : "ok");
+	(void)snprintf(
+	        line, sizeof line, "round %4lld  %-11s %-24s %5lld requests, %lld unanswered, up again in %lld ms: %s",
+	        (long long)round, ending_word(p->ending), p->crash, (long long)(l->n_done + l->n_refused + l->n_lost),
+	        (long long)l->n_lost, (long long)s->t.server.start_ms, n ? "BROKEN" : "ok");
 	progress_line(&s->bar, line);
 	if (s->bar.is_on_terminal)
 		progress_show(&s->bar, (int)(100 * round / s->o.rounds), ending_word(p->ending), clock_mono_ms());
@@ -337,82 +344,17 @@ static enum rc run_rounds(struct session *s, struct err *err)
 	return rc;
 }
 
-/* ---- the report ---- */
+/* ---- the whole ---- */
 
-static void print_json(const struct session *s, const char *kept, struct buf *out)
-{
-	const struct totals *n = &s->totals;
-	const struct findings *f = &s->t.findings;
-	struct jw w;
-
-	jw_init(&w, out, CASING_CAMEL);
-	jw_object(&w);
-	jw_kv_int(&w, "seed", s->o.seed);
-	jw_kv_int(&w, "rounds", n->rounds);
-	jw_kv_int(&w, "done", n->done);
-	jw_kv_int(&w, "refused", n->refused);
-	jw_kv_int(&w, "unanswered", n->lost);
-	jw_kv_int(&w, "killed", n->ended[ENDING_KILL]);
-	jw_kv_int(&w, "crashPoints", n->ended[ENDING_POINT] - n->not_reached + n->died_early);
-	jw_kv_int(&w, "crashPointsNotReached", n->not_reached);
-	jw_kv_int(&w, "stopped", n->ended[ENDING_STOP]);
-	jw_kv_int(&w, "cutOff", n->ended[ENDING_CUT]);
-	jw_kv_int(&w, "childrenKilled", n->child_kills);
-	jw_kv_int(&w, "attempts", s->t.journal.n_begun);
-	jw_kv_int(&w, "settled", n->settled);
-	jw_kv_int(&w, "starts", n->starts);
-	jw_kv_int(&w, "startsKilled", n->stillborn);
-	jw_kv_int(&w, "slowestStartMs", n->slowest_start_ms);
-	jw_kv_text(&w, "kept", kept);
-	jw_key(&w, "broken");
-	jw_array(&w);
-	for (size_t i = 0; i < f->n; i++) {
-		jw_object(&w);
-		jw_kv_int(&w, "round", f->rows[i].round);
-		jw_kv_text(&w, "rule", f->rows[i].rule);
-		jw_kv_text(&w, "text", f->rows[i].text);
-		jw_end_object(&w);
-	}
-	jw_end_array(&w);
-	jw_end_object(&w);
-}
-
-static void print_words(const struct session *s, const char *kept, struct buf *out)
-{
-	const struct totals *n = &s->totals;
-	const struct findings *f = &s->t.findings;
-
-	for (size_t i = 0; i < f->n; i++)
-		buf_addf(out, "BROKEN in round %lld, %s: %s\n", (long long)f->rows[i].round, f->rows[i].rule, f->rows[i].text);
-	if (f->n_all > f->n)
-		buf_addf(out, "... and %zu more\n", f->n_all - f->n);
-	buf_addf(out,
-	         "%lld rounds: %lld requests acknowledged, %lld refused, %lld unanswered; %lld attempts of tasks.\n"
-	         "The server was killed %lld times, died at a crash point %lld times, was stopped %lld times and, of these, killed on the way "
-	         "%lld times; %lld tasks' "
-	         "processes were killed.\n%lld starts were cut off; the slowest start took %lld ms.\n",
-	         (long long)n->rounds, (long long)n->done, (long long)n->refused, (long long)n->lost,
-	         (long long)s->t.journal.n_begun, (long long)(n->ended[ENDING_KILL] + n->not_reached),
-	         (long long)(n->ended[ENDING_POINT] - n->not_reached + n->died_early), (long long)(n->ended[ENDING_STOP] + n->ended[ENDING_CUT]),
-	         (long long)n->ended[ENDING_CUT],
-	         (long long)n->child_kills, (long long)n->stillborn, (long long)n->slowest_start_ms);
-	if (f->n_all)
-		buf_addf(out, "%zu promise(s) broken. Again with: --seed %lld\n", f->n_all, (long long)s->o.seed);
-	else
-		buf_addf(out, "Every promise held. Seed %lld.\n", (long long)s->o.seed);
-	if (kept)
-		buf_addf(out, "Everything is kept in %s\n", kept);
-}
-
-static int report(const struct command *c, const struct session *s, const char *kept)
+static int print_report(const struct command *c, const struct session *s, const char *kept)
 {
 	struct buf out;
 
 	buf_init(&out, 1 << 20);
 	if (s->o.as_json)
-		print_json(s, kept, &out);
+		report_json(&s->totals, &s->t, s->o.seed, kept, &out);
 	else
-		print_words(s, kept, &out);
+		report_words(&s->totals, &s->t, s->o.seed, kept, &out);
 	int code = say_text(c, &out);
 	buf_fini(&out);
 	return code ? code : s->t.findings.n_all > 0;
@@ -439,7 +381,7 @@ static int run_session(const struct command *c, struct session *s)
 	progress_end(&s->bar);
 	bool is_broken = findings_count(&s->t.findings) > 0;
 	bool keeps = s->o.keeps || is_broken || rc != RC_OK;
-	int code = rc == RC_OK || is_broken ? report(c, s, keeps ? place.run : NULL) : say_failed(c, rc, &err);
+	int code = rc == RC_OK || is_broken ? print_report(c, s, keeps ? place.run : NULL) : say_failed(c, rc, &err);
 	place_leave(&place, keeps);
 	journal_close(&s->t.journal);
 	model_fini(&s->t.model);
@@ -468,11 +410,15 @@ static int run_torture(const struct command *c, int argc, char **argv)
 	struct opt opts[] = {
 		OPTION_TEXT("data", &o->data, "DIR", "Folder to work in: new, empty, or of an earlier run. Required."),
 		OPTION_INT("rounds", &o->rounds, "N", 1, 1000000, "How often to kill and check (default 100)."),
-		OPTION_INT("seed", &o->seed, "N", 0, INT64_MAX, "Repeats the decisions of a run (default: random, and said)."),
-		OPTION_INT("connections", &o->connections, "N", 1, CONNECTIONS_MAX, "How many ask at once (default 4)."),
-		OPTION_INT("start-limit", &o->start_limit_s, "SECONDS", 1, 600, "Longest start that is accepted (default 5)."),
+		OPTION_INT("seed", &o->seed, "N", 0, INT64_MAX,
+		           "Repeats the decisions of a run (default: random, and said)."),
+		OPTION_INT("connections", &o->connections, "N", 1, CONNECTIONS_MAX,
+		           "How many ask at once (default 4)."),
+		OPTION_INT("start-limit", &o->start_limit_s, "SECONDS", 1, 600,
+		           "Longest start that is accepted (default 5)."),
 		OPTION_CHOICE("tamper", &o->tamper, "WHAT", DAMAGES,
-		              "Spoil data between rounds, to see that it is noticed: record, number, state, progress or log."),
+		              "Spoil data between rounds, to see that it is noticed: record, number, state, progress "
+		              "or log."),
 		OPTION_FLAG("keep", &o->keeps, "Leave the folder as it is; after a failure it always stays."),
 		OPTION_FLAG("json", &o->as_json, "Print the summary as JSON."),
 	};
@@ -489,6 +435,7 @@ const struct command command_torture = {
 	.name = "torture",
 	.operands = "",
 	.summary = "Kill a server on your disk again and again, and check that nothing is lost.",
-	.example = "stint torture --data /var/tmp/torture --rounds 100\nstint torture --data /var/tmp/torture --seed 42 --keep",
+	.example = "stint torture --data /var/tmp/torture --rounds 100\nstint torture --data /var/tmp/torture --seed "
+	           "42 --keep",
 	.run = run_torture,
 };

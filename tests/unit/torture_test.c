@@ -30,8 +30,8 @@ static void tear_down(void)
 /* So many findings since the last time; the first must say that. */
 static bool found(size_t n, const char *rule, const char *says)
 {
-	bool is_so = findings.n_all == n && (n == 0 || (strcmp(findings.rows[0].rule, rule) == 0 &&
-	                                                strstr(findings.rows[0].text, says)));
+	bool is_so = findings.n_all == n &&
+	             (n == 0 || (strcmp(findings.rows[0].rule, rule) == 0 && strstr(findings.rows[0].text, says)));
 	if (!is_so)
 		printf("%zu findings, the first: %s %s\n", findings.n_all, findings.n ? findings.rows[0].rule : "",
 		       findings.n ? findings.rows[0].text : "");
@@ -54,8 +54,12 @@ static struct sighting running(int64_t generation, int progress)
 
 static struct sighting ended(int64_t generation)
 {
-	return (struct sighting){ .generation = generation, .progress = 100, .ended_at = 7, .is_over = true,
-		                  .is_success = true, .run_id = "trigger__1" };
+	return (struct sighting){ .generation = generation,
+		                  .progress = 100,
+		                  .ended_at = 7,
+		                  .is_over = true,
+		                  .is_success = true,
+		                  .run_id = "trigger__1" };
 }
 
 /* A whole list, asked for now and answered now: later than all before. */
@@ -191,10 +195,12 @@ static void journal_says(const char *text, size_t n, const char *rule, const cha
 TEST(the_journal_proves_who_worked_when)
 {
 	/* letter, instance, task, generation, attempt, process */
-	journal_says("B 1 10 1 1 500\nW 1 10 1 1 500\nE 1 10 1 1 500\nB 1 11 2 1 501\nB 2 12 1 1 502\nE 2 12 1 1 502\n", 0, "",
-	             "");
-	journal_says("B 1 10 1 1 500\nB 1 10 1 2 501\nW 1 10 1 1 500\n", 1, "E4", "process 500 worked on task id 10 after");
-	journal_says("B 1 10 1 1 500\nB 1 11 2 1 501\nE 1 10 1 1 500\n", 1, "E4", "process 501 had begun on task id 11");
+	journal_says("B 1 10 1 1 500\nW 1 10 1 1 500\nE 1 10 1 1 500\nB 1 11 2 1 501\nB 2 12 1 1 502\nE 2 12 1 1 502\n",
+	             0, "", "");
+	journal_says("B 1 10 1 1 500\nB 1 10 1 2 501\nW 1 10 1 1 500\n", 1, "E4",
+	             "process 500 worked on task id 10 after");
+	journal_says("B 1 10 1 1 500\nB 1 11 2 1 501\nE 1 10 1 1 500\n", 1, "E4",
+	             "process 501 had begun on task id 11");
 	journal_says("B 1 10 1 2 500\nB 1 10 1 2 501\n", 1, "E4", "attempt 2 of task id 10 began");
 	journal_says("B 1 10 1 2 500\nB 1 10 1 1 501\n", 1, "E4", "attempt 1 of task id 10 began");
 	journal_says("B 1 10 1 1 500\nX 1 10 1 500 501\n", 1, "E4", "found process 500 at work");
@@ -219,7 +225,8 @@ TEST(an_end_is_known_by_task_and_attempt)
 	(void)close(fd);
 	EXPECT(journal_read(&j, &findings, &err) == RC_OK && findings.n_all == 0, "%s", err.msg);
 	EXPECT(journal_has_ended(&j, 10, 3), "attempt 3 has");
-	EXPECT(!journal_has_ended(&j, 10, 2) && !journal_has_ended(&j, 11, 3) && !journal_has_ended(&j, -1, 0), "others not");
+	EXPECT(!journal_has_ended(&j, 10, 2) && !journal_has_ended(&j, 11, 3) && !journal_has_ended(&j, -1, 0),
+	       "others not");
 	journal_close(&j);
 	findings_fini(&findings);
 	EXPECT(dir_remove(folder, &err) == RC_OK, "%s", err.msg);
@@ -241,14 +248,15 @@ TEST(a_seed_repeats_its_decisions)
 		       "round %d", (int)round);
 		EXPECT((a.ending == ENDING_POINT) == (*a.crash != '\0'), "a point has a name: %s", a.crash);
 		for (int k = 0; k < a.n_child_kills; k++)
-			EXPECT(a.child_kill_ms[k] >= (k ? a.child_kill_ms[k - 1] : 0) && a.child_kill_ms[k] <= a.load_ms,
+			EXPECT(a.child_kill_ms[k] >= (k ? a.child_kill_ms[k - 1] : 0) &&
+			               a.child_kill_ms[k] <= a.load_ms,
 			       "kill %d at %d of %d ms", k, (int)a.child_kill_ms[k], (int)a.load_ms);
 		n_same += a.load_ms == other.load_ms;
 		n_of[a.ending]++;
 	}
 	EXPECT(n_same < 10, "another seed decides otherwise");
-	EXPECT(n_of[ENDING_KILL] > 50 && n_of[ENDING_POINT] > 40 && n_of[ENDING_CUT] > 5 && n_of[ENDING_STOP] > 5, "%d %d %d", n_of[0], n_of[1],
-	       n_of[2]);
+	EXPECT(n_of[ENDING_KILL] > 50 && n_of[ENDING_POINT] > 40 && n_of[ENDING_CUT] > 5 && n_of[ENDING_STOP] > 5,
+	       "%d %d %d", n_of[0], n_of[1], n_of[2]);
 }
 
 int main(void)

@@ -2,8 +2,9 @@
  * torture-act: the program behind the functions of a torture run. It does what its parameter "act" says, well or badly,
  * and keeps the journal (journal.h) from which is proven that no two of it were ever at work on one instance.
  *
- * The instance is locked as one byte of a file, by a lock that goes with its process. A process that was killed may hold
- * its lock for a moment more; so a held one is waited for shortly, and the journal tells whether its holder still worked.
+ * The instance is locked as one byte of a file, by a lock that goes with its process. A process that was killed may
+ * hold its lock for a moment more; so a held one is waited for shortly, and the journal tells whether its holder still
+ * worked.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +61,8 @@ static enum rc report_holder(const struct work *w, int64_t holder, struct err *e
 	found.letter = 'X';
 	found.attempt = holder;
 	enum rc rc = journal_write(w->journal, &found, err);
-	return rc == RC_OK ? err_set(err, RC_CONFLICT, "process %lld works on the same instance", (long long)holder) : rc;
+	return rc == RC_OK ? err_set(err, RC_CONFLICT, "process %lld works on the same instance", (long long)holder)
+	                   : rc;
 }
 
 /* Held until the process ends. */
@@ -178,7 +180,8 @@ static enum rc leave_model(const struct work *w, struct err *err)
 	if (rc != RC_OK)
 		return rc;
 	sign_sha256_hex(bytes, sizeof bytes, hash);
-	tell("{\"result\":{\"task_id\":%lld,\"generation\":%lld,\"attempt\":%lld,\"model\":\"model.bin\",\"sha256\":\"%s\"}}\n",
+	tell("{\"result\":{\"task_id\":%lld,\"generation\":%lld,\"attempt\":%lld,\"model\":\"model.bin\",\"sha256\":\"%"
+	     "s\"}}\n",
 	     (long long)w->line.task_id, (long long)w->line.generation, (long long)w->line.attempt, hash);
 	return RC_OK;
 }
@@ -241,8 +244,8 @@ static const struct {
 	const char *act;
 	enum rc (*perform)(const struct work *w, struct err *err);
 } acts[] = {
-	{ "succeed", succeed }, { "model", leave_model }, { "fail", fail },    { "machine", fail }, { "exit", leave },
-	{ "silent", be_silent }, { "garbage", babble },	   { "die", die },     { "deaf", be_deaf },
+	{ "succeed", succeed },  { "model", leave_model }, { "fail", fail }, { "machine", fail }, { "exit", leave },
+	{ "silent", be_silent }, { "garbage", babble },    { "die", die },   { "deaf", be_deaf },
 };
 
 static enum rc perform(const struct work *w, struct err *err)

@@ -20,7 +20,8 @@ struct asker {
 	int64_t n_done, n_refused, n_lost;
 };
 
-enum rc ask_open(const char *endpoint, const char *key_id, const char *key_secret, struct asker *a, struct err *err) NODISCARD;
+enum rc ask_open(const char *endpoint, const char *key_id, const char *key_secret, struct asker *a,
+                 struct err *err) NODISCARD;
 void ask_close(struct asker *a);
 
 /* A path: {} are replaced by what follows, as many as there are. Dies with the next request. */
@@ -29,7 +30,7 @@ struct path {
 	const char *pattern, *segments[SEGMENTS_MAX];
 };
 extern const char path_apps[], path_app[], path_instances[], path_instance[], path_tasks[], path_task[], path_detail[],
-	path_default[];
+        path_default[];
 
 /* Send it with a->body as its body. LOST: the exchange failed, whatever the server made of it. */
 enum outcome ask(struct asker *a, const char *method, const char *action, const struct path *path, const char *query);

@@ -87,7 +87,8 @@ static void check_firings(struct check *c, const struct instance_fact *i, const 
 
 	for (size_t k = 0; k < n; k++) {
 		if (strncmp(rows[k].run_id, "scheduled__", 11) != 0)
-			COMPLAIN(c, "E1", "%s/%s: nobody asked for the run %.60s", i->app->name, i->name, rows[k].run_id);
+			COMPLAIN(c, "E1", "%s/%s: nobody asked for the run %.60s", i->app->name, i->name,
+			         rows[k].run_id);
 		else if (k > 0 && strncmp(rows[k].run_id, rows[k - 1].run_id, MINUTE_LEN) == 0)
 			COMPLAIN(c, "schedule", "%s/%s fired twice in a minute: %.60s and %.60s", i->app->name, i->name,
 			         rows[k].run_id, rows[k - 1].run_id);
@@ -252,7 +253,8 @@ enum rc check_all(struct torture *t, struct asker *a, struct err *err)
 
 /* ---- deleting ---- */
 
-static enum rc delete_one(struct torture *t, struct asker *a, struct instance_fact *i, int64_t generation, struct err *err)
+static enum rc delete_one(struct torture *t, struct asker *a, struct instance_fact *i, int64_t generation,
+                          struct err *err)
 {
 	char number[24];
 	struct path path = { path_task, { i->app->name, i->trade->function, i->name, number } };

@@ -65,7 +65,8 @@ static void begin(struct journal *j, const struct journal_line *l, struct findin
 	struct held *h = &j->instances[l->instance_id];
 
 	if (l->attempt <= r->attempt)
-		findings_add(f, "E4", "attempt %lld of task id %lld began (process %lld) after attempt %lld (process %lld)",
+		findings_add(f, "E4",
+		             "attempt %lld of task id %lld began (process %lld) after attempt %lld (process %lld)",
 		             (long long)l->attempt, (long long)l->task_id, (long long)l->pid, (long long)r->attempt,
 		             (long long)r->pid);
 	r->attempt = l->attempt;
@@ -79,10 +80,11 @@ static void go_on(struct journal *j, const struct journal_line *l, struct findin
 	const struct held *h = &j->instances[l->instance_id];
 
 	if (h->pid != l->pid || h->task_id != l->task_id)
-		findings_add(f, "E4",
-		             "process %lld worked on task id %lld after process %lld had begun on task id %lld of the same "
-		             "instance",
-		             (long long)l->pid, (long long)l->task_id, (long long)h->pid, (long long)h->task_id);
+		findings_add(
+		        f, "E4",
+		        "process %lld worked on task id %lld after process %lld had begun on task id %lld of the same "
+		        "instance",
+		        (long long)l->pid, (long long)l->task_id, (long long)h->pid, (long long)h->task_id);
 	if (l->letter != 'E')
 		return;
 	j->tasks[l->task_id].ended = l->attempt;

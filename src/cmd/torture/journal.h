@@ -35,9 +35,9 @@ enum rc journal_write(int fd, const struct journal_line *line, struct err *err) 
 
 struct journal {
 	char path[4096];
-	int64_t offset; /* read so far */
+	int64_t offset;         /* read so far */
 	struct held *instances; /* by instance_id */
-	struct run *tasks;	/* by task_id */
+	struct run *tasks;      /* by task_id */
 	int64_t n_instances, n_tasks;
 	int64_t n_begun, n_ended;
 };

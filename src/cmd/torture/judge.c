@@ -18,10 +18,16 @@ static const struct {
 	const char *act, *code; /* code "": success */
 	bool uses_all_attempts;
 } ends[] = {
-	{ "succeed", "", false },	   { "model", "", false },	     { "train", "", false },
-	{ "fail", "Torture.User", false }, { "exit", "Task.Failed", false }, { "silent", "Task.NoResult", false },
-	{ "garbage", "Task.Protocol", false }, { "deaf", "Task.TimedOut", false },
-	{ "machine", "Torture.Machine", true }, { "die", "Task.Killed", true },
+	{ "succeed", "", false },
+	{ "model", "", false },
+	{ "train", "", false },
+	{ "fail", "Torture.User", false },
+	{ "exit", "Task.Failed", false },
+	{ "silent", "Task.NoResult", false },
+	{ "garbage", "Task.Protocol", false },
+	{ "deaf", "Task.TimedOut", false },
+	{ "machine", "Torture.Machine", true },
+	{ "die", "Task.Killed", true },
 };
 
 static void complain(const struct judged *j, const char *rule, const char *what)

@@ -75,8 +75,7 @@ static struct instance_fact *any_own(struct worker *w)
 static struct instance_fact *any_there(struct worker *w)
 {
 	struct app_fact *all = &w->model->apps[0];
-	struct instance_fact *i =
-	        by_chance(w, 2) ? any_own(w) : &all->instances[rng_below(&w->rng, (uint64_t)all->n)];
+	struct instance_fact *i = by_chance(w, 2) ? any_own(w) : &all->instances[rng_below(&w->rng, (uint64_t)all->n)];
 	return i && i->is == THERE ? i : NULL;
 }
 
@@ -90,7 +89,9 @@ void load_wish(const struct instance_fact *i, struct rng *r, struct wish *out)
 		.act = i->has_schedule ? i->trade->acts[0] : i->trade->acts[rng_below(r, n)],
 		.ms = (int64_t)rng_below(r, rng_below(r, 2) ? SHORT_TASK_MS : TASK_SPREAD_MS),
 		.number = (int64_t)rng_below(r, 1000000000),
-		.cron = i->has_schedule ? "* * * * *" : rng_below(r, 6) ? "" : "0 0 29 2 *",
+		.cron = i->has_schedule   ? "* * * * *"
+		        : rng_below(r, 6) ? ""
+		                          : "0 0 29 2 *",
 	};
 }
 
@@ -172,8 +173,8 @@ static void get_instance(struct worker *w)
 	if (o == REFUSED)
 		unexpected(w, "a look", i->app, i->name);
 	else if (o == DONE && !ask_shows_wish(&w->asker, i, &i->now, error, sizeof error))
-		findings_add(w->model->findings, "E1", "%s/%s is not as it was last acknowledged: %s", i->app->name, i->name,
-		             error);
+		findings_add(w->model->findings, "E1", "%s/%s is not as it was last acknowledged: %s", i->app->name,
+		             i->name, error);
 }
 
 /* The list of an app group that only this connection changes has exactly what it made. */
@@ -201,8 +202,9 @@ static void list_instances(struct worker *w)
 			n_found += strcmp(json_text_of(json_array_get(list, r), "instanceName"), i->name) == 0;
 	}
 	if (n_found != n_wanted || json_array_size(list) != n_wanted)
-		findings_add(w->model->findings, "E1", "the list of %s/%s shows %zu instances, %zu of the %zu that are there",
-		             app->name, function, json_array_size(list), n_found, n_wanted);
+		findings_add(w->model->findings, "E1",
+		             "the list of %s/%s shows %zu instances, %zu of the %zu that are there", app->name,
+		             function, json_array_size(list), n_found, n_wanted);
 }
 
 /* ---- tasks ---- */
@@ -317,8 +319,8 @@ static void get_default(struct worker *w)
 	if (o == REFUSED && !is_refused_with(w, "DefaultInstance.NotExist"))
 		unexpected(w, "the default instance", app, NULL);
 	else if (o != LOST && !w->is_over && strcmp(found, app->fallback ? app->fallback->name : "") != 0)
-		findings_add(w->model->findings, "E1", "the default instance of %s is '%.40s' and was '%s'", app->name, found,
-		             app->fallback ? app->fallback->name : "");
+		findings_add(w->model->findings, "E1", "the default instance of %s is '%.40s' and was '%s'", app->name,
+		             found, app->fallback ? app->fallback->name : "");
 }
 
 static void create_app(struct worker *w)
@@ -362,9 +364,10 @@ static const struct {
 	uint64_t weight;
 	void (*act)(struct worker *w);
 } deeds[] = {
-	{ 22, create_task }, { 16, list_tasks },      { 12, get_task },	   { 10, delete_task },	   { 12, create_instance },
-	{ 8, get_instance }, { 6, update_instance },  { 4, delete_instance }, { 4, list_instances }, { 4, set_default },
-	{ 3, get_default },  { 3, create_app },	      { 2, remove_app },
+	{ 22, create_task },     { 16, list_tasks },  { 12, get_task },       { 10, delete_task },
+	{ 12, create_instance }, { 8, get_instance }, { 6, update_instance }, { 4, delete_instance },
+	{ 4, list_instances },   { 4, set_default },  { 3, get_default },     { 3, create_app },
+	{ 2, remove_app },
 };
 
 static void do_something(struct worker *w)

@@ -19,7 +19,7 @@ struct load {
 	int64_t round;
 	int n;
 	struct worker *workers;
-	atomic_bool is_stopping; /* the server is about to go: answers may stay away */
+	atomic_bool is_stopping;           /* the server is about to go: answers may stay away */
 	int64_t n_done, n_refused, n_lost; /* after load_stop */
 	int64_t first_lost_us;             /* when an answer first stayed away; 0 never */
 };

@@ -10,11 +10,21 @@
 enum { GENERATIONS_MAX = 1 << 20, OWN_INSTANCES = 4, SCRATCH_INSTANCES = 2, SHARED_INSTANCES = 6, SCHEDULED = 2 };
 
 static const struct trade table[] = {
-	{ .function = "quick", .model_type = "act", .attempts_max = 3, .timeout_s = 60,
+	{ .function = "quick",
+	  .model_type = "act",
+	  .attempts_max = 3,
+	  .timeout_s = 60,
 	  .acts = { "succeed", "model", "fail", "exit", "silent", "garbage", "machine" } },
-	{ .function = "patient", .model_type = "act", .attempts_max = 4, .timeout_s = 120,
+	{ .function = "patient",
+	  .model_type = "act",
+	  .attempts_max = 4,
+	  .timeout_s = 120,
 	  .acts = { "succeed", "model", "die" } },
-	{ .function = "stubborn", .model_type = "act", .attempts_max = 2, .timeout_s = 1, .acts = { "deaf", "succeed" } },
+	{ .function = "stubborn",
+	  .model_type = "act",
+	  .attempts_max = 2,
+	  .timeout_s = 1,
+	  .acts = { "deaf", "succeed" } },
 	{ .function = "ctr", .model_type = "tf_checkpoint", .is_built_in = true, .acts = { "train" } },
 };
 enum { QUICK, PATIENT, STUBBORN, TRAINER };
@@ -202,7 +212,10 @@ static void compare(struct model *m, const struct instance_fact *i, const struct
 	if (t->is_over && (!row->is_over || row->is_success != t->is_success || row->ended_at != t->ended_at))
 		COMPLAIN(m, i, "E6", "task %lld had ended %s at %lld and is now %s, %lld", g,
 		         t->is_success ? "well" : "failed", (long long)t->ended_at,
-		         !row->is_over ? "running" : row->is_success ? "success" : "failed", (long long)row->ended_at);
+		         !row->is_over     ? "running"
+		         : row->is_success ? "success"
+		                           : "failed",
+		         (long long)row->ended_at);
 	if (row->is_over && row->is_success && row->progress != 100)
 		COMPLAIN(m, i, "E6", "task %lld succeeded with a progress of %d", g, row->progress);
 }
@@ -344,7 +357,8 @@ static void check_gaps(struct model *m, struct instance_fact *i)
 		n++;
 	}
 	if (n)
-		COMPLAIN(m, i, "E1", "of %lld tasks that were created %lld are nowhere to be seen, the first is task %lld",
+		COMPLAIN(m, i, "E1",
+		         "of %lld tasks that were created %lld are nowhere to be seen, the first is task %lld",
 		         (long long)i->n_tasks, (long long)n, (long long)first);
 }
 
@@ -355,8 +369,8 @@ void model_compare_end(struct model *m, struct instance_fact *i, int64_t firings
 		settle_record(&i->tasks[k]);
 	check_gaps(m, i);
 	if (i->n_tasks < i->n_created)
-		COMPLAIN(m, i, "E1", "%lld creations were acknowledged, and there were %lld tasks", (long long)i->n_created,
-		         (long long)i->n_tasks);
+		COMPLAIN(m, i, "E1", "%lld creations were acknowledged, and there were %lld tasks",
+		         (long long)i->n_created, (long long)i->n_tasks);
 	if (i->has_schedule && i->n_tasks > i->n_created + firings)
 		COMPLAIN(m, i, "schedule", "it fired %lld times, and %lld minutes began",
 		         (long long)(i->n_tasks - i->n_created), (long long)firings);

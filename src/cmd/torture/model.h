@@ -31,7 +31,7 @@ struct trade {
 	const char *function, *model_type;
 	int attempts_max, timeout_s;
 	bool is_built_in;
-	const char *acts[8];  /* NULL-terminated */
+	const char *acts[8]; /* NULL-terminated */
 };
 const struct trade *trades(size_t *n);
 
@@ -65,10 +65,10 @@ struct instance_fact {
 	enum presence is;
 	struct wish now, asked; /* asked: its answer is missing */
 	bool has_asked;
-	struct task_fact *tasks; /* [generation - 1] */
-	int64_t n_tasks, cap;    /* the highest generation known */
+	struct task_fact *tasks;             /* [generation - 1] */
+	int64_t n_tasks, cap;                /* the highest generation known */
 	int64_t n_created, n_asking, n_lost; /* creations acknowledged, under way, without an answer */
-	int64_t minute;          /* of the last look at a schedule, Unix minutes */
+	int64_t minute;                      /* of the last look at a schedule, Unix minutes */
 };
 
 struct app_fact {
@@ -78,7 +78,8 @@ struct app_fact {
 	enum presence is;
 	struct instance_fact instances[INSTANCES_PER_APP];
 	int n;
-	const struct instance_fact *fallback, *fallback_asked; /* the default instance of its first function; NULL none */
+	const struct instance_fact *fallback,
+	        *fallback_asked; /* the default instance of its first function; NULL none */
 	bool has_fallback_asked;
 };
 
@@ -113,9 +114,9 @@ struct sighting {
 };
 /* What a list shows, newest first; reaches_end: down to the oldest. begun_us: when its request was sent. */
 void model_saw_list(struct model *m, struct instance_fact *i, const struct sighting *rows, size_t n, bool reaches_end,
-		    int64_t begun_us, int64_t now_us);
+                    int64_t begun_us, int64_t now_us);
 void model_saw_task(struct model *m, struct instance_fact *i, const struct sighting *row, int64_t begun_us,
-		    int64_t now_us);
+                    int64_t now_us);
 /* It is not there, says an answer. */
 void model_missed_task(struct model *m, struct instance_fact *i, int64_t generation, int64_t begun_us);
 /* Every known task is over and none may have come since: a creation must succeed. For the owner. */

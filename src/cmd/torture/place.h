@@ -23,7 +23,8 @@ struct place {
 };
 
 /* Take the folder, emptied, with a data folder in it that has a key, the functions and rows to train on. */
-enum rc place_take(const char *dir, struct arena *a, struct place *p, struct server_config *cfg, struct err *err) NODISCARD;
+enum rc place_take(const char *dir, struct arena *a, struct place *p, struct server_config *cfg,
+                   struct err *err) NODISCARD;
 /* Give it up; keeps says whether to leave it as it is. */
 void place_leave(struct place *p, bool keeps);
 

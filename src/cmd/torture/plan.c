@@ -3,7 +3,16 @@
 #include <stdio.h>
 #include "base/attr.h"
 
-enum { PART_PLAN = -1, LOAD_MIN_MS = 60, LOAD_SPREAD_MS = 900, SETTLE_EVERY = 20, STILLBORN_MS = 120, CUT_MS = 250, FAR_PASSING = 120, NEAR_PASSING = 8 };
+enum {
+	PART_PLAN = -1,
+	LOAD_MIN_MS = 60,
+	LOAD_SPREAD_MS = 900,
+	SETTLE_EVERY = 20,
+	STILLBORN_MS = 120,
+	CUT_MS = 250,
+	FAR_PASSING = 120,
+	NEAR_PASSING = 8
+};
 
 const char *ending_word(enum ending e)
 {
@@ -26,8 +35,10 @@ static void choose_point(struct rng *r, struct plan *p)
 	static const struct {
 		const char *name;
 		uint64_t far;
-	} points[] = { { "store.before_commit", FAR_PASSING }, { "store.after_commit", FAR_PASSING },
-		       { "engine.before_start", 12 }, { "engine.before_finish", 12 } };
+	} points[] = { { "store.before_commit", FAR_PASSING },
+		       { "store.after_commit", FAR_PASSING },
+		       { "engine.before_start", 12 },
+		       { "engine.before_finish", 12 } };
 	size_t k = (size_t)rng_below(r, ARRAY_LEN(points));
 	uint64_t spread = rng_below(r, 2) ? NEAR_PASSING : points[k].far;
 

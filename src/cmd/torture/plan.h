@@ -28,7 +28,7 @@ struct plan {
 	int64_t load_ms;             /* until the end of the load */
 	int64_t child_kill_ms[CHILD_KILLS_MAX]; /* when to kill a task's process, ascending */
 	int n_child_kills;
-	bool settles;                /* let all tasks end before, and look at everything */
+	bool settles; /* let all tasks end before, and look at everything */
 };
 
 /* The generator of one part of a round: its plan, or a connection's load. */

@@ -110,7 +110,8 @@ static enum rc look_at_processes(struct torture *t, char words[WORDS_SIZE], stru
 		rc = list_running(&v, &rows, &n, err);
 		for (size_t k = 0; rc == RC_OK && k < n; k++) {
 			if (!proc_is_same((pid_t)rows[k].pid, rows[k].pid_start))
-				(void)snprintf(words, WORDS_SIZE, "task id %lld is running, attempt %lld, without a live process",
+				(void)snprintf(words, WORDS_SIZE,
+				               "task id %lld is running, attempt %lld, without a live process",
 				               (long long)rows[k].id, (long long)rows[k].attempt);
 		}
 		for (size_t k = 0; rc == RC_OK && k < n_live; k++) {
@@ -142,7 +143,8 @@ static enum rc look_for_unfinished(struct torture *t, char words[WORDS_SIZE], st
 		return rc;
 	rc = store_get(v.store, &q, &row, v.arena, err);
 	if (rc == RC_OK)
-		(void)snprintf(words, WORDS_SIZE, "task id %lld does not end: %s, attempt %lld of %lld, not before %lld",
+		(void)snprintf(words, WORDS_SIZE,
+		               "task id %lld does not end: %s, attempt %lld of %lld, not before %lld",
 		               (long long)row.id, task_state_word((enum task_state)row.state), (long long)row.attempt,
 		               (long long)row.max_attempts, (long long)row.not_before);
 	view_close(&v);
@@ -184,8 +186,8 @@ static const struct task_row *task_of(const struct inventory *v, int64_t instanc
 }
 
 /* tree is "models" or "logs": may PATH/7, 7.log or 7/model.bin below it be there? */
-static bool may_stay(const struct inventory *v, const char *tree, int64_t app_id, int64_t instance_id, int64_t generation,
-                     const char *file)
+static bool may_stay(const struct inventory *v, const char *tree, int64_t app_id, int64_t instance_id,
+                     int64_t generation, const char *file)
 {
 	bool is_models = strcmp(tree, "models") == 0;
 	const struct instance_row *i = instance_of(v, instance_id);
@@ -206,8 +208,10 @@ static bool is_temp(const char *name)
 	return len > 4 && strcmp(name + len - 4, ".tmp") == 0;
 }
 
-/* Split TREE/APP/FUNCTION/INSTANCE.ID/GENERATION[.log]/FILE; what is not there yet is 0 or "". False: it is not ours. */
-static bool read_place(const char *below, int64_t *app_id, int64_t *instance_id, int64_t *generation, char file[NAME_MAX])
+/* Split TREE/APP/FUNCTION/INSTANCE.ID/GENERATION[.log]/FILE; what is not there yet is 0 or "". False: it is not ours.
+ */
+static bool read_place(const char *below, int64_t *app_id, int64_t *instance_id, int64_t *generation,
+                       char file[NAME_MAX])
 {
 	char part[5][NAME_MAX] = { "", "", "", "", "" };
 	int n = 0;
@@ -316,7 +320,8 @@ static void check_busy(const struct inventory *v)
 		const struct instance_row *i = instance_of(v, t->instance_id);
 		if (!i || (!task_state_is_final((enum task_state)t->state) && i->busy_task_id != t->id) ||
 		    t->generation > i->last_generation)
-			(void)snprintf(v->words, WORDS_SIZE, "task id %lld and its instance do not agree", (long long)t->id);
+			(void)snprintf(v->words, WORDS_SIZE, "task id %lld and its instance do not agree",
+			               (long long)t->id);
 	}
 }
 

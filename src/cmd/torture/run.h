@@ -49,7 +49,7 @@ enum rc rows_check_files(struct torture *t, int64_t limit_ms, struct err *err) N
 
 /* Where the log of a task lies. */
 enum rc rows_log_path(const struct torture *t, const struct instance_row *i, int64_t generation, char out[PATH_MAX],
-		      struct err *err) NODISCARD;
+                      struct err *err) NODISCARD;
 
 /* damage: spoil the stopped server's data, so that the run must find it (damage.c). */
 #define DAMAGES "record|number|state|progress|log"

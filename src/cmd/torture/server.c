@@ -52,8 +52,8 @@ static enum rc open_log(const struct server_config *cfg, int *fd, struct err *er
 	return *fd < 0 ? err_sys(err, RC_IO, errno, "cannot make '%.300s'", path) : RC_OK;
 }
 
-static enum rc spawn(const struct server_config *cfg, const char *const *argv, const char *crash, int out_fd, int log_fd,
-                     struct proc *proc, struct err *err)
+static enum rc spawn(const struct server_config *cfg, const char *const *argv, const char *crash, int out_fd,
+                     int log_fd, struct proc *proc, struct err *err)
 {
 	char var[CRASH_VAR_SIZE];
 	const char *env[ENV_MAX];
@@ -118,10 +118,11 @@ static enum rc await_ready(const struct server_config *cfg, int fd, int64_t from
 }
 
 /* Its standard output can be read from *out_fd. */
-static enum rc launch(const struct server_config *cfg, const char *crash, struct server *s, int *out_fd, struct err *err)
+static enum rc launch(const struct server_config *cfg, const char *crash, struct server *s, int *out_fd,
+                      struct err *err)
 {
-	const char *const argv[] = { cfg->exe, "serve",    "--data", cfg->data,       "--listen", "127.0.0.1:0",
-		                     "--max-running", "4", "--drain-seconds", "5", NULL };
+	const char *const argv[] = { cfg->exe,        "serve", "--data",          cfg->data, "--listen", "127.0.0.1:0",
+		                     "--max-running", "4",     "--drain-seconds", "5",       NULL };
 	int pipe_fds[2], log_fd = -1;
 
 	*s = (struct server){ .is_up = false };

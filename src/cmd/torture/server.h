@@ -18,8 +18,8 @@
 enum { ENDPOINT_SIZE = 128, MARKED_MAX = 256 };
 
 struct server_config {
-	char exe[PATH_MAX];  /* this program */
-	char run[PATH_MAX];  /* absolute */
+	char exe[PATH_MAX]; /* this program */
+	char run[PATH_MAX]; /* absolute */
 	char data[PATH_MAX];
 	int64_t start_limit_ms;
 };
@@ -36,7 +36,8 @@ struct server {
  * ready in time, and is dead now. crash: STINT_CRASH_POINT, "" none. */
 enum rc server_start(const struct server_config *cfg, const char *crash, struct server *s, struct err *err) NODISCARD;
 /* Start, and kill after so long, ready or not. */
-enum rc server_start_and_kill(const struct server_config *cfg, int64_t after_ms, struct server *s, struct err *err) NODISCARD;
+enum rc server_start_and_kill(const struct server_config *cfg, int64_t after_ms, struct server *s,
+                              struct err *err) NODISCARD;
 /* Wait for its end, at most so long. True: it ended, s->exit says how. */
 bool server_wait(struct server *s, int64_t ms);
 void server_signal(const struct server *s, int sig);
@@ -51,8 +52,8 @@ enum rc server_run_command(const struct server_config *cfg, const char *const *a
 /* A process started for a task below the data folder. */
 struct marked {
 	pid_t pid;
-	int64_t mark;    /* proc_is_same */
-	bool is_leader;  /* of its group: started by the server itself */
+	int64_t mark;        /* proc_is_same */
+	bool is_leader;      /* of its group: started by the server itself */
 	char task[PATH_MAX]; /* its STINT_TASK */
 };
 /* All that live now, at most MARKED_MAX; texts are inside. */
