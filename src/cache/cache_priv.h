@@ -31,6 +31,10 @@ const struct param_rule *conf_rule(const char *name);
 enum rc conf_set(struct cache_instance *c, const struct cache_setting *s, struct err *err) NODISCARD;
 /* The command of Redis under the name it has in this instance. */
 const char *conf_command(const struct cache_instance *c, const char *command);
+/* The command of Redis that is called so in this instance. */
+const char *conf_command_of(const struct cache_instance *c, const char *name);
+/* May no client call it? Then a call of it was ours. */
+bool conf_is_denied(const char *command);
 enum rc conf_check_renames(const struct cache_rename *renames, int n, struct err *err) NODISCARD;
 /* Write DIR/node-N/redis.conf. is_rdb_boot: load dump.rdb, not the append-only file. */
 enum rc conf_write(const struct cache_instance *c, int node, bool is_rdb_boot, struct err *err) NODISCARD;

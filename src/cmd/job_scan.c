@@ -262,6 +262,7 @@ static enum rc (*const scans[SCAN_KINDS])(struct operation *o, struct arena *a, 
 	[SCAN_HOTKEY] = hot_keys,
 	[SCAN_EXPIRE] = expire_keys,
 	[SCAN_OFFLINE] = offline,
+	[SCAN_DIAGNOSIS] = job_diagnose,
 };
 
 enum rc job_scan(struct operation *o, enum scan_kind kind, struct arena *a, struct err *err)

@@ -70,6 +70,9 @@ bool engine_task_id(const struct engine *e, const char *uid, int64_t *task_id);
 
 enum verdict engine_cache_get(struct engine_view *v, const char *project_id, const char *uid, struct arena *a,
 			      struct cache_row *out, struct err *err);
+/* The same by the row's id: of a record that tells which. */
+enum verdict engine_cache_find(struct engine_view *v, const char *project_id, int64_t cache_id, struct arena *a,
+			       struct cache_row *out, struct err *err);
 struct cache_filter {
 	const char *project_id;                   /* required */
 	const char *uid, *name, *status, *ip, *cache_mode; /* NULL: any */

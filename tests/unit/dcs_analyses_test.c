@@ -683,6 +683,266 @@ TEST(a_whitelist_is_never_in_force)
 	end();
 }
 
+/* ---- diagnosis ---- */
+
+/* The body of a request whose window ends ago_ms ago and is span_ms long; more: further members. */
+static const char *window(int64_t ago_ms, int64_t span_ms, const char *more)
+{
+	static char text[16][256];
+	static unsigned turn;
+	char *out = text[turn++ % 16];
+	long long end_ms = clock_wall_ms() - ago_ms;
+
+	(void)snprintf(out, sizeof text[0], "{\"begin_time\":\"%lld\",\"end_time\":\"%lld\"%s}", end_ms - (long long)span_ms, end_ms, more);
+	return out;
+}
+
+/* Until a window of some milliseconds fits behind the instance's beginning. */
+static void grow_older(const char *uid)
+{
+	for (int64_t until = clock_wall_ms() + 20; clock_wall_ms() < until;)
+		EXPECT(call("GET", one(uid, ""), NULL) == 200, "%s", buf_text(&seen.body));
+}
+
+static void create_old_enough(const char *body, char uid[UUID_SIZE])
+{
+	create_running(body, uid);
+	grow_older(uid);
+}
+
+static const char *report_target(const char *id)
+{
+	static char text[4][256];
+	static unsigned turn;
+	char *out = text[turn++ % 4];
+	(void)snprintf(out, sizeof text[0], P "/diagnosis/%s", id);
+	return out;
+}
+
+static void ask_diagnosis(const char *uid, const char *more, char id[64])
+{
+	EXPECT(call("POST", one(uid, "/diagnosis"), window(0, 5, more)) == 200, "%s", buf_text(&seen.body));
+	EXPECT(json_object_size(seen.json) == 1, "%s", buf_text(&seen.body));
+	keep(id, "report_id");
+	EXPECT(format_is_uuid(id), "%s", id);
+}
+
+#define FOUND                                                                                                          \
+	"{\"result\":{\"scan\":{\"nodes\":[{\"node_ip\":\"10.0.0.1:6379\",\"role\":\"slave\",\"abnormal_sum\":2,\"failed_sum\":1,"  \
+	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":0}}],\"num\":1002}}}\n"
+
+TEST(a_diagnosis_waits_runs_and_is_reported)
+{
+	char uid[UUID_SIZE], id[64], second[64];
+	begin(1);
+	create_old_enough(CREATE_HA, uid);
+	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "none");
+	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"diagnosis_report_list\":[]}") == 0, "%s", buf_text(&seen.body));
+	restart(0);
+	ask_diagnosis(uid, "", id);
+	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total_num", "1");
+	EXPECT_AT("diagnosis_report_list/0/report_id", id);
+	EXPECT_AT("diagnosis_report_list/0/status", "diagnosing");
+	EXPECT_AT("diagnosis_report_list/0/node_num", "2");
+	EXPECT_AT("diagnosis_report_list/0/abnormal_item_sum", "0");
+	EXPECT_AT("diagnosis_report_list/0/failed_item_sum", "0");
+	EXPECT(strlen(at("diagnosis_report_list/0/begin_time")) == 24 && strlen(at("diagnosis_report_list/0/created_at")) == 24, "%s",
+	       buf_text(&seen.body));
+	EXPECT(call("GET", report_target(id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"abnormal_item_sum\":0,\"failed_item_sum\":0,\"diagnosis_node_report_list\":[]}") == 0,
+	       "%s", buf_text(&seen.body));
+	(void)call("POST", one(uid, "/diagnosis"), window(0, 5, ""));
+	expect_error("a second one", 400, "DCS.4026");
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("tasks/0/name", "Diagnosis");
+	let_runs_say(FOUND);
+	restart(1);
+	poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
+	EXPECT_AT("diagnosis_report_list/0/abnormal_item_sum", "2");
+	EXPECT_AT("diagnosis_report_list/0/failed_item_sum", "1");
+	EXPECT(call("GET", report_target(id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("abnormal_item_sum", "2");
+	EXPECT_AT("failed_item_sum", "1");
+	EXPECT_AT("diagnosis_node_report_list/0/node_ip", "10.0.0.1:6379");
+	EXPECT_AT("diagnosis_node_report_list/0/role", "slave");
+	EXPECT_AT("diagnosis_node_report_list/0/az_code", "stint-1");
+	EXPECT_AT("diagnosis_node_report_list/0/group_name", "group-0");
+	EXPECT_AT("diagnosis_node_report_list/0/abnormal_sum", "2");
+	EXPECT_AT("diagnosis_node_report_list/0/diagnosis_dimension_list/0/name", "load");
+	EXPECT_AT("diagnosis_node_report_list/0/command_time_taken_list/total_num", "0");
+	ask_diagnosis(uid, "", second);
+	EXPECT(call("GET", one(uid, "/diagnosis?limit=1"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total_num", "2");
+	EXPECT_AT("diagnosis_report_list/0/report_id", second);
+	EXPECT_AT("diagnosis_report_list/1", "-");
+	(void)call("GET", one(uid, "/diagnosis?limit=0"), NULL);
+	expect_error("no page", 400, "DCS.4800");
+	end();
+}
+
+/* Not the nodes but the task: no item of any node was judged. */
+TEST(a_diagnosis_that_fails_is_finished_with_failed_items)
+{
+	char uid[UUID_SIZE], id[64];
+	begin(1);
+	create_old_enough(CREATE_HA, uid);
+	let_runs_say("{\"error\":{\"code\":\"Cache.Down\",\"message\":\"no Redis\"}}\n");
+	ask_diagnosis(uid, "", id);
+	poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
+	EXPECT_AT("diagnosis_report_list/0/abnormal_item_sum", "0");
+	EXPECT_AT("diagnosis_report_list/0/failed_item_sum", "18");
+	EXPECT(call("GET", report_target(id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("failed_item_sum", "18");
+	EXPECT_AT("diagnosis_node_report_list/0/role", "master");
+	EXPECT_AT("diagnosis_node_report_list/1/role", "slave");
+	EXPECT_AT("diagnosis_node_report_list/1/failed_sum", "9");
+	EXPECT_AT("diagnosis_node_report_list/1/diagnosis_dimension_list/2/diagnosis_item_list/1/name", "rx_controlled");
+	EXPECT_AT("diagnosis_node_report_list/1/diagnosis_dimension_list/2/diagnosis_item_list/1/result", "failed");
+	EXPECT_AT("diagnosis_node_report_list/1/command_time_taken_list/result", "failed");
+	EXPECT_AT("diagnosis_node_report_list/2", "-");
+	end();
+}
+
+/* The file the child got: the engine's own words for what was asked. */
+static void read_task_file(void)
+{
+	char path[4200];
+	struct buf text;
+	struct err err = { 0 };
+
+	(void)snprintf(path, sizeof path, "%s/task.json", data_dir);
+	buf_init(&text, 1 << 20);
+	EXPECT(file_read(path, &text, &err) == RC_OK, "%s", err.msg);
+	json_decref(seen.json);
+	seen.json = json_loadb(buf_text(&text), text.len, 0, NULL);
+	buf_fini(&text);
+}
+
+TEST(a_diagnosis_asks_the_nodes_that_are_named)
+{
+	char uid[UUID_SIZE], id[64], host[64], more[256];
+	begin(1);
+	create_old_enough(CREATE_HA, uid);
+	EXPECT(call("GET", one(uid, "/logical-nodes"), NULL) == 200, "%s", buf_text(&seen.body));
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(more, sizeof more, "nodes/%d/node_type", i);
+		if (strcmp(at(more), "slave") != 0)
+			continue;
+		(void)snprintf(more, sizeof more, "nodes/%d/node_ip", i);
+		keep(host, more);
+	}
+	let_runs_say(FOUND);
+	(void)snprintf(more, sizeof more, ",\"node_ip_list\":[\"%s\",\"%s:6379\"]", host, host);
+	ask_diagnosis(uid, more, id);
+	poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
+	EXPECT_AT("diagnosis_report_list/0/node_num", "1"); /* both are the same */
+	read_task_file();
+	(void)snprintf(more, sizeof more, "%s:6379", host);
+	EXPECT_AT("parameters/args/nodes/0/node_ip", more);
+	EXPECT_AT("parameters/args/nodes/0/role", "slave");
+	EXPECT_AT("parameters/args/nodes/1", "-");
+	EXPECT_AT("parameters/args/bandwidth", "5000000"); /* 40 Mbit/s, as the flavor has it */
+	ask_diagnosis(uid, ",\"node_ip_list\":[]", id);
+	poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
+	EXPECT_AT("diagnosis_report_list/0/node_num", "2");
+	end();
+}
+
+TEST(a_diagnosis_is_refused_by_the_contracts_codes)
+{
+	char uid[UUID_SIZE];
+	begin(1);
+	create_old_enough(CREATE_SINGLE, uid);
+	enum { S = 1000, MINUTE = 60 * S, DAY = 24 * 60 * MINUTE };
+	const struct {
+		const char *body, *code, *says;
+	} row[] = {
+		{ "", "DCS.4004", "Empty" },
+		{ "[]", "DCS.4005", "JSON" },
+		{ "{}", "DCS.4062", "begin_time" },
+		{ "{\"begin_time\":\"x\",\"end_time\":\"1684191545379\"}", "DCS.4062", "begin_time" },
+		{ "{\"begin_time\":\"1684191545379\"}", "DCS.4062", "end_time" },
+		{ "{\"begin_time\":\"1684191545379\",\"end_time\":true}", "DCS.4062", "end_time" },
+		{ "{\"begin_time\":\"-5\",\"end_time\":\"5\"}", "DCS.4062", "begin_time" },
+		{ "{\"begin_time\":\"9223372036854775808\",\"end_time\":\"5\"}", "DCS.4062", "begin_time" },
+		{ window(0, 0, ""), "DCS.4025", "after" },
+		{ window(0, -1, ""), "DCS.4025", "after" },
+		{ window(0, 10 * MINUTE + 1, ""), "DCS.4028", "10 minutes" },
+		{ window(-MINUTE, 2 * MINUTE, ""), "DCS.4031", "current time" },
+		{ window(7 * (int64_t)DAY, MINUTE, ""), "DCS.4030", "7 days" },
+		{ window(7 * (int64_t)DAY - 5 * MINUTE, MINUTE, ""), "DCS.4033", "was started" },
+		{ window(0, 10 * MINUTE, ""), "DCS.4033", "was started" },
+		{ window(0, 5, ",\"node_ip_list\":\"10.0.0.1\""), "DCS.4062", "node_ip_list" },
+		{ window(0, 5, ",\"node_ip_list\":[7]"), "DCS.4062", "node_ip_list" },
+		{ window(0, 5, ",\"node_ip_list\":[\"10.255.0.1\"]"), "DCS.4062", "node_ip_list" },
+	};
+	FOR_EACH_ROW(i, row) {
+		(void)call("POST", one(uid, "/diagnosis"), row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+		EXPECT(strstr(at("error_msg"), row[i].says), "%s: %s", row[i].body, at("error_msg"));
+	}
+	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total_num", "0");
+	(void)call("POST", one(NOBODY, "/diagnosis"), window(0, 5, ""));
+	expect_error("no instance", 404, "DCS.3022");
+	(void)call("GET", report_target(NOBODY), NULL);
+	expect_error("no report", 400, "DCS.4063");
+	(void)call("GET", report_target("x"), NULL);
+	expect_error("no id", 400, "DCS.4063");
+	restart(0);
+	create(CREATE_SINGLE, uid);
+	grow_older(uid);
+	(void)call("POST", one(uid, "/diagnosis"), window(0, 5, ""));
+	expect_error("being created", 400, "DCS.4118");
+	end();
+}
+
+TEST(reports_are_deleted_by_their_ids)
+{
+	char uid[UUID_SIZE], other[UUID_SIZE], id[2][64], waiting[64], body[512];
+	begin(1);
+	create_old_enough(CREATE_SINGLE, uid);
+	create_old_enough(CREATE_HA, other);
+	let_runs_say(FOUND);
+	for (int i = 0; i < 2; i++) {
+		ask_diagnosis(uid, "", id[i]);
+		poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
+	}
+	restart(0);
+	ask_diagnosis(uid, "", waiting);
+	static const char *const bad[] = { "{}", "{\"report_id_list\":[]}", "{\"report_id_list\":\"x\"}", "{\"report_id_list\":[7]}" };
+	FOR_EACH_ROW(i, bad) {
+		(void)call("DELETE", one(uid, "/diagnosis"), bad[i]);
+		expect_error(bad[i], 400, "DCS.4062");
+	}
+	(void)snprintf(body, sizeof body, "{\"report_id_list\":[\"%s\"]}", id[0]);
+	EXPECT(call("DELETE", one(other, "/diagnosis"), body) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("results/0/result", "failed"); /* another instance's */
+	EXPECT(call("GET", "/v2/b4d31cb63d7244fdbec96e3a41e47f71/diagnosis/" NOBODY, NULL) == 400, "%s", buf_text(&seen.body));
+	(void)snprintf(body, sizeof body, "/v2/b4d31cb63d7244fdbec96e3a41e47f71/diagnosis/%s", id[0]);
+	(void)call("GET", body, NULL);
+	expect_error("another project's", 400, "DCS.4063");
+	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total_num", "3");
+	(void)snprintf(body, sizeof body, "{\"report_id_list\":[\"%s\",\"%s\",\"x\",\"%s\"]}", id[1], waiting, id[1]);
+	EXPECT(call("DELETE", one(uid, "/diagnosis"), body) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("results/0/id", id[1]);
+	EXPECT_AT("results/0/result", "success");
+	EXPECT_AT("results/1/id", waiting);
+	EXPECT_AT("results/1/result", "failed"); /* not over */
+	EXPECT_AT("results/2/result", "failed");
+	EXPECT_AT("results/3/result", "failed"); /* gone by now */
+	EXPECT_AT("results/4", "-");
+	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total_num", "2");
+	EXPECT_AT("diagnosis_report_list/0/report_id", waiting);
+	EXPECT_AT("diagnosis_report_list/1/report_id", id[0]);
+	(void)call("GET", report_target(id[1]), NULL);
+	expect_error("gone", 400, "DCS.4063");
+	end();
+}
+
 /* ---- questions to Redis ---- */
 
 TEST(questions_are_checked_before_redis_is_asked)
@@ -753,11 +1013,12 @@ TEST(no_request_makes_a_server_error)
 		{ "POST", "/clients/kill" }, { "POST", "/clients/kill-all" }, { "PUT", "/whitelist" },
 		{ "PUT", "/whitelist-async" }, { "DELETE", "/bigkey-task/%s" }, { "GET", "/hotkey-task/%s" },
 		{ "DELETE", "/offline/key-analysis/%s" }, { "GET", "/config-histories/%s" },
-		{ "GET", "/groups/%s/group-nodes-state" },
+		{ "GET", "/groups/%s/group-nodes-state" }, { "POST", "/diagnosis" }, { "DELETE", "/diagnosis" },
 	};
 	static const char *const bodies[] = {
 		"", "null", "7", "\"x\"", "[]", "{", "{\"node_id\":[]}", "{\"node_id\":{},\"backup_id\":[]}",
 		"{\"node_id\":\"\",\"client_addrs\":{}}", "{\"node_id\":null,\"kill_all_nodes\":null}",
+		"{\"begin_time\":[],\"end_time\":{}}", "{\"report_id_list\":[[]]}", "{\"report_id_list\":{}}",
 		"{\"enable_whitelist\":1,\"whitelist\":[1]}", "{\"enable_whitelist\":true,\"whitelist\":[[]]}",
 	};
 	static const char *const ids[] = { "%00", "x", NOBODY, "%ff%fe", "99999999999999999999999999999999", "'--" };
@@ -912,6 +1173,11 @@ int main(void)
 	RUN(nodes_are_shown_by_instance_group_and_project);
 	RUN(changes_of_the_configuration_have_a_history);
 	RUN(a_whitelist_is_never_in_force);
+	RUN(a_diagnosis_waits_runs_and_is_reported);
+	RUN(a_diagnosis_that_fails_is_finished_with_failed_items);
+	RUN(a_diagnosis_asks_the_nodes_that_are_named);
+	RUN(a_diagnosis_is_refused_by_the_contracts_codes);
+	RUN(reports_are_deleted_by_their_ids);
 	RUN(questions_are_checked_before_redis_is_asked);
 	RUN(no_request_makes_a_server_error);
 	RUN(redis_itself_is_asked);

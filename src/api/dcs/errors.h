@@ -32,6 +32,10 @@
 	X(TIME_ORDER, "DCS.4025", 400, "The end time must be after the start time.")                               \
 	X(STATE, "DCS.4026", 400,                                                                                  \
 	  "This operation is not allowed when the DCS instance is in the current state.")                          \
+	X(SPAN, "DCS.4028", 400, "The time span cannot exceed 10 minutes.")                                        \
+	X(TOO_LONG_AGO, "DCS.4030", 400, "The start time must be within the last 7 days.")                         \
+	X(IN_FUTURE, "DCS.4031", 400, "The end time cannot be later than the current time.")                       \
+	X(BEFORE_INSTANCE, "DCS.4033", 400, "The start time must be after the DCS instance was started.")          \
 	X(QUOTA_INSTANCES, "DCS.4035", 400, "DCS instance quota of the tenant is insufficient.")                   \
 	X(QUOTA_MEMORY, "DCS.4036", 400, "Memory quota of the tenant is insufficient.")                            \
 	X(QUOTA, "DCS.4039", 400, "The quota limit has been reached.")                                             \

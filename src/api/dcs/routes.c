@@ -107,6 +107,12 @@ static const struct route routes[] = {
 	{ "DELETE", ONE "/offline/key-analysis/{scan}", ON_ONE("DeleteOfflineKeyAnalysis", "instance:analyze"),
 	  dcs_offline_delete },
 
+	{ "POST", ONE "/diagnosis", ON_ONE("CreateDiagnosisTask", "instance:diagnosis"), dcs_diagnosis_create },
+	{ "GET", ONE "/diagnosis", ON_ONE("ListDiagnosisTasks", "instance:diagnosis"), dcs_diagnosis_list },
+	{ "DELETE", ONE "/diagnosis", ON_ONE("DeleteDiagnosisTask", "instance:diagnosis"), dcs_diagnosis_delete },
+	{ "GET", PROJECT "/diagnosis/{report}", ON_ALL("ShowDiagnosisTaskDetails", "instance:diagnosis"),
+	  dcs_diagnosis_show },
+
 	{ "GET", ONE "/slowlog", ON_ONE("ListSlowlog", "slowlog:list"), dcs_slowlog_list },
 	{ "POST", ONE "/clients", ON_ONE("ScanClients", "clients:list"), dcs_clients_scan },
 	{ "GET", ONE "/clients", ON_ONE("ListClients", "clients:list"), dcs_clients_list },

@@ -80,6 +80,11 @@ void dcs_offline_list(struct call *c);
 void dcs_offline_show(struct call *c);
 void dcs_offline_delete(struct call *c);
 
+void dcs_diagnosis_create(struct call *c);
+void dcs_diagnosis_list(struct call *c);
+void dcs_diagnosis_delete(struct call *c);
+void dcs_diagnosis_show(struct call *c);
+
 void dcs_slowlog_list(struct call *c);
 void dcs_clients_scan(struct call *c);
 void dcs_clients_list(struct call *c);

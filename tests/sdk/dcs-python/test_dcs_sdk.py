@@ -1,6 +1,7 @@
 """Huawei Cloud's unmodified Python SDK: every operation the server offers, and its refusals as exceptions."""
 import pathlib
 import sys
+import time
 import unittest
 
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
@@ -155,6 +156,40 @@ class Sdk(test_dcs.DcsCase):
         self.assertEqual(self.connect(one, "Other-one-2").call("PING"), "PONG")
         c.delete_single_instance(v2.DeleteSingleInstanceRequest(one))
         self.raises(404, "DCS.3022", c.show_instance, v2.ShowInstanceRequest(one))
+
+    def test_a_diagnosis(self):
+        c, one = self.client, self.make("sdk-diagnosis", "ha")
+        window = self.window()
+        body = v2.CreateDiagnosisTaskBody(*window)
+        report = c.create_diagnosis_task(v2.CreateDiagnosisTaskRequest(one, body)).report_id
+        self.raises(400, "DCS.4026", c.create_diagnosis_task, v2.CreateDiagnosisTaskRequest(one, body))
+        def finished():
+            listed = c.list_diagnosis_tasks(v2.ListDiagnosisTasksRequest(one))
+            self.assertEqual((listed.total_num, listed.diagnosis_report_list[0].report_id), (1, report))
+            return listed.diagnosis_report_list[0] if listed.diagnosis_report_list[0].status == "finished" else None
+        summary = wait_for("the report", finished)
+        self.assertEqual((summary.node_num, summary.failed_item_sum, len(summary.begin_time)), (2, 0, 24))
+        shown = c.show_diagnosis_task_details(v2.ShowDiagnosisTaskDetailsRequest(report))
+        self.assertEqual([n.role for n in shown.diagnosis_node_report_list], ["master", "slave"])
+        master = shown.diagnosis_node_report_list[0]
+        self.assertEqual([d.name for d in master.diagnosis_dimension_list], ["load", "storage", "network"])
+        results = [i.result for d in master.diagnosis_dimension_list for i in d.diagnosis_item_list]
+        self.assertEqual((len(results), results.count("failed")), (9, 0))
+        times = master.command_time_taken_list
+        self.assertEqual((times.result, times.total_num), ("succeed", len(times.command_list)))
+        self.assertIn("info", [t.command_name for t in times.command_list])
+        self.assertGreater(times.total_usec_sum, 0.0)
+        self.raises(400, "DCS.4062", c.create_diagnosis_task,
+                    v2.CreateDiagnosisTaskRequest(one, v2.CreateDiagnosisTaskBody(*window, ["10.1.2.3"])))
+        gone = v2.DeleteDiagnosisTaskRequest(one, v2.DeleteDiagnosisReportRequest([report]))
+        self.assertEqual([(r.id, r.result) for r in c.delete_diagnosis_task(gone).results], [(report, "success")])
+        self.raises(400, "DCS.4063", c.show_diagnosis_task_details, v2.ShowDiagnosisTaskDetailsRequest(report))
+
+    def window(self):
+        """Since just now, as the vendor writes it: milliseconds as texts."""
+        begin = time.time_ns() // 1000000
+        wait_for("the next millisecond", lambda: time.time_ns() // 1000000 > begin)
+        return str(begin), str(time.time_ns() // 1000000)
 
     def test_deleting_many(self):
         ids = [self.make("sdk-many-a"), self.make("sdk-many-b")]
