@@ -2,10 +2,11 @@
 import json
 import pathlib
 import shutil
+import subprocess
 import tempfile
 import unittest
 
-from stint_client import SANITIZER, Server, process_alive
+from stint_client import BINARY, SANITIZER, Server, process_alive, wait_for
 
 COMMON = ("--start-limit", "60")
 
@@ -91,6 +92,20 @@ class Torture(unittest.TestCase):
         before = sorted(p.name for p in self.place.iterdir())
         self.assertIn("did not make", self.torture(code=65).stderr)
         self.assertEqual(sorted(p.name for p in self.place.iterdir()), before)
+
+    def test_a_second_run_is_refused_and_an_interrupted_one_leaves_no_process(self):
+        first = subprocess.Popen([BINARY, "torture", "--data", str(self.place), *COMMON, "--rounds", "1000"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(first.stderr.close)
+        self.addCleanup(first.wait)
+        self.addCleanup(first.kill)
+        self.assertRegex(first.stderr.readline(), r"^round +1 .*: ok$", "it is at work")
+        self.assertIn("another run is at work", self.torture(code=65).stderr)
+        self.assertIsNone(first.poll())
+        first.terminate()
+        first.wait(30)
+        wait_for("the end of its processes", lambda: not workers(self.place))
+        self.torture("--rounds", "1")
 
     def test_refusals(self):
         done = Server.run(None, "torture", check=False)
