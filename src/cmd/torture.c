@@ -312,6 +312,7 @@ static enum rc run_round(struct session *s, int64_t round, struct err *err)
 	struct load l = { .n = 0 };
 
 	findings_begin_round(&s->t.findings, round);
+	s->t.model.n_made_unanswered = 0;
 	plan_make(seed_of(s), round, &p);
 	plan_make(seed_of(s), round + 1, &next);
 	enum rc rc = put_under_load(s, round, &p, &l, err);
@@ -323,6 +324,9 @@ static enum rc run_round(struct session *s, int64_t round, struct err *err)
 		rc = restart(s, settles ? "" : next.crash, &p, err);
 	if (rc == RC_OK)
 		rc = with_server(s, settles ? settle : look, err);
+	if (rc == RC_OK && p.ending == ENDING_STOP && s->t.model.n_made_unanswered)
+		findings_add(&s->t.findings, "stop", "%lld change(s) were made and not answered in an orderly stop",
+		             (long long)s->t.model.n_made_unanswered);
 	s->totals.rounds = round;
 	report_round(s, round, &p, &l);
 	return rc;

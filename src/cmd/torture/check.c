@@ -151,7 +151,9 @@ static void compare_wish(struct check *c, struct instance_fact *i)
 		i->has_asked = false;
 		return;
 	}
-	if (i->has_asked && ask_shows_wish(c->a, i, &i->asked, other, sizeof other))
+	bool is_made = i->has_asked && ask_shows_wish(c->a, i, &i->asked, other, sizeof other);
+	c->t->model.n_made_unanswered += is_made;
+	if (is_made)
 		i->now = i->asked;
 	else
 		COMPLAIN(c, "E1", "%s/%s is not as it was last acknowledged: %s%s%s", i->app->name, i->name, why,

@@ -336,11 +336,12 @@ bool model_is_idle(struct model *m, const struct instance_fact *i)
 
 /* ---- after a restart ---- */
 
-static void settle_record(struct task_fact *t)
+static void settle_record(struct model *m, struct task_fact *t)
 {
 	if (t->record != PERHAPS_DELETED)
 		return;
 	t->record = t->is_listed ? KEPT : DELETED;
+	m->n_made_unanswered += !t->is_listed;
 	t->deleted_us = clock_mono_us();
 }
 
@@ -366,7 +367,7 @@ void model_compare_end(struct model *m, struct instance_fact *i, int64_t firings
 {
 	lock(m);
 	for (int64_t k = 0; k < i->n_tasks; k++)
-		settle_record(&i->tasks[k]);
+		settle_record(m, &i->tasks[k]);
 	check_gaps(m, i);
 	if (i->n_tasks < i->n_created)
 		COMPLAIN(m, i, "E1", "%lld creations were acknowledged, and there were %lld tasks",
@@ -374,6 +375,8 @@ void model_compare_end(struct model *m, struct instance_fact *i, int64_t firings
 	if (i->has_schedule && i->n_tasks > i->n_created + firings)
 		COMPLAIN(m, i, "schedule", "it fired %lld times, and %lld minutes began",
 		         (long long)(i->n_tasks - i->n_created), (long long)firings);
+	if (!i->has_schedule && i->n_tasks > i->n_created)
+		m->n_made_unanswered += i->n_tasks - i->n_created;
 	i->n_created = i->n_tasks;
 	i->n_lost = i->n_asking = 0;
 	unlock(m);

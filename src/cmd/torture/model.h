@@ -88,6 +88,7 @@ struct model {
 	struct findings *findings;
 	struct app_fact *apps;
 	int n_apps;
+	int64_t n_made_unanswered; /* changes without an answer that turned out to have been made */
 };
 
 void model_init(struct model *m, int connections, struct findings *f);
