@@ -89,10 +89,12 @@ void look_node(const struct op *op, const struct cache_instance *c, int node, st
 enum rc replica_follow(const struct op *op, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 enum rc replica_wait(const struct op *op, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 enum rc replica_wait_all(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
-/* Wait until a replica has all that the master has now. */
+/* Wait until a replica has all that the master has now; one that becomes the master meanwhile has it. */
 enum rc replica_catch_up(const struct op *op, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 /* RC_CONFLICT when the recorded master is none: the description is out of date, and acting on it would do harm. */
 enum rc master_check(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+/* As cache_find_master. */
+enum rc master_find(const struct op *op, struct cache_instance *c, struct err *err) NODISCARD;
 /* A replica that is in step with the master, the best by priority; -1: none. */
 int replica_in_step(const struct op *op, const struct cache_instance *c);
 /* The node to ask without burdening the master: a replica in step, else the master. */

@@ -76,6 +76,11 @@
 	X(TYPE_CHANGE, "DCS.4200", 400, "Instance type cannot be changed.")                                        \
 	X(ALL_PRIORITIES_ZERO, "DCS.4253", 400, "All replicas have a priority of 0.")                              \
 	X(QUERY, "DCS.4800", 400, "Invalid {0} in the request.")                                                   \
+	X(FIRST_SCAN_AT, "DCS.4819", 400, "The first_scan_at parameter must be a time in the future.")             \
+	X(SCAN_INTERVAL, "DCS.4820", 400, "The interval parameter must be 0 to 2592000 seconds.")                  \
+	X(SCAN_TIMEOUT, "DCS.4821", 400,                                                                           \
+	  "The timeout parameter must be 1 to 5184000 seconds, and at least twice the interval.")                  \
+	X(SCAN_KEYS_COUNT, "DCS.4822", 400, "The scan_keys_count parameter must be 10 to 1000.")                   \
 	X(JOB_FAILED, "DCS.4842", 500, "job execution status failed.")                                             \
 	X(NO_PASSWORD_ACCESS, "DCS.4843", 400, "The {0} parameter is missing or its value is invalid.")            \
 	X(PASSWORD, "DCS.4845", 400, "The {0} parameter is missing or its value is invalid.")                      \
