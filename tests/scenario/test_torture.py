@@ -62,7 +62,8 @@ class Torture(unittest.TestCase):
         self.torture("--rounds", "1", "--seed", "3")
         self.assertEqual(list(self.place.iterdir()), [], "the second run did not make the folder, only what was in it")
 
-    def spoilt(self, what, rules, rounds=3):
+    def spoilt(self, what, rules, rounds=15):
+        """A spoilt task may be deleted before anyone looks; each round spoils another, and the first finding ends the run."""
         done = self.torture("--rounds", str(rounds), "--seed", "5", "--tamper", what, "--json", code=1)
         summary = json.loads(done.stdout)
         self.assertIn(summary["broken"][0]["rule"], rules, summary)
@@ -77,7 +78,7 @@ class Torture(unittest.TestCase):
         self.spoilt("state", ("E6", "end"))
 
     def test_a_lost_log_is_noticed_when_all_has_settled(self):
-        self.spoilt("log", ("files",))
+        self.spoilt("log", ("files",), rounds=6)
 
     def test_what_it_did_not_make_is_left_alone(self):
         self.place.mkdir()
