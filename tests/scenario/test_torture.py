@@ -44,7 +44,7 @@ class Torture(unittest.TestCase):
         done = self.torture("--rounds", "5", "--seed", "1", "--json", "--connections", "2")
         summary = json.loads(done.stdout)
         self.assertEqual((summary["rounds"], summary["seed"], summary["broken"], summary["kept"]), (5, 1, [], None))
-        ends = summary["killed"] + summary["crashPoints"] + summary["crashPointsNotReached"] + summary["stopped"] + summary["cutOff"]
+        ends = sum(summary[k] for k in ("killed", "crashPoints", "crashPointsNotReached", "stopped", "cutOff"))
         self.assertGreaterEqual(ends, 5, summary)
         self.assertGreaterEqual(summary["starts"], 6, summary)
         self.assertGreater(summary["attempts"], 0)
@@ -63,7 +63,7 @@ class Torture(unittest.TestCase):
         self.assertEqual(list(self.place.iterdir()), [], "the second run did not make the folder, only what was in it")
 
     def spoilt(self, what, rules, rounds=15):
-        """A spoilt task may be deleted before anyone looks; each round spoils another, and the first finding ends the run."""
+        """A spoilt task may be deleted before anyone looks: each round spoils another, the first finding ends the run."""
         done = self.torture("--rounds", str(rounds), "--seed", "5", "--tamper", what, "--json", code=1)
         summary = json.loads(done.stdout)
         self.assertIn(summary["broken"][0]["rule"], rules, summary)
