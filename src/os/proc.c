@@ -108,13 +108,43 @@ NO_SANITIZE static bool place_fds(const struct plan *p, int *status_fd)
 	return close_range((unsigned)n, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
+/* Never above what the caller itself is held to. */
+NO_SANITIZE static bool set_limit(__rlimit_resource_t what, int64_t soft, int64_t hard)
+{
+	struct rlimit now;
+
+	if (!soft)
+		return true;
+	if (getrlimit(what, &now) != 0)
+		return false;
+	rlim_t most = now.rlim_max;
+	const struct rlimit limit = { (rlim_t)soft < most ? (rlim_t)soft : most, (rlim_t)hard < most ? (rlim_t)hard : most };
+	return setrlimit(what, &limit) == 0;
+}
+
+/* Where it cannot be written (no /proc, not allowed) the kernel chooses as it likes. */
+NO_SANITIZE static void be_first_victim(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	ssize_t n = write(fd, "500", 3);
+	(void)n;
+	(void)close(fd);
+}
+
 NO_SANITIZE static bool set_limits(const struct plan *p)
 {
+	enum { CPU_GRACE_S = 5 };
 	static const struct rlimit no_core = { 0, 0 };
-	rlim_t most = (rlim_t)p->spec->memory_limit;
-	const struct rlimit memory = { most, most };
+	const struct proc_limits *l = &p->spec->limits;
 
-	return setrlimit(RLIMIT_CORE, &no_core) == 0 && (!most || setrlimit(RLIMIT_AS, &memory) == 0);
+	if (l->is_first_victim)
+		be_first_victim();
+	return setrlimit(RLIMIT_CORE, &no_core) == 0 && set_limit(RLIMIT_DATA, l->data_size, l->data_size) &&
+	       set_limit(RLIMIT_FSIZE, l->file_size, l->file_size) &&
+	       set_limit(RLIMIT_CPU, l->cpu_s, l->cpu_s + CPU_GRACE_S) &&
+	       set_limit(RLIMIT_NPROC, l->processes, l->processes);
 }
 
 NO_SANITIZE static bool tie_to_parent(const struct plan *p)
@@ -264,7 +294,7 @@ enum rc proc_spawn(const struct proc_spec *spec, struct proc *out, struct err *e
 	int status[2];
 	struct report report = { 0, 0 };
 
-	must(spec->n_fds >= 0 && spec->n_fds <= PROC_FDS_MAX && spec->memory_limit >= 0);
+	must(spec->n_fds >= 0 && spec->n_fds <= PROC_FDS_MAX);
 	enum rc rc = find_program(spec, program, err);
 	if (rc != RC_OK)
 		return rc;
