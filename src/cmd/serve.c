@@ -29,6 +29,7 @@ struct serve_options {
 	const char *data, *listen, *auth, *config, *tls_cert, *tls_key, *log_level;
 	int64_t threads, max_running, drain_s, connections_max, instances_max;
 	struct opt_list import_roots;
+	struct function_limits task;
 };
 
 struct server {
@@ -167,6 +168,8 @@ static enum rc start_engine(const struct serve_options *o, struct server *s, str
 		.instances_max = o->instances_max,
 		.stop_grace_ms = o->drain_s * 1000,
 	};
+		.bounds = o->task,
+		.adopts_orphans = true,
 	return engine_open(&cfg, &s->engine, err);
 }
 
@@ -307,6 +310,7 @@ static int run_serve(const struct command *c, int argc, char **argv)
 		.instances_max = 1000,
 	};
 	struct opt opts[] = {
+		.task = { .log_mib = 64, .processes = 1024 },
 		OPTION_TEXT("data", &o.data, "DIR", "Data folder (default $STINT_DATA, else ./stint-data)."),
 		OPTION_TEXT("listen", &o.listen, "HOST:PORT", "Address (default 127.0.0.1:8080; port 0: a free one)."),
 		OPTION_INT("threads", &o.threads, "N", 1, 64, "Loop threads (default: processors, at most 4)."),
@@ -331,6 +335,17 @@ static int run_serve(const struct command *c, int argc, char **argv)
 	const char *operands[OPERANDS_MAX];
 	struct err err = { 0 };
 	int code;
+		OPTION_INT("max-task-seconds", &o.task.time_s, "N", 0, 2592000,
+		           "Bound of every task's time (0: none, the default)."),
+		OPTION_INT("max-task-cpu-seconds", &o.task.cpu_s, "N", 0, 2592000000,
+		           "Bound of its processor time (0: none, the default)."),
+		OPTION_INT("max-task-memory-mib", &o.task.memory_mib, "N", 0, 1 << 24,
+		           "Bound of its memory (0: none, the default)."),
+		OPTION_INT("max-task-disk-mib", &o.task.disk_mib, "N", 0, 1 << 30,
+		           "Bound of its working folder (0: none, the default)."),
+		OPTION_INT("max-task-log-mib", &o.task.log_mib, "N", 1, 1 << 20, "Bound of its log (64)."),
+		OPTION_INT("max-task-processes", &o.task.processes, "N", 0, 1 << 22,
+		           "Bound of its processes (1024; 0: none)."),
 
 	if (!args_read(c, opts, ARRAY_LEN(opts), argc, argv, operands, &code))
 		return code;

@@ -68,6 +68,8 @@ enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct
  * commit what is waiting, close. */
 void engine_close(struct engine *e);
 bool engine_is_healthy(const struct engine *e); /* the store takes writes */
+	struct function_limits bounds;    /* of every function; log_mib 0: 64 */
+	bool adopts_orphans;              /* exec_adopt_orphans: only where nobody else starts children */
 const struct functions *engine_functions(const struct engine *e);
 /* Import roots, DATA/import first. */
 const char *const *engine_import_roots(const struct engine *e, int *n);
