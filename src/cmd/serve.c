@@ -30,6 +30,7 @@ struct serve_options {
 	int64_t threads, max_running, drain_s, connections_max, instances_max;
 	struct opt_list import_roots;
 	struct function_limits task;
+	int64_t keep_tasks, keep_days, tidy_s;
 };
 
 struct server {
@@ -167,9 +168,10 @@ static enum rc start_engine(const struct serve_options *o, struct server *s, str
 		.n_import_roots = o->import_roots.n,
 		.instances_max = o->instances_max,
 		.stop_grace_ms = o->drain_s * 1000,
-	};
 		.bounds = o->task,
+		.retention = { o->keep_tasks, o->keep_days, o->tidy_s * 1000 },
 		.adopts_orphans = true,
+	};
 	return engine_open(&cfg, &s->engine, err);
 }
 
@@ -308,9 +310,11 @@ static int run_serve(const struct command *c, int argc, char **argv)
 		.drain_s = 10,
 		.connections_max = 10000,
 		.instances_max = 1000,
+		.keep_tasks = 1000,
+		.tidy_s = 60,
+		.task = { .log_mib = 64, .processes = 1024 },
 	};
 	struct opt opts[] = {
-		.task = { .log_mib = 64, .processes = 1024 },
 		OPTION_TEXT("data", &o.data, "DIR", "Data folder (default $STINT_DATA, else ./stint-data)."),
 		OPTION_TEXT("listen", &o.listen, "HOST:PORT", "Address (default 127.0.0.1:8080; port 0: a free one)."),
 		OPTION_INT("threads", &o.threads, "N", 1, 64, "Loop threads (default: processors, at most 4)."),
@@ -331,10 +335,11 @@ static int run_serve(const struct command *c, int argc, char **argv)
 		           "Open connections; more get 503 (default 10000)."),
 		OPTION_INT("max-instances", &o.instances_max, "N", 1, 1000000,
 		           "Instances of one function in an app group (1000)."),
-	};
-	const char *operands[OPERANDS_MAX];
-	struct err err = { 0 };
-	int code;
+		OPTION_INT("keep-tasks", &o.keep_tasks, "N", 0, 1000000,
+		           "Ended tasks kept of each instance (1000; 0: all)."),
+		OPTION_INT("keep-days", &o.keep_days, "N", 0, 36500,
+		           "Days ended tasks are kept (0: for ever, the default)."),
+		OPTION_INT("tidy-seconds", &o.tidy_s, "N", 1, 86400, "From one tidying to the next (60)."),
 		OPTION_INT("max-task-seconds", &o.task.time_s, "N", 0, 2592000,
 		           "Bound of every task's time (0: none, the default)."),
 		OPTION_INT("max-task-cpu-seconds", &o.task.cpu_s, "N", 0, 2592000000,
@@ -346,6 +351,10 @@ static int run_serve(const struct command *c, int argc, char **argv)
 		OPTION_INT("max-task-log-mib", &o.task.log_mib, "N", 1, 1 << 20, "Bound of its log (64)."),
 		OPTION_INT("max-task-processes", &o.task.processes, "N", 0, 1 << 22,
 		           "Bound of its processes (1024; 0: none)."),
+	};
+	const char *operands[OPERANDS_MAX];
+	struct err err = { 0 };
+	int code;
 
 	if (!args_read(c, opts, ARRAY_LEN(opts), argc, argv, operands, &code))
 		return code;

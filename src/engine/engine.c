@@ -113,6 +113,8 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 	if (rc == RC_OK)
 		rc = asker_start(e, err);
 	if (rc == RC_OK)
+		rc = retention_start(e, &cfg->retention, err);
+	if (rc == RC_OK)
 		closer_sweep(e);
 	return rc;
 }
@@ -188,6 +190,7 @@ void engine_close(struct engine *e)
 		stop_claims(e);
 	keeper_stop(e);
 	asker_stop(e);
+	retention_stop(e);
 	if (e->exec)
 		exec_stop_all(e->exec, e->stop_grace_ms); /* on_end for each child: to the closer */
 	closer_wait(e);                                /* ends go on to the writer */
