@@ -8,10 +8,12 @@
  *
  * It finds what is surplus on a connection of its own, and drops it by small changes, each judged anew by the writer:
  * at most BATCH_TASKS records, at most about BATCH_ROWS rows with events and metrics, and after each a rest four times
- * as long, so that changes from outside hardly wait. A pass that fails is followed by the next one in its time. Files
+ * as long, so that changes from outside hardly wait. A record with more rows than that loses them in several changes
+ * before it goes itself. A pass that fails is followed by the next one in its time. Files
  * go after the commit, like those of a task that its user deletes.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <time.h>
 #include "base/clock.h"
@@ -47,6 +49,7 @@ struct drop {
 	int64_t instance_id;
 	int64_t ids[BATCH_TASKS];
 	int n;
+	bool trims; /* the only one has too many rows: take some away */
 	/* what became of them: paths are of those that were dropped */
 	char *log_paths[BATCH_TASKS], *work_dirs[BATCH_TASKS];
 	int n_dropped;
@@ -138,7 +141,8 @@ static enum rc collect(struct retention *r, const struct instance_row *i, struct
 			continue;
 		rc = count_rows(r->store, rows[k].id, &more, err);
 		if (out->n && weight + more > BATCH_ROWS)
-			break; /* a heavy one goes alone */
+			break;
+		out->trims = more > BATCH_ROWS;
 		out->ids[out->n++] = rows[k].id;
 		weight += more;
 	}
@@ -146,6 +150,43 @@ static enum rc collect(struct retention *r, const struct instance_row *i, struct
 }
 
 /* ---- dropping, on the writer thread ---- */
+
+/* Delete the first BATCH_ROWS of what q means, which are told apart by column col and in its order. at: where a row
+ * struct has that column. */
+static enum rc delete_first(struct store *s, struct query q, const char *col, size_t at, struct arena *a, struct err *err)
+{
+	unsigned char *row;
+	size_t n = 0;
+
+	q.orders[0] = (struct order){ .col = col };
+	q.offset = BATCH_ROWS;
+	q.limit = 1;
+	enum rc rc = store_list(s, &q, a, (void **)&row, &n, err);
+	if (rc != RC_OK)
+		return rc;
+	q.orders[0] = (struct order){ 0 };
+	if (n)
+		q.preds[q.n_preds++] = (struct pred)PRED_INT(col, CMP_LT, *(const int64_t *)(const void *)(row + at));
+	return store_delete(s, &q, NULL, err);
+}
+
+/* Of its metrics, one after the other, and then of its events. */
+static enum rc trim(struct store *s, int64_t task_id, struct arena *a, struct err *err)
+{
+	struct metric_row first;
+	struct query of_events = { .table = &table_event, .preds = { PRED_INT("task_id", CMP_EQ, task_id) }, .n_preds = 1 };
+	struct query of_metrics = of_events;
+	of_metrics.table = &table_metric;
+
+	enum rc rc = store_get(s, &of_metrics, &first, a, err);
+	if (rc == RC_NOT_FOUND)
+		return delete_first(s, of_events, "id", offsetof(struct event_row, id), a, err);
+	if (rc != RC_OK)
+		return rc;
+	of_metrics.preds[of_metrics.n_preds++] = (struct pred)PRED_TEXT("set_name", CMP_EQ, first.set_name);
+	of_metrics.preds[of_metrics.n_preds++] = (struct pred)PRED_TEXT("name", CMP_EQ, first.name);
+	return delete_first(s, of_metrics, "step", offsetof(struct metric_row, step), a, err);
+}
 
 static enum rc drop_one(struct engine *e, struct drop *d, const struct instance_row *i, const struct verge *v, int64_t id,
 			struct arena *a, struct err *err)
@@ -157,6 +198,8 @@ static enum rc drop_one(struct engine *e, struct drop *d, const struct instance_
 	enum rc rc = row_task(e->store, id, a, &t, err);
 	if (rc == RC_NOT_FOUND || (rc == RC_OK && !is_surplus(i, v, &t)))
 		return RC_OK; /* deleted by its user, or in service meanwhile */
+	if (rc == RC_OK && d->trims)
+		return trim(e->store, id, a, err);
 	if (rc == RC_OK)
 		rc = store_delete(e->store, &self, NULL, err);
 	if (rc != RC_OK)

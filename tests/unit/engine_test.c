@@ -1456,6 +1456,49 @@ TEST(old_records_go_by_number_and_by_age_and_what_serves_stays)
 	end();
 }
 
+/* More rows than one change takes away, with steps of several metrics and many events. */
+TEST(a_heavy_record_goes_in_pieces)
+{
+	char path[4200];
+	struct store *s;
+	struct task_row t;
+	struct event_row *events;
+	struct metric_row *metrics;
+	size_t n = 1;
+
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("ok", "one", "") == V_OK, "instance");
+	struct instance_row i = instance("ok", "one");
+	for (int64_t g = 1; g <= 3; g++) {
+		EXPECT(make_task("ok", "one", NULL) == V_OK, "task");
+		t = ended(i.id, g);
+		EXPECT(t.state == TASK_SUCCESS, "ran");
+	}
+	EXPECT(engine_task_get(view, i.id, 1, arena, &t, NULL) == V_OK, "first");
+	stop();
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, NULL) == RC_OK && store_begin(s, NULL) == RC_OK, "store");
+	for (int k = 0; k < 5000; k++) {
+		struct metric_row m = { .task_id = t.id, .name = k % 2 ? "auc" : "loss", .set_name = "test", .step = 1000 * (k / 2) };
+		EXPECT(store_insert(s, &table_metric, &m, NULL) == RC_OK, "metric");
+		EXPECT(row_event_add(s, t.id, 1, 1, "note", "many", NULL) == RC_OK, "event");
+	}
+	EXPECT(store_commit(s, NULL) == RC_OK, "commit");
+	store_close(s);
+	rules = (struct retention_rules){ .keep_tasks = 2, .every_ms = 20 };
+	start(1);
+	struct wanted w = { i.id, 2 };
+	EXPECT(comes_true(has_wanted, &w), "%d", (int)n_tasks(i.id));
+	EXPECT(engine_task_events(view, t.id, arena, &events, &n, NULL) == V_OK && n == 0, "%zu events", n);
+	EXPECT(engine_task_metrics(view, t.id, arena, &metrics, &n, NULL) == V_OK && n == 0, "%zu metrics", n);
+	EXPECT(atomic_load(&engine->n_retired.n) == 1, "%d", (int)atomic_load(&engine->n_retired.n));
+	stop();
+	rules = (struct retention_rules){ 0 };
+	end();
+}
+
 TEST(a_task_in_progress_is_not_counted_nor_removed)
 {
 	begin();
@@ -1522,6 +1565,7 @@ int main(void)
 	RUN(a_claim_that_was_not_kept_starts_nothing);
 	RUN(what_a_failed_batch_did_is_not_counted);
 	RUN(old_records_go_by_number_and_by_age_and_what_serves_stays);
+	RUN(a_heavy_record_goes_in_pieces);
 	RUN(a_task_in_progress_is_not_counted_nor_removed);
 	return test_failures != 0;
 }
