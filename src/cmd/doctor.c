@@ -157,9 +157,10 @@ static bool model_is_sound(struct exam *x, const struct instance_row *i)
 
 static void check_models(struct exam *x, struct store *s)
 {
+	/* Without a checksum there is no file: a user's function need not make one. */
 	struct query q = { .table = &table_instance,
-		           .preds = { PRED_INT("model_generation", CMP_GT, 0) },
-		           .n_preds = 1 };
+		           .preds = { PRED_INT("model_generation", CMP_GT, 0), PRED_TEXT("model_sha256", CMP_NE, "") },
+		           .n_preds = 2 };
 	struct instance_row *rows;
 	void *list;
 	size_t n, n_sound = 0;

@@ -1,9 +1,9 @@
 #include "engine/scan_plan.h"
 
-#include <stdio.h>
 #include <string.h>
 #include "base/num.h"
-#include "engine/priv.h"
+
+enum { DAY_MS = 24 * 3600 * 1000 };
 
 /* Hour and minute of the first five bytes; false: no time of day. */
 static bool read_time(const char *text, int64_t *hour, int64_t *minute)
@@ -22,12 +22,11 @@ static int64_t earlier(int64_t a, int64_t b) { return a && (!b || a < b) ? a : b
 
 static int64_t next_of_day(const char *times, int64_t after_ms)
 {
-	int64_t next = 0, hour, minute;
-	char cron[32];
+	int64_t next = 0, hour, minute, midnight_ms = after_ms / DAY_MS * DAY_MS;
 
 	for (const char *p = times; read_time(p, &hour, &minute); p += 5 + (p[5] == ',')) {
-		(void)snprintf(cron, sizeof cron, "%d %d * * *", (int)minute, (int)hour);
-		next = earlier(zone_cron_next(cron, after_ms), next);
+		int64_t today = midnight_ms + (hour * 60 + minute) * 60000;
+		next = earlier(today > after_ms ? today : today + DAY_MS, next);
 	}
 	return next;
 }

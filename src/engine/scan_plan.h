@@ -1,7 +1,6 @@
 /*
- * scan_plan: when an analysis that runs by itself is due. Big and hot keys run at times of day, in the server's zone as
- * cron schedules do (zone.c: what happens when the clocks change); expired keys from a first moment on, at an interval.
- * Pure but for the zone of the process; time is an argument (Unix milliseconds).
+ * scan_plan: when an analysis that runs by itself is due. Big and hot keys run at times of day, in UTC as all times of
+ * the DCS contract are; expired keys from a first moment on, at an interval. Pure; Unix milliseconds, not before 1970.
  */
 #ifndef ENGINE_SCAN_PLAN_H
 #define ENGINE_SCAN_PLAN_H

@@ -130,6 +130,19 @@ void procs_kill(const struct procs_row *row)
 	(void)close(fd);
 }
 
+bool procs_may_have_adopted(void)
+{
+	char path[64], first;
+
+	(void)snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	bool is_empty = read(fd, &first, 1) == 0;
+	(void)close(fd); /* opened for reading: nothing to lose */
+	return !is_empty;
+}
+
 int64_t procs_share_size(pid_t pid)
 {
 	char path[64];

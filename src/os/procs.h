@@ -35,6 +35,9 @@ void procs_look(struct procs *p);
 const struct procs_row *procs_find(const struct procs *p, pid_t pid); /* NULL: not seen */
 /* SIGKILL, if the number still means the process that was seen. */
 void procs_kill(const struct procs_row *row);
+/* Could this process have adopted others (PR_SET_CHILD_SUBREAPER)? Quick: one small file, where the kernel has it; else
+ * true. Exact as long as the main thread itself starts no children: it is the one that adopts. */
+bool procs_may_have_adopted(void);
 /* Bytes that the process alone holds, and its share of what it shares; -1: the kernel does not say. */
 int64_t procs_share_size(pid_t pid);
 /* What the process was started with as variable name: into out, cut to its size. False: not there, or not readable. */

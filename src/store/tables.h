@@ -176,7 +176,7 @@ struct schedule_row {
 	int64_t cache_id;          /* unique with kind */
 	const char *kind;          /* bigkey hotkey expire */
 	int64_t is_enabled;
-	const char *times;         /* bigkey, hotkey: "08:00,21:00", every day in the server's zone; "" none */
+	const char *times;         /* bigkey, hotkey: "08:00,21:00", every day in UTC; "" none */
 	int64_t first_at;          /* expire: the first firing; 0 none */
 	int64_t interval_s;        /* expire: from firing to firing; 0: only the first */
 	int64_t timeout_s, batch;  /* expire: of each scan; keys a step */

@@ -20,7 +20,7 @@ TEST(only_times_of_day_are_times)
 		EXPECT(!scan_plan_is_time(bad[i]), "'%s'", bad[i]);
 }
 
-TEST(times_of_day_fire_every_day_in_the_servers_zone)
+TEST(times_of_day_fire_every_day_in_utc_wherever_the_server_stands)
 {
 	static const struct {
 		const char *zone, *times;
@@ -32,9 +32,8 @@ TEST(times_of_day_fire_every_day_in_the_servers_zone)
 		{ "UTC", "08:30,21:00", 9 * 60, 21 * 60 },
 		{ "UTC", "08:30,21:00", 22 * 60, 32 * 60 + 30 },
 		{ "UTC", "", 0, -1 },
-		{ "Asia/Shanghai", "21:00", 0, 13 * 60 },         /* UTC+8 */
-		{ "Asia/Shanghai", "04:00", 0, 20 * 60 },
-		{ "America/New_York", "21:00", 0, 2 * 60 },       /* UTC-5 */
+		{ "Asia/Shanghai", "21:00", 0, 21 * 60 },
+		{ "America/New_York", "21:00", 0, 21 * 60 },
 	};
 	int64_t base = utc(2026, 11, 22, 0, 0);
 	FOR_EACH_ROW(i, row) {
@@ -75,7 +74,7 @@ TEST(what_cannot_fire_now_is_tried_soon_but_not_beyond_the_next_one)
 int main(void)
 {
 	RUN(only_times_of_day_are_times);
-	RUN(times_of_day_fire_every_day_in_the_servers_zone);
+	RUN(times_of_day_fire_every_day_in_utc_wherever_the_server_stands);
 	RUN(an_interval_counts_from_the_first_moment_and_not_from_a_late_firing);
 	RUN(what_cannot_fire_now_is_tried_soon_but_not_beyond_the_next_one);
 	return test_failures != 0;

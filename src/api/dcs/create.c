@@ -122,11 +122,34 @@ static bool check_charging(struct call *c, const json_t *body)
 	return !*mode || strcmp(mode, "postPaid") == 0 || dcs_answer_named(c, DCS_QUERY, "charging_mode");
 }
 
+static bool check_rest(struct call *c, const json_t *body)
+{
+	static const struct field_type rest[] = {
+		{ "publicip_id", FIELD_TEXT },
+		{ "enable_publicip", FIELD_FLAG },
+		{ "enable_ssl", FIELD_FLAG },
+		{ "access_user", FIELD_TEXT },
+		{ "enterprise_project_id", FIELD_TEXT_OR_INT }, /* an example of the vendor's sends 0 */
+		{ "enterprise_project_name", FIELD_TEXT },
+		{ "bss_param", FIELD_OBJECT },
+		{ "spec_param", FIELD_OBJECT },
+	};
+	return fields_types(c, body, rest, ARRAY_LEN(rest));
+}
+
 /* ---- what is only read again ---- */
 
 static void echo_text_of(struct jw *w, const json_t *body, const char *name)
 {
-	const char *text = json_string_value(json_object_get(body, name));
+	const json_t *value = json_object_get(body, name);
+	const char *text = json_string_value(value);
+	char digits[24];
+	int64_t number;
+
+	if (!text && dcs_int_value(value, &number)) {
+		(void)snprintf(digits, sizeof digits, "%lld", (long long)number);
+		text = digits;
+	}
 	if (text && *text && strlen(text) <= BODY_TEXT_BYTES)
 		jw_kv_text(w, name, text);
 }
@@ -179,7 +202,7 @@ static bool make_plan(struct call *c, const json_t *body, struct plan *p)
 	       fields_port(c, body, &p->port) && fields_renames(c, body, NULL, &p->renames) &&
 	       fields_tags(c, body, &p->tags) &&
 	       fields_backup_policy(c, body, p->spec.mode, p->project, "", &p->backup_policy) &&
-	       check_template(c, body, p) && check_charging(c, body) && make_echo(c, body, p);
+	       check_rest(c, body) && check_template(c, body, p) && check_charging(c, body) && make_echo(c, body, p);
 }
 
 /* The engine checks the quota again, one instance at a time; here, so that several are created all or none. */
