@@ -96,6 +96,9 @@ class Limits(ServerCase):
     def test_memory(self):
         self.failed("memory", "small", "Task.MemoryLimit", "more than 100 MiB of memory (limit of function small)",
                     "user", count="600")
+        shown = self.server.run("task", "get", "small_memory", "one", "1", "--function", "small", "--data",
+                                str(self.server.data), check=False)
+        self.assertIn("more than 100 MiB of memory (limit of function small)", shown.stdout, shown)
 
     def test_memory_below_the_limit(self):
         detail = self.run_one("gate", "small", gate="/dev/null")

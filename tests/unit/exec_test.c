@@ -728,7 +728,7 @@ TEST(a_child_has_default_signals)
 
 TEST(a_child_has_its_folder_its_group_its_limits_and_its_log)
 {
-	struct exec_spec spec = spec_of(2, sh("pwd; echo oops >&2; ulimit -d; ulimit -f; ulimit -t; ulimit -c; read x && echo input;"
+	struct exec_spec spec = spec_of(2, sh("pwd; echo oops >&2; ulimit -d; ulimit -f; ulimit -t; cat /proc/self/oom_score_adj; ulimit -c; read x && echo input;"
 	                                      "cut -d' ' -f5 < /proc/$$/stat; echo $$; " RESULT));
 	struct err e = { 0 };
 	char want[PATH_MAX + 128];
@@ -739,11 +739,12 @@ TEST(a_child_has_its_folder_its_group_its_limits_and_its_log)
 	spec.disk_limit = INT64_C(512) << 20;
 	spec.log_limit = INT64_C(512) << 20;
 	spec.cpu_limit_ms = 60000;
+	spec.limit_of = "function score";
 	open_bench();
 	start_with(spec);
 	struct seen *s = await_end(2);
 	int pid = (int)s->pid;
-	(void)snprintf(want, sizeof want, "before\n%s\noops\n3145728\n2097152\n62\n0\n%d\n%d\n", dir, pid, pid);
+	(void)snprintf(want, sizeof want, "before\n%s\noops\n3145728\n2097152\n62\n500\n0\n%d\n%d\n", dir, pid, pid);
 	EXPECT(s->is_success, "%s", s->message);
 	EXPECT(strcmp(log_text(2), want) == 0, "%s instead of %s", log_text(2), want);
 	start_with(spec_of(3, sh("echo x")));
