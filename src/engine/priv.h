@@ -13,6 +13,7 @@
 #include "base/metric.h"
 #include "engine/engine.h"
 #include "engine/keys.h"
+#include "engine/paths.h"
 #include "exec/exec.h"
 #include "json/json.h"
 #include "store/store.h"
@@ -132,7 +133,6 @@ void closer_remove_path(struct engine *e, const char *path);     /* folder or fi
 void closer_prune_dir(struct engine *e, const char *path);       /* keep the model file only, later */
 void closer_sync_dir(struct engine *e, const char *path);        /* below DATA/models: fsync it and its parents, later */
 void closer_check_model(struct engine *e, struct run_end *end);  /* then run_closed */
-#define MODEL_FILE "model.bin"
 void closer_sweep(struct engine *e); /* remove folders and logs that no row names */
 
 /* keeper.c: looks after the processes of caches. Stop it while the writer still answers. */
@@ -159,8 +159,6 @@ struct run_end {
 };
 
 /* paths.c */
-#define TREE_MODELS "models"
-#define TREE_LOGS "logs"
 void path_of_app(const struct engine *e, const char *tree, int64_t app_id, char *out);
 void path_of_instance(const struct engine *e, const char *tree, const struct instance_row *i, char *out);
 void path_of_generation(const struct engine *e, const struct instance_row *i, int64_t generation, char *out); /* models */
