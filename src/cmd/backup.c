@@ -375,12 +375,15 @@ static enum rc open_data(struct backup *b, const char *data, struct err *err)
 static enum rc make(struct backup *b, const char *to, struct err *err)
 {
 	int lock_fd;
+	bool is_new = !file_exists(to);
 
 	enum rc rc = dir_make(to, 0700, err);
 	if (rc == RC_OK)
 		rc = resolve(to, b->to, err);
 	if (rc == RC_OK)
 		rc = refuse_nested(b, err);
+	if (rc != RC_OK && is_new)
+		(void)rmdir(to); /* it was made to find out where it is */
 	if (rc == RC_OK)
 		rc = folder_claim(b->to, "backup", &lock_fd, err);
 	if (rc != RC_OK)

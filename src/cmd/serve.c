@@ -6,6 +6,7 @@
  * interrupts another thread's call. After the first SIGTERM or SIGINT the default action is back: a second one
  * ends the process at once, which is safe (kill -9 is a supported way to stop).
  */
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include "cmd/args.h"
 #include "cmd/data.h"
 #include "cmd/say.h"
+#include "cmd/serve.h"
 #include "cmd/settings.h"
 #include "engine/engine.h"
 #include "http/http.h"
@@ -131,8 +133,9 @@ static enum rc lock_data(const char *data, int *fd, struct err *err)
 	enum rc rc = data_make(data, err);
 	if (rc == RC_OK)
 		rc = path_join(path, data, "lock", err);
-	if (rc == RC_OK)
-		rc = file_lock(path, fd, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = file_lock(path, fd, err);
 	return rc == RC_CONFLICT ? err_set(err, rc, "another server runs on '%.300s'", data) : rc;
 }
 
@@ -294,9 +297,11 @@ static int64_t processors(int64_t most)
 	return n < 1 ? 1 : n > most ? most : n;
 }
 
-static int run_serve(const struct command *c, int argc, char **argv)
+enum { SERVE_OPTIONS = 13, SETTINGS_ARENA = 1 << 20 };
+
+static struct serve_options default_options(void)
 {
-	struct serve_options o = {
+	return (struct serve_options){
 		.listen = "127.0.0.1:8080",
 		.auth = "strict",
 		.log_level = "info",
@@ -306,35 +311,59 @@ static int run_serve(const struct command *c, int argc, char **argv)
 		.connections_max = 10000,
 		.instances_max = 1000,
 	};
-	struct opt opts[] = {
-		OPTION_TEXT("data", &o.data, "DIR", "Data folder (default $STINT_DATA, else ./stint-data)."),
-		OPTION_TEXT("listen", &o.listen, "HOST:PORT", "Address (default 127.0.0.1:8080; port 0: a free one)."),
-		OPTION_INT("threads", &o.threads, "N", 1, 64, "Loop threads (default: processors, at most 4)."),
-		OPTION_INT("max-running", &o.max_running, "N", 0, 1024,
+}
+
+/* The one table of settings, for the command line and for a file. */
+static void options_table(struct serve_options *o, struct opt out[SERVE_OPTIONS])
+{
+	const struct opt table[] = {
+		OPTION_TEXT("data", &o->data, "DIR", "Data folder (default $STINT_DATA, else ./stint-data)."),
+		OPTION_TEXT("listen", &o->listen, "HOST:PORT", "Address (default 127.0.0.1:8080; port 0: a free one)."),
+		OPTION_INT("threads", &o->threads, "N", 1, 64, "Loop threads (default: processors, at most 4)."),
+		OPTION_INT("max-running", &o->max_running, "N", 0, 1024,
 		           "Tasks run at once (default: processors; 0 pauses)."),
-		OPTION_CHOICE("auth", &o.auth, "MODE", "strict|lax|off",
+		OPTION_CHOICE("auth", &o->auth, "MODE", "strict|lax|off",
 		              "strict (default), lax: known key id only, off: loopback only."),
-		OPTION_LIST("import-root", &o.import_roots, "PATH",
+		OPTION_LIST("import-root", &o->import_roots, "PATH",
 		            "Folder training data may be read from; may be repeated."),
-		OPTION_TEXT("config", &o.config, "FILE", "Settings file; the command line wins."),
-		OPTION_TEXT("tls-cert", &o.tls_cert, "FILE", "Certificate chain in PEM; switches HTTPS on."),
-		OPTION_TEXT("tls-key", &o.tls_key, "FILE", "Its private key in PEM."),
-		OPTION_CHOICE("log-level", &o.log_level, "LEVEL", "error|warn|info|debug",
+		OPTION_TEXT("config", &o->config, "FILE", "Settings file; the command line wins."),
+		OPTION_TEXT("tls-cert", &o->tls_cert, "FILE", "Certificate chain in PEM; switches HTTPS on."),
+		OPTION_TEXT("tls-key", &o->tls_key, "FILE", "Its private key in PEM."),
+		OPTION_CHOICE("log-level", &o->log_level, "LEVEL", "error|warn|info|debug",
 		              "error, warn, info (default) or debug."),
-		OPTION_INT("drain-seconds", &o.drain_s, "N", 0, 3600,
+		OPTION_INT("drain-seconds", &o->drain_s, "N", 0, 3600,
 		           "Longest wait for requests, then children, at stop (10)."),
-		OPTION_INT("max-connections", &o.connections_max, "N", 1, 1000000,
+		OPTION_INT("max-connections", &o->connections_max, "N", 1, 1000000,
 		           "Open connections; more get 503 (default 10000)."),
-		OPTION_INT("max-instances", &o.instances_max, "N", 1, 1000000,
+		OPTION_INT("max-instances", &o->instances_max, "N", 1, 1000000,
 		           "Instances of one function in an app group (1000)."),
 	};
+	static_assert(sizeof table == SERVE_OPTIONS * sizeof *out, "SERVE_OPTIONS counts them");
+	memcpy(out, table, sizeof table);
+}
+
+enum rc serve_settings_check(const char *path, struct err *err)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(SETTINGS_ARENA);
+	struct serve_options o = default_options();
+	struct opt opts[SERVE_OPTIONS];
+
+	options_table(&o, opts);
+	return settings_read(path, opts, SERVE_OPTIONS, a, err);
+}
+
+static int run_serve(const struct command *c, int argc, char **argv)
+{
+	struct serve_options o = default_options();
+	struct opt opts[SERVE_OPTIONS];
 	const char *operands[OPERANDS_MAX];
 	struct err err = { 0 };
 	int code;
 
+	options_table(&o, opts);
 	if (!args_read(c, opts, ARRAY_LEN(opts), argc, argv, operands, &code))
 		return code;
-	struct arena *a = arena_new(1 << 20);
+	struct arena *a = arena_new(SETTINGS_ARENA);
 	enum rc rc = o.config ? settings_read(o.config, opts, ARRAY_LEN(opts), a, &err) : RC_OK;
 	o.data = data_dir(o.data);
 	if (rc == RC_OK) {
