@@ -29,7 +29,7 @@
 
 struct serve_options {
 	const char *data, *listen, *auth, *config, *tls_cert, *tls_key, *log_level;
-	int64_t threads, max_running, drain_s, connections_max, instances_max;
+	int64_t threads, max_running, drain_s, connections_max, instances_max, check_s;
 	struct opt_list import_roots;
 };
 
@@ -169,6 +169,7 @@ static enum rc start_engine(const struct serve_options *o, struct server *s, str
 		.n_import_roots = o->import_roots.n,
 		.instances_max = o->instances_max,
 		.stop_grace_ms = o->drain_s * 1000,
+		.verify_every_ms = o->check_s * 1000,
 	};
 	return engine_open(&cfg, &s->engine, err);
 }
@@ -297,7 +298,7 @@ static int64_t processors(int64_t most)
 	return n < 1 ? 1 : n > most ? most : n;
 }
 
-enum { SERVE_OPTIONS = 13, SETTINGS_ARENA = 1 << 20 };
+enum { SERVE_OPTIONS = 14, SETTINGS_ARENA = 1 << 20 };
 
 static struct serve_options default_options(void)
 {
@@ -310,6 +311,7 @@ static struct serve_options default_options(void)
 		.drain_s = 10,
 		.connections_max = 10000,
 		.instances_max = 1000,
+		.check_s = 3600,
 	};
 }
 
@@ -337,6 +339,8 @@ static void options_table(struct serve_options *o, struct opt out[SERVE_OPTIONS]
 		           "Open connections; more get 503 (default 10000)."),
 		OPTION_INT("max-instances", &o->instances_max, "N", 1, 1000000,
 		           "Instances of one function in an app group (1000)."),
+		OPTION_INT("check-seconds", &o->check_s, "N", 0, 2592000,
+		           "Between checks of the models in service (3600; 0: only at start)."),
 	};
 	static_assert(sizeof table == SERVE_OPTIONS * sizeof *out, "SERVE_OPTIONS counts them");
 	memcpy(out, table, sizeof table);

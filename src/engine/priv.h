@@ -29,6 +29,7 @@ enum {
 struct closer;
 struct asker;
 struct keeper;
+struct verifier;
 struct cache_operate;
 struct actor;
 
@@ -54,11 +55,12 @@ struct engine {
 	struct exec *exec;
 	struct closer *closer;
 	struct keeper *keeper;
+	struct verifier *verifier;
 	struct asker *asker;
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
-	int64_t instances_max, stop_grace_ms;
+	int64_t instances_max, stop_grace_ms, verify_every_ms;
 
 	pthread_t writer;
 	bool has_writer;
@@ -134,6 +136,13 @@ void closer_prune_dir(struct engine *e, const char *path);       /* keep the mod
 void closer_sync_dir(struct engine *e, const char *path);        /* below DATA/models: fsync it and its parents, later */
 void closer_check_model(struct engine *e, struct run_end *end);  /* then run_closed */
 void closer_sweep(struct engine *e); /* remove folders and logs that no row names */
+/* SHA-256 of a model file. Any thread. RC_NOT_FOUND: it is missing. */
+enum rc closer_hash_file(const char *path, char hex[65], struct err *err) NODISCARD;
+
+/* verify.c: are the models in service what they were? Start it with a store that is up to date; stop, then free. */
+enum rc verifier_start(struct engine *e, struct err *err) NODISCARD;
+void verifier_stop(struct engine *e);
+void verifier_free(struct engine *e);
 
 /* keeper.c: looks after the processes of caches. Stop it while the writer still answers. */
 enum rc keeper_start(struct engine *e, struct err *err) NODISCARD;
