@@ -5,11 +5,12 @@ import os
 import pathlib
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import unittest
 
-from stint_client import WAIT_S, Redis, Server, redis_processes, wait_for
+from stint_client import BINARY, WAIT_S, Redis, Server, redis_processes, wait_for
 from test_dcs import PASSWORD, DcsCase, end_all
 
 # A child that leaves a model of random bytes: fast enough to be replaced while it is being copied.
@@ -136,6 +137,36 @@ class Backup(Words):
             for thread in threads:
                 thread.join(WAIT_S)
         self.assertFalse(failures, failures)
+
+    def test_file_vanishes_after_the_database_was_copied(self):
+        """The backup is held while a model it is about to copy is deleted: it takes the database once more."""
+        server = self.server()
+        server.add_function("big", run=[sys.executable, "-c", MAKER.replace("300000", "64 << 20")])
+        server.start()
+        self.ok(server.client.create_app("shop"))
+        for name, function, generations in (("first", "big", 1), ("second", "maker", 10)):
+            self.ok(server.client.create_instance("shop", name, function, "script", {}))
+            for generation in range(1, generations + 1):
+                self.ok(server.client.create_task("shop", name, function))
+                self.assertEqual(server.client.finished("shop", name, generation, function)["state"], "success")
+        for generation in range(1, 10):  # held too late, it has copied all: then once more, with the next one
+            target = server.folder / f"backup{generation}"
+            victim = next((server.data / "models").rglob(f"second.*/{generation}/model.bin"))
+            process = subprocess.Popen([BINARY, "backup", "--data", str(server.data), "--to", str(target), "--json"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            wait_for("the first model", lambda: (target / "models").exists() or process.poll() is not None)
+            process.send_signal(signal.SIGSTOP)
+            self.ok(server.client.delete_task("shop", "second", generation, "maker"))
+            wait_for("the model to go", lambda: not victim.exists())
+            was_in_time = not (target / victim.relative_to(server.data)).exists()
+            process.send_signal(signal.SIGCONT)
+            told, problem = process.communicate(timeout=WAIT_S)
+            self.assertEqual(process.returncode, 0, problem)
+            self.assertEqual(json.loads(told)["rounds"], 2 if was_in_time else 1)
+            self.restored(server, target, f"restored{generation}")
+            if was_in_time:
+                return
+        self.fail("the backup was never held in time")
 
     def test_running_task_is_resumed_in_the_copy(self):
         """...and the copy's start leaves the process of the original alone."""
