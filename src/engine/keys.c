@@ -5,6 +5,7 @@
 #include "engine/keys.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "base/clock.h"
@@ -19,18 +20,21 @@ enum { KEY_LEN = 32, NONCE_LEN = 12, TAG_LEN = 16, SECRET_MAX = 256, ID_RANDOM =
 
 struct keyring {
 	unsigned char key[KEY_LEN];
-	unsigned char id_key[16]; /* for keyring_block: a part of SHA-256("task ids" | key) */
+	unsigned char id_key[16]; /* for keyring_block: a part of the key for "task ids" */
+	unsigned char link_key[KEY_LEN]; /* for keyring_mac */
 };
 
-static void derive_id_key(struct keyring *k)
+/* A key for one purpose: SHA-256(purpose | 0 | key). len bytes of it, at most KEY_LEN. */
+static void derive(const struct keyring *k, const char *purpose, unsigned char *out, size_t len)
 {
-	static const char label[] = "task ids";
-	unsigned char input[sizeof label + KEY_LEN], digest[32];
+	unsigned char input[32 + KEY_LEN], digest[KEY_LEN];
+	size_t label_size = strlen(purpose) + 1;
 
-	memcpy(input, label, sizeof label);
-	memcpy(input + sizeof label, k->key, KEY_LEN);
-	must(EVP_Digest(input, sizeof input, digest, NULL, EVP_sha256(), NULL) == 1);
-	memcpy(k->id_key, digest, sizeof k->id_key);
+	must(label_size <= sizeof input - KEY_LEN && len <= sizeof digest);
+	memcpy(input, purpose, label_size);
+	memcpy(input + label_size, k->key, KEY_LEN);
+	must(EVP_Digest(input, label_size + KEY_LEN, digest, NULL, EVP_sha256(), NULL) == 1);
+	memcpy(out, digest, len);
 	mem_wipe(input, sizeof input);
 	mem_wipe(digest, sizeof digest);
 }
@@ -61,7 +65,8 @@ enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err
 		keyring_free(k);
 		return rc;
 	}
-	derive_id_key(k);
+	derive(k, "task ids", k->id_key, sizeof k->id_key);
+	derive(k, "links", k->link_key, sizeof k->link_key);
 	*out = k;
 	return RC_OK;
 }
@@ -264,4 +269,15 @@ void keyring_block(const struct keyring *k, unsigned char block[16], bool encryp
 	must(n == 16);
 	memcpy(block, out, 16);
 	EVP_CIPHER_CTX_free(ctx);
+}
+
+void keyring_mac(const struct keyring *k, const char *text, char out[KEYRING_MAC_SIZE])
+{
+	unsigned char mac[32];
+	unsigned len = sizeof mac;
+
+	must(HMAC(EVP_sha256(), k->link_key, KEY_LEN, (const unsigned char *)text, strlen(text), mac, &len));
+	must(len == sizeof mac);
+	for (size_t i = 0; i < sizeof mac; i++)
+		(void)snprintf(out + 2 * i, 3, "%02x", (unsigned)mac[i]);
 }

@@ -206,7 +206,9 @@ enum rc task_insert(struct engine *e, struct instance_row *instance, const struc
 /* cache_ops.c: what a cache's task means for its rows. is_cache_task: all others are trainings. */
 bool is_cache_task(const struct task_row *t);
 enum rc cache_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
-enum rc cache_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+/* unit: the task's, free again; what follows a failure may claim it (cache_after.c). */
+enum rc cache_finished(struct engine *e, const struct task_row *t, struct instance_row *unit, int64_t now_ms, struct arena *a,
+		       struct err *err) NODISCARD;
 void cache_answer_waiting(struct engine *e, int64_t task_id, bool is_success, const char *code, const char *message);
 void cache_answer_rest(struct engine *e); /* at the close: whoever still waits for an end */
 enum rc cache_write_task(struct engine *e, const struct task_row *t, struct jw *w, struct arena *a,
@@ -216,7 +218,14 @@ enum rc cache_insert_task(struct engine *e, struct instance_row *unit, const str
 			  const struct actor *actor, const char *args, const char *details, int64_t not_before,
 			  int64_t now, struct arena *a, int64_t *task_id, struct err *err) NODISCARD;
 void cache_new_uid(char out[37]); /* UUID, lower case */
-/* scan.c: the same two for analyses. */
+/* cache_after.c: the task that a failed operation needs, if any. */
+enum rc cache_follow_up(struct engine *e, struct instance_row *unit, const struct cache_row *c, const struct task_row *t,
+			int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+/* scan.c: a scan's creation as part of another change; nothing is written when it is refused. */
+struct scan_create;
+enum verdict scan_create_apply(struct engine *e, struct scan_create *c);
+void scan_create_committed(struct engine *e, struct scan_create *c);
+/* What a task means for its analysis. */
 enum rc scan_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
 enum rc scan_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
 #define CACHE_FUNCTION "dcs"

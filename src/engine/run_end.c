@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -91,7 +92,7 @@ static enum rc finish(struct engine *e, struct task_row *t, bool is_success, con
 	i.busy_task_id = 0;
 	i.last_run_ms = t->ended_at - t->started_at;
 	if (is_cache_task(t))
-		rc = cache_finished(e, t, now, a, err);
+		rc = cache_finished(e, t, &i, now, a, err);
 	else
 		i.extend_info = make_extend_info(t, a);
 	if (rc != RC_OK)
@@ -154,12 +155,16 @@ static enum verdict apply_end(struct engine *e, struct change *base)
 	t.result = end->result_json ? end->result_json : "";
 	end->is_final = true;
 	rc = find_orphan(e, end, &t, a, err);
-	return verdict_of(rc == RC_OK ? finish(e, &t, end->is_success, end->sha256, now, a, err) : rc);
+	if (rc == RC_OK)
+		rc = finish(e, &t, end->is_success, end->sha256, now, a, err);
+	crash_point("engine.end_applied");
+	return verdict_of(rc);
 }
 
 static void end_committed(struct engine *e, struct change *base)
 {
 	struct run_end *end = (struct run_end *)base;
+	crash_point("engine.end_committed");
 	if (!end->is_final)
 		return;
 	counter_add(end->is_success ? &e->n_success : &e->n_failed, 1);

@@ -144,12 +144,12 @@ void child_refuse(struct child *c, struct host *h, const struct err *not_now)
 
 /* ---- the start ---- */
 
-/* PATH and TZ are the server's own, since a task's program is looked up and reads clocks as the server does;
- * of its other variables none is passed on. */
+/* PATH and TZ are the server's own, since a task's program is looked up and reads clocks as the server does; so is a
+ * test's order file (base/crash.h). Of its other variables none is passed on. */
 static const char *const *make_env(struct child *c)
 {
-	enum { MOST = 6 };
-	const char *path = getenv("PATH"), *tz = getenv("TZ");
+	enum { MOST = 7 };
+	const char *path = getenv("PATH"), *tz = getenv("TZ"), *crash = getenv("STINT_CRASH_POINT");
 	const char **env = arena_array(c->arena, MOST, sizeof *env);
 	int n = 0;
 
@@ -161,6 +161,8 @@ static const char *const *make_env(struct child *c)
 	env[n++] = arena_printf(c->arena, "STINT_TASK=%s", c->spec.task_file);
 	if (tz && *tz)
 		env[n++] = arena_printf(c->arena, "TZ=%s", tz);
+	if (crash && *crash == '@')
+		env[n++] = arena_printf(c->arena, "STINT_CRASH_POINT=%s", crash);
 	must(n < MOST);
 	return env;
 }

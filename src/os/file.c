@@ -212,6 +212,15 @@ enum rc file_open_regular(const char *path, int *fd, struct err *err)
 	return rc;
 }
 
+enum rc file_size_open(int fd, int64_t *size, struct err *err)
+{
+	struct stat st;
+	if (fstat(fd, &st) != 0)
+		return err_sys(err, RC_IO, errno, "cannot look at an open file");
+	*size = (int64_t)st.st_size;
+	return RC_OK;
+}
+
 bool file_exists(const char *path) { return access(path, F_OK) == 0; }
 
 enum rc file_size(const char *path, int64_t *size, struct err *err)

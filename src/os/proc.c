@@ -13,11 +13,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <linux/close_range.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -472,6 +474,70 @@ void proc_kill_marked(const char *env_name, const char *value)
 			(void)kill((pid_t)pid, SIGKILL); /* gone by itself meanwhile: as good */
 	}
 	(void)closedir(dir);
+}
+
+static bool is_named(pid_t pid, const char *name)
+{
+	char path[64];
+	struct buf text;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+	buf_init(&text, 64);
+	bool is_it = file_read(path, &text, NULL) == RC_OK && text.len == strlen(name) + 1 &&
+	             strncmp(buf_text(&text), name, strlen(name)) == 0;
+	buf_fini(&text);
+	return is_it;
+}
+
+/* The kernel shows a removed folder under the name it had, with a mark behind. */
+static bool works_in(pid_t pid, const char *dir)
+{
+	static const char removed[] = " (deleted)";
+	char link[64], cwd[PATH_MAX];
+	size_t len = strlen(dir);
+
+	(void)snprintf(link, sizeof link, "/proc/%d/cwd", (int)pid);
+	ssize_t n = readlink(link, cwd, sizeof cwd - 1);
+	if (n < 0)
+		return false;
+	cwd[n] = '\0';
+	return strncmp(cwd, dir, len) == 0 && (!cwd[len] || strcmp(cwd + len, removed) == 0);
+}
+
+/* First the descriptor, then the check: what is checked cannot be exchanged afterwards. */
+static bool kill_if_in(pid_t pid, const char *dir, const char *name, int64_t limit_ms)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	bool is_over = true;
+
+	if (fd < 0)
+		return true;
+	if (is_named(pid, name) && works_in(pid, dir)) {
+		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0); /* gone by itself meanwhile: as good */
+		is_over = poll(&p, 1, limit_ms > INT_MAX ? INT_MAX : (int)limit_ms) > 0;
+	}
+	(void)os.close(fd);
+	return is_over;
+}
+
+bool proc_kill_in(const char *dir, const char *name, int64_t limit_ms)
+{
+	DIR *all = opendir("/proc");
+	char real[PATH_MAX];
+	bool is_clear = all != NULL;
+
+	if (!all)
+		return false;
+	if (!realpath(dir, real))
+		(void)snprintf(real, sizeof real, "%s", dir);
+	for (struct dirent *e = readdir(all); e; e = readdir(all)) {
+		int64_t pid;
+		if (num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX && pid != getpid())
+			is_clear = kill_if_in((pid_t)pid, real, name, limit_ms) && is_clear;
+	}
+	(void)closedir(all);
+	return is_clear;
 }
 
 enum rc proc_become(const char *const *argv, struct err *err)

@@ -67,5 +67,8 @@ void proc_kill_left_group(pid_t pid, int64_t mark, const char *env_name);
 /* SIGKILL to every process, but this one, that was started with env_name=value in its environment: reaches those
  * that left their group, and those whose number nobody has written down. */
 void proc_kill_marked(const char *env_name, const char *value);
+/* SIGKILL to every process, but this one, that has this name (as the kernel keeps it: at most 15 bytes) and works in the
+ * folder dir, and wait for their ends, limit_ms for each. False: one lives still. dir may have been removed meanwhile. */
+bool proc_kill_in(const char *dir, const char *name, int64_t limit_ms);
 
 #endif

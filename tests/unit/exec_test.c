@@ -686,7 +686,17 @@ TEST(a_child_has_a_clean_environment)
 		EXPECT(strstr(buf_text(&s->events), want[i]), "no %s in %s", want[i], buf_text(&s->events));
 	EXPECT(lines == 5 && !strstr(buf_text(&s->events), "SECRET"), "%s", buf_text(&s->events));
 	close_bench();
-	must(unsetenv("SECRET_KEY") == 0 && unsetenv("TZ") == 0);
+	must(setenv("STINT_CRASH_POINT", "store.before_commit", 1) == 0); /* about the server itself */
+	open_bench();
+	s = run(role("env"));
+	EXPECT(!strstr(buf_text(&s->events), "CRASH"), "%s", buf_text(&s->events));
+	close_bench();
+	must(setenv("STINT_CRASH_POINT", "@/some/order", 1) == 0);
+	open_bench();
+	s = run(role("env"));
+	EXPECT(strstr(buf_text(&s->events), "STINT_CRASH_POINT=@/some/order\n"), "%s", buf_text(&s->events));
+	close_bench();
+	must(unsetenv("SECRET_KEY") == 0 && unsetenv("TZ") == 0 && unsetenv("STINT_CRASH_POINT") == 0);
 }
 
 TEST(a_child_has_default_signals)

@@ -13,6 +13,7 @@
 	X(METHOD, "DCS.5001", 405, "This request method is not allowed.")                                          \
 	X(BAD_TOKEN, "DCS.1001", 401, "Invalid token.")                                                            \
 	X(FOREIGN_PROJECT, "DCS.1004", 401, "Project ID does not match the token.")                                \
+	X(FORBIDDEN, "DCS.2003", 403, "This role does not have the permission to perform this operation.")         \
 	X(PROJECT_FORMAT, "DCS.4002", 400, "Invalid project ID format.")                                           \
 	X(BODY_EMPTY, "DCS.4004", 400, "Empty request body.")                                                      \
 	X(BODY, "DCS.4005", 400, "The message body contains invalid characters or is not in JSON format.")         \
@@ -76,6 +77,11 @@
 	X(TYPE_CHANGE, "DCS.4200", 400, "Instance type cannot be changed.")                                        \
 	X(ALL_PRIORITIES_ZERO, "DCS.4253", 400, "All replicas have a priority of 0.")                              \
 	X(QUERY, "DCS.4800", 400, "Invalid {0} in the request.")                                                   \
+	X(FIRST_SCAN_AT, "DCS.4819", 400, "The first_scan_at parameter must be a time in the future.")             \
+	X(SCAN_INTERVAL, "DCS.4820", 400, "The interval parameter must be 0 to 2592000 seconds.")                  \
+	X(SCAN_TIMEOUT, "DCS.4821", 400,                                                                           \
+	  "The timeout parameter must be 1 to 5184000 seconds, and at least twice the interval.")                  \
+	X(SCAN_KEYS_COUNT, "DCS.4822", 400, "The scan_keys_count parameter must be 10 to 1000.")                   \
 	X(JOB_FAILED, "DCS.4842", 500, "job execution status failed.")                                             \
 	X(NO_PASSWORD_ACCESS, "DCS.4843", 400, "The {0} parameter is missing or its value is invalid.")            \
 	X(PASSWORD, "DCS.4845", 400, "The {0} parameter is missing or its value is invalid.")                      \
@@ -91,6 +97,7 @@
 	X(ZONES, "DCS.4933", 400, "The param available_zones is invalid.")                                         \
 	X(IS_MASTER, "DCS.4936", 400, "The master node cannot be deleted.")                                        \
 	X(LAST_REPLICA, "DCS.4937", 400, "The last replica cannot be deleted.")                                    \
+	X(PRIORITY, "DCS.4939", 400, "The param slave_priority_weight is invalid.")                                \
 	X(NO_HOTKEY, "DCS.4941", 400, "The hotkey id does not exist.")                                             \
 	X(NO_BIGKEY, "DCS.4942", 400, "The bigkey id does not exist.")                                             \
 	X(SCAN_STATE, "DCS.4957", 400,                                                                             \

@@ -14,6 +14,9 @@
 #define ON_ALL(operation, action) operation, "dcs:" action, "instance:*", ROUTE_SIGNED
 #define ON_ONE(operation, action) operation, "dcs:" action, "instance:{instance}", ROUTE_SIGNED
 
+#define ON_TEMPLATES(operation, action) operation, "dcs:" action, "template:*", ROUTE_SIGNED
+#define ON_TEMPLATE(operation, action) operation, "dcs:" action, "template:{template}", ROUTE_SIGNED
+
 static const struct route routes[] = {
 	{ "GET", "/", "ListApiVersions", "", "", ROUTE_OPEN, dcs_versions },
 	{ "GET", "/v2", "ShowApiVersion", "", "", ROUTE_OPEN, dcs_version_v2 },
@@ -46,6 +49,10 @@ static const struct route routes[] = {
 	{ "POST", ONE "/resize", ON_ONE("ResizeInstance", "instance:scale"), dcs_resize },
 	{ "PUT", ONE "/password", ON_ONE("UpdatePassword", "instance:modifyAuthInfo"), dcs_password_update },
 	{ "POST", ONE "/password/reset", ON_ONE("ResetPassword", "instance:resetAuthInfo"), dcs_password_reset },
+	{ "POST", ONE "/resize/check-job", ON_ONE("StartInstanceResizeCheckJob", "instance:scale"), dcs_resize_check },
+	{ "GET", ONE "/operations", ON_ONE("ListInstanceOperations", "instance:get"), dcs_operations_list },
+	{ "GET", ONE "/version", ON_ONE("ShowInstanceVersion", "instance:getUpgradeInfo"), dcs_version_show },
+	{ "GET", ONE "/nodes", ON_ONE("ShowInstanceTopology", "instance:get"), dcs_topology_show },
 	{ "POST", ONE "/swap", ON_ONE("ChangeMasterStandby", "instance:swap"), dcs_swap },
 	{ "PUT", ONE "/async-swap", ON_ONE("ChangeMasterStandbyAsync", "instance:swap"), dcs_swap_async },
 
@@ -53,6 +60,9 @@ static const struct route routes[] = {
 	{ "GET", ONE "/backups", ON_ONE("ListBackupRecords", "instance:getDataBackupLog"), dcs_backups_list },
 	{ "DELETE", ONE "/backups/{backup}", ON_ONE("DeleteBackupFile", "instance:deleteDataBackupFile"),
 	  dcs_backups_delete },
+	{ "POST", ONE "/backups/{backup}/links", ON_ONE("ListBackupFileLinks", "instance:downloadBackupData"),
+	  dcs_backups_links },
+	{ "GET", ONE "/backups/{backup}/files/{file}", "DownloadBackupFile", "", "", ROUTE_OPEN, dcs_backups_download },
 	{ "POST", ONE "/restores", ON_ONE("RestoreInstance", "instance:restoreData"), dcs_restores_create },
 	{ "GET", ONE "/restores", ON_ONE("ListRestoreRecords", "instance:getDataRestoreLog"), dcs_restores_list },
 
@@ -65,6 +75,16 @@ static const struct route routes[] = {
 	{ "GET", ONE "/config-histories/{history}", ON_ONE("ShowConfigHistoryDetail", "instance:getConfiguration"),
 	  dcs_histories_show },
 
+	{ "GET", PROJECT "/config-templates", ON_TEMPLATES("ListConfigTemplates", "template:list"), dcs_templates_list },
+	{ "POST", PROJECT "/config-templates", ON_TEMPLATES("CreateCustomTemplate", "template:create"),
+	  dcs_templates_create },
+	{ "GET", PROJECT "/config-templates/{template}", ON_TEMPLATE("ShowConfigTemplate", "template:get"),
+	  dcs_templates_show },
+	{ "PUT", PROJECT "/config-templates/{template}", ON_TEMPLATE("UpdateConfigTemplate", "template:modify"),
+	  dcs_templates_update },
+	{ "DELETE", PROJECT "/config-templates/{template}", ON_TEMPLATE("DeleteConfigTemplate", "template:delete"),
+	  dcs_templates_delete },
+
 	{ "GET", ONE "/whitelist", ON_ONE("ShowIpWhitelist", "whitelist:list"), dcs_whitelist_show },
 	{ "PUT", ONE "/whitelist", ON_ONE("UpdateIpWhitelist", "whitelist:modify"), dcs_whitelist_update },
 	{ "PUT", ONE "/whitelist-async", ON_ONE("UpdateIpWhitelistAsync", "whitelist:modify"),
@@ -76,6 +96,8 @@ static const struct route routes[] = {
 	  dcs_nodes_deletable },
 	{ "GET", ONE "/groups/{group}/group-nodes-state", ON_ONE("ShowReplicationStates", "instance:get"),
 	  dcs_nodes_states },
+	{ "POST", ONE "/groups/{group}/replications/{node}/slave-priority",
+	  ON_ONE("UpdateSlavePriority", "instance:modify"), dcs_priority_update },
 	{ "GET", PROJECT "/instances-logical-nodes", ON_ALL("BatchShowNodesInformation", "instance:list"),
 	  dcs_nodes_of_project },
 
@@ -99,6 +121,16 @@ static const struct route routes[] = {
 	{ "POST", ONE "/auto-expire/scan", ON_ONE("CreateAutoExpireScanTask", "instance:analyze"), dcs_expire_create },
 	{ "GET", ONE "/auto-expire/histories", ON_ONE("ListAutoExpireHistories", "instance:analyze"),
 	  dcs_expire_history },
+	{ "GET", ONE "/bigkey/autoscan", ON_ONE("ShowBigkeyAutoscanConfig", "instance:analyze"), dcs_bigkey_plan_show },
+	{ "PUT", ONE "/bigkey/autoscan", ON_ONE("UpdateBigkeyAutoscanConfig", "instance:analyze"),
+	  dcs_bigkey_plan_update },
+	{ "GET", ONE "/hotkey/autoscan", ON_ONE("ShowHotkeyAutoscanConfig", "instance:analyze"), dcs_hotkey_plan_show },
+	{ "PUT", ONE "/hotkey/autoscan", ON_ONE("UpdateHotkeyAutoScanConfig", "instance:analyze"),
+	  dcs_hotkey_plan_update },
+	{ "GET", ONE "/scan-expire-keys/autoscan-config", ON_ONE("ShowExpireAutoScanConfig", "instance:analyze"),
+	  dcs_expire_plan_show },
+	{ "PUT", ONE "/scan-expire-keys/autoscan-config", ON_ONE("UpdateExpireAutoScanConfig", "instance:analyze"),
+	  dcs_expire_plan_update },
 	{ "POST", ONE "/offline/key-analysis", ON_ONE("CreateOfflineKeyAnalysis", "instance:analyze"),
 	  dcs_offline_create },
 	{ "GET", ONE "/offline/key-analysis", ON_ONE("ListOfflineKeyAnalyses", "instance:analyze"), dcs_offline_list },
@@ -114,6 +146,10 @@ static const struct route routes[] = {
 	  dcs_diagnosis_show },
 
 	{ "GET", ONE "/slowlog", ON_ONE("ListSlowlog", "slowlog:list"), dcs_slowlog_list },
+	{ "POST", ONE "/redislog", ON_ONE("CreateRedislog", "instance:get"), dcs_redislog_create },
+	{ "GET", ONE "/redislog", ON_ONE("ListRedislog", "instance:get"), dcs_redislog_list },
+	{ "POST", ONE "/redislog/{log}/links", ON_ONE("CreateRedislogDownloadLink", "instance:get"), dcs_redislog_link },
+	{ "GET", ONE "/redislog/{log}/files/{file}", "DownloadRedislog", "", "", ROUTE_OPEN, dcs_redislog_download },
 	{ "POST", ONE "/clients", ON_ONE("ScanClients", "clients:list"), dcs_clients_scan },
 	{ "GET", ONE "/clients", ON_ONE("ListClients", "clients:list"), dcs_clients_list },
 	{ "POST", ONE "/clients/kill", ON_ONE("HangUpClients", "clients:kill"), dcs_clients_kill },
