@@ -121,12 +121,8 @@ class Backup(Words):
                 told = json.loads(done.stdout)
                 self.assertEqual(told["notes"], 0, done)
                 copy = self.restored(server, source, f"restored{n}").start()
-                seen = {a["name"] for a in self.ok(copy.client.list_apps(pageSize=50)).json["result"]}
                 for app in before:
-                    self.assertEqual(copy.client.get_app(app).status, 200, (app, seen))
-                unfinished = [t for i in range(3) for t in copy.client.list_tasks("shop", f"i{i}", "maker").json.get("Result", [])
-                              if t.get("Status", t.get("status")) in ("PENDING", "RUNNING")]
-                self.assertLessEqual(len(unfinished), 3)
+                    self.assertEqual(copy.client.get_app(app).status, 200, app)
                 for i in range(3):  # E7: none stays running, and each instance goes on
                     newest = copy.client.list_tasks("shop", f"i{i}", "maker").json["Result"]
                     if newest:
