@@ -326,7 +326,8 @@ class Backup(Words):
 
 
 class RedisData(DcsCase, Words):
-    def test_data_comes_back_without_the_originals_processes(self):
+    def test_the_data_comes_back_without_the_originals_processes(self):
+        """Stops the class's server for good, so it comes last by name."""
         one = self.create("kept", "ha")
         self.connect(one).call("SET", "greeting", "hello")
         self.done(one, "BACKUP", self.dcs.of("POST", one, "backups", body={"remark": "x"}))
@@ -360,6 +361,24 @@ class RedisData(DcsCase, Words):
         self.assertEqual(connection.call("GET", "greeting"), "hello")
         copy.stop()
         end_all(copy.data)
+
+    def test_instance_that_gives_no_save(self):
+        """Its newest backup stands in for it; without one the operator is told that the data is missing."""
+        one = self.create("mute", "ha")
+        self.connect(one).call("SET", "greeting", "hello")
+        none, done = self.backup(self.server, "none", "--redis-wait", "0")
+        self.assertIn("mute gave no save", done.stderr)
+        self.assertIn("its data is not in the copy", done.stderr)
+        said = self.stint(self.server, "restore", "--from", str(none), "--data", str(self.server.folder / "bare"))
+        self.assertIn("1 Redis instance(s), 1 of them without data", said.stdout)
+        self.done(one, "BACKUP", self.dcs.of("POST", one, "backups", body={}))
+        stored, done = self.backup(self.server, "stored", "--redis-wait", "0", "--json")
+        self.assertEqual([r["source"] for r in json.loads(done.stdout)["redis"]], ["stored"])
+        copy = self.restored(self.server, stored, "of-stored")
+        file = next((self.server.data / "backups" / one).glob("*.rdb"))
+        loaded = list((copy.data / "cache" / one).glob("node-*/dump.rdb"))
+        self.assertEqual([p.read_bytes() for p in loaded], [file.read_bytes()])
+        self.delete(one)
 
 
 if __name__ == "__main__":
