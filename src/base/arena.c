@@ -38,6 +38,8 @@ struct arena {
 	bool is_full;
 };
 
+void *(*arena_grow)(size_t size) = mem_alloc;
+
 struct arena *arena_new(size_t ceiling_size)
 {
 	struct arena *a = mem_new(struct arena);
@@ -85,7 +87,11 @@ void *arena_alloc(struct arena *a, size_t size)
 	if (OWN_BLOCKS || !c || c->cap - c->used < need) {
 		/* Under the sanitizer the block ends exactly at size, so one byte past it is caught. */
 		size_t cap = OWN_BLOCKS ? size : need > CHUNK_SIZE / 4 ? need : CHUNK_SIZE;
-		c = mem_alloc(sizeof *c + cap);
+		c = arena_grow(sizeof *c + cap);
+		if (!c) {
+			a->is_full = true;
+			return NULL;
+		}
 		c->cap = cap;
 		c->next = a->chunks;
 		a->chunks = c;

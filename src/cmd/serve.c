@@ -15,11 +15,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include "api/api.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "base/num.h"
 #include "cmd/args.h"
 #include "cmd/data.h"
+#include "cmd/remote.h"
 #include "cmd/say.h"
 #include "cmd/serve.h"
 #include "cmd/settings.h"
@@ -40,6 +42,7 @@ struct server {
 	int lock_fd;
 };
 
+enum { LOCK_WAIT_MS = 2000, LOCK_LOOK_MS = 10 };
 enum { HOST_MAX = 256, URL_MAX = HOST_MAX + 32 };
 
 struct address {
@@ -126,6 +129,20 @@ static enum rc self_path(char out[PATH_MAX], struct err *err)
 	return RC_OK;
 }
 
+/* A server that was killed while it started a task leaves, for a moment, the child that has not become its program yet,
+ * with copies of all descriptors: that of the lock, and of the port. So a held lock is given time to be let go. */
+static enum rc lock_in_time(const char *path, int *fd, struct err *err)
+{
+	int64_t until_ms = clock_mono_ms() + LOCK_WAIT_MS;
+	enum rc rc = file_lock(path, fd, err);
+
+	while (rc == RC_CONFLICT && clock_mono_ms() < until_ms) {
+		remote_pause(LOCK_LOOK_MS);
+		rc = file_lock(path, fd, err);
+	}
+	return rc;
+}
+
 static enum rc lock_data(const char *data, int *fd, struct err *err)
 {
 	char path[PATH_MAX];
@@ -135,7 +152,7 @@ static enum rc lock_data(const char *data, int *fd, struct err *err)
 		rc = path_join(path, data, "lock", err);
 	if (rc != RC_OK)
 		return rc;
-	rc = file_lock(path, fd, err);
+	rc = lock_in_time(path, fd, err);
 	return rc == RC_CONFLICT ? err_set(err, rc, "another server runs on '%.300s'", data) : rc;
 }
 

@@ -122,6 +122,7 @@ enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct
 	e->verify_every_ms = cfg->verify_every_ms;
 	e->takes_claims = true;
 	atomic_init(&e->is_healthy, true);
+	atomic_init(&e->retry_delay_ms, 250);
 	init_figures(e);
 	enum rc rc = open_all(e, cfg, err);
 	if (rc != RC_OK) {

@@ -368,10 +368,13 @@ static void make_round(struct keeper *k)
 	struct err err = { 0 };
 
 	enum rc rc = list_kept(k, a, &rows, &n, &err);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
 		fire_due(k);
-	else
+	} else {
 		log_warn("keeper.blind", "reason=\"%s\"", err.msg);
+		store_close(k->store); /* perhaps it is broken for good: the next round opens another */
+		k->store = NULL;
+	}
 	for (size_t i = 0; rc == RC_OK && i < n && !atomic_load(&k->engine->is_refusing); i++) {
 		if (is_settled(&rows[i]))
 			look_after(k, &rows[i], is_busy(k, &rows[i], a));

@@ -129,6 +129,18 @@ static void random_word(char *out, size_t n)
 	mem_wipe(seed, sizeof seed);
 }
 
+static enum rc keep_key(struct store *s, struct key_row *row, struct err *err)
+{
+	enum rc rc = store_begin(s, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = store_insert(s, &table_key, row, err);
+	if (rc == RC_OK)
+		return store_commit(s, err);
+	store_rollback(s);
+	return rc;
+}
+
 enum rc keyring_create(struct keyring *k, struct store *s, const char *account, const char *name, struct arena *a,
 		       struct access_key *out, struct err *err)
 {
@@ -146,23 +158,20 @@ enum rc keyring_create(struct keyring *k, struct store *s, const char *account, 
 			       .name = name ? name : "",
 			       .is_active = 1,
 			       .created_at = clock_wall_ms() };
-	enum rc rc = store_begin(s, err);
-	if (rc == RC_OK) {
-		rc = store_insert(s, &table_key, &row, err);
-		if (rc == RC_OK)
-			rc = store_commit(s, err);
-		else
-			store_rollback(s);
-	}
-	if (rc == RC_OK)
-		*out = (struct access_key){ .id = arena_dup(a, id),
-					    .secret = arena_dup(a, secret),
-					    .account = arena_dup(a, row.account),
-					    .project_id = arena_dup(a, project),
-					    .name = arena_dup(a, row.name),
-					    .is_active = true,
-					    .created_at = row.created_at };
+	/* Before it is kept: a key whose secret nobody is told would be of no use. */
+	struct access_key made = { .id = arena_dup(a, id),
+				   .secret = arena_dup(a, secret),
+				   .account = arena_dup(a, row.account),
+				   .project_id = arena_dup(a, project),
+				   .name = arena_dup(a, row.name),
+				   .is_active = true,
+				   .created_at = row.created_at };
 	mem_wipe(secret, sizeof secret);
+	if (arena_is_full(a))
+		return err_set(err, RC_LIMIT, "out of request memory");
+	enum rc rc = keep_key(s, &row, err);
+	if (rc == RC_OK)
+		*out = made;
 	return rc;
 }
 

@@ -74,6 +74,7 @@ struct engine {
 	int n_attempts[2]; /* of trainings, of operations on caches */
 	struct cache_operate *waiting; /* answered when their tasks end */
 	int64_t retry_at_mono; /* after a failed batch: do not try the store before this */
+	atomic_llong retry_delay_ms; /* from that batch on */
 	bool takes_claims;   /* false while stopping */
 	bool looks_for_work; /* something may be claimable or due: look after this batch */
 	int64_t next_due_at; /* wall ms; INT64_MAX: nothing waits for a time */

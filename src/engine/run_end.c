@@ -201,6 +201,12 @@ static void end_done(struct change *base)
 	struct run_end *end = (struct run_end *)base;
 	struct engine *e = end->engine;
 
+	if (base->verdict == V_UNAVAILABLE && !e->is_stopping) {
+		e->retry_at_mono = clock_mono_ms() + atomic_load(&e->retry_delay_ms);
+		end->is_final = false;
+		writer_submit_own(e, base); /* no memory now: the end of a task must not be lost */
+		return;
+	}
 	if (base->verdict != V_OK && base->verdict != V_NO_TASK && end->is_success && !e->is_stopping) {
 		/* Its result cannot be kept, whatever it is: the task ends all the same, and says so. */
 		fail_end(end, FAULT_USER, "Task.BadResult", base->err.msg);
@@ -262,11 +268,12 @@ static enum rc kill_left(struct engine *e, const struct task_row *t, struct aren
 	if (rc != RC_OK)
 		return rc;
 	if (t->pid > 0)
-		exec_kill_group((pid_t)t->pid, t->pid_start);
+		rc = exec_kill_group((pid_t)t->pid, t->pid_start, err);
 	path_of_generation(e, &i, t->generation, dir);
-	rc = path_join(file, dir, TASK_FILE, err);
+	if (rc == RC_OK)
+		rc = path_join(file, dir, TASK_FILE, err);
 	if (rc == RC_OK && !is_cache_task(t)) /* what that one started is to live on, whatever it inherited */
-		exec_kill_left(file);
+		rc = exec_kill_left(file, err);
 	return rc;
 }
 

@@ -35,6 +35,7 @@ struct store_ops {
 	enum rc (*mark)(struct store *s, struct err *err);
 	enum rc (*mark_keep)(struct store *s, struct err *err);
 	enum rc (*mark_undo)(struct store *s, struct err *err);
+	enum rc (*touch)(struct store *s, struct err *err);
 	enum rc (*begin_read)(struct store *s, struct err *err);
 	void (*end_read)(struct store *s);
 	enum rc (*insert)(struct store *s, const struct table *t, const void *row, int64_t *id, struct err *err);

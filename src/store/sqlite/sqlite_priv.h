@@ -56,6 +56,8 @@ void sql_of_shape(struct buf *out, const struct shape *shape);
 /* The prepared statement of a shape, owned by the cache; the caller resets it after use (cache_done). */
 enum rc cache_get(struct sqlite_store *s, const struct shape *shape, sqlite3_stmt **out, struct err *err) NODISCARD;
 void cache_done(sqlite3_stmt *stmt); /* reset, forget parameters; it holds no lock then */
+/* All of them at the opening: a rollback must be possible when no memory is left to prepare it. */
+enum rc cache_prepare_controls(struct sqlite_store *s, struct err *err) NODISCARD;
 enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err) NODISCARD;
 void cache_fini(struct sqlite_store *s);
 
