@@ -14,6 +14,7 @@
 #include "base/metric.h"
 #include "engine/engine.h"
 #include "engine/keys.h"
+#include "engine/paths.h"
 #include "exec/exec.h"
 #include "json/json.h"
 #include "store/store.h"
@@ -30,6 +31,7 @@ struct closer;
 struct asker;
 struct keeper;
 struct retention;
+struct verifier;
 struct cache_operate;
 struct actor;
 
@@ -55,12 +57,13 @@ struct engine {
 	struct exec *exec;
 	struct closer *closer;
 	struct keeper *keeper;
+	struct verifier *verifier;
 	struct asker *asker;
 	struct retention *retention;
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
-	int64_t instances_max, stop_grace_ms;
+	int64_t instances_max, stop_grace_ms, verify_every_ms;
 
 	pthread_t writer;
 	bool has_writer;
@@ -136,8 +139,14 @@ void closer_remove_path(struct engine *e, const char *path);     /* folder or fi
 void closer_prune_dir(struct engine *e, const char *path);       /* keep the model file only, later */
 void closer_sync_dir(struct engine *e, const char *path);        /* below DATA/models: fsync it and its parents, later */
 void closer_check_model(struct engine *e, struct run_end *end);  /* then run_closed */
-#define MODEL_FILE "model.bin"
 void closer_sweep(struct engine *e); /* remove folders and logs that no row names */
+/* SHA-256 of a model file. Any thread. RC_NOT_FOUND: it is missing. */
+enum rc closer_hash_file(const char *path, char hex[65], struct err *err) NODISCARD;
+
+/* verify.c: are the models in service what they were? Start it with a store that is up to date; stop, then free. */
+enum rc verifier_start(struct engine *e, struct err *err) NODISCARD;
+void verifier_stop(struct engine *e);
+void verifier_free(struct engine *e);
 
 /* keeper.c: looks after the processes of caches. Stop it while the writer still answers. */
 enum rc keeper_start(struct engine *e, struct err *err) NODISCARD;
@@ -167,8 +176,6 @@ struct run_end {
 };
 
 /* paths.c */
-#define TREE_MODELS "models"
-#define TREE_LOGS "logs"
 void path_of_app(const struct engine *e, const char *tree, int64_t app_id, char *out);
 void path_of_instance(const struct engine *e, const char *tree, const struct instance_row *i, char *out);
 void path_of_generation(const struct engine *e, const struct instance_row *i, int64_t generation, char *out); /* models */
