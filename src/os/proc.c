@@ -577,7 +577,7 @@ static bool kill_if_in(pid_t pid, const char *dir, const char *name, int64_t lim
 	bool is_over = true;
 
 	if (fd < 0)
-		return true;
+		return errno == ESRCH;
 	if (is_named(pid, name) && works_in(pid, dir)) {
 		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0); /* gone by itself meanwhile: as good */
 		is_over = poll(&p, 1, limit_ms > INT_MAX ? INT_MAX : (int)limit_ms) > 0;
@@ -586,23 +586,31 @@ static bool kill_if_in(pid_t pid, const char *dir, const char *name, int64_t lim
 	return is_over;
 }
 
+struct in_folder {
+	char dir[PATH_MAX];
+	const char *name;
+	int64_t limit_ms;
+	bool is_clear;
+};
+
+static enum rc end_if_in(void *ctx, const char *entry, struct err *err)
+{
+	struct in_folder *in = ctx;
+	int64_t pid;
+
+	(void)err;
+	if (num_i64(entry, &pid) && pid > 1 && pid <= INT_MAX && pid != getpid())
+		in->is_clear = kill_if_in((pid_t)pid, in->dir, in->name, in->limit_ms) && in->is_clear;
+	return RC_OK;
+}
+
 bool proc_kill_in(const char *dir, const char *name, int64_t limit_ms)
 {
-	DIR *all = opendir("/proc");
-	char real[PATH_MAX];
-	bool is_clear = all != NULL;
+	struct in_folder in = { .name = name, .limit_ms = limit_ms, .is_clear = true };
 
-	if (!all)
-		return false;
-	if (!realpath(dir, real))
-		(void)snprintf(real, sizeof real, "%s", dir);
-	for (struct dirent *e = readdir(all); e; e = readdir(all)) {
-		int64_t pid;
-		if (num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX && pid != getpid())
-			is_clear = kill_if_in((pid_t)pid, real, name, limit_ms) && is_clear;
-	}
-	(void)closedir(all);
-	return is_clear;
+	if (!realpath(dir, in.dir))
+		(void)snprintf(in.dir, sizeof in.dir, "%s", dir);
+	return dir_each("/proc", end_if_in, &in, NULL) == RC_OK && in.is_clear;
 }
 
 enum rc proc_become(const char *const *argv, struct err *err)
