@@ -65,7 +65,7 @@ static enum rc requeue(struct engine *e, struct task_row *t, const char *why, in
 {
 	must(task_state_may_become((enum task_state)t->state, TASK_PENDING));
 	t->state = TASK_PENDING;
-	t->not_before = now + delay_ms;
+	t->not_before = delay_ms ? now + delay_ms : 0;
 	t->pid = t->pid_start = 0;
 	t->updated_at = now;
 	e->tally.requeued++;

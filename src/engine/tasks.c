@@ -40,7 +40,7 @@ enum rc task_insert(struct engine *e, struct instance_row *instance, const struc
 		.kind = order->kind,
 		.state = TASK_PENDING,
 		.max_attempts = f ? f->max_attempts : 1,
-		.not_before = order->not_before > now_ms ? order->not_before : now_ms,
+		.not_before = order->not_before > now_ms ? order->not_before : 0,
 		.created_at = now_ms,
 		.updated_at = now_ms,
 		.params = order->params,

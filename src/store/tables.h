@@ -62,7 +62,7 @@ struct task_row {
 	int64_t progress;          /* 0..100 */
 	int64_t attempt;           /* of the current or last attempt; 0 before the first */
 	int64_t max_attempts;
-	int64_t not_before;        /* pending: not claimed before this */
+	int64_t not_before;        /* pending: not claimed before this. 0: at once, whatever becomes of the clock */
 	int64_t created_at, started_at, ended_at; /* started_at: first claim; kept over attempts */
 	int64_t updated_at;
 	const char *params;        /* JSON object as given at creation */
