@@ -349,6 +349,7 @@ class Generator:
     def __init__(self, seed):
         self.random = random.Random(seed)
         self.model = None
+        self.asked_default = None    # where one was set last
 
     def pick(self, *choices):
         return self.random.choice(choices)
@@ -408,12 +409,14 @@ class Generator:
 
     def step(self, model):
         self.model = model
+        if len(model.apps) == 1 and self.random.random() < 0.5:   # without an app group all else is refused
+            return {"op": "create_app", "app": "alpha"}
         op = self.random.choices(*zip(*self.WEIGHTS.items()))[0]
         return {"op": op, **getattr(self, "make_" + op)()}
 
     WEIGHTS = {"create_app": 5, "get_app": 2, "list_apps": 4, "remove_app": 2, "create_instance": 12, "get_instance": 8,
-               "list_instances": 6, "update_instance": 6, "delete_instance": 5, "create_task": 16, "get_task": 5,
-               "list_tasks": 8, "delete_task": 7, "set_default": 4, "get_default": 3, "end": 16, "jump": 5, "restart": 2,
+               "list_instances": 6, "update_instance": 6, "delete_instance": 7, "create_task": 16, "get_task": 5,
+               "list_tasks": 8, "delete_task": 7, "set_default": 6, "get_default": 6, "end": 16, "jump": 5, "restart": 2,
                "crowd": 1, "signed_at": 1, "replayed": 1}
 
     def make_create_app(self):
@@ -465,9 +468,12 @@ class Generator:
         return {**self.one(lambda i: i.tasks), **self.page(), **query}
 
     def make_set_default(self):
-        return self.one() if self.random.random() < 0.7 else self.place()
+        chosen = self.one() if self.random.random() < 0.8 else self.place()
+        self.asked_default = {k: chosen[k] for k in ("app", "function")}
+        return chosen
 
-    make_get_default = place
+    def make_get_default(self):
+        return self.asked_default if self.asked_default and self.random.random() < 0.8 else self.place()
 
     def make_end(self):
         return {**self.one(lambda i: i.unfinished()), "word": self.pick("ok", "ok", "fail")}
