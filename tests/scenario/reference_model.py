@@ -468,11 +468,9 @@ class KeepsDefault(Model):
         pass
 
 
-class QueuesFirings(Model):
-    """A schedule that meets an unfinished run fires when that one has ended."""
+class IgnoresSchedules(Model):
     def fire(self, instance, now):
-        if not instance.unfinished():
-            super().fire(instance, now)
+        instance.next_at = next_firing(instance.cron, now)
 
 
 class ListsOldestFirst(Model):
@@ -481,4 +479,4 @@ class ListsOldestFirst(Model):
 
 
 WRONG_RULES = {"reuses-generations": ReusesGenerations, "deletes-unfinished": DeletesUnfinished,
-               "keeps-default": KeepsDefault, "queues-firings": QueuesFirings, "lists-oldest-first": ListsOldestFirst}
+               "keeps-default": KeepsDefault, "ignores-schedules": IgnoresSchedules, "lists-oldest-first": ListsOldestFirst}
