@@ -114,12 +114,26 @@ static size_t utf8_len(const unsigned char *p)
 	return len;
 }
 
+/* Bytes at p that stand in a JSON string as they are: no NUL, control, quote, backslash, nothing beyond ASCII. */
+static size_t plain_len(const unsigned char *p)
+{
+	size_t n = 0;
+	while (p[n] >= ' ' && p[n] < 0x80 && p[n] != '"' && p[n] != '\\')
+		n++;
+	return n;
+}
+
 static void write_string(struct buf *out, const char *text)
 {
 	const unsigned char *p = (const unsigned char *)text;
 
 	buf_addc(out, '"');
-	while (*p) {
+	for (;;) {
+		size_t plain = plain_len(p);
+		buf_add(out, p, plain);
+		p += plain;
+		if (!*p)
+			break;
 		size_t len = utf8_len(p);
 		if (len == 0) {
 			buf_adds(out, "\xef\xbf\xbd");
@@ -192,7 +206,7 @@ void jw_text(struct jw *w, const char *text)
 void jw_int(struct jw *w, int64_t v)
 {
 	begin_value(w);
-	buf_addf(w->out, "%lld", (long long)v);
+	buf_addi(w->out, v);
 }
 
 void jw_real(struct jw *w, double v)
