@@ -15,6 +15,8 @@
 #include "api/router.h"
 #include "base/must.h"
 #include "engine/cache.h"
+#include "engine/schedule.h"
+#include "engine/template.h"
 #include "sign/acs3.h"
 
 enum { CALL_HEADERS = 4 };
@@ -54,6 +56,10 @@ struct call {
 		struct cache_update cache_update;
 		struct cache_task_delete cache_task_delete;
 		struct backup_delete backup_delete;
+		struct schedule_set schedule_set;
+		struct template_create template_create;
+		struct template_update template_update;
+		struct template_delete template_delete;
 	} change;
 };
 

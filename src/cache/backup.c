@@ -106,10 +106,11 @@ enum rc cache_backup(struct cache_instance *c, const char *file, struct cache_ba
 	if (rc != RC_OK)
 		return rc;
 	op_step(&op, "choose node", 5);
-	rc = master_check(&op, c, err);
-	int node = replica_or_master(&op, c);
-	if (rc == RC_OK && node != c->master)
-		rc = replica_catch_up(&op, c, node, err); /* what was acknowledged before belongs to the backup */
+	struct cache_instance now = *c; /* a backup changes nothing, so not even who is recorded as master */
+	rc = master_find(&op, &now, err);
+	int node = rc == RC_OK ? replica_or_master(&op, &now) : c->master;
+	if (rc == RC_OK && node != now.master)
+		rc = replica_catch_up(&op, &now, node, err); /* what was acknowledged before belongs to the backup */
 	if (rc == RC_OK)
 		rc = save_now(&op, c, node, &b.saved_at_s, err);
 	if (rc == RC_OK)

@@ -116,6 +116,11 @@ enum cache_patience { CACHE_WAIT_FOR_HUNG, CACHE_KILL_HUNG };
  */
 enum rc cache_heal(struct cache_instance *c, enum cache_patience patience, const struct cache_run *run,
 		   struct err *err) NODISCARD;
+/*
+ * Take note in the description of who is master now: for what only reads, and so runs beside operations that may exchange
+ * the roles. Nothing is changed in the processes. Waits a while when nobody is, as for a moment in a switchover.
+ */
+enum rc cache_find_master(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
 /* End all processes in good order, replicas first. The data stays; cache_heal starts them again. */
 enum rc cache_stop(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
 enum rc cache_restart(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;

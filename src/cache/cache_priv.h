@@ -31,6 +31,10 @@ const struct param_rule *conf_rule(const char *name);
 enum rc conf_set(struct cache_instance *c, const struct cache_setting *s, struct err *err) NODISCARD;
 /* The command of Redis under the name it has in this instance. */
 const char *conf_command(const struct cache_instance *c, const char *command);
+/* The command of Redis that is called so in this instance. */
+const char *conf_command_of(const struct cache_instance *c, const char *name);
+/* May no client call it? Then a call of it was ours. */
+bool conf_is_denied(const char *command);
 enum rc conf_check_renames(const struct cache_rename *renames, int n, struct err *err) NODISCARD;
 /* Write DIR/node-N/redis.conf. is_rdb_boot: load dump.rdb, not the append-only file. */
 enum rc conf_write(const struct cache_instance *c, int node, bool is_rdb_boot, struct err *err) NODISCARD;
@@ -85,10 +89,12 @@ void look_node(const struct op *op, const struct cache_instance *c, int node, st
 enum rc replica_follow(const struct op *op, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 enum rc replica_wait(const struct op *op, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 enum rc replica_wait_all(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
-/* Wait until a replica has all that the master has now. */
+/* Wait until a replica has all that the master has now; one that becomes the master meanwhile has it. */
 enum rc replica_catch_up(const struct op *op, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 /* RC_CONFLICT when the recorded master is none: the description is out of date, and acting on it would do harm. */
 enum rc master_check(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+/* As cache_find_master. */
+enum rc master_find(const struct op *op, struct cache_instance *c, struct err *err) NODISCARD;
 /* A replica that is in step with the master, the best by priority; -1: none. */
 int replica_in_step(const struct op *op, const struct cache_instance *c);
 /* The node to ask without burdening the master: a replica in step, else the master. */

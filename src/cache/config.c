@@ -180,6 +180,28 @@ const char *conf_command(const struct cache_instance *c, const char *command)
 	return command;
 }
 
+const char *conf_command_of(const struct cache_instance *c, const char *name)
+{
+	for (int i = 0; i < c->n_renames; i++) {
+		if (strcasecmp(c->renames[i].name, name) == 0)
+			return c->renames[i].command;
+	}
+	return name;
+}
+
+bool conf_is_denied(const char *command)
+{
+	size_t len = strlen(command);
+
+	for (const char *p = denied_commands; *p; p += strspn(p, " ")) {
+		size_t word = strcspn(p, " ");
+		if (*p == '-' && word == len + 1 && strncasecmp(p + 1, command, len) == 0)
+			return true;
+		p += word;
+	}
+	return false;
+}
+
 /* ---- what Redis is told ---- */
 
 void conf_bind(const struct cache_instance *c, int node, char *out, size_t size)

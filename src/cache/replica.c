@@ -79,35 +79,98 @@ enum rc replica_wait(const struct op *op, const struct cache_instance *c, int no
 	return rc == RC_OK ? rc : err_wrap(err, rc, "node %d catches up", c->nodes[node].number);
 }
 
-static enum rc offset_of(struct wire *w, const char *name, int64_t *out, struct err *err)
+static enum rc goal_of(const struct op *op, const struct cache_instance *c, int master, int64_t *goal, struct err *err)
 {
+	CLEANUP(wire_closep) struct wire *w = NULL;
 	struct buf info;
 
 	buf_init(&info, INFO_SIZE_MAX);
-	enum rc rc = info_read(w, &info, err, "replication");
+	enum rc rc = node_open(op, c, master, &w, err);
 	if (rc == RC_OK)
-		*out = info_int(&info, name, -1);
+		rc = info_read(w, &info, err, "replication");
+	if (rc == RC_OK)
+		*goal = info_int(&info, "master_repl_offset", 0);
 	buf_fini(&info);
 	return rc;
 }
 
+/* The node that a replica follows; -1: none of ours. */
+static int followed_by(const struct buf *info, const struct cache_instance *c)
+{
+	for (int i = 0; i < c->n_nodes; i++) {
+		if (info_is(info, "master_host", c->nodes[i].host))
+			return i;
+	}
+	return -1;
+}
+
+/*
+ * The roles may be exchanged meanwhile, when the caller runs beside an operation. A replica that became the master has
+ * all there is; one that follows another now is measured by that one: an offset means nothing in another history.
+ */
 enum rc replica_catch_up(const struct op *op, const struct cache_instance *c, int node, struct err *err)
 {
 	CLEANUP(wire_closep) struct wire *replica = NULL;
-	CLEANUP(wire_closep) struct wire *master = NULL;
-	int64_t goal = 0, now = -1;
+	struct buf info;
+	int64_t goal = 0;
+	int master = c->master;
 
-	enum rc rc = node_open(op, c, c->master, &master, err);
-	if (rc == RC_OK)
-		rc = offset_of(master, "master_repl_offset", &goal, err);
+	buf_init(&info, INFO_SIZE_MAX);
+	enum rc rc = goal_of(op, c, master, &goal, err);
 	if (rc == RC_OK)
 		rc = node_open(op, c, node, &replica, err);
-	while (rc == RC_OK && now < goal) {
-		rc = offset_of(replica, "slave_repl_offset", &now, err);
-		if (rc == RC_OK && now < goal)
-			rc = op_pause(op, LOOK_AGAIN_MS, err);
+	while (rc == RC_OK) {
+		rc = info_read(replica, &info, err, "replication");
+		if (rc != RC_OK || info_is(&info, "role", "master"))
+			break;
+		int now = followed_by(&info, c);
+		if (now >= 0 && now != master) {
+			master = now;
+			rc = goal_of(op, c, master, &goal, err);
+			continue;
+		}
+		if (info_int(&info, "slave_repl_offset", -1) >= goal)
+			break;
+		rc = op_pause(op, LOOK_AGAIN_MS, err);
 	}
+	buf_fini(&info);
 	return rc == RC_OK ? rc : err_wrap(err, rc, "node %d catches up", c->nodes[node].number);
+}
+
+/* The recorded one if it says so; -1: nobody does, as for a moment in a hand-over. */
+static int master_now(const struct op *op, const struct cache_instance *c)
+{
+	for (int i = 0; i < c->n_nodes; i++) {
+		int node = (c->master + i) % c->n_nodes;
+		struct cache_figures f;
+		look_node(op, c, node, &f);
+		if (f.state == CACHE_NODE_UP && f.is_master)
+			return node;
+	}
+	return -1;
+}
+
+enum rc master_find(const struct op *op, struct cache_instance *c, struct err *err)
+{
+	struct op part = op_within(op, HAND_OVER_LIMIT_MS);
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK) {
+		int node = master_now(&part, c);
+		if (node >= 0) {
+			c->master = node;
+			return RC_OK;
+		}
+		rc = op_pause(&part, LOOK_AGAIN_MS, err);
+	}
+	return err_wrap(err, rc, "looking for the master");
+}
+
+enum rc cache_find_master(struct cache_instance *c, const struct cache_run *run, struct err *err)
+{
+	int percent;
+	struct op op = op_start(run, &percent);
+	return master_find(&op, c, err);
 }
 
 enum rc master_check(const struct op *op, const struct cache_instance *c, struct err *err)

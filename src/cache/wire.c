@@ -375,3 +375,21 @@ bool info_part_is(const struct buf *text, const char *name, const char *part, co
 	const char *v = part_find(text, name, part, &len);
 	return v && len == strlen(value) && memcmp(v, value, len) == 0;
 }
+
+bool info_next(const struct buf *text, const char *prefix, const char **at, char *name, size_t size)
+{
+	const char *p = *at ? *at : buf_text(text);
+
+	for (; *p; p += strspn(p, "\r\n")) {
+		size_t line = strcspn(p, "\r\n"), len = strcspn(p, ":\r\n");
+		const char *from = p;
+		p += line;
+		if (len == line || len >= size || strncmp(from, prefix, strlen(prefix)) != 0)
+			continue;
+		memcpy(name, from, len);
+		name[len] = '\0';
+		*at = p;
+		return true;
+	}
+	return false;
+}

@@ -194,8 +194,10 @@ static enum rc operate(struct operation *o, const struct errand *errand, struct 
 	enum rc rc = RC_OK;
 	enum cache_op op = errand->op;
 
-	if (op == CACHE_OPS)
-		return job_scan(o, errand->scan, a, err);
+	if (op == CACHE_OPS) {
+		rc = cache_find_master(&o->cache, &o->run, err); /* a switchover may have ended since this was claimed */
+		return rc == RC_OK ? job_scan(o, errand->scan, a, err) : rc;
+	}
 	bool makes_or_ends = op == CACHE_OP_CREATE || op == CACHE_OP_DELETE;
 
 	if (o->is_retry && !makes_or_ends)

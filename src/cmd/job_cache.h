@@ -1,5 +1,5 @@
 /*
- * job_cache: what the operations on a Redis instance (job_cache.c) and its analyses (job_scan.c) share.
+ * job_cache: what the operations on a Redis instance (job_cache.c) and its analyses (job_scan.c, job_diagnose.c) share.
  */
 #ifndef CMD_JOB_CACHE_H
 #define CMD_JOB_CACHE_H
@@ -18,5 +18,7 @@ struct operation {
 
 /* Adds "scan" to the result. */
 enum rc job_scan(struct operation *o, enum scan_kind kind, struct arena *a, struct err *err) NODISCARD;
+/* One of the analyses; adds its members to the open "scan". */
+enum rc job_diagnose(struct operation *o, struct arena *a, struct err *err) NODISCARD;
 
 #endif

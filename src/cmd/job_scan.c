@@ -20,6 +20,7 @@ enum {
 	TOP_OFFLINE = 100,
 	NAME_MAX_SIZE = 200,    /* of a key's name in a result: the protocol bounds the whole */
 	REPORT_MAX = 8 << 20,
+	EXPIRE_MAX_S = 6 * 3600, /* a scan for expired keys; the engine ends a task later than that */
 };
 
 static const struct cache_scan gentle = { .batch = SCAN_BATCH, .pause_ms = SCAN_PAUSE_MS, .top = TOP_KEYS };
@@ -78,11 +79,29 @@ static enum rc hot_keys(struct operation *o, struct arena *a, struct err *err)
 	return rc;
 }
 
+/* A member of the arguments, or else what manual scans have. */
+static int64_t argument(const struct operation *o, const char *name, int64_t otherwise)
+{
+	const json_t *value = json_object_get(o->args, name);
+	return json_is_integer(value) ? (int64_t)json_integer_value(value) : otherwise;
+}
+
+/* A scan that ran out of the time its schedule gives would do so again: it fails for good, unlike one that was stopped. */
 static enum rc expire_keys(struct operation *o, struct arena *a, struct err *err)
 {
 	int64_t scanned = 0, expired = 0;
+	int64_t timeout_s = argument(o, "timeout_s", EXPIRE_MAX_S);
+	struct cache_scan how = gentle;
+	struct cache_run run = o->run;
+
 	(void)a;
-	enum rc rc = cache_expire_keys(&o->cache, &gentle, &scanned, &expired, &o->run, err);
+	timeout_s = timeout_s < EXPIRE_MAX_S ? timeout_s : EXPIRE_MAX_S;
+	how.batch = (int)argument(o, "batch", SCAN_BATCH);
+	run.timeout_ms = timeout_s * 1000;
+	int64_t end_mono = clock_mono_ms() + run.timeout_ms;
+	enum rc rc = cache_expire_keys(&o->cache, &how, &scanned, &expired, &run, err);
+	if (rc == RC_TIMEOUT && clock_mono_ms() >= end_mono && !job_should_stop(NULL))
+		return err_set(err, RC_LIMIT, "the scan was not finished within its timeout of %lld s", (long long)timeout_s);
 	if (rc == RC_OK) {
 		jw_kv_int(o->result, "num", expired);
 		jw_kv_int(o->result, "scanned", scanned);
@@ -262,6 +281,7 @@ static enum rc (*const scans[SCAN_KINDS])(struct operation *o, struct arena *a, 
 	[SCAN_HOTKEY] = hot_keys,
 	[SCAN_EXPIRE] = expire_keys,
 	[SCAN_OFFLINE] = offline,
+	[SCAN_DIAGNOSIS] = job_diagnose,
 };
 
 enum rc job_scan(struct operation *o, enum scan_kind kind, struct arena *a, struct err *err)

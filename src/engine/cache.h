@@ -70,6 +70,9 @@ bool engine_task_id(const struct engine *e, const char *uid, int64_t *task_id);
 
 enum verdict engine_cache_get(struct engine_view *v, const char *project_id, const char *uid, struct arena *a,
 			      struct cache_row *out, struct err *err);
+/* The same by the row's id: of a record that tells which. */
+enum verdict engine_cache_find(struct engine_view *v, const char *project_id, int64_t cache_id, struct arena *a,
+			       struct cache_row *out, struct err *err);
 struct cache_filter {
 	const char *project_id;                   /* required */
 	const char *uid, *name, *status, *ip, *cache_mode; /* NULL: any */
@@ -159,6 +162,7 @@ struct cache_create {
 	const char *password_hash;                /* "" password-free */
 	int n_replicas;                           /* of mode ha: 1 .. 5 */
 	const char *renames;                      /* JSON object, "{}" none */
+	const char *settings;                     /* likewise: parameters that differ from the defaults; NULL none */
 	int64_t caches_max, memory_max_mib;       /* quota of the project; V_TOO_MANY, err says which */
 	char uid[37];                             /* filled when done with V_OK */
 	int64_t task_id;
@@ -216,9 +220,12 @@ struct scan_create {
 	const char *project_id, *uid;
 	enum scan_kind kind;
 	struct actor actor;
-	const char *type, *args;                  /* "manual"; JSON object for the child */
+	const char *type, *args;                  /* "manual", "auto"; JSON object for the child */
 	struct scan_row row;                      /* filled when done with V_OK; its texts last as long as the change's */
 	char scan_uid[37], busy[48];
+	int64_t busy_task_id;                     /* of such a scan, when one is in the way; else 0 */
+	/* the engine's own */
+	char log_path[PATH_MAX], work_dir[PATH_MAX];
 };
 
 struct scan_delete { /* V_BAD_STATE while waiting or running */

@@ -11,6 +11,7 @@
 #include "base/rand.h"
 #include "engine/cache.h"
 #include "engine/priv.h"
+#include "engine/schedule.h"
 #include "json/json.h"
 
 enum { STATE_MAX = 65536, HOSTS_PER_CACHE = 64 };
@@ -155,7 +156,7 @@ static enum rc first_state(const struct engine *e, const struct cache_create *c,
 	jw_kv_int(&w, "capacity", c->row.capacity_mib << 20);
 	jw_kv_text(&w, "password_hash", c->password_hash);
 	jw_key(&w, "settings");
-	jw_raw(&w, "{}");
+	jw_raw(&w, c->settings ? c->settings : "{}");
 	jw_key(&w, "renames");
 	jw_raw(&w, c->renames);
 	jw_key(&w, "nodes");
@@ -298,8 +299,11 @@ static enum verdict apply_operate(struct engine *e, struct change *base)
 			       &c->task_id, err);
 	if (rc == RC_OK)
 		rc = insert_records(e, c, &cache, now, err);
-	if (c->op == CACHE_OP_DELETE)
+	if (c->op == CACHE_OP_DELETE) {
 		cache.deleted_at = now; /* gone for every reader at once; the processes follow */
+		if (rc == RC_OK)
+			rc = schedule_drop(e->store, cache.id, err);
+	}
 	if (rc == RC_OK)
 		rc = set_status(e, &cache, c->not_before > now ? "" : ops[c->op].during, now, err);
 	return verdict_of(rc);

@@ -13,6 +13,16 @@ enum verdict engine_cache_get(struct engine_view *v, const char *project_id, con
 	return found(row_cache(v->store, project_id, uid, a, out, err), V_NO_INSTANCE);
 }
 
+enum verdict engine_cache_find(struct engine_view *v, const char *project_id, int64_t cache_id, struct arena *a,
+			       struct cache_row *out, struct err *err)
+{
+	struct query q = { .table = &table_cache,
+			   .preds = { PRED_INT("id", CMP_EQ, cache_id), PRED_TEXT("project_id", CMP_EQ, project_id),
+				      PRED_INT("deleted_at", CMP_EQ, 0) },
+			   .n_preds = 3 };
+	return found(store_get(v->store, &q, out, a, err), V_NO_INSTANCE);
+}
+
 /* ---- lists of caches ---- */
 
 /* One "key=value" of the filter among the row's tags; a filter without '=' asks for the key alone. */

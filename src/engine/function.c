@@ -56,7 +56,7 @@ static const struct function builtin_dcs = {
 	.version_name = "v1",
 	.builtin = CACHE_FUNCTION,
 	.is_internal = true,
-	.timeout_ms = 6 * HOUR_MS,
+	.timeout_ms = 7 * HOUR_MS, /* operations end themselves before: cmd/job_cache.c, cmd/job_scan.c */
 	.grace_ms = 30000,
 	.max_attempts = 3,
 };

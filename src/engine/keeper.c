@@ -5,7 +5,8 @@
  * per instance holds for it too, and the history shows it. A cache that is found not serving twice in a row shows
  * ERROR; the task goes off at once and, while it does not help, again after 2 s, 4 s, 8 s ... at most 5 minutes.
  * A cache whose master serves but whose replica is down is mended alike, without showing ERROR.
- * It also makes the automatic backups of a cache's policy, and drops those that have had their time (backup_plan.h).
+ * It also makes the automatic backups of a cache's policy, drops those that have had their time (backup_plan.h), and has
+ * the analyses made that are due (schedule.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include "engine/cache.h"
 #include "engine/cache_state.h"
 #include "engine/priv.h"
+#include "engine/schedule.h"
 
 enum { LOOK_EVERY_MS = 1000, LOOK_LIMIT_MS = 500, BAD_LOOKS = 2, FIRST_DELAY_MS = 2000, MOST_DELAY_MS = 300000,
        FIGURES_LAST_MS = 10000 };
@@ -313,6 +315,37 @@ static enum rc list_kept(struct keeper *k, struct arena *a, struct cache_row **r
 	return rc == RC_OK ? store_list(k->store, &q, a, (void **)rows, n, err) : rc;
 }
 
+/* ---- analyses that run by themselves ---- */
+
+static void fire(struct keeper *k, int64_t schedule_id)
+{
+	struct schedule_fire c = { .base = { .done = answered, .ctx = k }, .schedule_id = schedule_id };
+
+	engine_schedule_fire(k->engine, &c);
+	wait_for_answer(k);
+	const char *kind = c.scan.kind < SCAN_KINDS ? scan_kind_word(c.scan.kind) : "";
+	if (c.base.verdict != V_OK)
+		log_warn("autoscan.failed", "schedule=%lld verdict=%s reason=\"%s\"", (long long)schedule_id,
+			 verdict_name(c.base.verdict), c.base.err.msg);
+	else if (c.outcome == FIRE_MADE)
+		log_info("autoscan.scheduled", "cache=%s kind=%s scan=%s", c.cache_uid, kind, c.scan.scan_uid);
+	else if (c.outcome != FIRE_NONE)
+		log_info(c.outcome == FIRE_SKIPPED ? "autoscan.skipped" : "autoscan.waits", "cache=%s kind=%s reason=\"%s\"",
+			 c.cache_uid, kind, c.why);
+}
+
+static void fire_due(struct keeper *k)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct schedule_row *rows;
+	size_t n = 0;
+
+	if (schedule_list_due(k->store, clock_wall_ms(), a, &rows, &n, NULL) != RC_OK)
+		return; /* what ails the store was told already */
+	for (size_t i = 0; i < n && !atomic_load(&k->engine->is_refusing); i++)
+		fire(k, rows[i].id);
+}
+
 static bool is_settled(const struct cache_row *row)
 {
 	return strcmp(row->status, "RUNNING") == 0 || strcmp(row->status, "ERROR") == 0 || strcmp(row->status, "EXTENDING") == 0;
@@ -332,7 +365,9 @@ static void make_round(struct keeper *k)
 	struct err err = { 0 };
 
 	enum rc rc = list_kept(k, a, &rows, &n, &err);
-	if (rc != RC_OK)
+	if (rc == RC_OK)
+		fire_due(k);
+	else
 		log_warn("keeper.blind", "reason=\"%s\"", err.msg);
 	for (size_t i = 0; rc == RC_OK && i < n && !atomic_load(&k->engine->is_refusing); i++) {
 		if (is_settled(&rows[i]))

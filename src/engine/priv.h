@@ -210,7 +210,11 @@ enum rc cache_insert_task(struct engine *e, struct instance_row *unit, const str
 			  const struct actor *actor, const char *args, const char *details, int64_t not_before,
 			  int64_t now, struct arena *a, int64_t *task_id, struct err *err) NODISCARD;
 void cache_new_uid(char out[37]); /* UUID, lower case */
-/* scan.c: the same two for analyses. */
+/* scan.c: a scan's creation as part of another change; nothing is written when it is refused. */
+struct scan_create;
+enum verdict scan_create_apply(struct engine *e, struct scan_create *c);
+void scan_create_committed(struct engine *e, struct scan_create *c);
+/* What a task means for its analysis. */
 enum rc scan_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
 enum rc scan_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
 #define CACHE_FUNCTION "dcs"

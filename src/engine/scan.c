@@ -78,24 +78,44 @@ static enum rc scan_unit(struct engine *e, const struct instance_row *main_unit,
 
 static bool is_over(const struct scan_row *s) { return strcmp(s->status, "success") == 0 || strcmp(s->status, "failed") == 0; }
 
-/* Make room: the oldest finished ones go. */
-static enum rc prune(struct engine *e, int64_t cache_id, enum scan_kind kind, struct arena *a, struct err *err)
+/* The task of a record that goes. Its files go after the commit. */
+static enum rc drop_task(struct engine *e, struct scan_create *c, int64_t task_id, struct arena *a, struct err *err)
+{
+	struct task_row task;
+	struct instance_row unit;
+	struct query self = { .table = &table_task, .preds = { PRED_INT("id", CMP_EQ, task_id) }, .n_preds = 1 };
+
+	enum rc rc = row_task(e->store, task_id, a, &task, err);
+	if (rc == RC_OK)
+		rc = row_instance(e->store, task.instance_id, a, &unit, err);
+	if (rc != RC_OK)
+		return rc == RC_NOT_FOUND ? RC_OK : rc; /* deleted by its user */
+	if (!task_state_is_final((enum task_state)task.state))
+		return RC_OK;
+	engine_task_log_path(e, &unit, task.generation, c->log_path);
+	path_of_generation(e, &unit, task.generation, c->work_dir);
+	return store_delete(e->store, &self, NULL, err);
+}
+
+/* Make room: the oldest one goes. Each creation makes one, and of a kind only the newest may be unfinished, so there is
+ * never more than one too many. With an automatic one goes its task: nobody else would ever delete those. */
+static enum rc prune(struct engine *e, struct scan_create *c, int64_t cache_id, struct arena *a, struct err *err)
 {
 	struct scan_row *rows;
 	size_t n = 0;
 	struct query q = { .table = &table_scan,
-			   .preds = { PRED_INT("cache_id", CMP_EQ, cache_id), PRED_TEXT("kind", CMP_EQ, kinds[kind].word) },
+			   .preds = { PRED_INT("cache_id", CMP_EQ, cache_id), PRED_TEXT("kind", CMP_EQ, kinds[c->kind].word) },
 			   .n_preds = 2,
 			   .orders = { { "created_at", true }, { "id", true } },
 			   .offset = KEPT - 1,
-			   .limit = KEPT };
+			   .limit = 1 };
 	enum rc rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
-	for (size_t i = 0; rc == RC_OK && i < n; i++) {
-		struct query self = { .table = &table_scan, .preds = { PRED_INT("id", CMP_EQ, rows[i].id) }, .n_preds = 1 };
-		if (is_over(&rows[i]))
-			rc = store_delete(e->store, &self, NULL, err);
-	}
-	return rc;
+	if (rc != RC_OK || !n || !is_over(&rows[0]))
+		return rc;
+	if (strcmp(rows[0].type, "auto") == 0)
+		rc = drop_task(e, c, rows[0].task_id, a, err);
+	struct query self = { .table = &table_scan, .preds = { PRED_INT("id", CMP_EQ, rows[0].id) }, .n_preds = 1 };
+	return rc == RC_OK ? store_delete(e->store, &self, NULL, err) : rc;
 }
 
 static enum rc insert_scan(struct engine *e, struct scan_create *c, const struct cache_row *cache,
@@ -103,7 +123,7 @@ static enum rc insert_scan(struct engine *e, struct scan_create *c, const struct
 {
 	int64_t task_id = 0;
 	cache_new_uid(c->scan_uid);
-	enum rc rc = prune(e, cache->id, c->kind, a, err);
+	enum rc rc = prune(e, c, cache->id, a, err);
 	if (rc == RC_OK)
 		rc = cache_insert_task(e, unit, cache, kinds[c->kind].name, &c->actor, c->args, "{}", 0, now, a, &task_id, err);
 	c->row = (struct scan_row){ .uid = c->scan_uid, .cache_id = cache->id, .kind = kinds[c->kind].word, .type = c->type,
@@ -111,15 +131,16 @@ static enum rc insert_scan(struct engine *e, struct scan_create *c, const struct
 	return rc == RC_OK ? store_insert(e->store, &table_scan, &c->row, err) : rc;
 }
 
-static enum verdict apply_create(struct engine *e, struct change *base)
+enum verdict scan_create_apply(struct engine *e, struct scan_create *c)
 {
-	struct scan_create *c = (struct scan_create *)base;
-	struct err *err = &base->err;
+	struct err *err = &c->base.err;
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
 	struct cache_row cache;
 	struct instance_row main_unit, unit;
 	int64_t now = clock_wall_ms();
 
+	c->busy_task_id = 0;
+	c->log_path[0] = c->work_dir[0] = '\0';
 	enum rc rc = row_cache(e->store, c->project_id, c->uid, a, &cache, err);
 	if (rc == RC_OK)
 		rc = row_instance(e->store, cache.unit_id, a, &main_unit, err);
@@ -131,15 +152,31 @@ static enum verdict apply_create(struct engine *e, struct change *base)
 	rc = scan_unit(e, &main_unit, c->kind, now, a, &unit, err);
 	if (rc == RC_OK && unit.busy_task_id) {
 		(void)snprintf(c->busy, sizeof c->busy, "%s", kinds[c->kind].name);
+		c->busy_task_id = unit.busy_task_id;
 		return V_INSTANCE_BUSY;
 	}
 	return verdict_of(rc == RC_OK ? insert_scan(e, c, &cache, &unit, now, a, err) : rc);
 }
 
+void scan_create_committed(struct engine *e, struct scan_create *c)
+{
+	if (!*c->log_path)
+		return;
+	closer_remove_path(e, c->log_path);
+	closer_remove_path(e, c->work_dir);
+}
+
+static enum verdict apply_create(struct engine *e, struct change *base)
+{
+	return scan_create_apply(e, (struct scan_create *)base);
+}
+
+static void created(struct engine *e, struct change *base) { scan_create_committed(e, (struct scan_create *)base); }
+
 void engine_scan_create(struct engine *e, struct scan_create *c)
 {
 	c->base.apply = apply_create;
-	c->base.committed = NULL;
+	c->base.committed = created;
 	writer_submit(e, &c->base);
 }
 

@@ -139,7 +139,26 @@ static const struct col scan_cols[] = {
 #undef ROW
 const struct table table_scan = { TABLE("scan", struct scan_row), COLS(scan_cols), .uniques = uid_unique, .refs = of_cache };
 
-const struct table *const all_tables[12] = {
+#define ROW struct schedule_row
+static const struct col schedule_cols[] = {
+	AUTO(id),	 COL(cache_id), COL(kind),    COL(is_enabled), COL(times),	 COL(first_at),	 COL(interval_s),
+	COL(timeout_s),	 COL(batch),	COL(next_at), COL(skipped_at), COL(skipped_why), COL(updated_at),
+};
+#undef ROW
+static const char *const schedule_uniques[] = { "cache_id,kind", NULL };
+static const struct pred schedule_hot = PRED_INT("next_at", CMP_GT, 0);
+const struct table table_schedule = { TABLE("schedule", struct schedule_row), COLS(schedule_cols),
+				      .uniques = schedule_uniques, .refs = of_cache, .hot = &schedule_hot };
+
+#define ROW struct template_row
+static const struct col template_cols[] = {
+	AUTO(id),	     COL(uid),	      COL(project_id), COL(name),	COL(description),
+	COL(engine_version), COL(cache_mode), COL(params),     COL(created_at), COL(updated_at),
+};
+#undef ROW
+const struct table table_template = { TABLE("template", struct template_row), COLS(template_cols), .uniques = uid_unique };
+
+const struct table *const all_tables[14] = {
 	&table_key,    &table_app,	   &table_instance, &table_task,   &table_event, &table_metric, &table_default,
-	&table_cache, &table_cache_task, &table_backup,  &table_restore, &table_scan,
+	&table_cache, &table_cache_task, &table_backup,  &table_restore, &table_scan,   &table_schedule, &table_template,
 };

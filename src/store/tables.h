@@ -170,8 +170,36 @@ struct scan_row {
 	int64_t created_at, started_at, ended_at;
 };
 
+/* When an analysis of a cache runs by itself; one per cache and kind (engine/schedule.h). */
+struct schedule_row {
+	int64_t id;                /* primary key, automatic */
+	int64_t cache_id;          /* unique with kind */
+	const char *kind;          /* bigkey hotkey expire */
+	int64_t is_enabled;
+	const char *times;         /* bigkey, hotkey: "08:00,21:00", every day in UTC; "" none */
+	int64_t first_at;          /* expire: the first firing; 0 none */
+	int64_t interval_s;        /* expire: from firing to firing; 0: only the first */
+	int64_t timeout_s, batch;  /* expire: of each scan; keys a step */
+	int64_t next_at;           /* when it fires next; 0 never */
+	int64_t skipped_at;        /* the last firing that made no scan, 0 none, and why */
+	const char *skipped_why;
+	int64_t updated_at;        /* when it was last set */
+};
+
+/* A set of parameters that a user keeps for instances to come. */
+struct template_row {
+	int64_t id;                /* primary key, automatic */
+	const char *uid;           /* UUID; unique */
+	const char *project_id;
+	const char *name, *description;
+	const char *engine_version, *cache_mode; /* of the instances it is for */
+	const char *params;        /* JSON object name -> text: those that differ from the defaults */
+	int64_t created_at, updated_at;
+};
+
 extern const struct table table_key, table_app, table_instance, table_task, table_event, table_metric, table_default,
-	table_cache, table_cache_task, table_backup, table_restore, table_scan;
-extern const struct table *const all_tables[12];
+	table_cache, table_cache_task, table_backup, table_restore, table_scan, table_schedule,
+	table_template;
+extern const struct table *const all_tables[14];
 
 #endif

@@ -70,6 +70,8 @@ union any_row {
 	struct backup_row backup;
 	struct restore_row restore;
 	struct scan_row scan;
+	struct schedule_row schedule;
+	struct template_row template;
 	struct task_row task;
 	struct event_row event;
 	struct metric_row metric;

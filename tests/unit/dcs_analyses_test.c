@@ -417,6 +417,131 @@ TEST(hot_keys_need_a_policy_that_counts)
 	end();
 }
 
+/* ---- scans by themselves ---- */
+
+#define DAILY(on, times) "{\"enable_auto_scan\":" on ",\"schedule_at\":" times "}"
+
+TEST(big_and_hot_keys_are_scheduled_by_the_day)
+{
+	char uid[UUID_SIZE];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("enable_auto_scan", "false");
+	EXPECT_AT("schedule_at", "[]");
+	EXPECT_AT("updated_at", "null");
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"21:00\",\"08:30\"]")) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("enable_auto_scan", "true");
+	EXPECT_AT("schedule_at", "[\"21:00\",\"08:30\"]");
+	EXPECT(strlen(at("updated_at")) == 24, "%s", at("updated_at"));
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), "{\"enable_auto_scan\":false}") == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("schedule_at", "[\"21:00\",\"08:30\"]"); /* what is not named stays */
+	restart(1);
+	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("enable_auto_scan", "false");
+	EXPECT_AT("schedule_at", "[\"21:00\",\"08:30\"]");
+	EXPECT(call("GET", one(NOBODY, "/bigkey/autoscan"), NULL) == 404, "of nobody");
+	(void)call("PUT", one(uid, "/hotkey/autoscan"), DAILY("true", "[\"21:00\"]"));
+	expect_error("no policy that counts", 400, "DCS.4922");
+	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), DAILY("false", "[\"21:00\"]")) == 200, "%s", buf_text(&seen.body));
+	set_policy(uid);
+	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), "{\"enable_auto_scan\":true}") == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("schedule_at", "[\"21:00\"]");
+	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("enable_auto_scan", "false"); /* each kind has its own */
+	end();
+}
+
+TEST(schedules_that_make_no_sense_are_refused_and_change_nothing)
+{
+	static const char *const bodies[] = {
+		DAILY("1", "[\"21:00\"]"),      DAILY("\"true\"", "[\"21:00\"]"), DAILY("true", "[]"),	   DAILY("true", "\"21:00\""),
+		DAILY("true", "[\"24:00\"]"),   DAILY("true", "[\"9:00\"]"),      DAILY("true", "[2100]"),    DAILY("true", "[null]"),
+		DAILY("true", "[\"21:00\",\"x\"]"), DAILY("true", "{}"),	       DAILY("true", "[\"21:00:00\"]"),
+		DAILY("true", "[\"00:00\",\"01:00\",\"02:00\",\"03:00\",\"04:00\",\"05:00\",\"06:00\",\"07:00\",\"08:00\",\"09:00\","
+			      "\"10:00\",\"11:00\",\"12:00\",\"13:00\",\"14:00\",\"15:00\",\"16:00\",\"17:00\",\"18:00\",\"19:00\","
+			      "\"20:00\",\"21:00\",\"22:00\",\"23:00\",\"23:30\"]"),
+	};
+	char uid[UUID_SIZE], before[8192];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	(void)call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[]"));
+	expect_error("nothing to go by", 400, "DCS.4062");
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"03:00\"]")) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(before, sizeof before, "%s", buf_text(&seen.body));
+	FOR_EACH_ROW(i, bodies) {
+		(void)call("PUT", one(uid, "/bigkey/autoscan"), bodies[i]);
+		expect_error(bodies[i], 400, "DCS.4062");
+	}
+	(void)call("PUT", one(uid, "/bigkey/autoscan"), NULL);
+	expect_error("no body", 400, "DCS.4004");
+	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), before) == 0, "%s", buf_text(&seen.body));
+	end();
+}
+
+#define EXPIRY "/scan-expire-keys/autoscan-config"
+#define FAR "2099-07-07T15:00:05.000"
+
+TEST(expired_keys_are_scheduled_by_an_interval)
+{
+	static const struct {
+		const char *body, *code;
+	} row[] = {
+		{ "{\"enable_auto_scan\":true}", "DCS.4819" },	 /* none is known */
+		{ "{\"enable_auto_scan\":true,\"first_scan_at\":\"2023-07-07T15:00:05.000\"}", "DCS.4819" },
+		{ "{\"enable_auto_scan\":true,\"first_scan_at\":\"2023-07-07T15:00:05.000\",\"interval\":0}", "DCS.4819" },
+		{ "{\"first_scan_at\":\"tomorrow\"}", "DCS.4062" },
+		{ "{\"first_scan_at\":\"2099-02-30T15:00:05\"}", "DCS.4062" },
+		{ "{\"first_scan_at\":\"2099-07-07T15:00:05.0-1\"}", "DCS.4062" },
+		{ "{\"first_scan_at\":4087036805000}", "DCS.4062" },
+		{ "{\"interval\":-1}", "DCS.4820" },
+		{ "{\"interval\":2592001}", "DCS.4820" },
+		{ "{\"interval\":\"3600\"}", "DCS.4062" },
+		{ "{\"interval\":3600,\"timeout\":7199}", "DCS.4821" },
+		{ "{\"timeout\":100}", "DCS.4821" },			 /* of the interval by default */
+		{ "{\"interval\":0,\"timeout\":0}", "DCS.4821" },
+		{ "{\"timeout\":5184001}", "DCS.4821" },
+		{ "{\"timeout\":true}", "DCS.4062" },
+		{ "{\"scan_keys_count\":9}", "DCS.4822" },
+		{ "{\"scan_keys_count\":1001}", "DCS.4822" },
+		{ "{\"scan_keys_count\":null,\"enable_auto_scan\":\"yes\"}", "DCS.4062" },
+	};
+	char uid[UUID_SIZE], before[8192];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	EXPECT(call("GET", one(uid, EXPIRY), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("enable_auto_scan", "false");
+	EXPECT_AT("first_scan_at", "null");
+	EXPECT_AT("timeout", "21600");
+	EXPECT_AT("scan_keys_count", "100");
+	(void)snprintf(before, sizeof before, "%s", buf_text(&seen.body));
+	FOR_EACH_ROW(i, row) {
+		(void)call("PUT", one(uid, EXPIRY), row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+	}
+	EXPECT(call("GET", one(uid, EXPIRY), NULL) == 200 && strcmp(buf_text(&seen.body), before) == 0, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, EXPIRY), "{\"enable_auto_scan\":true,\"first_scan_at\":\"" FAR "\",\"interval\":86400,\"timeout\":172800,"
+					     "\"scan_keys_count\":1000}") == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("enable_auto_scan", "true");
+	EXPECT_AT("first_scan_at", FAR);
+	EXPECT_AT("interval", "86400");
+	EXPECT_AT("timeout", "172800");
+	EXPECT_AT("scan_keys_count", "1000");
+	EXPECT(strlen(at("updated_at")) == 24, "%s", at("updated_at"));
+	EXPECT(call("PUT", one(uid, EXPIRY), "{\"interval\":100000}") == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("timeout", "200000"); /* grew with it */
+	EXPECT_AT("first_scan_at", FAR);
+	EXPECT(call("PUT", one(uid, EXPIRY), "{\"first_scan_at\":\"2098-01-01T00:00:00Z\"}") == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("first_scan_at", "2098-01-01T00:00:00.000");
+	EXPECT(call("PUT", one(uid, EXPIRY), "{\"enable_auto_scan\":false,\"first_scan_at\":\"2023-07-07T15:00:05.000\"}") == 200,
+	       "a past one does no harm when nothing fires: %s", buf_text(&seen.body));
+	end();
+}
+
 TEST(expired_keys_have_a_history)
 {
 	char uid[UUID_SIZE], id[64];
@@ -648,6 +773,202 @@ TEST(changes_of_the_configuration_have_a_history)
 	end();
 }
 
+/* ---- parameter templates ---- */
+
+#define TEMPLATES P "/config-templates"
+
+/* Id of the system's for that mode. */
+static void system_template(const char *mode, char id[64])
+{
+	char target[256];
+	(void)snprintf(target, sizeof target, TEMPLATES "?type=sys&engine_version=7.0&engine=Redis&cache_mode=%s", mode);
+	EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("template_num", "1");
+	keep(id, "templates/0/template_id");
+}
+
+static const char *template_path(const char *id)
+{
+	static char text[256];
+	(void)snprintf(text, sizeof text, TEMPLATES "/%s", id);
+	return text;
+}
+
+static void make_template(const char *source, const char *more, char id[64])
+{
+	char body[1024];
+	(void)snprintf(body, sizeof body, "{\"template_id\":\"%s\",\"type\":\"user\"%s}", source, more);
+	EXPECT(call("POST", TEMPLATES, body) == 200, "%s: %s", body, buf_text(&seen.body));
+	keep(id, "id");
+	EXPECT(format_is_uuid(id), "%s", id);
+}
+
+TEST(templates_of_the_system_are_shown_and_stay)
+{
+	char single[64], ha[64];
+	begin(0);
+	EXPECT(call("GET", TEMPLATES "?type=sys", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("template_num", "8"); /* two modes of four versions */
+	EXPECT_AT("templates/0/type", "sys");
+	EXPECT_AT("templates/0/engine", "Redis");
+	EXPECT_AT("templates/0/created_at", "null");
+	EXPECT(call("GET", TEMPLATES "?type=sys&limit=3&offset=6", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("template_num", "8");
+	EXPECT(strcmp(at("templates/1"), "-") != 0 && strcmp(at("templates/2"), "-") == 0, "%s", buf_text(&seen.body));
+	system_template("single", single);
+	system_template("ha", ha);
+	EXPECT(call("GET", template_path(ha), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("cache_mode", "ha");
+	EXPECT_AT("params/appendonly", "yes");
+	EXPECT_AT("params/timeout", "0");
+	EXPECT(call("GET", template_path(single), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("params/appendonly", "-"); /* is offered to ha only */
+	EXPECT_AT("params/maxmemory-policy", "volatile-lru");
+	(void)call("PUT", template_path(single), "{\"name\":\"mine\"}");
+	expect_error("change", 400, "DCS.4063");
+	EXPECT(strstr(at("error_msg"), "system"), "%s", at("error_msg"));
+	(void)call("DELETE", template_path(single), NULL);
+	expect_error("delete", 400, "DCS.4063");
+	system_template("single", ha);
+	EXPECT(strcmp(single, ha) == 0, "%s", ha);
+	end();
+}
+
+TEST(templates_of_users_live_and_die)
+{
+	char source[64], one_id[64], two_id[64];
+	begin(0);
+	system_template("single", source);
+	EXPECT(call("GET", TEMPLATES "?type=user", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"template_num\":0,\"templates\":[]}") == 0, "%s", buf_text(&seen.body));
+	make_template(source, ",\"name\":\"cache \xc3\xa9\",\"description\":\"d\",\"params\":{\"timeout\":\"60\",\"maxmemory-policy\":\"volatile-lru\"}", one_id);
+	make_template(one_id, ",\"name\":\"copy\",\"cache_mode\":\"single\",\"engine_version\":\"7.0\",\"params\":{\"slowlog-max-len\":\"9\"}", two_id);
+	restart(0);
+	EXPECT(call("GET", template_path(one_id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("name", "cache \xc3\xa9");
+	EXPECT_AT("description", "d");
+	EXPECT_AT("type", "user");
+	EXPECT_AT("engine_version", "7.0");
+	EXPECT_AT("params/timeout", "60");
+	EXPECT(strlen(at("created_at")) == 24, "%s", at("created_at"));
+	EXPECT(call("GET", template_path(two_id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("params/timeout", "60");
+	EXPECT_AT("params/slowlog-max-len", "9");
+	EXPECT(call("GET", TEMPLATES "?type=user&name=op", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("template_num", "1");
+	EXPECT_AT("templates/0/template_id", two_id);
+	EXPECT(call("GET", TEMPLATES "?type=user&limit=1", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("template_num", "2");
+	EXPECT_AT("templates/0/template_id", two_id); /* newest first */
+	EXPECT(call("PUT", template_path(two_id), "{\"name\":\"other\",\"params\":{\"timeout\":\"0\"}}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"result\":\"success\"}") == 0, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", template_path(two_id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("name", "other");
+	EXPECT_AT("params/timeout", "0");
+	EXPECT_AT("params/slowlog-max-len", "9");
+	EXPECT(call("DELETE", template_path(two_id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("result", "success");
+	(void)call("DELETE", template_path(two_id), NULL);
+	expect_error("twice", 400, "DCS.4063");
+	(void)call("GET", template_path(two_id), NULL);
+	expect_error("gone", 400, "DCS.4063");
+	EXPECT(call("GET", TEMPLATES "?type=user", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("template_num", "1");
+	end();
+}
+
+TEST(templates_are_checked_like_configurations)
+{
+	static const struct {
+		const char *more, *code;
+	} row[] = {
+		{ "", "DCS.4062" },	/* no name */
+		{ ",\"name\":\"\"", "DCS.4062" },
+		{ ",\"name\":7", "DCS.4062" },
+		{ ",\"name\":\"a\\u0001\"", "DCS.4062" },
+		{ ",\"name\":\"0123456789012345678901234567890123456789012345678901234567890123x\"", "DCS.4062" },
+		{ ",\"name\":\"n\",\"description\":[]", "DCS.4062" },
+		{ ",\"name\":\"n\",\"type\":\"sys\"", "DCS.4062" },
+		{ ",\"name\":\"n\",\"cache_mode\":\"ha\"", "DCS.4062" },
+		{ ",\"name\":\"n\",\"engine\":\"Memcached\"", "DCS.4062" },
+		{ ",\"name\":\"n\",\"engine_version\":\"5.0\"", "DCS.4062" },
+		{ ",\"name\":\"n\",\"params\":[]", "DCS.4062" },
+		{ ",\"name\":\"n\",\"params\":{\"timeout\":\"7201\"}", "DCS.4066" },
+		{ ",\"name\":\"n\",\"params\":{\"timeout\":60}", "DCS.4066" },
+		{ ",\"name\":\"n\",\"params\":{\"timeout\":null}", "DCS.4066" },
+		{ ",\"name\":\"n\",\"params\":{\"appendonly\":\"yes\"}", "DCS.4066" }, /* of ha only */
+		{ ",\"name\":\"n\",\"params\":{\"dir\":\"/etc\"}", "DCS.4066" },
+		{ ",\"name\":\"n\",\"params\":{\"maxmemory-policy\":\"none\"}", "DCS.4066" },
+	};
+	static const char *const lists[] = { "", "?type=all", "?type=", "?type=user&limit=0", "?type=sys&offset=-1" };
+	char source[64], id[64], body[1024], target[256];
+	begin(0);
+	system_template("single", source);
+	FOR_EACH_ROW(i, row) {
+		(void)snprintf(body, sizeof body, "{\"template_id\":\"%s\"%s}", source, row[i].more);
+		(void)call("POST", TEMPLATES, body);
+		expect_error(body, 400, row[i].code);
+	}
+	(void)call("POST", TEMPLATES, "{\"template_id\":\"" NOBODY "\",\"name\":\"n\"}");
+	expect_error("no source", 400, "DCS.4063");
+	(void)call("POST", TEMPLATES, "{\"name\":\"n\"}");
+	expect_error("no source named", 400, "DCS.4063");
+	(void)call("POST", TEMPLATES, NULL);
+	expect_error("no body", 400, "DCS.4004");
+	FOR_EACH_ROW(i, lists) {
+		(void)snprintf(target, sizeof target, TEMPLATES "%s", lists[i]);
+		(void)call("GET", target, NULL);
+		expect_error(lists[i], 400, "DCS.4800");
+	}
+	EXPECT(call("GET", TEMPLATES "?type=user", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("template_num", "0"); /* nothing was made */
+	for (int i = 0; i < 100; i++)
+		make_template(source, ",\"name\":\"n\",\"params\":{\"timeout\":\"1\"}", id);
+	(void)snprintf(body, sizeof body, "{\"template_id\":\"%s\",\"name\":\"n\"}", source);
+	(void)call("POST", TEMPLATES, body);
+	expect_error("one too many", 400, "DCS.4039");
+	(void)call("PUT", template_path(id), "{\"params\":{\"timeout\":\"x\"},\"name\":\"m\"}");
+	expect_error("a change", 400, "DCS.4066");
+	EXPECT(call("GET", template_path(id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("name", "n");
+	EXPECT_AT("params/timeout", "1");
+	end();
+}
+
+#define CREATE_FROM                                                                                                    \
+	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\",\"no_password_access\":true," \
+	"\"template_id\":\"%s\"" REST "}"
+
+TEST(an_instance_begins_with_its_template)
+{
+	char source[64], id[64], body[1024], uid[UUID_SIZE];
+	begin(1);
+	system_template("ha", source);
+	make_template(source, ",\"name\":\"of ha\"", id);
+	(void)snprintf(body, sizeof body, CREATE_FROM, id);
+	(void)call("POST", ALL, body);
+	expect_error("of another mode", 400, "DCS.4063");
+	(void)snprintf(body, sizeof body, CREATE_FROM, NOBODY);
+	(void)call("POST", ALL, body);
+	expect_error("unknown", 400, "DCS.4063");
+	EXPECT(call("GET", ALL, NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_num", "0");
+	(void)snprintf(body, sizeof body, CREATE_FROM, "11"); /* the cloud's own have such ids */
+	create_running(body, uid);
+	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("redis_config/0/param_value", "0");
+	system_template("single", source);
+	make_template(source, ",\"name\":\"lfu\",\"params\":{\"maxmemory-policy\":\"allkeys-lfu\",\"timeout\":\"77\"}", id);
+	(void)snprintf(body, sizeof body, CREATE_FROM, id);
+	create_running(body, uid);
+	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("redis_config/0/param_value", "77");
+	EXPECT(call("DELETE", template_path(id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("redis_config/0/param_value", "77"); /* the instance keeps them */
+	end();
+}
+
 TEST(a_whitelist_is_never_in_force)
 {
 	char uid[UUID_SIZE], target[256];
@@ -680,6 +1001,266 @@ TEST(a_whitelist_is_never_in_force)
 	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s", buf_text(&seen.body));
 	(void)snprintf(target, sizeof target, P "/jobs/%s", at("job_id"));
 	poll_until(target, "status", "SUCCESS");
+	end();
+}
+
+/* ---- diagnosis ---- */
+
+/* The body of a request whose window ends ago_ms ago and is span_ms long; more: further members. */
+static const char *window(int64_t ago_ms, int64_t span_ms, const char *more)
+{
+	static char text[16][256];
+	static unsigned turn;
+	char *out = text[turn++ % 16];
+	long long end_ms = clock_wall_ms() - ago_ms;
+
+	(void)snprintf(out, sizeof text[0], "{\"begin_time\":\"%lld\",\"end_time\":\"%lld\"%s}", end_ms - (long long)span_ms, end_ms, more);
+	return out;
+}
+
+/* Until a window of some milliseconds fits behind the instance's beginning. */
+static void grow_older(const char *uid)
+{
+	for (int64_t until = clock_wall_ms() + 20; clock_wall_ms() < until;)
+		EXPECT(call("GET", one(uid, ""), NULL) == 200, "%s", buf_text(&seen.body));
+}
+
+static void create_old_enough(const char *body, char uid[UUID_SIZE])
+{
+	create_running(body, uid);
+	grow_older(uid);
+}
+
+static const char *report_target(const char *id)
+{
+	static char text[4][256];
+	static unsigned turn;
+	char *out = text[turn++ % 4];
+	(void)snprintf(out, sizeof text[0], P "/diagnosis/%s", id);
+	return out;
+}
+
+static void ask_diagnosis(const char *uid, const char *more, char id[64])
+{
+	EXPECT(call("POST", one(uid, "/diagnosis"), window(0, 5, more)) == 200, "%s", buf_text(&seen.body));
+	EXPECT(json_object_size(seen.json) == 1, "%s", buf_text(&seen.body));
+	keep(id, "report_id");
+	EXPECT(format_is_uuid(id), "%s", id);
+}
+
+#define FOUND                                                                                                          \
+	"{\"result\":{\"scan\":{\"nodes\":[{\"node_ip\":\"10.0.0.1:6379\",\"role\":\"slave\",\"abnormal_sum\":2,\"failed_sum\":1,"  \
+	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":0}}],\"num\":1002}}}\n"
+
+TEST(a_diagnosis_waits_runs_and_is_reported)
+{
+	char uid[UUID_SIZE], id[64], second[64];
+	begin(1);
+	create_old_enough(CREATE_HA, uid);
+	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "none");
+	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"diagnosis_report_list\":[]}") == 0, "%s", buf_text(&seen.body));
+	restart(0);
+	ask_diagnosis(uid, "", id);
+	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total_num", "1");
+	EXPECT_AT("diagnosis_report_list/0/report_id", id);
+	EXPECT_AT("diagnosis_report_list/0/status", "diagnosing");
+	EXPECT_AT("diagnosis_report_list/0/node_num", "2");
+	EXPECT_AT("diagnosis_report_list/0/abnormal_item_sum", "0");
+	EXPECT_AT("diagnosis_report_list/0/failed_item_sum", "0");
+	EXPECT(strlen(at("diagnosis_report_list/0/begin_time")) == 24 && strlen(at("diagnosis_report_list/0/created_at")) == 24, "%s",
+	       buf_text(&seen.body));
+	EXPECT(call("GET", report_target(id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"abnormal_item_sum\":0,\"failed_item_sum\":0,\"diagnosis_node_report_list\":[]}") == 0,
+	       "%s", buf_text(&seen.body));
+	(void)call("POST", one(uid, "/diagnosis"), window(0, 5, ""));
+	expect_error("a second one", 400, "DCS.4026");
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("tasks/0/name", "Diagnosis");
+	let_runs_say(FOUND);
+	restart(1);
+	poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
+	EXPECT_AT("diagnosis_report_list/0/abnormal_item_sum", "2");
+	EXPECT_AT("diagnosis_report_list/0/failed_item_sum", "1");
+	EXPECT(call("GET", report_target(id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("abnormal_item_sum", "2");
+	EXPECT_AT("failed_item_sum", "1");
+	EXPECT_AT("diagnosis_node_report_list/0/node_ip", "10.0.0.1:6379");
+	EXPECT_AT("diagnosis_node_report_list/0/role", "slave");
+	EXPECT_AT("diagnosis_node_report_list/0/az_code", "stint-1");
+	EXPECT_AT("diagnosis_node_report_list/0/group_name", "group-0");
+	EXPECT_AT("diagnosis_node_report_list/0/abnormal_sum", "2");
+	EXPECT_AT("diagnosis_node_report_list/0/diagnosis_dimension_list/0/name", "load");
+	EXPECT_AT("diagnosis_node_report_list/0/command_time_taken_list/total_num", "0");
+	ask_diagnosis(uid, "", second);
+	EXPECT(call("GET", one(uid, "/diagnosis?limit=1"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total_num", "2");
+	EXPECT_AT("diagnosis_report_list/0/report_id", second);
+	EXPECT_AT("diagnosis_report_list/1", "-");
+	(void)call("GET", one(uid, "/diagnosis?limit=0"), NULL);
+	expect_error("no page", 400, "DCS.4800");
+	end();
+}
+
+/* Not the nodes but the task: no item of any node was judged. */
+TEST(a_diagnosis_that_fails_is_finished_with_failed_items)
+{
+	char uid[UUID_SIZE], id[64];
+	begin(1);
+	create_old_enough(CREATE_HA, uid);
+	let_runs_say("{\"error\":{\"code\":\"Cache.Down\",\"message\":\"no Redis\"}}\n");
+	ask_diagnosis(uid, "", id);
+	poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
+	EXPECT_AT("diagnosis_report_list/0/abnormal_item_sum", "0");
+	EXPECT_AT("diagnosis_report_list/0/failed_item_sum", "18");
+	EXPECT(call("GET", report_target(id), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("failed_item_sum", "18");
+	EXPECT_AT("diagnosis_node_report_list/0/role", "master");
+	EXPECT_AT("diagnosis_node_report_list/1/role", "slave");
+	EXPECT_AT("diagnosis_node_report_list/1/failed_sum", "9");
+	EXPECT_AT("diagnosis_node_report_list/1/diagnosis_dimension_list/2/diagnosis_item_list/1/name", "rx_controlled");
+	EXPECT_AT("diagnosis_node_report_list/1/diagnosis_dimension_list/2/diagnosis_item_list/1/result", "failed");
+	EXPECT_AT("diagnosis_node_report_list/1/command_time_taken_list/result", "failed");
+	EXPECT_AT("diagnosis_node_report_list/2", "-");
+	end();
+}
+
+/* The file the child got: the engine's own words for what was asked. */
+static void read_task_file(void)
+{
+	char path[4200];
+	struct buf text;
+	struct err err = { 0 };
+
+	(void)snprintf(path, sizeof path, "%s/task.json", data_dir);
+	buf_init(&text, 1 << 20);
+	EXPECT(file_read(path, &text, &err) == RC_OK, "%s", err.msg);
+	json_decref(seen.json);
+	seen.json = json_loadb(buf_text(&text), text.len, 0, NULL);
+	buf_fini(&text);
+}
+
+TEST(a_diagnosis_asks_the_nodes_that_are_named)
+{
+	char uid[UUID_SIZE], id[64], host[64], more[256];
+	begin(1);
+	create_old_enough(CREATE_HA, uid);
+	EXPECT(call("GET", one(uid, "/logical-nodes"), NULL) == 200, "%s", buf_text(&seen.body));
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(more, sizeof more, "nodes/%d/node_type", i);
+		if (strcmp(at(more), "slave") != 0)
+			continue;
+		(void)snprintf(more, sizeof more, "nodes/%d/node_ip", i);
+		keep(host, more);
+	}
+	let_runs_say(FOUND);
+	(void)snprintf(more, sizeof more, ",\"node_ip_list\":[\"%s\",\"%s:6379\"]", host, host);
+	ask_diagnosis(uid, more, id);
+	poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
+	EXPECT_AT("diagnosis_report_list/0/node_num", "1"); /* both are the same */
+	read_task_file();
+	(void)snprintf(more, sizeof more, "%s:6379", host);
+	EXPECT_AT("parameters/args/nodes/0/node_ip", more);
+	EXPECT_AT("parameters/args/nodes/0/role", "slave");
+	EXPECT_AT("parameters/args/nodes/1", "-");
+	EXPECT_AT("parameters/args/bandwidth", "5000000"); /* 40 Mbit/s, as the flavor has it */
+	ask_diagnosis(uid, ",\"node_ip_list\":[]", id);
+	poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
+	EXPECT_AT("diagnosis_report_list/0/node_num", "2");
+	end();
+}
+
+TEST(a_diagnosis_is_refused_by_the_contracts_codes)
+{
+	char uid[UUID_SIZE];
+	begin(1);
+	create_old_enough(CREATE_SINGLE, uid);
+	enum { S = 1000, MINUTE = 60 * S, DAY = 24 * 60 * MINUTE };
+	const struct {
+		const char *body, *code, *says;
+	} row[] = {
+		{ "", "DCS.4004", "Empty" },
+		{ "[]", "DCS.4005", "JSON" },
+		{ "{}", "DCS.4062", "begin_time" },
+		{ "{\"begin_time\":\"x\",\"end_time\":\"1684191545379\"}", "DCS.4062", "begin_time" },
+		{ "{\"begin_time\":\"1684191545379\"}", "DCS.4062", "end_time" },
+		{ "{\"begin_time\":\"1684191545379\",\"end_time\":true}", "DCS.4062", "end_time" },
+		{ "{\"begin_time\":\"-5\",\"end_time\":\"5\"}", "DCS.4062", "begin_time" },
+		{ "{\"begin_time\":\"9223372036854775808\",\"end_time\":\"5\"}", "DCS.4062", "begin_time" },
+		{ window(0, 0, ""), "DCS.4025", "after" },
+		{ window(0, -1, ""), "DCS.4025", "after" },
+		{ window(0, 10 * MINUTE + 1, ""), "DCS.4028", "10 minutes" },
+		{ window(-MINUTE, 2 * MINUTE, ""), "DCS.4031", "current time" },
+		{ window(7 * (int64_t)DAY, MINUTE, ""), "DCS.4030", "7 days" },
+		{ window(7 * (int64_t)DAY - 5 * MINUTE, MINUTE, ""), "DCS.4033", "was started" },
+		{ window(0, 10 * MINUTE, ""), "DCS.4033", "was started" },
+		{ window(0, 5, ",\"node_ip_list\":\"10.0.0.1\""), "DCS.4062", "node_ip_list" },
+		{ window(0, 5, ",\"node_ip_list\":[7]"), "DCS.4062", "node_ip_list" },
+		{ window(0, 5, ",\"node_ip_list\":[\"10.255.0.1\"]"), "DCS.4062", "node_ip_list" },
+	};
+	FOR_EACH_ROW(i, row) {
+		(void)call("POST", one(uid, "/diagnosis"), row[i].body);
+		expect_error(row[i].body, 400, row[i].code);
+		EXPECT(strstr(at("error_msg"), row[i].says), "%s: %s", row[i].body, at("error_msg"));
+	}
+	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total_num", "0");
+	(void)call("POST", one(NOBODY, "/diagnosis"), window(0, 5, ""));
+	expect_error("no instance", 404, "DCS.3022");
+	(void)call("GET", report_target(NOBODY), NULL);
+	expect_error("no report", 400, "DCS.4063");
+	(void)call("GET", report_target("x"), NULL);
+	expect_error("no id", 400, "DCS.4063");
+	restart(0);
+	create(CREATE_SINGLE, uid);
+	grow_older(uid);
+	(void)call("POST", one(uid, "/diagnosis"), window(0, 5, ""));
+	expect_error("being created", 400, "DCS.4118");
+	end();
+}
+
+TEST(reports_are_deleted_by_their_ids)
+{
+	char uid[UUID_SIZE], other[UUID_SIZE], id[2][64], waiting[64], body[512];
+	begin(1);
+	create_old_enough(CREATE_SINGLE, uid);
+	create_old_enough(CREATE_HA, other);
+	let_runs_say(FOUND);
+	for (int i = 0; i < 2; i++) {
+		ask_diagnosis(uid, "", id[i]);
+		poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
+	}
+	restart(0);
+	ask_diagnosis(uid, "", waiting);
+	static const char *const bad[] = { "{}", "{\"report_id_list\":[]}", "{\"report_id_list\":\"x\"}", "{\"report_id_list\":[7]}" };
+	FOR_EACH_ROW(i, bad) {
+		(void)call("DELETE", one(uid, "/diagnosis"), bad[i]);
+		expect_error(bad[i], 400, "DCS.4062");
+	}
+	(void)snprintf(body, sizeof body, "{\"report_id_list\":[\"%s\"]}", id[0]);
+	EXPECT(call("DELETE", one(other, "/diagnosis"), body) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("results/0/result", "failed"); /* another instance's */
+	EXPECT(call("GET", "/v2/b4d31cb63d7244fdbec96e3a41e47f71/diagnosis/" NOBODY, NULL) == 400, "%s", buf_text(&seen.body));
+	(void)snprintf(body, sizeof body, "/v2/b4d31cb63d7244fdbec96e3a41e47f71/diagnosis/%s", id[0]);
+	(void)call("GET", body, NULL);
+	expect_error("another project's", 400, "DCS.4063");
+	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total_num", "3");
+	(void)snprintf(body, sizeof body, "{\"report_id_list\":[\"%s\",\"%s\",\"x\",\"%s\"]}", id[1], waiting, id[1]);
+	EXPECT(call("DELETE", one(uid, "/diagnosis"), body) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("results/0/id", id[1]);
+	EXPECT_AT("results/0/result", "success");
+	EXPECT_AT("results/1/id", waiting);
+	EXPECT_AT("results/1/result", "failed"); /* not over */
+	EXPECT_AT("results/2/result", "failed");
+	EXPECT_AT("results/3/result", "failed"); /* gone by now */
+	EXPECT_AT("results/4", "-");
+	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("total_num", "2");
+	EXPECT_AT("diagnosis_report_list/0/report_id", waiting);
+	EXPECT_AT("diagnosis_report_list/1/report_id", id[0]);
+	(void)call("GET", report_target(id[1]), NULL);
+	expect_error("gone", 400, "DCS.4063");
 	end();
 }
 
@@ -753,11 +1334,14 @@ TEST(no_request_makes_a_server_error)
 		{ "POST", "/clients/kill" }, { "POST", "/clients/kill-all" }, { "PUT", "/whitelist" },
 		{ "PUT", "/whitelist-async" }, { "DELETE", "/bigkey-task/%s" }, { "GET", "/hotkey-task/%s" },
 		{ "DELETE", "/offline/key-analysis/%s" }, { "GET", "/config-histories/%s" },
-		{ "GET", "/groups/%s/group-nodes-state" },
+		{ "PUT", "/bigkey/autoscan" }, { "PUT", "/hotkey/autoscan" },
+		{ "PUT", "/scan-expire-keys/autoscan-config" },
+		{ "GET", "/groups/%s/group-nodes-state" }, { "POST", "/diagnosis" }, { "DELETE", "/diagnosis" },
 	};
 	static const char *const bodies[] = {
 		"", "null", "7", "\"x\"", "[]", "{", "{\"node_id\":[]}", "{\"node_id\":{},\"backup_id\":[]}",
 		"{\"node_id\":\"\",\"client_addrs\":{}}", "{\"node_id\":null,\"kill_all_nodes\":null}",
+		"{\"begin_time\":[],\"end_time\":{}}", "{\"report_id_list\":[[]]}", "{\"report_id_list\":{}}",
 		"{\"enable_whitelist\":1,\"whitelist\":[1]}", "{\"enable_whitelist\":true,\"whitelist\":[[]]}",
 	};
 	static const char *const ids[] = { "%00", "x", NOBODY, "%ff%fe", "99999999999999999999999999999999", "'--" };
@@ -906,12 +1490,24 @@ int main(void)
 	RUN(a_big_key_scan_waits_runs_and_is_deleted);
 	RUN(scans_are_listed_by_page_and_status);
 	RUN(hot_keys_need_a_policy_that_counts);
+	RUN(big_and_hot_keys_are_scheduled_by_the_day);
+	RUN(schedules_that_make_no_sense_are_refused_and_change_nothing);
+	RUN(expired_keys_are_scheduled_by_an_interval);
 	RUN(expired_keys_have_a_history);
 	RUN(what_is_in_the_way_of_a_scan_is_told_by_its_code);
 	RUN(an_offline_analysis_reads_a_backup);
 	RUN(nodes_are_shown_by_instance_group_and_project);
 	RUN(changes_of_the_configuration_have_a_history);
+	RUN(templates_of_the_system_are_shown_and_stay);
+	RUN(templates_of_users_live_and_die);
+	RUN(templates_are_checked_like_configurations);
+	RUN(an_instance_begins_with_its_template);
 	RUN(a_whitelist_is_never_in_force);
+	RUN(a_diagnosis_waits_runs_and_is_reported);
+	RUN(a_diagnosis_that_fails_is_finished_with_failed_items);
+	RUN(a_diagnosis_asks_the_nodes_that_are_named);
+	RUN(a_diagnosis_is_refused_by_the_contracts_codes);
+	RUN(reports_are_deleted_by_their_ids);
 	RUN(questions_are_checked_before_redis_is_asked);
 	RUN(no_request_makes_a_server_error);
 	RUN(redis_itself_is_asked);

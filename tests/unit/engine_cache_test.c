@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "engine/cache_state.h"
 #include "engine/priv.h"
+#include "engine/schedule.h"
 #include "os/file.h"
 #include "test.h"
 
@@ -412,6 +413,201 @@ TEST(backups_follow_their_task)
 	end();
 }
 
+/* ---- analyses that run by themselves; the keeper looks every second ---- */
+
+/* A schedule whose first firing was due a moment ago. */
+static struct schedule_row overdue(const char *uid, enum scan_kind kind, int64_t interval_s)
+{
+	int64_t now = clock_wall_ms();
+	struct schedule_set c = { .project_id = PROJECT, .uid = uid, .kind = kind, .asked_at = now - 20000,
+				  .row = { .is_enabled = 1, .times = "", .first_at = now - 10000, .interval_s = interval_s,
+					   .timeout_s = 7200, .batch = 10 } };
+	CALL(engine_schedule_set, &c);
+	EXPECT(c.base.verdict == V_OK && c.row.next_at == now - 10000, "%s: %lld", verdict_name(c.base.verdict), (long long)c.row.next_at);
+	return c.row;
+}
+
+static struct schedule_row schedule_of(const char *uid, enum scan_kind kind)
+{
+	struct schedule_row row = { .next_at = -1, .skipped_why = "" };
+	(void)engine_schedule_get(view, get(uid).id, kind, arena, &row, NULL);
+	return row;
+}
+
+/* Until the schedule's due firing was dealt with. */
+static struct schedule_row fired(const char *uid, enum scan_kind kind)
+{
+	struct schedule_row row = schedule_of(uid, kind);
+	for (int64_t until = clock_mono_ms() + 20000; row.next_at && row.next_at <= clock_wall_ms() && clock_mono_ms() < until; usleep(5000))
+		row = schedule_of(uid, kind);
+	return row;
+}
+
+/* Of a description that names no node, so that the keeper does not find the processes missing which a script never made. */
+static struct cache_create create_without_nodes(void)
+{
+	set_child("echo '{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":7000}}}' >&3");
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	return c;
+}
+
+static size_t scans_of(const char *uid, enum scan_kind kind, struct scan_row **rows)
+{
+	size_t n = 0;
+	int64_t total = 0;
+	struct scan_filter f = { .cache_id = get(uid).id, .kind = kind, .limit = 1000 };
+	EXPECT(engine_scan_list(view, &f, arena, rows, &n, &total, NULL) == V_OK, "list");
+	return n;
+}
+
+TEST(a_schedule_fires_once_for_all_that_was_missed)
+{
+	struct scan_row *rows;
+	begin();
+	start(1);
+	struct cache_create c = create_without_nodes();
+	set_child("cp task.json ../task.json; echo '{\"result\":{\"scan\":{\"num\":3}}}' >&3");
+	(void)overdue(c.uid, SCAN_EXPIRE, 9); /* two firings are missed */
+	struct schedule_row row = fired(c.uid, SCAN_EXPIRE);
+	EXPECT((row.next_at - row.first_at) % 9000 == 0 && row.next_at > clock_wall_ms() - 9000, "on the grid: %lld",
+	       (long long)(row.next_at - row.first_at));
+	struct schedule_set off = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_EXPIRE, .asked_at = clock_wall_ms(), .row = row };
+	off.row.is_enabled = 0;
+	CALL(engine_schedule_set, &off);
+	EXPECT(off.base.verdict == V_OK && off.row.next_at == 0, "switched off: %lld", (long long)off.row.next_at);
+	size_t n = scans_of(c.uid, SCAN_EXPIRE, &rows);
+	EXPECT(n == 1 && strcmp(rows[0].type, "auto") == 0, "%zu scans", n);
+	struct task_row t = ended(rows[0].task_id);
+	EXPECT(t.state == TASK_SUCCESS && strstr(t.params, "\"batch\":10") && strstr(t.params, "\"timeout_s\":7200"), "%s", t.params);
+	EXPECT(strstr(t.params, "\"user_name\":\"system\""), "%s", t.params);
+	stop();
+	start(1);
+	EXPECT(schedule_of(c.uid, SCAN_EXPIRE).next_at == 0 && schedule_of(c.uid, SCAN_EXPIRE).batch == 10, "kept over a restart");
+	stop();
+	end();
+}
+
+TEST(a_firing_that_meets_a_scan_is_skipped_and_told)
+{
+	struct scan_row *rows;
+	struct event_row *events;
+	size_t n = 0, skipped = 0;
+	begin();
+	start(1);
+	struct cache_create c = create_without_nodes();
+	stop();
+	start(0); /* from here on everything waits */
+	struct scan_create s = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .actor = actor, .type = "manual", .args = "{}" };
+	CALL(engine_scan_create, &s);
+	EXPECT(s.base.verdict == V_OK, "%s", verdict_name(s.base.verdict));
+	(void)overdue(c.uid, SCAN_BIGKEY, 0);
+	struct schedule_row row = fired(c.uid, SCAN_BIGKEY);
+	EXPECT(row.next_at == 0 && row.skipped_at > 0 && strstr(row.skipped_why, "unfinished"), "%lld %s", (long long)row.next_at,
+	       row.skipped_why);
+	(void)overdue(c.uid, SCAN_BIGKEY, 0);
+	EXPECT(fired(c.uid, SCAN_BIGKEY).skipped_at > row.skipped_at, "skipped again");
+	EXPECT(scans_of(c.uid, SCAN_BIGKEY, &rows) == 1, "no second one");
+	EXPECT(engine_task_events(view, s.row.task_id, arena, &events, &n, NULL) == V_OK, "events");
+	for (size_t i = 0; i < n; i++)
+		skipped += strcmp(events[i].kind, "skipped") == 0;
+	EXPECT(skipped == 1, "told once: %zu events", skipped);
+	(void)overdue(c.uid, SCAN_HOTKEY, 0);
+	row = fired(c.uid, SCAN_HOTKEY);
+	EXPECT(row.next_at == 0 && strstr(row.skipped_why, "maxmemory-policy"), "%s", row.skipped_why);
+	EXPECT(scans_of(c.uid, SCAN_HOTKEY, &rows) == 0, "none is made");
+	stop();
+	end();
+}
+
+TEST(a_firing_waits_for_an_instance_and_goes_with_it)
+{
+	struct scan_row *rows;
+	begin();
+	start(0);
+	struct cache_create c = create("single", 128);
+	(void)overdue(c.uid, SCAN_BIGKEY, 0);
+	struct schedule_row row = fired(c.uid, SCAN_BIGKEY);
+	EXPECT(row.next_at > clock_wall_ms() && row.next_at <= clock_wall_ms() + SCAN_LATER_MS && !row.skipped_at, "being created: %lld",
+	       (long long)row.next_at);
+	EXPECT(scans_of(c.uid, SCAN_BIGKEY, &rows) == 0, "none is made");
+	stop();
+	start(1);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	int64_t cache_id = get(c.uid).id;
+	EXPECT(engine_schedule_get(view, cache_id, SCAN_BIGKEY, arena, &row, NULL) == V_OK, "there");
+	EXPECT(operate(c.uid, CACHE_OP_DELETE, "{}", false).base.verdict == V_OK, "deleted");
+	EXPECT(engine_schedule_get(view, cache_id, SCAN_BIGKEY, arena, &row, NULL) == V_NO_RECORD, "and with it its schedule");
+	struct schedule_set set = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .row = { .times = "" } };
+	CALL(engine_schedule_set, &set);
+	EXPECT(set.base.verdict == V_NO_INSTANCE, "%s", verdict_name(set.base.verdict));
+	stop();
+	end();
+}
+
+static int64_t scan_of_type(const char *uid, const char *type)
+{
+	struct scan_create s = { .project_id = PROJECT, .uid = uid, .kind = SCAN_BIGKEY, .actor = actor, .type = type, .args = "{}" };
+	CALL(engine_scan_create, &s);
+	EXPECT(s.base.verdict == V_OK && ended(s.row.task_id).state == TASK_SUCCESS, "%s", verdict_name(s.base.verdict));
+	return s.row.task_id;
+}
+
+/* As if that many scans had run since. */
+static void add_records(int64_t cache_id, int n)
+{
+	struct store *s = NULL;
+	char path[4200], uid[37];
+	struct err err = { 0 };
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &err) == RC_OK, "%s", err.msg);
+	for (int i = 0; s && i < n; i++) {
+		cache_new_uid(uid);
+		struct scan_row row = { .uid = uid, .cache_id = cache_id, .kind = "bigkey", .type = "auto", .status = "success",
+					.created_at = clock_wall_ms() };
+		EXPECT(store_insert(s, &table_scan, &row, &err) == RC_OK, "%s", err.msg);
+	}
+	store_close(s);
+}
+
+static void log_path_of(int64_t task_id, char out[PATH_MAX])
+{
+	struct task_row t = ended(task_id);
+	struct instance_row unit;
+	EXPECT(row_instance(view->store, t.instance_id, arena, &unit, NULL) == RC_OK, "unit");
+	engine_task_log_path(engine, &unit, t.generation, out);
+}
+
+/* A hundred records stay; what is beyond goes with its task, unless somebody asked for it. */
+TEST(old_automatic_scans_go_with_their_tasks)
+{
+	struct scan_row *rows;
+	struct task_row t;
+	char log[PATH_MAX];
+	begin();
+	start(1);
+	struct cache_create c = create_without_nodes();
+	set_child("echo '{\"result\":{\"scan\":{\"num\":0}}}' >&3");
+	int64_t oldest = scan_of_type(c.uid, "auto"), manual = scan_of_type(c.uid, "manual"), third = scan_of_type(c.uid, "auto");
+	int64_t cache_id = get(c.uid).id;
+	log_path_of(oldest, log);
+	EXPECT(access(log, F_OK) == 0, "%s", log);
+	stop();
+	add_records(cache_id, 97);
+	start(1);
+	(void)scan_of_type(c.uid, "auto");
+	(void)scan_of_type(c.uid, "auto");
+	EXPECT(scans_of(c.uid, SCAN_BIGKEY, &rows) == 100, "%zu", scans_of(c.uid, SCAN_BIGKEY, &rows));
+	EXPECT(rows[99].task_id == third, "the oldest that is kept");
+	EXPECT(engine_cache_task_get(view, PROJECT, 0, oldest, arena, &t, NULL) == V_NO_TASK, "the oldest");
+	EXPECT(engine_cache_task_get(view, PROJECT, 0, manual, arena, &t, NULL) == V_OK, "one that was asked for");
+	EXPECT(engine_cache_task_get(view, PROJECT, 0, third, arena, &t, NULL) == V_OK, "one that is kept");
+	stop();
+	EXPECT(access(log, F_OK) != 0, "the log went too");
+	end();
+}
+
 /* The real child and real processes, when the program was built beside this test and redis-server is there. */
 TEST(the_real_child_makes_keeps_and_deletes_redis)
 {
@@ -478,6 +674,10 @@ int main(void)
 	RUN(quotas_lists_and_the_other_dialect);
 	RUN(backups_follow_their_task);
 	RUN(one_scan_of_a_kind_at_a_time_beside_an_operation);
+	RUN(a_schedule_fires_once_for_all_that_was_missed);
+	RUN(a_firing_that_meets_a_scan_is_skipped_and_told);
+	RUN(a_firing_waits_for_an_instance_and_goes_with_it);
+	RUN(old_automatic_scans_go_with_their_tasks);
 	RUN(the_real_child_makes_keeps_and_deletes_redis);
 	return test_failures != 0;
 }

@@ -7,6 +7,7 @@
 #include "api/dcs/routes.h"
 #include "api/dcs/scope.h"
 #include "api/dcs/spec.h"
+#include "api/dcs/templates.h"
 #include "api/dcs/tenant.h"
 #include "sign/acs3.h"
 
@@ -15,7 +16,7 @@ enum { INSTANCES_AT_ONCE = 100, SERIAL_LEN = 4 /* "-000" */, ECHO_MAX = 64 << 10
 struct plan {
 	const char *project;
 	const char *name, *description, *engine_version, *spec_code, *ip;
-	const char *maintain_begin, *maintain_end, *tags, *backup_policy, *renames, *echo;
+	const char *maintain_begin, *maintain_end, *tags, *backup_policy, *renames, *settings, *echo;
 	char password_hash[65];    /* "" password-free */
 	int64_t n, port;
 	struct spec spec;
@@ -25,16 +26,15 @@ struct plan {
 
 static bool check_version(struct call *c, const json_t *body, struct plan *p)
 {
-	static const char *const versions[] = { "4.0", "5.0", "6.0", "7.0" };
 	const char *engine = NULL, *version = NULL;
 
 	if (!dcs_text(body, "engine", &engine) || !engine || strcasecmp(engine, "redis") != 0)
 		return dcs_answer_error(c, DCS_ENGINE);
 	if (!dcs_text(body, "engine_version", &version) || !version)
 		return dcs_answer_error(c, DCS_ENGINE_VERSION);
-	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
-		if (strcmp(version, versions[i]) == 0)
-			p->engine_version = versions[i];
+	for (size_t i = 0; i < n_redis_versions; i++) {
+		if (strcmp(version, redis_versions[i]) == 0)
+			p->engine_version = redis_versions[i];
 	}
 	return p->engine_version || dcs_answer_error(c, DCS_ENGINE_VERSION);
 }
@@ -122,11 +122,34 @@ static bool check_charging(struct call *c, const json_t *body)
 	return !*mode || strcmp(mode, "postPaid") == 0 || dcs_answer_named(c, DCS_QUERY, "charging_mode");
 }
 
+static bool check_rest(struct call *c, const json_t *body)
+{
+	static const struct field_type rest[] = {
+		{ "publicip_id", FIELD_TEXT },
+		{ "enable_publicip", FIELD_FLAG },
+		{ "enable_ssl", FIELD_FLAG },
+		{ "access_user", FIELD_TEXT },
+		{ "enterprise_project_id", FIELD_TEXT_OR_INT }, /* an example of the vendor's sends 0 */
+		{ "enterprise_project_name", FIELD_TEXT },
+		{ "bss_param", FIELD_OBJECT },
+		{ "spec_param", FIELD_OBJECT },
+	};
+	return fields_types(c, body, rest, ARRAY_LEN(rest));
+}
+
 /* ---- what is only read again ---- */
 
 static void echo_text_of(struct jw *w, const json_t *body, const char *name)
 {
-	const char *text = json_string_value(json_object_get(body, name));
+	const json_t *value = json_object_get(body, name);
+	const char *text = json_string_value(value);
+	char digits[24];
+	int64_t number;
+
+	if (!text && dcs_int_value(value, &number)) {
+		(void)snprintf(digits, sizeof digits, "%lld", (long long)number);
+		text = digits;
+	}
 	if (text && *text && strlen(text) <= BODY_TEXT_BYTES)
 		jw_kv_text(w, name, text);
 }
@@ -149,6 +172,17 @@ static bool make_echo(struct call *c, const json_t *body, struct plan *p)
 	return dcs_keep(c, &text, &p->echo);
 }
 
+/* The parameters it begins with, when a template is named. An id that cannot be one of ours comes from a script made for
+ * the cloud, whose system templates mean what is the default here. */
+static bool check_template(struct call *c, const json_t *body, struct plan *p)
+{
+	const char *id = NULL;
+
+	if (!dcs_text(body, "template_id", &id))
+		return dcs_answer_named(c, DCS_ID_PARAM, "template_id");
+	return !id || !format_is_uuid(id) || template_settings(c, p->project, id, p->spec.mode, &p->settings);
+}
+
 static bool make_plan(struct call *c, const json_t *body, struct plan *p)
 {
 	size_t n_zones;
@@ -159,6 +193,7 @@ static bool make_plan(struct call *c, const json_t *body, struct plan *p)
 	p->tags = "[]";
 	p->renames = "{}";
 	p->backup_policy = "";
+	p->settings = "{}";
 	p->port = DEFAULT_PORT;
 	return check_name(c, body, p) && check_version(c, body, p) && check_size(c, body, p) &&
 	       fields_zones(c, body, "az_codes", DCS_ZONE, COPIES_MAX, &n_zones) && check_network(c, body, p) &&
@@ -167,7 +202,7 @@ static bool make_plan(struct call *c, const json_t *body, struct plan *p)
 	       fields_port(c, body, &p->port) && fields_renames(c, body, NULL, &p->renames) &&
 	       fields_tags(c, body, &p->tags) &&
 	       fields_backup_policy(c, body, p->spec.mode, p->project, "", &p->backup_policy) &&
-	       check_charging(c, body) && make_echo(c, body, p);
+	       check_rest(c, body) && check_template(c, body, p) && check_charging(c, body) && make_echo(c, body, p);
 }
 
 /* The engine checks the quota again, one instance at a time; here, so that several are created all or none. */
@@ -253,6 +288,7 @@ static struct cache_create change_of(const struct plan *p, struct batch *b, cons
 		.password_hash = p->password_hash,
 		.n_replicas = p->spec.copies - 1,
 		.renames = p->renames,
+		.settings = p->settings,
 		.caches_max = QUOTA_INSTANCES,
 		.memory_max_mib = (int64_t)QUOTA_MEMORY_GB * 1024,
 	};

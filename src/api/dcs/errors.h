@@ -32,6 +32,10 @@
 	X(TIME_ORDER, "DCS.4025", 400, "The end time must be after the start time.")                               \
 	X(STATE, "DCS.4026", 400,                                                                                  \
 	  "This operation is not allowed when the DCS instance is in the current state.")                          \
+	X(SPAN, "DCS.4028", 400, "The time span cannot exceed 10 minutes.")                                        \
+	X(TOO_LONG_AGO, "DCS.4030", 400, "The start time must be within the last 7 days.")                         \
+	X(IN_FUTURE, "DCS.4031", 400, "The end time cannot be later than the current time.")                       \
+	X(BEFORE_INSTANCE, "DCS.4033", 400, "The start time must be after the DCS instance was started.")          \
 	X(QUOTA_INSTANCES, "DCS.4035", 400, "DCS instance quota of the tenant is insufficient.")                   \
 	X(QUOTA_MEMORY, "DCS.4036", 400, "Memory quota of the tenant is insufficient.")                            \
 	X(QUOTA, "DCS.4039", 400, "The quota limit has been reached.")                                             \
@@ -72,6 +76,11 @@
 	X(TYPE_CHANGE, "DCS.4200", 400, "Instance type cannot be changed.")                                        \
 	X(ALL_PRIORITIES_ZERO, "DCS.4253", 400, "All replicas have a priority of 0.")                              \
 	X(QUERY, "DCS.4800", 400, "Invalid {0} in the request.")                                                   \
+	X(FIRST_SCAN_AT, "DCS.4819", 400, "The first_scan_at parameter must be a time in the future.")             \
+	X(SCAN_INTERVAL, "DCS.4820", 400, "The interval parameter must be 0 to 2592000 seconds.")                  \
+	X(SCAN_TIMEOUT, "DCS.4821", 400,                                                                           \
+	  "The timeout parameter must be 1 to 5184000 seconds, and at least twice the interval.")                  \
+	X(SCAN_KEYS_COUNT, "DCS.4822", 400, "The scan_keys_count parameter must be 10 to 1000.")                   \
 	X(JOB_FAILED, "DCS.4842", 500, "job execution status failed.")                                             \
 	X(NO_PASSWORD_ACCESS, "DCS.4843", 400, "The {0} parameter is missing or its value is invalid.")            \
 	X(PASSWORD, "DCS.4845", 400, "The {0} parameter is missing or its value is invalid.")                      \

@@ -15,6 +15,39 @@ static const char name_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR
 static bool is_in(char c, const char *set) { return c && strchr(set, c); }
 static bool has_only(const char *text, const char *set) { return !text[strspn(text, set)]; }
 
+static bool is_texts(const json_t *value)
+{
+	for (size_t i = 0; i < json_array_size(value); i++) {
+		if (!json_is_string(json_array_get(value, i)))
+			return false;
+	}
+	return json_is_array(value);
+}
+
+static bool is_of_kind(const json_t *value, enum field_kind kind)
+{
+	int64_t n;
+
+	switch (kind) {
+	case FIELD_TEXT: return json_is_string(value);
+	case FIELD_FLAG: return json_is_boolean(value);
+	case FIELD_TEXTS: return is_texts(value);
+	case FIELD_OBJECT: return json_is_object(value);
+	case FIELD_TEXT_OR_INT: return json_is_string(value) || dcs_int_value(value, &n);
+	}
+	return false;
+}
+
+bool fields_types(struct call *c, const json_t *object, const struct field_type *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const json_t *value = dcs_member(object, list[i].name);
+		if (value && !is_of_kind(value, list[i].kind))
+			return dcs_answer_named(c, DCS_PARAM, list[i].name);
+	}
+	return true;
+}
+
 bool fields_name(struct call *c, const char *name, size_t len_max)
 {
 	size_t len = name ? strlen(name) : 0;

@@ -10,6 +10,15 @@
 
 enum { INSTANCE_NAME_MAX = 64, TAGS_MAX = 20 };
 
+/* Members that have no effect here are typed all the same: a client whose mistake is taken silently never learns of it.
+ * Absent and null are right; DCS_PARAM names the first that is wrong. */
+enum field_kind { FIELD_TEXT, FIELD_FLAG, FIELD_TEXTS /* a list of them */, FIELD_OBJECT, FIELD_TEXT_OR_INT };
+struct field_type {
+	const char *name;
+	enum field_kind kind;
+};
+bool fields_types(struct call *c, const json_t *object, const struct field_type *list, size_t n) NODISCARD;
+
 bool fields_name(struct call *c, const char *name, size_t len_max) NODISCARD;
 bool fields_description(struct call *c, const json_t *body, const char **out) NODISCARD;
 /* Absent leaves *out. */

@@ -52,9 +52,8 @@ static void write_size(struct jw *w, const struct item *item)
 	format_capacity_minor(item->row.capacity_mib, minor);
 	jw_kv_int(w, "capacity", item->row.capacity_mib / 1024); /* 0 below one gigabyte */
 	jw_kv_text(w, "capacity_minor", minor);
-	/* Redis may have another limit for a moment: while it is resized. */
-	int64_t seen_mib = format_mib(item->figures.max_memory);
-	jw_kv_int(w, "max_memory", seen_mib ? seen_mib : item->row.capacity_mib);
+	/* What the last resize ended with; the limit the keeper saw may be that of before it. */
+	jw_kv_int(w, "max_memory", item->row.capacity_mib);
 	jw_kv_int(w, "used_memory", format_mib(item->figures.used_memory));
 	jw_kv_int(w, "replica_count", (int64_t)(item->state.n_nodes ? item->state.n_nodes : (size_t)item->spec.copies));
 	jw_kv_int(w, "sharding_count", 1);
@@ -252,9 +251,11 @@ static bool read_capacity(struct call *c, int64_t *mib)
 static bool read_filter(struct call *c, struct cache_filter *f)
 {
 	struct page page;
+	bool includes_deleted = false; /* none is kept to be listed */
 
 	if (!scope_page(c, &page) || !scope_flag(c, "include_failure", &f->includes_failed) ||
-	    !scope_flag(c, "name_equal", &f->name_is_exact) || !read_capacity(c, &f->capacity_mib))
+	    !scope_flag(c, "include_delete", &includes_deleted) || !scope_flag(c, "name_equal", &f->name_is_exact) ||
+	    !read_capacity(c, &f->capacity_mib))
 		return false;
 	f->uid = query_text(&c->query, "instance_id");
 	f->name = query_text(&c->query, "name");

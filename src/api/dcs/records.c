@@ -14,7 +14,7 @@ struct record_call *record_begin(struct call *c)
 	return scope_instance(c, &r->cache) ? r : NULL;
 }
 
-static bool is_over(const struct scan_row *row)
+bool record_is_over(const struct scan_row *row)
 {
 	return strcmp(row->status, "success") == 0 || strcmp(row->status, "failed") == 0;
 }
@@ -60,7 +60,7 @@ void record_delete(struct call *c, enum scan_kind kind, const void *about, chang
 		(void)dcs_answer_none(c); /* 204 says here that there was nothing */
 	else if (v != V_OK)
 		(void)dcs_answer_read(c, v, &err);
-	else if (!is_over(&r->row))
+	else if (!record_is_over(&r->row))
 		(void)dcs_answer_error(c, DCS_SCAN_STATE);
 	else
 		submit_delete(r, kind, done);
@@ -97,25 +97,33 @@ enum verdict record_find(struct call *c, const struct cache_row *cache, enum sca
 	return engine_scan_get(c->view, cache->id, kind, uid, c->arena, out, err);
 }
 
-bool record_list(struct call *c, enum scan_kind kind, struct record_list *out)
+bool record_page(struct call *c, enum scan_kind kind, const char *status, struct record_list *out)
 {
 	struct page page;
 	struct err err = { 0 };
-	int word = 0;
 
-	if (!scope_instance(c, &out->cache) || !scope_page(c, &page))
+	if (!scope_page(c, &page))
 		return false;
-	if (query_choice(&c->query, "status", "waiting|running|success|failed", &word, NULL))
-		return dcs_answer_named(c, DCS_QUERY, "status");
 	const struct scan_filter filter = {
 		.cache_id = out->cache.id,
 		.kind = kind,
-		.status = query_text(&c->query, "status"),
+		.status = status,
 		.offset = page.offset,
 		.limit = page.limit,
 	};
 	enum verdict v = engine_scan_list(c->view, &filter, c->arena, &out->rows, &out->n, &out->total, &err);
 	return v == V_OK || dcs_answer_read(c, v, &err);
+}
+
+bool record_list(struct call *c, enum scan_kind kind, struct record_list *out)
+{
+	int word = 0;
+
+	if (!scope_instance(c, &out->cache))
+		return false;
+	if (query_choice(&c->query, "status", "waiting|running|success|failed", &word, NULL))
+		return dcs_answer_named(c, DCS_QUERY, "status");
+	return record_page(c, kind, query_text(&c->query, "status"), out);
 }
 
 void record_write_times(struct jw *w, const struct scan_row *row)

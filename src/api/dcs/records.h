@@ -38,9 +38,12 @@ struct record_list {
 	size_t n;
 	int64_t total;
 };
-/* offset, limit, status of the query. False: answered. */
+/* A page of those of out->cache, which the caller has filled; status NULL: any. False: answered. */
+bool record_page(struct call *c, enum scan_kind kind, const char *status, struct record_list *out) NODISCARD;
+/* The same, with the status of the query. */
 bool record_list(struct call *c, enum scan_kind kind, struct record_list *out) NODISCARD;
 
+bool record_is_over(const struct scan_row *row);
 /* created_at, and started_at and finished_at once there are such. */
 void record_write_times(struct jw *w, const struct scan_row *row);
 /* The parsed result; *out NULL: none. */

@@ -35,6 +35,14 @@ static bool check_target(struct call *c, const json_t *body, struct resize *r)
 	return true;
 }
 
+static bool check_rest(struct call *c, const json_t *body)
+{
+	static const struct field_type rest[] = { { "reserved_ip", FIELD_TEXTS }, { "bss_param", FIELD_OBJECT } };
+	static const struct field_type bss[] = { { "charging_mode", FIELD_TEXT } };
+	return fields_types(c, body, rest, ARRAY_LEN(rest)) &&
+	       fields_types(c, dcs_member(body, "bss_param"), bss, ARRAY_LEN(bss));
+}
+
 static bool check_start(struct call *c, const json_t *body, struct resize *r)
 {
 	bool is_now = true;
@@ -197,6 +205,6 @@ void dcs_resize(struct call *c)
 		(void)dcs_answer_internal(c, "api.failed", &err);
 		return;
 	}
-	if (check_target(c, body, r) && check_start(c, body, r))
+	if (check_target(c, body, r) && check_rest(c, body) && check_start(c, body, r))
 		(void)resize(c, body, r);
 }

@@ -14,6 +14,9 @@
 #define ON_ALL(operation, action) operation, "dcs:" action, "instance:*", ROUTE_SIGNED
 #define ON_ONE(operation, action) operation, "dcs:" action, "instance:{instance}", ROUTE_SIGNED
 
+#define ON_TEMPLATES(operation, action) operation, "dcs:" action, "template:*", ROUTE_SIGNED
+#define ON_TEMPLATE(operation, action) operation, "dcs:" action, "template:{template}", ROUTE_SIGNED
+
 static const struct route routes[] = {
 	{ "GET", "/", "ListApiVersions", "", "", ROUTE_OPEN, dcs_versions },
 	{ "GET", "/v2", "ShowApiVersion", "", "", ROUTE_OPEN, dcs_version_v2 },
@@ -65,6 +68,16 @@ static const struct route routes[] = {
 	{ "GET", ONE "/config-histories/{history}", ON_ONE("ShowConfigHistoryDetail", "instance:getConfiguration"),
 	  dcs_histories_show },
 
+	{ "GET", PROJECT "/config-templates", ON_TEMPLATES("ListConfigTemplates", "template:list"), dcs_templates_list },
+	{ "POST", PROJECT "/config-templates", ON_TEMPLATES("CreateCustomTemplate", "template:create"),
+	  dcs_templates_create },
+	{ "GET", PROJECT "/config-templates/{template}", ON_TEMPLATE("ShowConfigTemplate", "template:get"),
+	  dcs_templates_show },
+	{ "PUT", PROJECT "/config-templates/{template}", ON_TEMPLATE("UpdateConfigTemplate", "template:modify"),
+	  dcs_templates_update },
+	{ "DELETE", PROJECT "/config-templates/{template}", ON_TEMPLATE("DeleteConfigTemplate", "template:delete"),
+	  dcs_templates_delete },
+
 	{ "GET", ONE "/whitelist", ON_ONE("ShowIpWhitelist", "whitelist:list"), dcs_whitelist_show },
 	{ "PUT", ONE "/whitelist", ON_ONE("UpdateIpWhitelist", "whitelist:modify"), dcs_whitelist_update },
 	{ "PUT", ONE "/whitelist-async", ON_ONE("UpdateIpWhitelistAsync", "whitelist:modify"),
@@ -99,6 +112,16 @@ static const struct route routes[] = {
 	{ "POST", ONE "/auto-expire/scan", ON_ONE("CreateAutoExpireScanTask", "instance:analyze"), dcs_expire_create },
 	{ "GET", ONE "/auto-expire/histories", ON_ONE("ListAutoExpireHistories", "instance:analyze"),
 	  dcs_expire_history },
+	{ "GET", ONE "/bigkey/autoscan", ON_ONE("ShowBigkeyAutoscanConfig", "instance:analyze"), dcs_bigkey_plan_show },
+	{ "PUT", ONE "/bigkey/autoscan", ON_ONE("UpdateBigkeyAutoscanConfig", "instance:analyze"),
+	  dcs_bigkey_plan_update },
+	{ "GET", ONE "/hotkey/autoscan", ON_ONE("ShowHotkeyAutoscanConfig", "instance:analyze"), dcs_hotkey_plan_show },
+	{ "PUT", ONE "/hotkey/autoscan", ON_ONE("UpdateHotkeyAutoScanConfig", "instance:analyze"),
+	  dcs_hotkey_plan_update },
+	{ "GET", ONE "/scan-expire-keys/autoscan-config", ON_ONE("ShowExpireAutoScanConfig", "instance:analyze"),
+	  dcs_expire_plan_show },
+	{ "PUT", ONE "/scan-expire-keys/autoscan-config", ON_ONE("UpdateExpireAutoScanConfig", "instance:analyze"),
+	  dcs_expire_plan_update },
 	{ "POST", ONE "/offline/key-analysis", ON_ONE("CreateOfflineKeyAnalysis", "instance:analyze"),
 	  dcs_offline_create },
 	{ "GET", ONE "/offline/key-analysis", ON_ONE("ListOfflineKeyAnalyses", "instance:analyze"), dcs_offline_list },
@@ -106,6 +129,12 @@ static const struct route routes[] = {
 	  dcs_offline_show },
 	{ "DELETE", ONE "/offline/key-analysis/{scan}", ON_ONE("DeleteOfflineKeyAnalysis", "instance:analyze"),
 	  dcs_offline_delete },
+
+	{ "POST", ONE "/diagnosis", ON_ONE("CreateDiagnosisTask", "instance:diagnosis"), dcs_diagnosis_create },
+	{ "GET", ONE "/diagnosis", ON_ONE("ListDiagnosisTasks", "instance:diagnosis"), dcs_diagnosis_list },
+	{ "DELETE", ONE "/diagnosis", ON_ONE("DeleteDiagnosisTask", "instance:diagnosis"), dcs_diagnosis_delete },
+	{ "GET", PROJECT "/diagnosis/{report}", ON_ALL("ShowDiagnosisTaskDetails", "instance:diagnosis"),
+	  dcs_diagnosis_show },
 
 	{ "GET", ONE "/slowlog", ON_ONE("ListSlowlog", "slowlog:list"), dcs_slowlog_list },
 	{ "POST", ONE "/clients", ON_ONE("ScanClients", "clients:list"), dcs_clients_scan },

@@ -51,6 +51,12 @@ void dcs_configs_update_async(struct call *c);
 void dcs_histories_list(struct call *c);
 void dcs_histories_show(struct call *c);
 
+void dcs_templates_list(struct call *c);
+void dcs_templates_create(struct call *c);
+void dcs_templates_show(struct call *c);
+void dcs_templates_update(struct call *c);
+void dcs_templates_delete(struct call *c);
+
 void dcs_whitelist_show(struct call *c);
 void dcs_whitelist_update(struct call *c);
 void dcs_whitelist_update_async(struct call *c);
@@ -75,10 +81,21 @@ void dcs_hotkey_show(struct call *c);
 void dcs_hotkey_delete(struct call *c);
 void dcs_expire_create(struct call *c);
 void dcs_expire_history(struct call *c);
+void dcs_bigkey_plan_show(struct call *c);
+void dcs_bigkey_plan_update(struct call *c);
+void dcs_hotkey_plan_show(struct call *c);
+void dcs_hotkey_plan_update(struct call *c);
+void dcs_expire_plan_show(struct call *c);
+void dcs_expire_plan_update(struct call *c);
 void dcs_offline_create(struct call *c);
 void dcs_offline_list(struct call *c);
 void dcs_offline_show(struct call *c);
 void dcs_offline_delete(struct call *c);
+
+void dcs_diagnosis_create(struct call *c);
+void dcs_diagnosis_list(struct call *c);
+void dcs_diagnosis_delete(struct call *c);
+void dcs_diagnosis_show(struct call *c);
 
 void dcs_slowlog_list(struct call *c);
 void dcs_clients_scan(struct call *c);

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "api/dcs/records.h"
 #include "api/dcs/routes.h"
-#include "api/dcs/state.h"
+#include "engine/schedule.h"
 
 struct kind {
 	enum scan_kind kind;
@@ -75,41 +75,49 @@ static void created(struct change *change)
 		record_refuse(r, kind->running, kind->running_words);
 }
 
-static void create(struct call *c, const struct kind *kind)
+void dcs_bigkey_create(struct call *c)
 {
 	struct record_call *r = record_begin(c);
 
 	if (!r)
 		return;
-	r->about = kind;
-	record_create(r, kind->kind, "{}", created);
-}
-
-void dcs_bigkey_create(struct call *c) { create(c, &big); }
-void dcs_expire_create(struct call *c) { create(c, &expire); }
-
-/* Redis counts how often a key is used only under a policy that evicts by it. */
-static bool counts_uses(const struct state *state)
-{
-	const char *policy = state_setting(state, "maxmemory-policy");
-	return policy && (strcmp(policy, "allkeys-lfu") == 0 || strcmp(policy, "volatile-lfu") == 0);
+	r->about = &big;
+	record_create(r, SCAN_BIGKEY, "{}", created);
 }
 
 void dcs_hotkey_create(struct call *c)
 {
 	struct record_call *r = record_begin(c);
-	struct state state;
-	struct err err = { 0 };
 
 	if (!r)
 		return;
 	r->about = &hot;
-	if (state_read(&r->cache, c->arena, &state, &err))
-		(void)dcs_answer_internal(c, "api.failed", &err);
-	else if (!counts_uses(&state))
-		(void)dcs_answer_error(c, DCS_HOTKEY);
-	else
+	if (engine_cache_counts_uses(&r->cache))
 		record_create(r, SCAN_HOTKEY, "{}", created);
+	else
+		(void)dcs_answer_error(c, DCS_HOTKEY);
+}
+
+/* By hand as the schedule would, when there is one: as many keys a step, and no longer. */
+void dcs_expire_create(struct call *c)
+{
+	struct record_call *r = record_begin(c);
+	struct schedule_row schedule;
+	struct err err = { 0 };
+	const char *args = "{}";
+
+	if (!r)
+		return;
+	r->about = &expire;
+	enum verdict v = engine_schedule_get(c->view, r->cache.id, SCAN_EXPIRE, c->arena, &schedule, &err);
+	if (v == V_OK)
+		args = engine_schedule_args(&schedule, c->arena);
+	if (v != V_OK && v != V_NO_RECORD)
+		(void)dcs_answer_read(c, v, &err);
+	else if (!args)
+		(void)dcs_answer_no_memory(c);
+	else
+		record_create(r, SCAN_EXPIRE, args, created);
 }
 
 /* ---- list ---- */

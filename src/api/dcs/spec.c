@@ -7,6 +7,9 @@
 #include "base/num.h"
 
 /* One machine is one zone. */
+const char *const redis_versions[] = { "4.0", "5.0", "6.0", "7.0" };
+const size_t n_redis_versions = ARRAY_LEN(redis_versions);
+
 const char zone_region[] = "stint";
 const char zone_code[] = "stint-1";
 const char zone_id[] = "a6d4a9e0c4c94b0f8b0f6f3d2b7d5c11";

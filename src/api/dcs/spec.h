@@ -30,6 +30,10 @@ bool spec_has_capacity(int64_t mib);
 int spec_bandwidth(int64_t mib);
 const char *spec_cpu_type(const char *cpu);   /* "x86_64", "aarch64" */
 
+/* Versions an instance may be ordered as. */
+extern const char *const redis_versions[];
+extern const size_t n_redis_versions;
+
 extern const char zone_region[], zone_code[], zone_id[], zone_name[];
 bool zone_is(const char *code_or_id);
 

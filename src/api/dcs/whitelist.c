@@ -1,9 +1,11 @@
 /* IP whitelist, dcs.md 3.10. Redis has no allow-list and nothing here stands between it and its clients, so a whitelist
  * that is enabled would protect nobody: it is refused, and everything else says that none is in force. */
 #include <string.h>
-#include "api/dcs/body.h"
+#include "api/dcs/fields.h"
 #include "api/dcs/operate.h"
 #include "api/dcs/routes.h"
+#include "api/dcs/scope.h"
+#include "base/attr.h"
 
 static void write_whitelist(struct jw *w, const void *subject)
 {
@@ -27,9 +29,29 @@ void dcs_whitelist_show(struct call *c)
 		(void)dcs_answer(c, write_whitelist, &row);
 }
 
-/* Both members are required; what is in a list that is not enabled is not kept. */
+enum { GROUPS_MAX = 4, ADDRESSES_MAX = 20 };
+
+/* What is in a list that is not enabled is not kept, but it must be one. */
+static bool check_list(struct call *c, const json_t *list)
+{
+	static const struct field_type members[] = { { "group_name", FIELD_TEXT }, { "ip_list", FIELD_TEXTS } };
+	size_t n = json_array_size(list), n_addresses = 0;
+	bool is_good = json_is_array(list) && n <= GROUPS_MAX;
+
+	for (size_t i = 0; is_good && i < n; i++) {
+		const json_t *group = json_array_get(list, i);
+		if (!fields_types(c, group, members, ARRAY_LEN(members)))
+			return false;
+		n_addresses += json_array_size(dcs_member(group, "ip_list"));
+		is_good = json_is_object(group) && n_addresses <= ADDRESSES_MAX;
+	}
+	return is_good || dcs_answer_named(c, DCS_QUERY, "whitelist");
+}
+
+/* Both members are required; the instance may be named again. */
 static bool check(struct call *c, struct cache_row *row)
 {
+	static const struct field_type instance_id = { "instance_id", FIELD_TEXT };
 	const json_t *body;
 	bool is_enabled = false;
 
@@ -37,8 +59,8 @@ static bool check(struct call *c, struct cache_row *row)
 		return false;
 	if (!dcs_member(body, "enable_whitelist") || !dcs_bool(body, "enable_whitelist", &is_enabled))
 		return dcs_answer_named(c, DCS_QUERY, "enable_whitelist");
-	if (!json_is_array(dcs_member(body, "whitelist")))
-		return dcs_answer_named(c, DCS_QUERY, "whitelist");
+	if (!check_list(c, dcs_member(body, "whitelist")) || !fields_types(c, body, &instance_id, 1))
+		return false;
 	if (!is_enabled)
 		return true;
 	return dcs_answer_words(c, DCS_QUERY,
