@@ -2,7 +2,8 @@
  * load: signed requests over many connections, one in flight on each, and how fast they are answered. The bench
  * scripts send the same requests to stint and to its peer with it, so the client's own cost is on both sides.
  *
- *   load CONNECT CONNECTIONS REQUESTS METHOD ACTION BODY PATH...      (CONNECT is 127.0.0.1:8080)
+ *   load CONNECT CONNECTIONS REQUESTS METHOD ACTION BODY PATH...      (CONNECT is 127.0.0.1:8080; PATH "-": from
+ *                                                                      standard input, one a line)
  *
  * The access key comes in STINT_ACCESS_KEY_ID and STINT_ACCESS_KEY_SECRET. All requests are signed (ACS3-HMAC-SHA256, a
  * nonce of its own each) before the clock starts; paths are taken in turn. Prints one JSON object:
@@ -68,6 +69,30 @@ static int fail(const char *what)
 }
 
 /* ---- the requests ---- */
+
+/* The paths of standard input; they live until the end. */
+static void read_paths(struct load *l)
+{
+	enum { PATHS_SIZE_MAX = 512 << 20 };
+	static struct buf text;
+	char part[65536];
+	size_t n;
+
+	buf_init(&text, PATHS_SIZE_MAX);
+	while ((n = fread(part, 1, sizeof part, stdin)) > 0)
+		buf_add(&text, part, n);
+	l->paths = NULL;
+	l->n_paths = 0;
+	for (char *line = text.bytes; line && *line;) {
+		char *end = line + strcspn(line, "\n");
+		bool is_last = *end == '\0';
+		*end = '\0';
+		if ((l->n_paths & (l->n_paths - 1)) == 0)
+			l->paths = mem_grow(l->paths, l->n_paths ? l->n_paths * 2 : 1, sizeof *l->paths);
+		l->paths[l->n_paths++] = line;
+		line = is_last ? NULL : end + 1;
+	}
+}
 
 static struct text make_request(const struct load *l, const char *path, const char *id, const char *secret, struct arena *a)
 {
@@ -254,7 +279,9 @@ int main(int argc, char **argv)
 	l = (struct load){ .connect = argv[1], .n_connections = (size_t)n_connections, .n_requests = (size_t)n_requests,
 			   .method = argv[4], .action = argv[5], .body = argv[6], .paths = argv + 7, .n_paths = (size_t)argc - 7,
 			   .epoll = epoll_create1(EPOLL_CLOEXEC) };
-	if (make_requests(&l))
+	if (strcmp(argv[7], "-") == 0)
+		read_paths(&l);
+	if (l.n_paths == 0 || make_requests(&l))
 		return 1;
 	l.connections = mem_array(l.n_connections, sizeof *l.connections);
 	for (size_t i = 0; i < l.n_connections; i++) {
