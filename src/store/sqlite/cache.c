@@ -10,7 +10,7 @@
 static const char *const control_sql[CONTROLS] = {
 	[CTL_BEGIN] = "BEGIN IMMEDIATE",  [CTL_COMMIT] = "COMMIT",   [CTL_ROLLBACK] = "ROLLBACK",
 	[CTL_MARK] = "SAVEPOINT mark",    [CTL_KEEP] = "RELEASE mark", [CTL_UNDO] = "ROLLBACK TO mark",
-	[CTL_BEGIN_READ] = "BEGIN",
+	[CTL_BEGIN_READ] = "BEGIN",       [CTL_VERSION] = "PRAGMA data_version",
 };
 
 static enum rc prepare(struct sqlite_store *s, const char *sql, sqlite3_stmt **out, struct err *err)
@@ -72,15 +72,39 @@ void cache_done(sqlite3_stmt *stmt)
 	(void)sqlite3_clear_bindings(stmt); /* always succeeds; the texts bound are the caller's */
 }
 
-enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err)
+static enum rc control_of(struct sqlite_store *s, enum control c, sqlite3_stmt **out, struct err *err)
 {
 	enum rc rc = s->controls[c] ? RC_OK : prepare(s, control_sql[c], &s->controls[c], err);
+	if (rc == RC_OK)
+		*out = s->controls[c];
+	return rc;
+}
+
+enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	enum rc rc = control_of(s, c, &stmt, err);
 	if (rc != RC_OK)
 		return rc;
-	int code = sqlite3_step(s->controls[c]);
+	int code = sqlite3_step(stmt);
 	if (code != SQLITE_DONE)
 		rc = sqlite_failed(s->db, code, NULL, control_sql[c], err);
-	(void)sqlite3_reset(s->controls[c]); /* repeats the error of the step */
+	(void)sqlite3_reset(stmt); /* repeats the error of the step */
+	return rc;
+}
+
+enum rc cache_version(struct sqlite_store *s, int64_t *version, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	enum rc rc = control_of(s, CTL_VERSION, &stmt, err);
+	if (rc != RC_OK)
+		return rc;
+	int code = sqlite3_step(stmt);
+	if (code == SQLITE_ROW)
+		*version = sqlite3_column_int64(stmt, 0);
+	else
+		rc = sqlite_failed(s->db, code, NULL, "cannot begin to read", err);
+	(void)sqlite3_reset(stmt); /* repeats the error of the step */
 	return rc;
 }
 
