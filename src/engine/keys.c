@@ -20,6 +20,7 @@ enum { KEY_LEN = 32, NONCE_LEN = 12, TAG_LEN = 16, SECRET_MAX = 256, ID_RANDOM =
 struct keyring {
 	unsigned char key[KEY_LEN];
 	unsigned char id_key[16]; /* for keyring_block: a part of SHA-256("task ids" | key) */
+	EVP_CIPHER *gcm;          /* looked up once: every request opens a secret */
 };
 
 static void derive_id_key(struct keyring *k)
@@ -62,6 +63,8 @@ enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err
 		return rc;
 	}
 	derive_id_key(k);
+	k->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	must(k->gcm);
 	*out = k;
 	return RC_OK;
 }
@@ -70,6 +73,7 @@ void keyring_free(struct keyring *k)
 {
 	if (!k)
 		return;
+	EVP_CIPHER_free(k->gcm);
 	mem_wipe(k, sizeof *k);
 	mem_free(k);
 }
@@ -82,7 +86,7 @@ static void seal(const struct keyring *k, const char *id, const char *secret, si
 
 	rand_bytes(out, NONCE_LEN);
 	must(ctx);
-	must(EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, k->key, out) == 1);
+	must(EVP_EncryptInit_ex2(ctx, k->gcm, k->key, out, NULL) == 1);
 	must(EVP_EncryptUpdate(ctx, NULL, &n, (const unsigned char *)id, (int)strlen(id)) == 1);
 	must(EVP_EncryptUpdate(ctx, out + NONCE_LEN, &n, (const unsigned char *)secret, (int)len) == 1);
 	must(EVP_EncryptFinal_ex(ctx, out + NONCE_LEN + n, &n) == 1);
@@ -99,7 +103,7 @@ static bool unseal(const struct keyring *k, const char *id, const unsigned char 
 
 	must(ctx);
 	memcpy(tag, sealed + NONCE_LEN + len, TAG_LEN);
-	must(EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, k->key, sealed) == 1);
+	must(EVP_DecryptInit_ex2(ctx, k->gcm, k->key, sealed, NULL) == 1);
 	must(EVP_DecryptUpdate(ctx, NULL, &n, (const unsigned char *)id, (int)strlen(id)) == 1);
 	must(EVP_DecryptUpdate(ctx, (unsigned char *)secret, &n, sealed + NONCE_LEN, (int)len) == 1);
 	must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_LEN, tag) == 1);

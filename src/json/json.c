@@ -114,11 +114,13 @@ static size_t utf8_len(const unsigned char *p)
 	return len;
 }
 
-/* Bytes at p that stand in a JSON string as they are: no NUL, control, quote, backslash, nothing beyond ASCII. */
+/* Bytes that stand in a JSON string as they are: no NUL, control, quote, backslash, nothing beyond ASCII. */
+static const bool is_plain[256] = { [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... 0x7f] = true };
+
 static size_t plain_len(const unsigned char *p)
 {
 	size_t n = 0;
-	while (p[n] >= ' ' && p[n] < 0x80 && p[n] != '"' && p[n] != '\\')
+	while (is_plain[p[n]])
 		n++;
 	return n;
 }
