@@ -808,6 +808,33 @@ TEST(a_shape_is_prepared_once)
 	store_close(s);
 }
 
+/* SQLite would parse a statement anew when a value is bound that may decide whether a partial index serves. */
+TEST(a_value_bound_anew_is_no_reason_to_prepare_anew)
+{
+	struct store *s = open_as(STORE_WRITER);
+	for (int64_t i = 0; i < 5; i++) {
+		struct query due = { .table = &table_instance,
+				     .preds = { PRED_INT("cron_next_at", CMP_GT, 0), PRED_INT("cron_next_at", CMP_LE, i) },
+				     .n_preds = 2,
+				     .orders = { { "cron_next_at", false } } };
+		struct query next = { .table = &table_task,
+				      .preds = { PRED_INT("state", CMP_EQ, i % 2), PRED_INT("not_before", CMP_GT, i) },
+				      .n_preds = 2,
+				      .orders = { { "not_before", false } } };
+		struct instance_row instance;
+		struct task_row task;
+		EXPECT(store_get(s, &due, &instance, a, &e) == RC_NOT_FOUND, "%s", e.msg);
+		EXPECT(store_get(s, &next, &task, a, &e) == RC_NOT_FOUND, "%s", e.msg);
+	}
+	int n = 0;
+	for (int i = 0; i < CACHE_SETS * CACHE_WAYS; i++) {
+		sqlite3_stmt *stmt = sqlite_of(s)->cache[i / CACHE_WAYS][i % CACHE_WAYS].stmt;
+		n += stmt ? sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_REPREPARE, 0) : 0;
+	}
+	EXPECT(n == 0, "prepared anew %d times", n);
+	store_close(s);
+}
+
 TEST(more_shapes_than_places)
 {
 	struct store *s = open_as(STORE_WRITER);
@@ -960,6 +987,7 @@ int main(void)
 	RUN_FRESH(kill_9_around_a_commit);
 	RUN_FRESH(migrations_are_all_or_nothing);
 	RUN_FRESH(a_shape_is_prepared_once);
+	RUN_FRESH(a_value_bound_anew_is_no_reason_to_prepare_anew);
 	RUN_FRESH(more_shapes_than_places);
 	RUN_FRESH(the_main_queries_use_an_index_and_no_sort);
 	if (dir_remove(dir, &e) != RC_OK)
