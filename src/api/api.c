@@ -161,7 +161,7 @@ static double seconds_since(const struct http_req *req)
 
 int64_t call_latency_ms(const struct call *c) { return (clock_mono_us() - c->req->start_us) / 1000; }
 
-void call_reply(struct call *c, int status, const char *content_type, const struct buf *body)
+static void reply_with(struct call *c, struct http_reply reply)
 {
 	/* The call dies with its request, inside http_reply. */
 	struct api *api = c->api;
@@ -169,20 +169,25 @@ void call_reply(struct call *c, int status, const char *content_type, const stru
 
 	must(c->n_headers < CALL_HEADERS);
 	c->headers[c->n_headers++] = (struct http_header){ c->dialect->id_header, c->req->id };
-	const struct http_reply reply = {
-		.status = status,
-		.content_type = content_type,
-		.body = buf_text(body),
-		.body_len = body->len,
-		.headers = c->headers,
-		.n_headers = c->n_headers,
-	};
-	figures_add(api->figures, c->figure, status, seconds_since(c->req));
+	reply.headers = c->headers;
+	reply.n_headers = c->n_headers;
+	figures_add(api->figures, c->figure, reply.status, seconds_since(c->req));
 	log_debug("http.request", "request=%s method=%s path=%s status=%d", c->req->id, c->req->method,
-		  c->req->raw_path, status);
+		  c->req->raw_path, reply.status);
 	http_reply(c->req, &reply);
 	if (was_submitted)
 		settle(api);
+}
+
+void call_reply(struct call *c, int status, const char *content_type, const struct buf *body)
+{
+	reply_with(c, (struct http_reply){ .status = status, .content_type = content_type, .body = buf_text(body),
+					   .body_len = body->len });
+}
+
+void call_reply_file(struct call *c, const char *content_type, const struct http_file *file)
+{
+	reply_with(c, (struct http_reply){ .status = 200, .content_type = content_type, .file = file });
 }
 
 /* ---- dispatch ---- */

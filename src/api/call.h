@@ -54,6 +54,7 @@ struct call {
 		struct default_set default_set;
 		struct cache_operate cache_operate;
 		struct cache_update cache_update;
+		struct cache_tag cache_tag;
 		struct cache_task_delete cache_task_delete;
 		struct backup_delete backup_delete;
 		struct schedule_set schedule_set;
@@ -71,6 +72,8 @@ void call_spoil_view(struct call *c);
 void call_submit(struct call *c);
 /* Answer; the body is copied. The request id header and c->headers go with it. */
 void call_reply(struct call *c, int status, const char *content_type, const struct buf *body);
+/* The same with a file for a body, status 200; the descriptor is given away. */
+void call_reply_file(struct call *c, const char *content_type, const struct http_file *file);
 int64_t call_latency_ms(const struct call *c);
 
 /* For the open routes. */

@@ -38,6 +38,11 @@ struct arena {
 	bool is_full;
 };
 
+/* Not zeroed: what is handed out zeroed is so piece by piece. */
+static void *grow(size_t size) { return mem_grow(NULL, size, 1); }
+
+void *(*arena_grow)(size_t size) = grow;
+
 struct arena *arena_new(size_t ceiling_size)
 {
 	struct arena *a = mem_new(struct arena);
@@ -81,7 +86,9 @@ static struct chunk *chunk_for(struct arena *a, size_t need)
 
 	if (!OWN_BLOCKS && newest && newest->cap - newest->used >= need)
 		return newest;
-	struct chunk *c = mem_grow(NULL, sizeof *c + (is_own ? need : CHUNK_SIZE), 1);
+	struct chunk *c = arena_grow(sizeof *c + (is_own ? need : CHUNK_SIZE));
+	if (!c)
+		return NULL;
 	*c = (struct chunk){ .cap = is_own ? need : CHUNK_SIZE };
 	struct chunk **place = is_own && newest ? &newest->next : &a->chunks;
 	c->next = *place;
@@ -100,6 +107,10 @@ static void *take(struct arena *a, size_t size)
 	/* Under the sanitizer the block ends exactly at size, so one byte past it is caught. */
 	size_t need = OWN_BLOCKS ? size : (size + ALIGN - 1) / ALIGN * ALIGN;
 	struct chunk *c = chunk_for(a, need);
+	if (!c) {
+		a->is_full = true;
+		return NULL;
+	}
 	void *p = c->bytes + c->used;
 	c->used += need;
 	a->used += size;

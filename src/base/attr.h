@@ -10,6 +10,7 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 #define UNUSED __attribute__((unused))
 #define COLD __attribute__((cold))
+#define BEFORE_MAIN __attribute__((constructor))
 /* Code that runs where a sanitizer's bookkeeping must not be touched (os/proc.c says why). */
 #define NO_SANITIZE __attribute__((no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")))
 

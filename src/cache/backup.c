@@ -44,6 +44,7 @@ static enum rc begin_save(const struct op *op, struct wire *w, struct buf *info,
 		if (rc != RC_OK)
 			return rc;
 		rc = wire_call(w, NULL, &why, "BGSAVE");
+		act_done();
 		if (rc == RC_OK)
 			return RC_OK;
 		if (rc != RC_CONFLICT || !(strstr(why.msg, "in progress") || strstr(why.msg, "child process")))

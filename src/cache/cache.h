@@ -50,7 +50,7 @@ enum cache_mode { CACHE_SINGLE, CACHE_HA };    /* HA: a master and 1 .. CACHE_NO
 struct cache_node {
 	int number;                          /* its folder is DIR/node-NUMBER; unique in the instance, 0 .. 9999 */
 	char host[CACHE_HOST_SIZE];          /* its own address: IPv4 or IPv6, of this machine */
-	int priority;                        /* 0 .. 100; higher is promoted first, 0 never */
+	int priority;                        /* 0 .. 100; the smallest is promoted first, 0 never */
 	/* The process it was last seen in; written by the operations. run_id changes with every start of Redis. */
 	char run_id[CACHE_RUN_ID_SIZE];
 	int64_t pid, mark;                   /* mark: os/proc.h */
@@ -121,6 +121,9 @@ enum rc cache_heal(struct cache_instance *c, enum cache_patience patience, const
  * the roles. Nothing is changed in the processes. Waits a while when nobody is, as for a moment in a switchover.
  */
 enum rc cache_find_master(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
+/* Note which processes run now, after an operation failed that may have started new ones; a node that does not answer
+ * keeps what was noted. Nothing else of the description changes. */
+void cache_note_processes(struct cache_instance *c, const struct cache_run *run);
 /* End all processes in good order, replicas first. The data stays; cache_heal starts them again. */
 enum rc cache_stop(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
 enum rc cache_restart(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
@@ -132,6 +135,9 @@ enum rc cache_delete(struct cache_instance *c, const struct cache_run *run, stru
 /* RC_CONFLICT when more than capacity is used now. */
 enum rc cache_resize(struct cache_instance *c, int64_t capacity, const struct cache_run *run,
 		     struct err *err) NODISCARD;
+/* Would cache_resize be possible now? The same errors; nothing changes. */
+enum rc cache_check_resize(const struct cache_instance *c, int64_t capacity, const struct cache_run *run,
+			   struct err *err) NODISCARD;
 /* Works at once for new connections; open ones stay. password_hash "": no password. */
 enum rc cache_set_password(struct cache_instance *c, const char *password_hash, const struct cache_run *run,
 			   struct err *err) NODISCARD;
@@ -146,6 +152,9 @@ enum rc cache_configuration(const struct cache_instance *c, struct cache_setting
 /* Replace all renames; restarts the instance. */
 enum rc cache_rename(struct cache_instance *c, const struct cache_rename *renames, int n,
 		     const struct cache_run *run, struct err *err) NODISCARD;
+/* How soon a node is promoted (struct cache_node). RC_NOT_FOUND: no such node. */
+enum rc cache_set_priority(struct cache_instance *c, int number, int priority, const struct cache_run *run,
+			   struct err *err) NODISCARD;
 /* Erase all keys of all databases. */
 enum rc cache_flush(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
 /* One replica more, with its own host; done when it is in step. */
@@ -205,7 +214,8 @@ struct cache_figures {
 	double input_kbps, output_kbps, cpu_s, fragmentation;
 	int64_t replication_offset, replicas;
 	int64_t last_save_s;
-	bool is_last_save_ok, is_aof_on, is_aof_ok;
+	bool is_last_save_ok, is_aof_on;
+	bool is_aof_ok;        /* the last write and the last rewrite went well; without, a crash may lose data */
 };
 
 struct cache_view {

@@ -6,6 +6,7 @@
 #define CACHE_CACHE_PRIV_H
 
 #include "base/buf.h"
+#include "base/crash.h"
 #include "cache/cache.h"
 #include "cache/wire.h"
 
@@ -15,6 +16,10 @@
 #define AOF_DIR "appendonlydir"
 
 enum { SECRET_DIGITS = 64, STOP_GRACE_MS = 15000, KILL_LIMIT_MS = 10000, LOOK_AGAIN_MS = 20 };
+
+/* After each act that leaves something behind (a file, a process, a setting of a running node): here tests cut an
+ * operation off, one act after another. */
+static inline void act_done(void) { crash_point("cache.act"); }
 
 /* For a failure that changes nothing; why stands beside the call. */
 static inline void let_pass(enum rc rc) { (void)rc; }
@@ -36,6 +41,8 @@ const char *conf_command_of(const struct cache_instance *c, const char *name);
 /* May no client call it? Then a call of it was ours. */
 bool conf_is_denied(const char *command);
 enum rc conf_check_renames(const struct cache_rename *renames, int n, struct err *err) NODISCARD;
+/* Has the running node the description's names for commands? They only change with a start. */
+enum rc conf_has_names(struct wire *w, const struct cache_instance *c, bool *out, struct err *err) NODISCARD;
 /* Write DIR/node-N/redis.conf. is_rdb_boot: load dump.rdb, not the append-only file. */
 enum rc conf_write(const struct cache_instance *c, int node, bool is_rdb_boot, struct err *err) NODISCARD;
 enum rc conf_write_all(const struct cache_instance *c, struct err *err) NODISCARD;
@@ -46,6 +53,10 @@ enum rc conf_apply(struct wire *w, const struct cache_instance *c, int node, str
 enum rc conf_apply_all(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
 enum rc conf_apply_password(struct wire *w, const struct cache_instance *c, struct err *err) NODISCARD;
 void conf_default_user(const struct cache_instance *c, struct buf *out);
+
+/* ---- instance.c ---- */
+/* Restart the instance if a node has other names for commands than the description. All nodes run. */
+enum rc names_mend(const struct op *op, struct cache_instance *c, struct err *err) NODISCARD;
 
 /* ---- process.c ---- */
 enum rc node_dir(const struct cache_instance *c, int node, char out[PATH_MAX], struct err *err) NODISCARD;
@@ -58,7 +69,8 @@ int node_pidfd(const struct cache_instance *c, int node);
 enum rc node_boot(const struct op *op, struct cache_instance *c, int node, struct err *err) NODISCARD;
 /* The same after undoing an unfinished restore: what everything but a restore itself uses. */
 enum rc node_start(const struct op *op, struct cache_instance *c, int node, struct err *err) NODISCARD;
-/* End it: in good order within STOP_GRACE_MS, else by force. No process is fine. */
+/* End it: in good order within STOP_GRACE_MS, else by force. No process is fine. Whatever else of Redis works in the
+ * node's folder ends too: a server that was started and never seen, a child that saves for a dead one. */
 enum rc node_stop(const struct op *op, struct cache_instance *c, int node, struct err *err) NODISCARD;
 enum rc node_kill(struct cache_instance *c, int node, struct err *err) NODISCARD;
 /* Connect to the node with our account. */
@@ -67,6 +79,8 @@ enum rc node_open(const struct op *op, const struct cache_instance *c, int node,
 /* RC_CONFLICT unless what answers is this node; on success the identity is noted in n. */
 enum rc node_identify(struct wire *w, const struct cache_instance *c, int node, struct cache_node *n,
 		      struct err *err) NODISCARD;
+/* End it and remove its folder. */
+enum rc node_drop(struct cache_instance *c, int node, struct err *err) NODISCARD;
 enum rc node_wait_ready(const struct op *op, const struct cache_instance *c, int node, int death_fd,
 			struct wire **out, struct err *err) NODISCARD;
 /* RC_CONFLICT: taken. RC_INVALID: no address of this machine. */
@@ -76,6 +90,8 @@ enum rc start_all(const struct op *op, struct cache_instance *c, struct err *err
 enum rc aof_wait(const struct op *op, struct wire *w, struct err *err) NODISCARD;
 /* Rewrite the append-only file (when there is one) and wait for it. */
 enum rc aof_rewrite(const struct op *op, struct wire *w, struct err *err) NODISCARD;
+/* The same, only when the last rewrite failed. */
+enum rc aof_rewrite_failed(const struct op *op, struct wire *w, struct err *err) NODISCARD;
 
 /* ---- backup.c ---- */
 /* BGSAVE on the node, and wait for it. saved_at_s may be NULL. */
@@ -95,6 +111,8 @@ enum rc replica_catch_up(const struct op *op, const struct cache_instance *c, in
 enum rc master_check(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
 /* As cache_find_master. */
 enum rc master_find(const struct op *op, struct cache_instance *c, struct err *err) NODISCARD;
+/* Is node a better choice for a master than other (-1: none yet), as far as their owner said? */
+bool replica_is_preferred(const struct cache_instance *c, int node, int other);
 /* A replica that is in step with the master, the best by priority; -1: none. */
 int replica_in_step(const struct op *op, const struct cache_instance *c);
 /* The node to ask without burdening the master: a replica in step, else the master. */
@@ -105,6 +123,8 @@ enum rc address_move(const struct op *op, const struct cache_instance *c, struct
 enum rc replica_promote(const struct op *op, struct cache_instance *c, int node, struct err *err) NODISCARD;
 
 /* ---- restore.c ---- */
+/* Remove what a restore that was cut off left beside the data: its copy of the backup; old data after it was done. */
+enum rc restore_tidy(const struct cache_instance *c, int node, struct err *err) NODISCARD;
 bool restore_is_open(const struct cache_instance *c, int node);
 /* Put back what an unfinished restore laid aside. The node has no process. */
 enum rc restore_undo(const struct cache_instance *c, int node, struct err *err) NODISCARD;

@@ -180,6 +180,22 @@ const char *conf_command(const struct cache_instance *c, const char *command)
 	return command;
 }
 
+enum rc conf_has_names(struct wire *w, const struct cache_instance *c, bool *out, struct err *err)
+{
+	bool has_all = true;
+
+	for (size_t i = 0; i < ARRAY_LEN(renamable) && has_all; i++) {
+		struct err why = { .rc = RC_OK };
+		/* Looks the name up and does nothing; a command that exists complains of its missing arguments at most. */
+		enum rc rc = wire_call(w, NULL, &why, "ACL", "DRYRUN", ADMIN_USER, conf_command(c, renamable[i]));
+		if (rc == RC_IO || rc == RC_TIMEOUT)
+			return err_set(err, rc, "%s", why.msg);
+		has_all = rc == RC_OK || !strstr(why.msg, "not found");
+	}
+	*out = has_all;
+	return RC_OK;
+}
+
 const char *conf_command_of(const struct cache_instance *c, const char *name)
 {
 	for (int i = 0; i < c->n_renames; i++) {
@@ -240,7 +256,7 @@ static const char *save_points(const struct cache_instance *c)
 struct pairs {
 	const char *argv[2 + 2 * (CACHE_SETTINGS_MAX + 8)];
 	int argc;
-	char capacity[24], port[12], output[128];
+	char capacity[24], port[12], priority[12], output[128];
 };
 
 static void add_pair(struct pairs *p, const char *name, const char *value)
@@ -256,7 +272,9 @@ static void gather(struct pairs *p, const struct cache_instance *c, int node)
 	(void)snprintf(p->capacity, sizeof p->capacity, "%lld", (long long)c->capacity);
 	(void)snprintf(p->port, sizeof p->port, "%d", c->port);
 	output_limit(c, p->output, sizeof p->output);
+	(void)snprintf(p->priority, sizeof p->priority, "%d", c->nodes[node].priority);
 	add_pair(p, "maxmemory", p->capacity);
+	add_pair(p, "replica-priority", p->priority);
 	add_pair(p, "replica-announce-ip", c->nodes[node].host);
 	add_pair(p, "replica-announce-port", p->port);
 	add_pair(p, "client-output-buffer-limit", p->output);
@@ -272,7 +290,9 @@ enum rc conf_apply(struct wire *w, const struct cache_instance *c, int node, str
 {
 	struct pairs p = { .argv = { "CONFIG", "SET" }, .argc = 2 };
 	gather(&p, c, node);
-	return wire_callv(w, NULL, err, p.argv, p.argc);
+	enum rc rc = wire_callv(w, NULL, err, p.argv, p.argc);
+	act_done();
+	return rc;
 }
 
 enum rc conf_apply_all(const struct op *op, const struct cache_instance *c, struct err *err)
@@ -291,7 +311,9 @@ enum rc conf_apply_password(struct wire *w, const struct cache_instance *c, stru
 {
 	char hash[CACHE_HASH_SIZE + 1];
 	(void)snprintf(hash, sizeof hash, "#%s", c->password_hash);
-	return wire_call(w, NULL, err, "ACL", "SETUSER", "default", "resetpass", *c->password_hash ? hash : "nopass");
+	enum rc rc = wire_call(w, NULL, err, "ACL", "SETUSER", "default", "resetpass", *c->password_hash ? hash : "nopass");
+	act_done();
+	return rc;
 }
 
 /* ---- the file ---- */
@@ -358,7 +380,7 @@ static void add_accounts(struct buf *out, const struct cache_instance *c, const 
 
 static void add_role(struct buf *out, const struct cache_instance *c, int node)
 {
-	buf_addf(out, "replica-priority %d\nrepl-diskless-sync-delay 0\n", c->nodes[node].priority);
+	buf_adds(out, "repl-diskless-sync-delay 0\n");
 	if (node != c->master)
 		buf_addf(out, "replicaof %s %d\n", c->nodes[c->master].host, c->port);
 	for (int i = 0; i < c->n_renames; i++)
@@ -385,6 +407,7 @@ enum rc conf_write(const struct cache_instance *c, int node, bool is_rdb_boot, s
 	add_role(&text, c, node);
 	must(!text.is_over);
 	rc = file_replace(path, text.bytes, text.len, 0600, err);
+	act_done();
 	mem_wipe(text.bytes, text.cap);
 	mem_wipe(secret, sizeof secret);
 	buf_fini(&text);

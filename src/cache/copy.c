@@ -93,8 +93,10 @@ enum rc copy_file(const struct op *op, const char *from, const char *to, char sh
 		return err_sys(err, errno == ENOENT ? RC_NOT_FOUND : RC_IO, errno, "cannot open '%.300s'", from);
 	enum rc rc = copy_open(op, in, temp, sha256, size, err);
 	(void)os.close(in); /* opened for reading: nothing to lose */
+	act_done();
 	if (rc == RC_OK)
 		rc = file_publish(temp, to, err);
+	act_done();
 	if (rc != RC_OK)
 		(void)os.unlink(temp); /* the first failure is the one to report */
 	return rc;

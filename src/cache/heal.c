@@ -2,13 +2,18 @@
  * heal: from whatever there is to what the description says. Each step looks first and does nothing when all is well,
  * so it may be cut off anywhere and run again.
  *
- *  H1 An unfinished restore is undone before anything is started.
+ *  H1 An unfinished restore is undone before anything is started; its copy of the backup goes.
  *  H2 Who is master: the recorded one if it serves as master; else a node that does (a switchover that was not
  *     recorded); else, if it has no process, the best replica that once was in step; else it is started.
  *  H3 A promoted replica takes the clients' address only when the old master has no process.
+ *  H4 A node's folder that the description does not name is of an addition that was cut off, or of a removal that was
+ *     told and not finished: its process and its data go.
+ *  H5 Commands have the description's names again, by a restart if need be, and writes are not held back.
  */
+#include <limits.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/num.h"
 #include "cache/cache_priv.h"
 #include "os/file.h"
 
@@ -38,15 +43,35 @@ static enum rc check_folder(const struct cache_instance *c, struct err *err)
 static enum rc undo_restores(const struct op *op, struct cache_instance *c, struct err *err)
 {
 	bool is_open = false;
-	for (int i = 0; i < c->n_nodes; i++)
+	enum rc rc = RC_OK;
+	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
 		is_open = is_open || restore_is_open(c, i);
-	if (!is_open)
-		return RC_OK;
+		rc = restore_tidy(c, i, err);
+	}
+	if (rc != RC_OK || !is_open)
+		return rc;
 	op_step(op, "undo interrupted restore", 5);
-	enum rc rc = stop_all(op, c, err);
+	rc = stop_all(op, c, err);
 	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++)
 		rc = restore_undo(c, i, err);
 	return rc;
+}
+
+/* H4. "node-7" is such a folder; whatever else lies there is not ours to judge. */
+static enum rc drop_if_stranger(void *ctx, const char *name, struct err *err)
+{
+	const struct cache_instance *c = ctx;
+	int64_t number;
+
+	if (strncmp(name, "node-", 5) != 0 || !num_i64(name + 5, &number) || number < 0 || number > INT_MAX)
+		return RC_OK;
+	for (int i = 0; i < c->n_nodes; i++) {
+		if (c->nodes[i].number == number)
+			return RC_OK;
+	}
+	struct cache_instance alone = *c;
+	alone.nodes[0] = (struct cache_node){ .number = (int)number };
+	return node_drop(&alone, 0, err);
 }
 
 static enum rc clear_the_way(struct cache_instance *c, enum cache_patience patience, struct health *h, struct err *err)
@@ -101,8 +126,7 @@ static int best_survivor(const struct cache_instance *c, const struct health *h)
 		if (f->state != CACHE_NODE_UP || c->nodes[i].priority == 0 || f->replication_offset <= NEVER_SYNCED)
 			continue;
 		if (best < 0 || f->replication_offset > h->now[best].replication_offset ||
-		    (f->replication_offset == h->now[best].replication_offset &&
-		     c->nodes[i].priority > c->nodes[best].priority))
+		    (f->replication_offset == h->now[best].replication_offset && replica_is_preferred(c, i, best)))
 			best = i;
 	}
 	return best;
@@ -149,6 +173,24 @@ static enum rc turn_others(const struct op *op, struct cache_instance *c, const 
 	return rc;
 }
 
+/* A change of command names holds writes back, for as long as it may take: one that was cut off must not go on doing so. */
+static enum rc let_write(const struct op *op, const struct cache_instance *c, struct err *err)
+{
+	CLEANUP(wire_closep) struct wire *w = NULL;
+	enum rc rc = node_open(op, c, c->master, &w, err);
+	return rc == RC_OK ? wire_call(w, NULL, err, "CLIENT", "UNPAUSE") : rc;
+}
+
+/* While there is no room this fails again, and all else is well: the file stays marked, and the caller sees it. */
+static void rewrite_files(const struct op *op, const struct cache_instance *c)
+{
+	for (int i = 0; i < c->n_nodes; i++) {
+		CLEANUP(wire_closep) struct wire *w = NULL;
+		if (node_open(op, c, i, &w, NULL) == RC_OK)
+			let_pass(aof_rewrite_failed(op, w, NULL));
+	}
+}
+
 static enum rc apply_passwords(const struct op *op, const struct cache_instance *c, struct err *err)
 {
 	enum rc rc = RC_OK;
@@ -168,6 +210,8 @@ static enum rc heal(const struct op *op, struct cache_instance *c, enum cache_pa
 
 	if (rc == RC_OK)
 		rc = undo_restores(op, c, err);
+	if (rc == RC_OK)
+		rc = dir_each(c->dir, drop_if_stranger, c, err);
 	op_step(op, "look", 10);
 	look_again(op, c, &h);
 	if (rc == RC_OK)
@@ -178,6 +222,8 @@ static enum rc heal(const struct op *op, struct cache_instance *c, enum cache_pa
 		rc = find_master(op, c, &h, err);
 	if (rc == RC_OK)
 		rc = turn_others(op, c, &h, err);
+	if (rc == RC_OK)
+		rc = names_mend(op, c, err);
 	op_step(op, "apply settings", 80);
 	if (rc == RC_OK)
 		rc = address_move(op, c, err);
@@ -185,6 +231,10 @@ static enum rc heal(const struct op *op, struct cache_instance *c, enum cache_pa
 		rc = conf_apply_all(op, c, err);
 	if (rc == RC_OK)
 		rc = apply_passwords(op, c, err);
+	if (rc == RC_OK)
+		rc = let_write(op, c, err);
+	if (rc == RC_OK)
+		rewrite_files(op, c);
 	return rc == RC_OK ? conf_write_all(c, err) : rc;
 }
 
@@ -200,4 +250,17 @@ enum rc cache_heal(struct cache_instance *c, enum cache_patience patience, const
 	if (rc == RC_OK)
 		*c = work;
 	return rc;
+}
+
+void cache_note_processes(struct cache_instance *c, const struct cache_run *run)
+{
+	int percent;
+	struct op whole = op_start(run, &percent), op = op_undo(&whole);
+
+	for (int i = 0; i < c->n_nodes; i++) {
+		CLEANUP(wire_closep) struct wire *w = NULL;
+		struct op part = op_within(&op, LOOK_LIMIT_MS);
+		if (node_open(&part, c, i, &w, NULL) == RC_OK)
+			let_pass(node_identify(w, c, i, &c->nodes[i], NULL)); /* another's process is not noted */
+	}
 }

@@ -28,6 +28,7 @@ static enum rc build(const struct op *op, struct cache_instance *c, struct err *
 	enum rc rc = dir_make(c->dir, 0700, err);
 	if (rc == RC_OK)
 		rc = secret_make(c, err);
+	act_done();
 	op_step(op, "start nodes", 10);
 	if (rc == RC_OK)
 		rc = start_all(op, c, err);
@@ -50,7 +51,7 @@ enum rc cache_create(struct cache_instance *c, const struct cache_run *run, stru
 	if (rc == RC_OK)
 		*c = work;
 	else if (erase(&work, NULL) != RC_OK)
-		rc = err_wrap(err, rc, "(and '%.200s' could not be removed)", c->dir);
+		rc = err_wrap(err, RC_IO, "(and '%.200s' could not be removed)", c->dir);
 	return rc;
 }
 
@@ -124,8 +125,8 @@ static enum rc change(const struct op *op, struct cache_instance *c, const struc
 	/* A node that was the reason of the failure may fail again: cache_heal sets it right when it is back. */
 	enum rc back = apply(&undo, c, &second);
 	enum rc files = conf_write_all(c, &second);
-	if (back != RC_OK || files != RC_OK)
-		return err_wrap(err, rc, "(not wholly undone: %.120s)", second.msg);
+	if (back != RC_OK || files != RC_OK) /* no refusal any more, but half a change: to be healed */
+		return err_wrap(err, RC_IO, "(not wholly undone: %.120s)", second.msg);
 	return rc;
 }
 
@@ -162,6 +163,22 @@ enum rc cache_resize(struct cache_instance *c, int64_t capacity, const struct ca
 	if (rc == RC_OK)
 		rc = check_use(&op, c, capacity, err);
 	return rc == RC_OK ? change(&op, c, &work, conf_apply_all, err) : rc;
+}
+
+enum rc cache_check_resize(const struct cache_instance *c, int64_t capacity, const struct cache_run *run,
+                           struct err *err)
+{
+	struct cache_instance work = *c;
+	int percent;
+	struct op op = op_start(run, &percent);
+
+	work.capacity = capacity;
+	enum rc rc = cache_check(&work, err);
+	op_step(&op, "check roles", 5);
+	if (rc == RC_OK)
+		rc = master_check(&op, c, err);
+	op_step(&op, "check use", 50);
+	return rc == RC_OK ? check_use(&op, c, capacity, err) : rc;
 }
 
 static enum rc apply_password(const struct op *op, const struct cache_instance *c, struct err *err)
@@ -203,6 +220,7 @@ static enum rc move_port(const struct op *op, const struct cache_instance *from,
 	enum rc rc = node_open(op, from, node, &w, err);
 	if (rc == RC_OK)
 		rc = wire_call(w, NULL, err, "CONFIG", "SET", "port", port);
+	act_done();
 	if (rc == RC_OK)
 		rc = conf_apply(w, to, node, err);
 	if (rc == RC_OK)
@@ -314,9 +332,36 @@ enum rc cache_configure(struct cache_instance *c, const struct cache_setting *se
 		return rc;
 	bool was_on = strcmp(cache_setting(c, "appendonly"), "yes") == 0;
 	bool is_on = strcmp(cache_setting(&work, "appendonly"), "yes") == 0;
+	struct cache_instance old = *c;
 	rc = change(&op, c, &work, conf_apply_all, err);
 	op_step(&op, "secure data", 90);
-	return rc == RC_OK && was_on != is_on ? secure_data(&op, c, is_on, err) : rc;
+	if (rc != RC_OK || was_on == is_on)
+		return rc;
+	rc = secure_data(&op, c, is_on, err);
+	if (rc != RC_OK) {
+		struct op undo = op_undo(&op);
+		*c = old;
+		if (conf_apply_all(&undo, &old, NULL) != RC_OK || conf_write_all(&old, NULL) != RC_OK ||
+		    secure_data(&undo, &old, was_on, NULL) != RC_OK)
+			rc = err_wrap(err, RC_IO, "(not wholly undone)");
+	}
+	return rc;
+}
+
+enum rc cache_set_priority(struct cache_instance *c, int number, int priority, const struct cache_run *run,
+                           struct err *err)
+{
+	struct cache_instance work = *c;
+	int percent, at = -1;
+	struct op op = op_start(run, &percent);
+
+	for (int i = 0; i < c->n_nodes; i++)
+		at = c->nodes[i].number == number ? i : at;
+	if (at < 0)
+		return err_set(err, RC_NOT_FOUND, "there is no node %d", number);
+	work.nodes[at].priority = priority;
+	enum rc rc = cache_check(&work, err);
+	return rc == RC_OK ? change(&op, c, &work, conf_apply_all, err) : rc;
 }
 
 /* Part number i of a live client-output-buffer-limit: "normal 0 0 0 slave 1 2 3 pubsub ...". */
@@ -390,6 +435,7 @@ static enum rc forget_names(const struct op *op, const struct cache_instance *c,
 	enum rc rc = node_open(op, c, c->master, &master, err);
 	if (rc == RC_OK)
 		rc = wire_call(master, NULL, err, "CLIENT", "PAUSE", hold, "WRITE");
+	act_done();
 	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
 		CLEANUP(wire_closep) struct wire *w = NULL;
 		rc = node_open(op, c, i, &w, err);
@@ -399,6 +445,26 @@ static enum rc forget_names(const struct op *op, const struct cache_instance *c,
 	if (rc != RC_OK && master)
 		let_pass(wire_call(master, NULL, NULL, "CLIENT", "UNPAUSE")); /* it ends by itself as well */
 	return rc;
+}
+
+enum rc names_mend(const struct op *op, struct cache_instance *c, struct err *err)
+{
+	bool has_names = true;
+	enum rc rc = RC_OK;
+
+	for (int i = 0; i < c->n_nodes && rc == RC_OK && has_names; i++) {
+		CLEANUP(wire_closep) struct wire *w = NULL;
+		rc = node_open(op, c, i, &w, err);
+		if (rc == RC_OK)
+			rc = conf_has_names(w, c, &has_names, err);
+	}
+	if (rc != RC_OK || has_names)
+		return rc;
+	op_step(op, "restore command names", 60);
+	rc = forget_names(op, c, err);
+	if (rc == RC_OK)
+		rc = stop_all(op, c, err);
+	return rc == RC_OK ? start_all(op, c, err) : rc;
 }
 
 enum rc cache_rename(struct cache_instance *c, const struct cache_rename *renames, int n, const struct cache_run *run,
@@ -450,23 +516,17 @@ enum rc cache_flush(struct cache_instance *c, const struct cache_run *run, struc
 	op_step(&op, "erase", 10);
 	if (rc == RC_OK)
 		rc = wire_call(w, NULL, err, conf_command(c, "flushall"), "ASYNC");
+	act_done();
 	(void)snprintf(copies, sizeof copies, "%d", c->n_nodes - 1);
 	if (rc == RC_OK) /* a replica that is away erases when it is back; nothing to fail for */
 		rc = wire_call(w, NULL, err, "WAIT", copies, "2000");
 	op_step(&op, "rewrite append-only file", 50);
-	return rc == RC_OK ? aof_rewrite(&op, w, err) : rc;
+	if (rc == RC_OK)
+		let_pass(aof_rewrite(&op, w, NULL)); /* the keys are gone, and the file says so: this only makes it short */
+	return rc;
 }
 
 /* ---- replicas ---- */
-
-static enum rc drop_node(struct cache_instance *c, int node, struct err *err)
-{
-	char dir[PATH_MAX];
-	enum rc rc = node_dir(c, node, dir, err);
-	if (rc == RC_OK)
-		rc = node_kill(c, node, err);
-	return rc == RC_OK ? dir_remove(dir, err) : rc;
-}
 
 enum rc cache_add_replica(struct cache_instance *c, const char *host, const struct cache_run *run, struct err *err)
 {
@@ -497,8 +557,8 @@ enum rc cache_add_replica(struct cache_instance *c, const char *host, const stru
 		rc = replica_wait(&op, &work, at, err);
 	if (rc == RC_OK)
 		*c = work;
-	else if (drop_node(&work, at, NULL) != RC_OK)
-		rc = err_wrap(err, rc, "(and the new node could not be removed)");
+	else if (node_drop(&work, at, NULL) != RC_OK)
+		rc = err_wrap(err, RC_IO, "(and the new node could not be removed)");
 	return rc;
 }
 
@@ -518,7 +578,7 @@ enum rc cache_remove_replica(struct cache_instance *c, int number, const struct 
 	enum rc rc = master_check(&op, c, err);
 	op_step(&op, "remove node", 10);
 	if (rc == RC_OK)
-		rc = drop_node(c, at, err);
+		rc = node_drop(c, at, err);
 	if (rc != RC_OK)
 		return rc;
 	memmove(&c->nodes[at], &c->nodes[at + 1], (size_t)(c->n_nodes - at - 1) * sizeof c->nodes[0]);

@@ -43,7 +43,7 @@ static void fill_memory(const struct buf *info, struct cache_figures *f)
 	f->is_saving = info_int(info, "rdb_bgsave_in_progress", 0) == 1;
 	f->is_last_save_ok = info_is(info, "rdb_last_bgsave_status", "ok");
 	f->is_aof_on = info_int(info, "aof_enabled", 0) == 1;
-	f->is_aof_ok = info_is(info, "aof_last_write_status", "ok");
+	f->is_aof_ok = info_is(info, "aof_last_write_status", "ok") && info_is(info, "aof_last_bgrewrite_status", "ok");
 }
 
 static void fill_traffic(const struct buf *info, struct cache_figures *f)
@@ -96,7 +96,7 @@ static enum cache_node_state state_of(enum rc rc, bool has_process)
 		return CACHE_NODE_CROWDED;
 	if (has_process)
 		return CACHE_NODE_HUNG;
-	return rc == RC_NOT_FOUND || rc == RC_IO ? CACHE_NODE_DOWN : CACHE_NODE_FOREIGN;
+	return rc == RC_IO ? CACHE_NODE_DOWN : CACHE_NODE_FOREIGN;
 }
 
 /* A process that was killed hangs up a moment before it is gone. */
@@ -124,7 +124,7 @@ void look_node(const struct op *op, const struct cache_instance *c, int node, st
 		fill(&info, &n, &f);
 	} else {
 		int fd = node_pidfd(c, node);
-		bool is_ending = fd >= 0 && (rc == RC_NOT_FOUND || rc == RC_IO) && ends_soon(op, fd);
+		bool is_ending = fd >= 0 && rc == RC_IO && ends_soon(op, fd);
 		f.state = state_of(rc, fd >= 0 && !is_ending);
 		if (fd >= 0)
 			(void)close(fd);

@@ -24,7 +24,10 @@
 #include "os/file.h"
 #include "os/proc.h"
 
-enum { LOG_SIZE_MAX = 4 << 20, LOG_TAIL_SIZE = 8192, LOG_LINE_MAX = 200, INFO_SIZE_MAX = 1 << 20, ASK_AGAIN_MS = 250 };
+enum { LOG_SIZE_MAX = 4 << 20, LOG_TAIL_SIZE = 8192, LOG_LINE_MAX = 200, INFO_SIZE_MAX = 1 << 20, ASK_AGAIN_MS = 250,
+       LEAVE_LIMIT_MS = 20000 };
+
+#define SERVER_NAME "redis-server" /* as the kernel names the process and the children it forks */
 
 enum rc node_dir(const struct cache_instance *c, int node, char out[PATH_MAX], struct err *err)
 {
@@ -129,6 +132,16 @@ enum rc node_identify(struct wire *w, const struct cache_instance *c, int node, 
 	return rc;
 }
 
+/* What nobody has written down. A child that saves for a server which was killed would put its file in place later. */
+static enum rc end_strays(const struct cache_instance *c, int node, struct err *err)
+{
+	char dir[PATH_MAX];
+	enum rc rc = node_dir(c, node, dir, err);
+	if (rc == RC_OK && !proc_kill_in(dir, SERVER_NAME, KILL_LIMIT_MS))
+		rc = err_set(err, RC_IO, "node %d: a process in its folder does not end", c->nodes[node].number);
+	return rc;
+}
+
 /* ---- starting ---- */
 
 enum rc address_check(const char *host, int port, struct err *err)
@@ -220,11 +233,33 @@ struct birth {
 	int death_fd; /* ends when the process does */
 };
 
-static enum rc spawn(const struct cache_run *run, struct birth *b, const int fds[4], struct err *err)
+/* Redis leaves for the background at once, and its first process ends. What stays is something else by that name. */
+static enum rc wait_gone(const struct op *op, struct proc *p, const struct birth *b, struct err *err)
+{
+	struct op part = op_within(op, LEAVE_LIMIT_MS);
+	struct pollfd end = { .fd = p->pidfd, .events = POLLIN };
+	struct proc_exit exit;
+	char words[LOG_LINE_MAX + 1];
+
+	while (poll(&end, 1, ASK_AGAIN_MS) <= 0) {
+		enum rc rc = op_check(&part, err);
+		if (rc != RC_OK) {
+			proc_signal_group(p, SIGKILL);
+			(void)proc_wait(p, &exit); /* how it ended is known */
+			return err_wrap(err, rc, "redis-server does not go into the background");
+		}
+	}
+	if (proc_wait(p, &exit) && exit.exit_code == 0) /* the daemon is its child and goes on */
+		return RC_OK;
+	last_words(b->log, b->log_from, words);
+	return err_set(err, RC_IO, "redis-server refuses to start: %s", words);
+}
+
+static enum rc spawn(const struct op *op, struct birth *b, const int fds[4], struct err *err)
 {
 	char path[4096];
 	const char *inherited = getenv("PATH");
-	const char *program = run->program ? run->program : "redis-server";
+	const char *program = op->run->program ? op->run->program : "redis-server";
 
 	int len = snprintf(path, sizeof path, "PATH=%s",
 	                   inherited && *inherited ? inherited : "/usr/local/bin:/usr/bin:/bin");
@@ -239,17 +274,10 @@ static enum rc spawn(const struct cache_run *run, struct birth *b, const int fds
 	enum rc rc = proc_spawn(&spec, &p, err);
 	if (rc == RC_NOT_FOUND)
 		return err_set(err, rc, "there is no program '%.200s': install the package redis-server", program);
-	if (rc != RC_OK)
-		return rc;
-	struct proc_exit end;
-	if (proc_wait(&p, &end) && end.exit_code == 0) /* the daemon is its child and goes on */
-		return RC_OK;
-	char words[LOG_LINE_MAX + 1];
-	last_words(b->log, b->log_from, words);
-	return err_set(err, RC_IO, "redis-server refuses to start: %s", words);
+	return rc == RC_OK ? wait_gone(op, &p, b, err) : rc;
 }
 
-static enum rc give_birth(const struct cache_run *run, struct birth *b, struct err *err)
+static enum rc give_birth(const struct op *op, struct birth *b, struct err *err)
 {
 	int null_fd = os.open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
 	int log_fd = os.open(b->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -259,7 +287,7 @@ static enum rc give_birth(const struct cache_run *run, struct birth *b, struct e
 	if (null_fd < 0 || log_fd < 0 || os.pipe2(life, O_CLOEXEC) != 0)
 		rc = err_sys(err, RC_IO, errno, "cannot prepare '%.300s'", b->log);
 	if (rc == RC_OK)
-		rc = spawn(run, b, (const int[]){ null_fd, log_fd, log_fd, life[1] }, err);
+		rc = spawn(op, b, (const int[]){ null_fd, log_fd, log_fd, life[1] }, err);
 	const int spent[] = { null_fd, log_fd, life[1], rc == RC_OK ? -1 : life[0] };
 	for (size_t i = 0; i < ARRAY_LEN(spent); i++) {
 		if (spent[i] >= 0)
@@ -369,6 +397,28 @@ static enum rc prepare(const struct cache_instance *c, int node, bool is_rdb_boo
 	return rc;
 }
 
+static enum rc remove_temp(void *ctx, const char *name, struct err *err)
+{
+	char path[PATH_MAX];
+	enum rc rc = strncmp(name, "temp-", 5) == 0 ? path_join(path, ctx, name, err) : RC_NOT_FOUND;
+	return rc == RC_OK ? file_remove(path, err) : rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
+/* Nobody else may work there; and the files that a killed Redis was writing are of no use to anybody. */
+static enum rc clear_folder(const struct cache_instance *c, int node, char *dir, struct err *err)
+{
+	char aof[PATH_MAX];
+	enum rc rc = end_strays(c, node, err);
+
+	if (rc == RC_OK)
+		rc = dir_make(dir, 0700, err);
+	if (rc == RC_OK)
+		rc = dir_each(dir, remove_temp, dir, err);
+	if (rc == RC_OK)
+		rc = path_join(aof, dir, AOF_DIR, err);
+	return rc == RC_OK ? dir_each(aof, remove_temp, aof, err) : rc;
+}
+
 enum rc node_start(const struct op *op, struct cache_instance *c, int node, struct err *err)
 {
 	enum rc rc = restore_undo(c, node, err);
@@ -381,12 +431,13 @@ enum rc node_boot(const struct op *op, struct cache_instance *c, int node, struc
 	enum rc rc = node_dir(c, node, b.dir, err);
 
 	if (rc == RC_OK)
-		rc = dir_make(b.dir, 0700, err);
+		rc = clear_folder(c, node, b.dir, err);
 	bool is_rdb_boot = needs_rdb_boot(c, node);
 	if (rc == RC_OK)
 		rc = prepare(c, node, is_rdb_boot, &b, err);
 	if (rc == RC_OK)
-		rc = give_birth(op->run, &b, err);
+		rc = give_birth(op, &b, err);
+	act_done();
 	if (b.death_fd >= 0) {
 		rc = bring_up(op, c, node, &b, is_rdb_boot, err);
 		if (rc != RC_OK && node_kill(c, node, NULL) != RC_OK)
@@ -423,17 +474,19 @@ static bool ask_to_end(int pidfd, int64_t grace_ms)
 static enum rc end_process(const struct cache_instance *c, int node, int64_t grace_ms, struct err *err)
 {
 	int fd = node_pidfd(c, node);
-	if (fd < 0)
-		return RC_OK;
-	bool is_gone = ask_to_end(fd, grace_ms);
+	bool is_gone = fd < 0 || ask_to_end(fd, grace_ms);
+
 	if (!is_gone) {
 		(void)pidfd_send_signal(fd, SIGKILL, NULL, 0); /* gone by itself meanwhile: as good */
 		is_gone = wait_end(fd, KILL_LIMIT_MS);
 	}
-	(void)close(fd);
+	if (fd >= 0)
+		(void)close(fd);
 	if (!is_gone)
 		return err_set(err, RC_IO, "node %d: the process does not end", c->nodes[node].number);
-	return RC_OK;
+	enum rc rc = end_strays(c, node, err);
+	act_done();
+	return rc;
 }
 
 enum rc node_stop(const struct op *op, struct cache_instance *c, int node, struct err *err)
@@ -444,9 +497,29 @@ enum rc node_stop(const struct op *op, struct cache_instance *c, int node, struc
 
 enum rc node_kill(struct cache_instance *c, int node, struct err *err) { return end_process(c, node, 0, err); }
 
+enum rc node_drop(struct cache_instance *c, int node, struct err *err)
+{
+	char dir[PATH_MAX];
+	enum rc rc = node_dir(c, node, dir, err);
+	if (rc == RC_OK)
+		rc = node_kill(c, node, err);
+	return rc == RC_OK ? dir_remove(dir, err) : rc;
+}
+
+/* Redis 7.0 whose rewrite failed keeps its place in the new file wrongly; when a write then falls short (a full disk), the
+ * file gets a hole that no start can read. A rewrite makes the file good again: no stop without. */
+static enum rc secure_file(const struct op *op, const struct cache_instance *c, int node, struct err *err)
+{
+	CLEANUP(wire_closep) struct wire *w = NULL;
+	if (node_open(op, c, node, &w, NULL) != RC_OK)
+		return RC_OK; /* it does not run, or cannot be asked: nothing to save */
+	enum rc rc = aof_rewrite_failed(op, w, err);
+	return rc == RC_OK ? rc : err_wrap(err, rc, "not stopped, since its data would not all be on disk");
+}
+
 enum rc stop_all(const struct op *op, struct cache_instance *c, struct err *err)
 {
-	enum rc rc = RC_OK;
+	enum rc rc = secure_file(op, c, c->master, err);
 	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
 		if (i != c->master)
 			rc = node_stop(op, c, i, err);
@@ -500,5 +573,21 @@ enum rc aof_rewrite(const struct op *op, struct wire *w, struct err *err)
 		rc = aof_wait(op, w, err); /* one that began before is too old */
 	if (is_on && rc == RC_OK)
 		rc = wire_call(w, NULL, err, "BGREWRITEAOF");
+	act_done();
 	return is_on && rc == RC_OK ? aof_wait(op, w, err) : rc;
+}
+
+enum rc aof_rewrite_failed(const struct op *op, struct wire *w, struct err *err)
+{
+	struct buf info;
+
+	buf_init(&info, INFO_SIZE_MAX);
+	enum rc rc = info_read(w, &info, err, "persistence");
+	bool has_failed = rc == RC_OK && info_int(&info, "aof_enabled", 0) == 1 &&
+	                  !info_is(&info, "aof_last_bgrewrite_status", "ok");
+	buf_fini(&info);
+	if (!has_failed)
+		return rc;
+	rc = wire_call(w, NULL, err, "BGREWRITEAOF");
+	return rc == RC_OK ? aof_wait(op, w, err) : rc;
 }

@@ -200,6 +200,11 @@ enum rc replica_wait_all(const struct op *op, const struct cache_instance *c, st
 	return rc;
 }
 
+bool replica_is_preferred(const struct cache_instance *c, int node, int other)
+{
+	return other < 0 || c->nodes[node].priority < c->nodes[other].priority;
+}
+
 int replica_in_step(const struct op *op, const struct cache_instance *c)
 {
 	int best = -1;
@@ -208,8 +213,7 @@ int replica_in_step(const struct op *op, const struct cache_instance *c)
 		if (i == c->master || c->nodes[i].priority == 0)
 			continue;
 		look_node(op, c, i, &f);
-		if (f.state == CACHE_NODE_UP && f.is_linked &&
-		    (best < 0 || c->nodes[i].priority > c->nodes[best].priority))
+		if (f.state == CACHE_NODE_UP && f.is_linked && replica_is_preferred(c, i, best))
 			best = i;
 	}
 	return best;
@@ -244,7 +248,9 @@ static enum rc listen_right(struct wire *w, const struct cache_instance *c, int 
 		return wire_odd(w, "CONFIG GET", err);
 	if (strcmp(r->element[1]->str, wanted) == 0)
 		return RC_OK;
-	return wire_call(w, NULL, err, "CONFIG", "SET", "bind", wanted);
+	rc = wire_call(w, NULL, err, "CONFIG", "SET", "bind", wanted);
+	act_done();
+	return rc;
 }
 
 static enum rc give_up_address(const struct op *op, const struct cache_instance *c, int node, struct err *err)
@@ -288,6 +294,7 @@ enum rc replica_promote(const struct op *op, struct cache_instance *c, int node,
 
 	if (rc == RC_OK)
 		rc = wire_call(w, NULL, err, "REPLICAOF", "NO", "ONE");
+	act_done();
 	if (rc == RC_OK)
 		c->master = node;
 	return rc == RC_OK ? address_move(op, c, err) : rc;
@@ -362,6 +369,7 @@ static enum rc hand_over(const struct op *op, const struct cache_instance *c, in
 	(void)snprintf(limit, sizeof limit, "%lld", (long long)op_left_ms(&part) / 2 + 1);
 	if (rc == RC_OK)
 		rc = wire_call(w, NULL, err, "FAILOVER", "TO", c->nodes[target].host, port, "TIMEOUT", limit);
+	act_done();
 	if (rc != RC_OK)
 		return rc;
 	rc = wait_hand_over(&part, w, err);

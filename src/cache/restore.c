@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/crash.h"
 #include "cache/cache_priv.h"
 #include "os/calls.h"
 #include "os/file.h"
@@ -36,6 +35,7 @@ static enum rc move(const struct cache_instance *c, int node, const char *from, 
 		rc = node_file(c, node, to, b, err);
 	if (rc == RC_OK && os.rename(a, b) != 0 && errno != ENOENT)
 		rc = err_sys(err, RC_IO, errno, "cannot rename '%.200s' to '%.200s'", a, b);
+	act_done();
 	return rc;
 }
 
@@ -70,7 +70,6 @@ static enum rc lay_aside(const struct cache_instance *c, int node, struct err *e
 		(void)snprintf(to, sizeof to, ASIDE_DIR "/%s", data_names[i]);
 		rc = move(c, node, data_names[i], to, err);
 	}
-	crash_point("cache.restore_aside");
 	if (rc == RC_OK)
 		rc = node_file(c, node, MARK, path, err);
 	return rc == RC_OK ? file_replace(path, "", 0, 0600, err) : rc; /* R1 */
@@ -100,6 +99,20 @@ enum rc restore_undo(const struct cache_instance *c, int node, struct err *err)
 		return rc;
 	rc = put_back(c, node, err);
 	return rc == RC_OK ? remove_in(c, node, ASIDE_DIR, err) : rc;
+}
+
+enum rc restore_tidy(const struct cache_instance *c, int node, struct err *err)
+{
+	static const char *const copies[] = { STAGED, STAGED ".part" };
+	char path[PATH_MAX];
+	enum rc rc = remove_in(c, node, DONE_DIR, err);
+
+	for (size_t i = 0; i < ARRAY_LEN(copies) && rc == RC_OK; i++) {
+		rc = node_file(c, node, copies[i], path, err);
+		if (rc == RC_OK)
+			rc = file_remove(path, err);
+	}
+	return rc;
 }
 
 /* ---- the restore ---- */
@@ -141,7 +154,6 @@ static enum rc lay_all_aside(const struct cache_instance *c, struct err *err)
 static enum rc commit(const struct cache_instance *c, struct err *err)
 {
 	enum rc rc = move(c, c->master, ASIDE_DIR, DONE_DIR, err);
-	crash_point("cache.restore_commit");
 	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
 		/* What fails here costs a replica one more resynchronisation, when cache_heal finds it. */
 		let_pass(move(c, i, ASIDE_DIR, DONE_DIR, NULL));
@@ -217,7 +229,7 @@ enum rc cache_restore(struct cache_instance *c, const char *file, const char *sh
 	}
 	work = *c;
 	if (go_back(&op, &work, &second) != RC_OK)
-		return err_wrap(err, rc, "(and the old data is not in service: %.150s)", second.msg);
+		return err_wrap(err, RC_IO, "(and the old data is not in service: %.150s)", second.msg);
 	*c = work; /* the old data, in new processes */
 	return rc;
 }

@@ -55,7 +55,7 @@ static enum rc connect_failed(const struct wire *w, struct err *err)
 	const char *why = ctx ? ctx->errstr : "out of memory";
 
 	if (ctx && ctx->err == REDIS_ERR_IO && (errno == ECONNREFUSED || strstr(why, "refused")))
-		return err_set(err, RC_NOT_FOUND, "nobody listens at %s", w->where);
+		return err_set(err, RC_IO, "nobody listens at %s", w->where);
 	if (ctx && ctx->err == REDIS_ERR_IO && (errno == ETIMEDOUT || strstr(why, "timed out")))
 		return err_set(err, RC_TIMEOUT, "%s takes no connection in time", w->where);
 	return err_set(err, RC_IO, "cannot connect to %s: %.150s", w->where, why);

@@ -9,33 +9,6 @@
 	OPTION_TEXT("password-file", (out_), "FILE",                                                                   \
 		    "Password in the first line of a file, - for standard input (default $REDISCLI_AUTH, else asked for).")
 
-enum { BODY_MAX = 1 << 20 };
-
-/* The body of a call that sends the one JSON object w has begun. */
-static bool finish_body(struct remote *r, struct jw *w, struct buf *body)
-{
-	if (r->rc == RC_OK)
-		jw_end_object(w);
-	if (r->rc == RC_OK && body->is_over)
-		r->rc = err_set(&r->err, RC_LIMIT, "the parameters are too large");
-	return r->rc == RC_OK;
-}
-
-static void begin_body(struct jw *w, struct buf *body)
-{
-	buf_init(body, BODY_MAX);
-	jw_init(w, body, CASING_CAMEL);
-	jw_object(w);
-}
-
-/* It may hold a password. */
-static void drop_body(struct buf *body)
-{
-	if (body->cap)
-		mem_wipe(body->bytes, body->cap);
-	buf_fini(body);
-}
-
 /* ---- create ---- */
 
 struct creation {
@@ -66,14 +39,8 @@ static void write_tags(struct remote *r, struct jw *w, const struct opt_list *ta
 
 static bool write_place(struct remote *r, struct jw *w)
 {
-	struct answer a;
-
-	if (!remote_call(r, "GET", "", "/v2/available-zones", NULL, NULL, &a))
+	if (!dcs_body_zones(r, w, "az_codes"))
 		return false;
-	jw_key(w, "az_codes");
-	jw_array(w);
-	jw_text(w, json_text_of(json_array_get(json_pick(a.json, "available_zones"), 0), "code"));
-	jw_end_array(w);
 	jw_kv_text(w, "vpc_id", "local"); /* the API wants networks; here they mean nothing */
 	jw_kv_text(w, "subnet_id", "local");
 	return true;
@@ -100,7 +67,7 @@ static bool write_creation(struct remote *r, const struct creation *n, struct bu
 	int64_t mib;
 	struct jw w;
 
-	begin_body(&w, body);
+	dcs_body_begin(&w, body);
 	if (!is_ha && n->replicas != 1)
 		r->rc = err_set(&r->err, RC_INVALID, "--replicas is for --mode ha");
 	if (r->rc != RC_OK || !dcs_size(r, n->size, &mib) || !dcs_spec(r, n->mode, mib, is_ha ? n->replicas + 1 : 0, &spec) ||
@@ -120,7 +87,7 @@ static bool write_creation(struct remote *r, const struct creation *n, struct bu
 		write_tags(r, &w, &n->tags);
 	if (r->rc == RC_OK)
 		write_password(r, &w, n);
-	return finish_body(r, &w, body);
+	return dcs_body_finish(r, &w, body);
 }
 
 static void print_created(struct remote *r, const char *uid)
@@ -142,7 +109,7 @@ static void create(struct remote *r, const struct creation *n)
 	bool is_made = write_creation(r, n, &body) &&
 		       dcs_call(r, "POST", "/instances", NULL, NULL, buf_text(&body), &a);
 
-	drop_body(&body);
+	dcs_body_drop(&body);
 	if (!is_made)
 		return;
 	const json_t *made = json_array_get(json_pick(a.json, "instances"), 0);
@@ -262,8 +229,9 @@ static void print_nodes(struct remote *r, const char *uid)
 	for (size_t i = 0; i < json_array_size(nodes); i++) {
 		const json_t *n = json_array_get(nodes, i);
 		remote_line(r, i == 0 ? "nodes" : "",
-			    arena_printf(a, "%-8s %s:%s  %s", json_text_of(n, "node_type"), json_text_of(n, "node_ip"),
-					 json_text_of(n, "node_port"), json_text_of(n, "node_id")));
+			    arena_printf(a, "%-6s %s:%s  weight %lld  %s", json_text_of(n, "node_type"),
+					 json_text_of(n, "node_ip"), json_text_of(n, "node_port"),
+					 (long long)json_int_of(n, "priority_weight"), json_text_of(n, "node_id")));
 	}
 }
 
@@ -313,52 +281,6 @@ static int run_show(const struct command *c, int argc, char **argv)
 
 /* ---- changes ---- */
 
-static bool write_resize(struct remote *r, const struct dcs_cache *cache, const char *size, bool waits_for_window,
-			 struct buf *body)
-{
-	const char *spec;
-	int64_t mib;
-	struct jw w;
-
-	begin_body(&w, body);
-	if (!dcs_size(r, size, &mib) ||
-	    !dcs_spec(r, json_text_of(cache->json, "cache_mode"), mib, json_int_of(cache->json, "replica_count"), &spec))
-		return false;
-	jw_kv_text(&w, "spec_code", spec);
-	jw_kv_real(&w, "new_capacity", (double)mib / 1024);
-	if (waits_for_window)
-		jw_kv_bool(&w, "execute_immediately", false);
-	return finish_body(r, &w, body);
-}
-
-static int run_resize(const struct command *c, int argc, char **argv)
-{
-	const char *operands[OPERANDS_MAX];
-	bool waits = false, in_window = false;
-	struct remote r = { .command = c };
-	struct opt opts[] = {
-		OPTION_FLAG("in-window", &in_window, "Not now but in the cache's maintenance window."),
-		DCS_WAIT_OPTION(&waits),
-		DCS_CLIENT_OPTIONS(r.options),
-	};
-	struct dcs_cache cache;
-	struct answer a;
-	struct buf body;
-	char done[64];
-	int code;
-
-	if (!dcs_open(&r, opts, ARRAY_LEN(opts), argc, argv, operands, &code))
-		return code;
-	if (dcs_find(&r, operands[0], &cache)) {
-		if (write_resize(&r, &cache, operands[1], in_window, &body))
-			(void)dcs_call_on(&r, "POST", cache.uid, "/resize", NULL, buf_text(&body), &a);
-		drop_body(&body);
-		(void)snprintf(done, sizeof done, "has the size %.20s now", operands[1]);
-		dcs_finish(&r, &cache, waits, done);
-	}
-	return remote_close(&r);
-}
-
 /* {"instances":[uid],"action":...}: accepted or refused stands in the answer. */
 static void set_status(struct remote *r, const struct dcs_cache *cache, const char *action)
 {
@@ -366,17 +288,17 @@ static void set_status(struct remote *r, const struct dcs_cache *cache, const ch
 	struct buf body;
 	struct jw w;
 
-	begin_body(&w, &body);
+	dcs_body_begin(&w, &body);
 	jw_key(&w, "instances");
 	jw_array(&w);
 	jw_text(&w, cache->uid);
 	jw_end_array(&w);
 	jw_kv_text(&w, "action", action);
-	if (finish_body(r, &w, &body) && dcs_call(r, "PUT", "/instances/status", NULL, NULL, buf_text(&body), &a) &&
+	if (dcs_body_finish(r, &w, &body) && dcs_call(r, "PUT", "/instances/status", NULL, NULL, buf_text(&body), &a) &&
 	    strcmp(json_text_of(json_array_get(json_pick(a.json, "results"), 0), "result"), "success") != 0)
 		r->rc = err_set(&r->err, RC_CONFLICT, "cache %.70s does not take a %s now; it is busy, or %s", cache->name,
 				action, json_text_of(cache->json, "status"));
-	drop_body(&body);
+	dcs_body_drop(&body);
 }
 
 static int run_restart(const struct command *c, int argc, char **argv)
@@ -448,7 +370,7 @@ static bool reset_password(struct remote *r, const char *uid, const char *file, 
 	struct buf body;
 	struct jw w;
 
-	begin_body(&w, &body);
+	dcs_body_begin(&w, &body);
 	if (is_free)
 		jw_kv_bool(&w, "no_password_access", true);
 	else
@@ -456,9 +378,9 @@ static bool reset_password(struct remote *r, const char *uid, const char *file, 
 	if (r->rc == RC_OK && !is_free)
 		jw_kv_text(&w, "new_password", password);
 	mem_wipe(password, sizeof password);
-	bool is_answered = finish_body(r, &w, &body) &&
+	bool is_answered = dcs_body_finish(r, &w, &body) &&
 			   dcs_call_on(r, "POST", uid, "/password/reset", NULL, buf_text(&body), a);
-	drop_body(&body);
+	dcs_body_drop(&body);
 	return is_answered;
 }
 
@@ -548,8 +470,6 @@ CACHE_COMMAND(create, "cache create", "NAME", "Make a Redis instance.",
 	      "stint cache create sessions --mode ha --size 256M --wait");
 CACHE_COMMAND(list, "cache list", "", "List the Redis instances, newest first.", "stint cache list --status RUNNING");
 CACHE_COMMAND(show, "cache show", "CACHE", "Show an instance and its nodes.", "stint cache show sessions");
-CACHE_COMMAND(resize, "cache resize", "CACHE SIZE", "Change the memory of an instance while it works.",
-	      "stint cache resize sessions 512M --wait");
 CACHE_COMMAND(restart, "cache restart", "CACHE", "Restart the processes of an instance.",
 	      "stint cache restart sessions --wait");
 CACHE_COMMAND(flush, "cache flush", "CACHE", "Erase all data of an instance.", "stint cache flush sessions --yes");

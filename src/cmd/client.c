@@ -484,6 +484,17 @@ enum rc client_call(struct client *c, const char *method, const char *action, co
 	return call(c, method, action, path, query, body, /* wants_json= */ true, out, err);
 }
 
+enum rc client_ask(struct client *c, const char *method, const char *action, const char *path, const char *query,
+                   const char *body, struct answer *out, struct err *err)
+{
+	if (!path)
+		return no_memory(err);
+	enum rc rc = exchange(c, method, action, path, query, body, out, err);
+	if (rc == RC_OK && json_read(out->text, out->len, c->arena, &out->json, NULL) != RC_OK)
+		out->json = NULL;
+	return rc;
+}
+
 enum rc client_fetch(struct client *c, const char *action, const char *path, const char *query, struct answer *out,
                      struct err *err)
 {

@@ -74,6 +74,10 @@ struct answer {
 /* method and action as in the vendor's documentation (DCS sends no action); body NULL: none. */
 enum rc client_call(struct client *c, const char *method, const char *action, const char *path, const char *query,
 		    const char *body, struct answer *out, struct err *err) NODISCARD;
+/* The same for a caller that looks at refusals itself: RC_OK also for a status of 400 and more; json is NULL when the
+ * body is none. What fails is the exchange: the change asked for may have been made or not. */
+enum rc client_ask(struct client *c, const char *method, const char *action, const char *path, const char *query,
+		   const char *body, struct answer *out, struct err *err) NODISCARD;
 /* GET of something that is not JSON when it succeeds. */
 enum rc client_fetch(struct client *c, const char *action, const char *path, const char *query, struct answer *out,
 		     struct err *err) NODISCARD;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/num.h"
 
 enum { POLL_MS = 250, SEGMENTS_MAX = 4 };
@@ -76,6 +77,46 @@ bool dcs_find(struct remote *r, const char *name_or_uid, struct dcs_cache *out)
 	out->uid = out->uid_text;
 	out->name = out->name_text;
 	out->json = a.json;
+	return true;
+}
+
+/* ---- bodies ---- */
+
+enum { BODY_MAX = 1 << 20 };
+
+void dcs_body_begin(struct jw *w, struct buf *body)
+{
+	buf_init(body, BODY_MAX);
+	jw_init(w, body, CASING_CAMEL);
+	jw_object(w);
+}
+
+bool dcs_body_finish(struct remote *r, struct jw *w, struct buf *body)
+{
+	if (r->rc == RC_OK)
+		jw_end_object(w);
+	if (r->rc == RC_OK && body->is_over)
+		r->rc = err_set(&r->err, RC_LIMIT, "the parameters are too large");
+	return r->rc == RC_OK;
+}
+
+void dcs_body_drop(struct buf *body)
+{
+	if (body->cap)
+		mem_wipe(body->bytes, body->cap);
+	buf_fini(body);
+}
+
+bool dcs_body_zones(struct remote *r, struct jw *w, const char *name)
+{
+	struct answer a;
+
+	if (!remote_call(r, "GET", "", "/v2/available-zones", NULL, NULL, &a))
+		return false;
+	jw_key(w, name);
+	jw_array(w);
+	jw_text(w, json_text_of(json_array_get(json_pick(a.json, "available_zones"), 0), "code"));
+	jw_end_array(w);
 	return true;
 }
 

@@ -20,6 +20,14 @@ bool dcs_call(struct remote *r, const char *method, const char *pattern, const c
 bool dcs_call_on(struct remote *r, const char *method, const char *uid, const char *pattern, const char *query,
 		 const char *body, struct answer *out);
 
+/* The body of a call: one JSON object. finish: false when r has failed, or the body is too large. drop: it may hold a
+ * password. */
+void dcs_body_begin(struct jw *w, struct buf *body);
+bool dcs_body_finish(struct remote *r, struct jw *w, struct buf *body);
+void dcs_body_drop(struct buf *body);
+/* A member with a list of the one availability zone there is. */
+bool dcs_body_zones(struct remote *r, struct jw *w, const char *name);
+
 /* An instance by name or id, as ShowInstance describes it. False: r says why; two of one name are told apart by id. */
 struct dcs_cache {
 	const char *uid, *name;    /* kept over client_forget */

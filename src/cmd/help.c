@@ -27,7 +27,7 @@ static void print_all(void)
 	       "Usage: stint COMMAND [options]\n\nCommands:\n",
 	       STINT_VERSION);
 	for (size_t i = 0; i < n; i++) {
-		if (all[i] != &command_job) /* started by the server, not by people */
+		if (all[i] != &command_job && all[i] != &command_torture_act) /* started by the server, not by people */
 			printf("  %-18s %s\n", all[i]->name, all[i]->summary);
 	}
 	printf("\n`stint COMMAND --help` shows options and an example. First steps: scripts/quickstart, or\n"

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/crash.h"
 #include "base/must.h"
 #include "cmd/job_cache.h"
 #include "engine/cache_state.h"
@@ -40,6 +41,7 @@ static void on_step(void *ctx, const char *name, int percent)
 			tell_step("FINISH", s->name);
 		tell_step("EXECUTING", name);
 		(void)snprintf(s->name, sizeof s->name, "%s", name);
+		crash_point("cache.step");
 	}
 	job_progress(NULL, percent);
 }
@@ -99,7 +101,6 @@ static enum rc delete_replica(struct operation *o, struct err *err)
 
 static enum rc restart(struct operation *o, struct err *err) { return cache_restart(&o->cache, &o->run, err); }
 static enum rc flush(struct operation *o, struct err *err) { return cache_flush(&o->cache, &o->run, err); }
-static enum rc heal(struct operation *o, struct err *err) { return cache_heal(&o->cache, CACHE_KILL_HUNG, &o->run, err); }
 
 static enum rc set_password(struct operation *o, struct err *err)
 {
@@ -118,19 +119,41 @@ static enum rc swap(struct operation *o, struct err *err)
 	return rc == RC_OK ? cache_switch_over(&o->cache, -1, &o->run, err) : rc;
 }
 
-static enum rc backup(struct operation *o, struct err *err)
+static enum rc backup_path(const struct operation *o, const char *suffix, char out[PATH_MAX], struct err *err)
 {
-	struct cache_backup b;
-	char file[PATH_MAX], name[64];
+	char name[64];
 	const char *dir = json_string_value(json_object_get(o->task, "backup_dir"));
 	const char *uid = json_string_value(json_object_get(o->args, "uid"));
 
 	if (!dir || !uid || strlen(uid) > 36)
 		return err_set(err, RC_INTERNAL, "the task file names no backup");
-	(void)snprintf(name, sizeof name, "%s.rdb", uid);
-	enum rc rc = path_join(file, dir, name, err);
+	(void)snprintf(name, sizeof name, "%s.rdb%s", uid, suffix);
+	return path_join(out, dir, name, err);
+}
+
+/* What an attempt that was cut off has left. */
+static enum rc remove_backup(const struct operation *o, struct err *err)
+{
+	static const char *const suffixes[] = { "", ".part" };
+	char file[PATH_MAX];
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < ARRAY_LEN(suffixes) && rc == RC_OK; i++) {
+		rc = backup_path(o, suffixes[i], file, err);
+		if (rc == RC_OK)
+			rc = file_remove(file, err);
+	}
+	return rc;
+}
+
+static enum rc backup(struct operation *o, struct err *err)
+{
+	struct cache_backup b;
+	char file[PATH_MAX];
+
+	enum rc rc = remove_backup(o, err);
 	if (rc == RC_OK)
-		rc = file_remove(file, err); /* of an attempt that was cut off */
+		rc = backup_path(o, "", file, err);
 	if (rc == RC_OK)
 		rc = cache_backup(&o->cache, file, &b, &o->run, err);
 	if (rc != RC_OK)
@@ -164,6 +187,26 @@ static enum rc configure(struct operation *o, struct err *err)
 	return rc == RC_OK ? cache_configure(&o->cache, settings, n, &o->run, err) : rc;
 }
 
+static enum rc set_priority(struct operation *o, struct err *err)
+{
+	return cache_set_priority(&o->cache, (int)json_integer_value(json_object_get(o->args, "node")),
+				  (int)json_integer_value(json_object_get(o->args, "priority")), &o->run, err);
+}
+
+static enum rc check_resize(struct operation *o, struct err *err)
+{
+	int64_t capacity = (int64_t)json_integer_value(json_object_get(o->args, "capacity"));
+	return cache_check_resize(&o->cache, capacity, &o->run, err);
+}
+
+/* Only a list that lets everybody in comes here, and that is how every instance is. */
+static enum rc set_whitelist(struct operation *o, struct err *err)
+{
+	(void)err;
+	o->run.on_step(o->run.ctx, "open to all", 99);
+	return RC_OK;
+}
+
 static enum rc rename_commands(struct operation *o, struct err *err)
 {
 	struct cache_rename renames[CACHE_RENAMES_MAX];
@@ -172,13 +215,28 @@ static enum rc rename_commands(struct operation *o, struct err *err)
 	return rc == RC_OK ? cache_rename(&o->cache, renames, n, &o->run, err) : rc;
 }
 
+/* By itself, or after an operation that failed half done (engine/cache_after.c). */
+static enum rc heal(struct operation *o, struct err *err)
+{
+	const char *after = json_string_value(json_object_get(o->args, "after"));
+	enum cache_op failed = after ? cache_op_of(after) : CACHE_OPS;
+
+	if (failed == CACHE_OP_CREATE) { /* there is nothing to heal, only something to remove */
+		struct cache_instance half = o->cache;
+		return cache_delete(&half, &o->run, err);
+	}
+	enum rc rc = failed == CACHE_OP_BACKUP ? remove_backup(o, err) : RC_OK;
+	return rc == RC_OK ? cache_heal(&o->cache, CACHE_KILL_HUNG, &o->run, err) : rc;
+}
+
 static enum rc (*const operations[CACHE_OPS])(struct operation *o, struct err *err) = {
 	[CACHE_OP_CREATE] = create,   [CACHE_OP_DELETE] = delete,	    [CACHE_OP_EXTEND] = resize,
 	[CACHE_OP_ADD_REPLICA] = add_replica, [CACHE_OP_DELETE_REPLICA] = delete_replica,
 	[CACHE_OP_RESTART] = restart, [CACHE_OP_SOFT_RESTART] = restart,    [CACHE_OP_FLUSH] = flush,
 	[CACHE_OP_PASSWORD] = set_password, [CACHE_OP_SWAP] = swap,	    [CACHE_OP_BACKUP] = backup,
 	[CACHE_OP_RESTORE] = restore, [CACHE_OP_PORT] = set_port,	    [CACHE_OP_CONFIG] = configure,
-	[CACHE_OP_RENAME] = rename_commands, [CACHE_OP_HEAL] = heal,
+	[CACHE_OP_PRIORITY] = set_priority, [CACHE_OP_RESIZE_CHECK] = check_resize,
+	[CACHE_OP_WHITELIST] = set_whitelist, [CACHE_OP_RENAME] = rename_commands, [CACHE_OP_HEAL] = heal,
 };
 
 /* ---- the task ---- */
@@ -194,15 +252,41 @@ static enum rc operate(struct operation *o, const struct errand *errand, struct 
 	enum rc rc = RC_OK;
 	enum cache_op op = errand->op;
 
+	crash_point("cache.step"); /* nothing is done yet */
 	if (op == CACHE_OPS) {
 		rc = cache_find_master(&o->cache, &o->run, err); /* a switchover may have ended since this was claimed */
 		return rc == RC_OK ? job_scan(o, errand->scan, a, err) : rc;
 	}
-	bool makes_or_ends = op == CACHE_OP_CREATE || op == CACHE_OP_DELETE;
+	bool heals_itself = op == CACHE_OP_CREATE || op == CACHE_OP_DELETE || op == CACHE_OP_HEAL;
 
-	if (o->is_retry && !makes_or_ends)
+	if (o->is_retry && !heals_itself)
 		rc = cache_heal(&o->cache, CACHE_KILL_HUNG, &o->run, err);
 	return rc == RC_OK ? operations[op](o, err) : rc;
+}
+
+static void send_result(struct jw *w, const struct buf *text)
+{
+	jw_end_object(w);
+	if (!text->is_over)
+		job_send(&(struct child_msg){ .kind = MSG_RESULT, .result_json = buf_text(text) });
+}
+
+/* A restart or a restore that failed may have left new processes, which the next operation must know. */
+static void tell_processes(struct operation *o, enum cache_op op)
+{
+	struct buf text;
+	struct jw w;
+
+	if (op == CACHE_OPS || op == CACHE_OP_CREATE || op == CACHE_OP_DELETE || job_should_stop(NULL))
+		return;
+	cache_note_processes(&o->cache, &o->run);
+	buf_init(&text, RESULT_MAX);
+	jw_init(&w, &text, CASING_CAMEL);
+	jw_object(&w);
+	jw_key(&w, "cache");
+	cache_state_write(&o->cache, &w);
+	send_result(&w, &text);
+	buf_fini(&text);
 }
 
 static enum rc run_operation(struct operation *o, const struct errand *errand, struct arena *a, struct err *err)
@@ -217,17 +301,19 @@ static enum rc run_operation(struct operation *o, const struct errand *errand, s
 	o->result = &w;
 	o->run = (struct cache_run){ .timeout_ms = OPERATION_MS, .ctx = &steps, .on_step = on_step, .should_stop = job_should_stop };
 	enum rc rc = operate(o, errand, a, err);
+	crash_point("cache.step"); /* all is done, and nobody knows */
 	end_steps(&steps, rc);
 	if (rc == RC_OK) {
 		if (errand->op < CACHE_OPS) { /* an analysis changes nothing */
 			jw_key(&w, "cache");
 			cache_state_write(&o->cache, &w);
 		}
-		jw_end_object(&w);
+		send_result(&w, &text);
 		if (text.is_over)
 			rc = err_set(err, RC_LIMIT, "the result is too long");
-		else
-			job_send(&(struct child_msg){ .kind = MSG_RESULT, .result_json = buf_text(&text) });
+		crash_point("cache.step"); /* all is done and told, but the end is not seen */
+	} else {
+		tell_processes(o, errand->op);
 	}
 	buf_fini(&text);
 	return rc;

@@ -8,6 +8,7 @@
 #include <time.h>
 #include "base/clock.h"
 #include "cache/analyse.h"
+#include "cache/log.h"
 #include "cmd/job_cache.h"
 #include "os/file.h"
 #include "rdb/report.h"
@@ -276,12 +277,25 @@ static enum rc offline(struct operation *o, struct arena *a, struct err *err)
 	return rc == RC_OK ? removed : rc;
 }
 
+static enum rc run_logs(struct operation *o, struct arena *a, struct err *err)
+{
+	struct cache_log_order order = { .node = (int)whole(o->args, "node"), .days = (int)whole(o->args, "days"),
+					 .now_s = clock_wall_ms() / 1000 };
+	int n_files = 0;
+	(void)a;
+	enum rc rc = cache_collect_logs(&o->cache, &order, &n_files, &o->run, err);
+	if (rc == RC_OK)
+		jw_kv_int(o->result, "num", n_files);
+	return rc;
+}
+
 static enum rc (*const scans[SCAN_KINDS])(struct operation *o, struct arena *a, struct err *err) = {
 	[SCAN_BIGKEY] = big_keys,
 	[SCAN_HOTKEY] = hot_keys,
 	[SCAN_EXPIRE] = expire_keys,
 	[SCAN_OFFLINE] = offline,
 	[SCAN_DIAGNOSIS] = job_diagnose,
+	[SCAN_RUN_LOG] = run_logs,
 };
 
 enum rc job_scan(struct operation *o, enum scan_kind kind, struct arena *a, struct err *err)

@@ -4,7 +4,8 @@
 #include <string.h>
 #include "os/file.h"
 
-enum { SETTINGS_SIZE_MAX = 64 << 10 };
+/* inih cuts what does not fit its line buffer with line end and NUL, and takes the rest for a line of its own. */
+enum { SETTINGS_SIZE_MAX = 64 << 10, LINE_SIZE_MAX = INI_MAX_LINE - 2 };
 
 struct reading {
 	struct opt *opts;
@@ -38,6 +39,31 @@ static int on_setting(void *ctx, const char *section, const char *name, const ch
 	return r->rc == RC_OK;
 }
 
+/* Make the text one that inih reads as we mean it: lines that fit, none indented (it would take such a line for more of
+ * the value above it), and no NUL, which would end the text. */
+static enum rc prepare(const char *path, struct buf *text, struct err *err)
+{
+	const char *line = buf_text(text), *end = line + text->len;
+	char *to = text->bytes;
+
+	if (memchr(line, '\0', text->len))
+		return err_set(err, RC_INVALID, "%.200s: holds a NUL byte", path);
+	for (int number = 1; line < end; number++) {
+		size_t len = strcspn(line, "\n"), indent = strspn(line, " \t\r\v\f");
+		if (len > LINE_SIZE_MAX)
+			return err_set(err, RC_INVALID, "%.200s:%d: longer than %d bytes", path, number, LINE_SIZE_MAX);
+		const char *next = line + len + (line + len < end);
+		memmove(to, line + indent, (size_t)(next - line) - indent);
+		to += (size_t)(next - line) - indent;
+		line = next;
+	}
+	if (to) {
+		*to = '\0';
+		text->len = (size_t)(to - text->bytes);
+	}
+	return RC_OK;
+}
+
 enum rc settings_read(const char *path, struct opt *opts, size_t n, struct arena *a, struct err *err)
 {
 	struct buf text;
@@ -46,6 +72,8 @@ enum rc settings_read(const char *path, struct opt *opts, size_t n, struct arena
 
 	buf_init(&text, SETTINGS_SIZE_MAX);
 	enum rc rc = file_read(path, &text, err);
+	if (rc == RC_OK)
+		rc = prepare(path, &text, err);
 	if (rc == RC_OK) {
 		int line = ini_parse_string(buf_text(&text), on_setting, &r);
 		if (line != 0)

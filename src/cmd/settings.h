@@ -1,6 +1,7 @@
 /*
  * settings: a settings file (inih: "name = value", ';' or '#' comments) read by the same table as the command line.
- * A name is an option's, with '_' or '-'. Sections are for the reader's eye only. A list option repeats its line.
+ * A name is an option's, with '_' or '-'. Sections and indentation are for the reader's eye only. A list option repeats
+ * its line. A line has at most 198 bytes.
  */
 #ifndef CMD_SETTINGS_H
 #define CMD_SETTINGS_H

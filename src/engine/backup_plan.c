@@ -6,7 +6,7 @@
 #include "base/must.h"
 #include "json/json.h"
 
-enum { HOUR_MS = 3600000, POLICY_MAX = 65536 };
+enum { HOUR_MS = 3600000, POLICY_MAX = 65536, SAVE_DAYS_MAX = 7 };
 
 struct backup_plan backup_plan_read(const char *policy_json)
 {
@@ -25,7 +25,8 @@ struct backup_plan backup_plan_read(const char *policy_json)
 		json_int_t n = json_integer_value(day);
 		p.days |= n >= 1 && n <= 7 ? 1u << n : 0;
 	}
-	p.save_days = (int)json_integer_value(json_object_get(policy, "save_days"));
+	json_int_t save_days = json_integer_value(json_object_get(policy, "save_days"));
+	p.save_days = save_days >= 1 && save_days <= SAVE_DAYS_MAX ? (int)save_days : 0;
 	bool has_hour = begin && begin[0] >= '0' && begin[0] <= '2' && begin[1] >= '0' && begin[1] <= '9';
 	p.begin_hour = has_hour ? (begin[0] - '0') * 10 + (begin[1] - '0') : 24;
 	p.is_auto = type && strcmp(type, "auto") == 0 && p.days && p.begin_hour < 24 && p.save_days > 0;

@@ -16,7 +16,7 @@ struct backup_plan {
 	bool is_auto;
 	unsigned days;      /* bit n set: on that day, 1 (Monday) .. 7 */
 	int begin_hour;     /* 0 .. 23: within this hour */
-	int save_days;      /* 1 .. 7 */
+	int save_days;      /* 1 .. 7; 0: not given, or out of bounds */
 };
 
 /* "" or anything that is no automatic plan: is_auto false. */

@@ -29,6 +29,9 @@
 	X(RESTORE, "RESTORE", "RESTORING", "RUNNING", false)                                        \
 	X(PORT, "UpdatePort", "", "RUNNING", false)                                                 \
 	X(CONFIG, "UpdateConfig", "", "RUNNING", false)                                             \
+	X(PRIORITY, "UpdateSlavePriority", "", "RUNNING", false)                                    \
+	X(RESIZE_CHECK, "ResizeCheck", "", "RUNNING", false)                                        \
+	X(WHITELIST, "AddWhitelist", "", "RUNNING", false)                                          \
 	X(RENAME, "RenameCommands", "RESTARTING", "ERROR", false)                                   \
 	X(HEAL, "AutoRecovery", "", "ERROR", true) /* made by the keeper, engine/keeper.c */
 
@@ -48,7 +51,8 @@ enum cache_op cache_op_of(const char *task_name);
 	X(HOTKEY, "hotkey", "HOTKEY")                                                               \
 	X(EXPIRE, "expire", "ExpireScan")                                                           \
 	X(OFFLINE, "offline", "OfflineAnalysis")                                                    \
-	X(DIAGNOSIS, "diagnosis", "Diagnosis")
+	X(DIAGNOSIS, "diagnosis", "Diagnosis")                                                      \
+	X(RUN_LOG, "runlog", "RunLog")
 
 enum scan_kind {
 #define X(id, kind, name) SCAN_##id,
@@ -66,6 +70,10 @@ void engine_task_uid(const struct engine *e, int64_t task_id, char out[TASK_UID_
 /* false: no id this server gave out. Accepts dashes and either case. */
 bool engine_task_id(const struct engine *e, const char *uid, int64_t *task_id);
 
+/* A signature of text that only this data folder's server makes, 64 hex digits: for links to files. */
+enum { LINK_MAC_SIZE = 65 };
+void engine_link_mac(const struct engine *e, const char *text, char out[LINK_MAC_SIZE]);
+
 /* ---- reading ---- */
 
 enum verdict engine_cache_get(struct engine_view *v, const char *project_id, const char *uid, struct arena *a,
@@ -73,10 +81,13 @@ enum verdict engine_cache_get(struct engine_view *v, const char *project_id, con
 /* The same by the row's id: of a record that tells which. */
 enum verdict engine_cache_find(struct engine_view *v, const char *project_id, int64_t cache_id, struct arena *a,
 			       struct cache_row *out, struct err *err);
+
+#define CACHE_DELETED "DELETED" /* the status of a cache that is deleted, whatever became of its processes */
 struct cache_filter {
 	const char *project_id;                   /* required */
 	const char *uid, *name, *status, *ip, *cache_mode; /* NULL: any */
 	bool name_is_exact, includes_failed;      /* name: else a part of it */
+	bool includes_deleted;                    /* for ever: their rows stay */
 	int64_t capacity_mib;                     /* -1: any */
 	const char *tags;                         /* "key=value,key=value": all must be there; NULL: any */
 	int64_t offset, limit;                    /* newest first */
@@ -198,6 +209,16 @@ struct cache_update {
 	int64_t wrong_passwords, locked_until;    /* -1 keeps */
 };
 
+/* Puts tags beside those that are there, a key's old value giving way, or removes those with the keys of tags. In the
+ * writer, so that of two changes at once neither is lost. V_TOO_MANY: more than max afterwards. */
+struct cache_tag {
+	struct change base;
+	const char *project_id, *uid;
+	const char *tags;                         /* JSON array [{key, value}], keys unique */
+	bool removes;
+	int max;
+};
+
 struct cache_task_delete {
 	struct change base;
 	const char *project_id;
@@ -240,6 +261,7 @@ void engine_scan_delete(struct engine *e, struct scan_delete *c);
 void engine_cache_create(struct engine *e, struct cache_create *c);
 void engine_cache_operate(struct engine *e, struct cache_operate *c);
 void engine_cache_update(struct engine *e, struct cache_update *c);
+void engine_cache_tag(struct engine *e, struct cache_tag *c);
 void engine_cache_task_delete(struct engine *e, struct cache_task_delete *c);
 void engine_backup_delete(struct engine *e, struct backup_delete *c);
 

@@ -3,11 +3,13 @@
  * backups and restores, and who waits for the end. All on the writer thread.
  *
  * The child returns the cache's new description in its result, {"cache":{...}}; it replaces row.state in the transaction
- * that ends the task. A failed task leaves the description as it was: the next operation starts by healing.
+ * that ends the task. That of a failed task is the old one with the processes that run now; one that was killed sends none,
+ * and its next attempt begins by healing. What the machine made fail for good is followed by a recovery (cache_after.c).
  */
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/rand.h"
 #include "engine/cache.h"
 #include "engine/priv.h"
@@ -306,6 +308,7 @@ static enum verdict apply_operate(struct engine *e, struct change *base)
 	}
 	if (rc == RC_OK)
 		rc = set_status(e, &cache, c->not_before > now ? "" : ops[c->op].during, now, err);
+	crash_point("engine.order_applied");
 	return verdict_of(rc);
 }
 
@@ -313,6 +316,7 @@ static enum verdict apply_operate(struct engine *e, struct change *base)
 static void done_or_wait(struct change *base)
 {
 	struct cache_operate *c = (struct cache_operate *)base;
+	crash_point("engine.order_committed");
 	if (base->verdict != V_OK || !c->waits) {
 		c->caller_done(base);
 		return;
@@ -459,11 +463,24 @@ static enum rc take_state(struct cache_row *c, const json_t *state, struct arena
 	return c->state ? RC_OK : err_set(err, RC_LIMIT, "the cache's description is too long");
 }
 
+/* What a failed operation left. When it cannot be read the old description stays: the end of a task must not fail for it. */
+static void take_processes(struct cache_row *c, const struct task_row *t, struct arena *a)
+{
+	struct cache_row next = *c;
+	const json_t *result = NULL;
+
+	if (*t->result && json_read(t->result, strlen(t->result), a, &result, NULL) == RC_OK &&
+	    take_state(&next, json_object_get(result, "cache"), a, NULL) == RC_OK)
+		*c = next;
+}
+
 /* A resize changes what the row shows beside the description. */
 static void take_args(struct cache_row *c, const struct task_row *t, struct arena *a)
 {
 	const json_t *params = NULL;
-	if (cache_op_of(t->kind) != CACHE_OP_EXTEND || json_read(t->params, strlen(t->params), a, &params, NULL) != RC_OK)
+	enum cache_op op = cache_op_of(t->kind);
+	bool is_resize = op == CACHE_OP_EXTEND || op == CACHE_OP_ADD_REPLICA || op == CACHE_OP_DELETE_REPLICA;
+	if (!is_resize || json_read(t->params, strlen(t->params), a, &params, NULL) != RC_OK)
 		return;
 	const json_t *args = json_object_get(params, "args");
 	const char *spec = json_string_value(json_object_get(args, "spec_code"));
@@ -472,7 +489,18 @@ static void take_args(struct cache_row *c, const struct task_row *t, struct aren
 		c->capacity_mib = (int64_t)json_integer_value(json_object_get(args, "capacity_mib"));
 }
 
-enum rc cache_finished(struct engine *e, const struct task_row *t, int64_t now, struct arena *a, struct err *err)
+/* A cache that never came to be does not run because its remains were cleared away. */
+static const char *status_after(const struct cache_row *c, enum cache_op op, bool is_success)
+{
+	if (op == CACHE_OP_HEAL && !c->launched_at)
+		return ops[CACHE_OP_CREATE].failed;
+	if (!is_success)
+		return ops[op].failed;
+	return op == CACHE_OP_DELETE ? "DELETED" : "RUNNING";
+}
+
+enum rc cache_finished(struct engine *e, const struct task_row *t, struct instance_row *unit, int64_t now, struct arena *a,
+		       struct err *err)
 {
 	enum cache_op op = cache_op_of(t->kind);
 	bool is_success = t->state == TASK_SUCCESS;
@@ -490,11 +518,13 @@ enum rc cache_finished(struct engine *e, const struct task_row *t, int64_t now, 
 		return rc;
 	if (is_success)
 		take_args(&c, t, a);
+	else
+		take_processes(&c, t, a);
 	if (is_success && op == CACHE_OP_CREATE)
 		c.launched_at = now;
 	const char *end = is_success ? "succeed" : "failed";
-	rc = move_record(e, &c, t, end, result, now, a, err);
+	rc = move_record(e, &c, t, end, is_success ? result : NULL, now, a, err);
 	if (rc == RC_OK)
-		rc = set_status(e, &c, !is_success ? ops[op].failed : op == CACHE_OP_DELETE ? "DELETED" : "RUNNING", now, err);
-	return rc;
+		rc = set_status(e, &c, status_after(&c, op, is_success), now, err);
+	return rc == RC_OK && !is_success ? cache_follow_up(e, unit, &c, t, now, a, err) : rc;
 }

@@ -64,7 +64,10 @@ static bool is_wanted(const struct cache_row *c, const struct cache_filter *f)
 {
 	if (f->name && !(f->name_is_exact ? strcmp(c->name, f->name) == 0 : strstr(c->name, f->name) != NULL))
 		return false;
-	if (!f->includes_failed && !f->status && strcmp(c->status, "CREATEFAILED") == 0)
+	const char *status = c->deleted_at ? CACHE_DELETED : c->status;
+	if (f->status && strcmp(status, f->status) != 0)
+		return false;
+	if (!f->includes_failed && !f->status && strcmp(status, "CREATEFAILED") == 0)
 		return false;
 	if (f->capacity_mib >= 0 && c->capacity_mib != f->capacity_mib)
 		return false;
@@ -83,13 +86,11 @@ enum verdict engine_cache_list(struct engine_view *v, const struct cache_filter 
 {
 	struct cache_row *all;
 	size_t n_all = 0, kept = 0;
-	struct query q = { .table = &table_cache,
-			   .preds = { PRED_INT("deleted_at", CMP_EQ, 0) },
-			   .n_preds = 1,
-			   .orders = { { "created_at", true }, { "id", true } } };
+	struct query q = { .table = &table_cache, .orders = { { "created_at", true }, { "id", true } } };
 	add_text(&q, "project_id", f->project_id);
+	if (!f->includes_deleted)
+		q.preds[q.n_preds++] = (struct pred)PRED_INT("deleted_at", CMP_EQ, 0);
 	add_text(&q, "uid", f->uid);
-	add_text(&q, "status", f->status);
 	add_text(&q, "ip", f->ip);
 	add_text(&q, "cache_mode", f->cache_mode);
 	enum rc rc = store_list(v->store, &q, a, (void **)&all, &n_all, err);

@@ -95,6 +95,8 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 	if (rc == RC_OK)
 		rc = writer_open_store(e, /* makes= */ true, err); /* recovers (E7) */
 	if (rc == RC_OK)
+		rc = verifier_start(e, err);
+	if (rc == RC_OK)
 		rc = closer_start(e, err);
 	run_handlers(e, &handlers);
 	if (rc == RC_OK)
@@ -117,8 +119,10 @@ enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct
 	e->max_running = cfg->max_running;
 	e->instances_max = cfg->instances_max;
 	e->stop_grace_ms = cfg->stop_grace_ms;
+	e->verify_every_ms = cfg->verify_every_ms;
 	e->takes_claims = true;
 	atomic_init(&e->is_healthy, true);
+	atomic_init(&e->retry_delay_ms, 250);
 	init_figures(e);
 	enum rc rc = open_all(e, cfg, err);
 	if (rc != RC_OK) {
@@ -179,6 +183,7 @@ void engine_close(struct engine *e)
 		return;
 	if (e->has_writer)
 		stop_claims(e);
+	verifier_stop(e);
 	keeper_stop(e);
 	asker_stop(e);
 	if (e->exec)
@@ -188,6 +193,7 @@ void engine_close(struct engine *e)
 	exec_free(e->exec);
 	cache_answer_rest(e);
 	closer_free(e);
+	verifier_free(e);
 	run_free(e);
 	store_close(e->store);
 	keyring_free(e->keys);

@@ -88,6 +88,8 @@ static enum rc text_member(const struct manifest *m, const char *name, const cha
 		rc = err_set(err, RC_INVALID, "%s is required", name);
 	if (rc == RC_OK)
 		*out = arena_dup(m->all->arena, *out);
+	if (rc == RC_OK && !*out)
+		rc = err_set(err, RC_LIMIT, "the manifests are too large");
 	return rc;
 }
 
@@ -202,6 +204,8 @@ static enum rc read_run(struct manifest *m, struct err *err)
 	}
 	if (n == 0)
 		return err_set(err, RC_INVALID, "run must be a command line (text or array), or \"builtin:ctr\"");
+	if (arena_is_full(m->all->arena))
+		return err_set(err, RC_LIMIT, "the manifests are too large");
 	if (strncmp(argv[0], "builtin:", 8) != 0) {
 		m->out.argv = argv;
 		return RC_OK;

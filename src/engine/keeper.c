@@ -4,7 +4,8 @@
  * Looking is read-only and happens beside everything; mending is a task, AutoRecovery, so the rule of one task at a time
  * per instance holds for it too, and the history shows it. A cache that is found not serving twice in a row shows
  * ERROR; the task goes off at once and, while it does not help, again after 2 s, 4 s, 8 s ... at most 5 minutes.
- * A cache whose master serves but whose replica is down is mended alike, without showing ERROR.
+ * A cache whose master serves but whose replica is down, or cannot write its append-only file, is mended alike, without
+ * showing ERROR.
  * It also makes the automatic backups of a cache's policy, drops those that have had their time (backup_plan.h), and has
  * the analyses made that are due (schedule.h).
  */
@@ -266,8 +267,10 @@ static bool is_whole(const struct cache_instance *c, const struct cache_view *vi
 {
 	bool is_good = view->is_serving;
 	for (int i = 0; i < c->n_nodes; i++) {
-		enum cache_node_state s = view->nodes[i].state;
-		is_good = is_good && (s == CACHE_NODE_UP || s == CACHE_NODE_CROWDED || s == CACHE_NODE_LOADING);
+		const struct cache_figures *f = &view->nodes[i];
+		bool has_bad_file = f->state == CACHE_NODE_UP && f->is_aof_on && !f->is_aof_ok;
+		is_good = is_good && !has_bad_file &&
+			  (f->state == CACHE_NODE_UP || f->state == CACHE_NODE_CROWDED || f->state == CACHE_NODE_LOADING);
 	}
 	return is_good;
 }
@@ -365,10 +368,13 @@ static void make_round(struct keeper *k)
 	struct err err = { 0 };
 
 	enum rc rc = list_kept(k, a, &rows, &n, &err);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
 		fire_due(k);
-	else
+	} else {
 		log_warn("keeper.blind", "reason=\"%s\"", err.msg);
+		store_close(k->store); /* perhaps it is broken for good: the next round opens another */
+		k->store = NULL;
+	}
 	for (size_t i = 0; rc == RC_OK && i < n && !atomic_load(&k->engine->is_refusing); i++) {
 		if (is_settled(&rows[i]))
 			look_after(k, &rows[i], is_busy(k, &rows[i], a));

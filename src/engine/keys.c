@@ -5,6 +5,7 @@
 #include "engine/keys.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "base/clock.h"
@@ -19,19 +20,22 @@ enum { KEY_LEN = 32, NONCE_LEN = 12, TAG_LEN = 16, SECRET_MAX = 256, ID_RANDOM =
 
 struct keyring {
 	unsigned char key[KEY_LEN];
-	unsigned char id_key[16]; /* for keyring_block: a part of SHA-256("task ids" | key) */
+	unsigned char id_key[16]; /* for keyring_block: a part of the key for "task ids" */
+	unsigned char link_key[KEY_LEN]; /* for keyring_mac */
 	EVP_CIPHER *gcm;          /* looked up once: every request opens a secret */
 };
 
-static void derive_id_key(struct keyring *k)
+/* A key for one purpose: SHA-256(purpose | 0 | key). len bytes of it, at most KEY_LEN. */
+static void derive(const struct keyring *k, const char *purpose, unsigned char *out, size_t len)
 {
-	static const char label[] = "task ids";
-	unsigned char input[sizeof label + KEY_LEN], digest[32];
+	unsigned char input[32 + KEY_LEN], digest[KEY_LEN];
+	size_t label_size = strlen(purpose) + 1;
 
-	memcpy(input, label, sizeof label);
-	memcpy(input + sizeof label, k->key, KEY_LEN);
-	must(EVP_Digest(input, sizeof input, digest, NULL, EVP_sha256(), NULL) == 1);
-	memcpy(k->id_key, digest, sizeof k->id_key);
+	must(label_size <= sizeof input - KEY_LEN && len <= sizeof digest);
+	memcpy(input, purpose, label_size);
+	memcpy(input + label_size, k->key, KEY_LEN);
+	must(EVP_Digest(input, label_size + KEY_LEN, digest, NULL, EVP_sha256(), NULL) == 1);
+	memcpy(out, digest, len);
 	mem_wipe(input, sizeof input);
 	mem_wipe(digest, sizeof digest);
 }
@@ -62,9 +66,10 @@ enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err
 		keyring_free(k);
 		return rc;
 	}
-	derive_id_key(k);
 	k->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	must(k->gcm);
+	derive(k, "task ids", k->id_key, sizeof k->id_key);
+	derive(k, "links", k->link_key, sizeof k->link_key);
 	*out = k;
 	return RC_OK;
 }
@@ -128,6 +133,18 @@ static void random_word(char *out, size_t n)
 	mem_wipe(seed, sizeof seed);
 }
 
+static enum rc keep_key(struct store *s, struct key_row *row, struct err *err)
+{
+	enum rc rc = store_begin(s, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = store_insert(s, &table_key, row, err);
+	if (rc == RC_OK)
+		return store_commit(s, err);
+	store_rollback(s);
+	return rc;
+}
+
 enum rc keyring_create(struct keyring *k, struct store *s, const char *account, const char *name, struct arena *a,
 		       struct access_key *out, struct err *err)
 {
@@ -145,23 +162,20 @@ enum rc keyring_create(struct keyring *k, struct store *s, const char *account, 
 			       .name = name ? name : "",
 			       .is_active = 1,
 			       .created_at = clock_wall_ms() };
-	enum rc rc = store_begin(s, err);
-	if (rc == RC_OK) {
-		rc = store_insert(s, &table_key, &row, err);
-		if (rc == RC_OK)
-			rc = store_commit(s, err);
-		else
-			store_rollback(s);
-	}
-	if (rc == RC_OK)
-		*out = (struct access_key){ .id = arena_dup(a, id),
-					    .secret = arena_dup(a, secret),
-					    .account = arena_dup(a, row.account),
-					    .project_id = arena_dup(a, project),
-					    .name = arena_dup(a, row.name),
-					    .is_active = true,
-					    .created_at = row.created_at };
+	/* Before it is kept: a key whose secret nobody is told would be of no use. */
+	struct access_key made = { .id = arena_dup(a, id),
+				   .secret = arena_dup(a, secret),
+				   .account = arena_dup(a, row.account),
+				   .project_id = arena_dup(a, project),
+				   .name = arena_dup(a, row.name),
+				   .is_active = true,
+				   .created_at = row.created_at };
 	mem_wipe(secret, sizeof secret);
+	if (arena_is_full(a))
+		return err_set(err, RC_LIMIT, "out of request memory");
+	enum rc rc = keep_key(s, &row, err);
+	if (rc == RC_OK)
+		*out = made;
 	return rc;
 }
 
@@ -268,4 +282,15 @@ void keyring_block(const struct keyring *k, unsigned char block[16], bool encryp
 	must(n == 16);
 	memcpy(block, out, 16);
 	EVP_CIPHER_CTX_free(ctx);
+}
+
+void keyring_mac(const struct keyring *k, const char *text, char out[KEYRING_MAC_SIZE])
+{
+	unsigned char mac[32];
+	unsigned len = sizeof mac;
+
+	must(HMAC(EVP_sha256(), k->link_key, KEY_LEN, (const unsigned char *)text, strlen(text), mac, &len));
+	must(len == sizeof mac);
+	for (size_t i = 0; i < sizeof mac; i++)
+		(void)snprintf(out + 2 * i, 3, "%02x", (unsigned)mac[i]);
 }

@@ -35,5 +35,8 @@ enum rc keyring_delete(struct store *s, const char *id, struct err *err) NODISCA
 
 /* One 16-byte block under AES-128 with a key of its own, derived from secret.key: for ids that tell nothing. */
 void keyring_block(const struct keyring *k, unsigned char block[16], bool encrypts);
+/* HMAC-SHA256 in lower-case hex under another such key: for links that carry their own permission. */
+enum { KEYRING_MAC_SIZE = 65 };
+void keyring_mac(const struct keyring *k, const char *text, char out[KEYRING_MAC_SIZE]);
 
 #endif

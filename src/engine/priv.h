@@ -13,6 +13,7 @@
 #include "base/metric.h"
 #include "engine/engine.h"
 #include "engine/keys.h"
+#include "engine/paths.h"
 #include "exec/exec.h"
 #include "json/json.h"
 #include "store/store.h"
@@ -28,6 +29,7 @@ enum {
 struct closer;
 struct asker;
 struct keeper;
+struct verifier;
 struct cache_operate;
 struct actor;
 
@@ -53,11 +55,12 @@ struct engine {
 	struct exec *exec;
 	struct closer *closer;
 	struct keeper *keeper;
+	struct verifier *verifier;
 	struct asker *asker;
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
-	int64_t instances_max, stop_grace_ms;
+	int64_t instances_max, stop_grace_ms, verify_every_ms;
 
 	pthread_t writer;
 	bool has_writer;
@@ -71,6 +74,7 @@ struct engine {
 	int n_attempts[2]; /* of trainings, of operations on caches */
 	struct cache_operate *waiting; /* answered when their tasks end */
 	int64_t retry_at_mono; /* after a failed batch: do not try the store before this */
+	atomic_llong retry_delay_ms; /* from that batch on */
 	bool takes_claims;   /* false while stopping */
 	bool looks_for_work; /* something may be claimable or due: look after this batch */
 	int64_t next_due_at; /* wall ms; INT64_MAX: nothing waits for a time */
@@ -133,8 +137,14 @@ void closer_remove_path(struct engine *e, const char *path);     /* folder or fi
 void closer_prune_dir(struct engine *e, const char *path);       /* keep the model file only, later */
 void closer_sync_dir(struct engine *e, const char *path);        /* below DATA/models: fsync it and its parents, later */
 void closer_check_model(struct engine *e, struct run_end *end);  /* then run_closed */
-#define MODEL_FILE "model.bin"
 void closer_sweep(struct engine *e); /* remove folders and logs that no row names */
+/* SHA-256 of a model file. Any thread. RC_NOT_FOUND: it is missing. */
+enum rc closer_hash_file(const char *path, char hex[65], struct err *err) NODISCARD;
+
+/* verify.c: are the models in service what they were? Start it with a store that is up to date; stop, then free. */
+enum rc verifier_start(struct engine *e, struct err *err) NODISCARD;
+void verifier_stop(struct engine *e);
+void verifier_free(struct engine *e);
 
 /* keeper.c: looks after the processes of caches. Stop it while the writer still answers. */
 enum rc keeper_start(struct engine *e, struct err *err) NODISCARD;
@@ -160,8 +170,6 @@ struct run_end {
 };
 
 /* paths.c */
-#define TREE_MODELS "models"
-#define TREE_LOGS "logs"
 void path_of_app(const struct engine *e, const char *tree, int64_t app_id, char *out);
 void path_of_instance(const struct engine *e, const char *tree, const struct instance_row *i, char *out);
 void path_of_generation(const struct engine *e, const struct instance_row *i, int64_t generation, char *out); /* models */
@@ -200,7 +208,9 @@ enum rc task_insert(struct engine *e, struct instance_row *instance, const struc
 /* cache_ops.c: what a cache's task means for its rows. is_cache_task: all others are trainings. */
 bool is_cache_task(const struct task_row *t);
 enum rc cache_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
-enum rc cache_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+/* unit: the task's, free again; what follows a failure may claim it (cache_after.c). */
+enum rc cache_finished(struct engine *e, const struct task_row *t, struct instance_row *unit, int64_t now_ms, struct arena *a,
+		       struct err *err) NODISCARD;
 void cache_answer_waiting(struct engine *e, int64_t task_id, bool is_success, const char *code, const char *message);
 void cache_answer_rest(struct engine *e); /* at the close: whoever still waits for an end */
 enum rc cache_write_task(struct engine *e, const struct task_row *t, struct jw *w, struct arena *a,
@@ -210,6 +220,9 @@ enum rc cache_insert_task(struct engine *e, struct instance_row *unit, const str
 			  const struct actor *actor, const char *args, const char *details, int64_t not_before,
 			  int64_t now, struct arena *a, int64_t *task_id, struct err *err) NODISCARD;
 void cache_new_uid(char out[37]); /* UUID, lower case */
+/* cache_after.c: the task that a failed operation needs, if any. */
+enum rc cache_follow_up(struct engine *e, struct instance_row *unit, const struct cache_row *c, const struct task_row *t,
+			int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
 /* scan.c: a scan's creation as part of another change; nothing is written when it is refused. */
 struct scan_create;
 enum verdict scan_create_apply(struct engine *e, struct scan_create *c);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -91,7 +92,7 @@ static enum rc finish(struct engine *e, struct task_row *t, bool is_success, con
 	i.busy_task_id = 0;
 	i.last_run_ms = t->ended_at - t->started_at;
 	if (is_cache_task(t))
-		rc = cache_finished(e, t, now, a, err);
+		rc = cache_finished(e, t, &i, now, a, err);
 	else
 		i.extend_info = make_extend_info(t, a);
 	if (rc != RC_OK)
@@ -154,12 +155,16 @@ static enum verdict apply_end(struct engine *e, struct change *base)
 	t.result = end->result_json ? end->result_json : "";
 	end->is_final = true;
 	rc = find_orphan(e, end, &t, a, err);
-	return verdict_of(rc == RC_OK ? finish(e, &t, end->is_success, end->sha256, now, a, err) : rc);
+	if (rc == RC_OK)
+		rc = finish(e, &t, end->is_success, end->sha256, now, a, err);
+	crash_point("engine.end_applied");
+	return verdict_of(rc);
 }
 
 static void end_committed(struct engine *e, struct change *base)
 {
 	struct run_end *end = (struct run_end *)base;
+	crash_point("engine.end_committed");
 	if (!end->is_final)
 		return;
 	counter_add(end->is_success ? &e->n_success : &e->n_failed, 1);
@@ -196,6 +201,12 @@ static void end_done(struct change *base)
 	struct run_end *end = (struct run_end *)base;
 	struct engine *e = end->engine;
 
+	if (base->verdict == V_UNAVAILABLE && !e->is_stopping) {
+		e->retry_at_mono = clock_mono_ms() + atomic_load(&e->retry_delay_ms);
+		end->is_final = false;
+		writer_submit_own(e, base); /* no memory now: the end of a task must not be lost */
+		return;
+	}
 	if (base->verdict != V_OK && base->verdict != V_NO_TASK && end->is_success && !e->is_stopping) {
 		/* Its result cannot be kept, whatever it is: the task ends all the same, and says so. */
 		fail_end(end, FAULT_USER, "Task.BadResult", base->err.msg);
@@ -257,11 +268,12 @@ static enum rc kill_left(struct engine *e, const struct task_row *t, struct aren
 	if (rc != RC_OK)
 		return rc;
 	if (t->pid > 0)
-		exec_kill_group((pid_t)t->pid, t->pid_start);
+		rc = exec_kill_group((pid_t)t->pid, t->pid_start, err);
 	path_of_generation(e, &i, t->generation, dir);
-	rc = path_join(file, dir, TASK_FILE, err);
+	if (rc == RC_OK)
+		rc = path_join(file, dir, TASK_FILE, err);
 	if (rc == RC_OK && !is_cache_task(t)) /* what that one started is to live on, whatever it inherited */
-		exec_kill_left(file);
+		rc = exec_kill_left(file, err);
 	return rc;
 }
 

@@ -33,12 +33,15 @@ enum scan_kind scan_of(const char *task_name)
 
 /* ---- create ---- */
 
-/* The operation under way that a scan must not meet, or NULL. */
-static const char *obstacle(const struct task_row *running)
+/* Logs are files: they can be read whatever their processes do, and are wanted most when those do not work. */
+static bool needs_redis(enum scan_kind kind) { return kind != SCAN_RUN_LOG; }
+
+/* The operation under way that a scan must not meet, or NULL. The first two begin or end the instance itself. */
+static const char *obstacle(const struct task_row *running, enum scan_kind kind)
 {
 	static const enum cache_op ops[] = { CACHE_OP_CREATE,  CACHE_OP_DELETE,	 CACHE_OP_RESTART, CACHE_OP_SOFT_RESTART,
 					     CACHE_OP_RESTORE, CACHE_OP_FLUSH, CACHE_OP_RENAME };
-	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+	for (size_t i = 0; i < (needs_redis(kind) ? ARRAY_LEN(ops) : 2); i++) {
 		if (strcmp(running->kind, cache_op_name(ops[i])) == 0)
 			return running->kind;
 	}
@@ -55,9 +58,10 @@ static enum verdict check_cache(struct engine *e, struct scan_create *c, const s
 		enum rc rc = row_task(e->store, unit->busy_task_id, a, &running, err);
 		if (rc != RC_OK)
 			return verdict_of(rc);
-		name = obstacle(&running);
+		name = obstacle(&running, c->kind);
 	}
-	bool is_running = strcmp(cache->status, "RUNNING") == 0 || strcmp(cache->status, "EXTENDING") == 0;
+	bool is_running = strcmp(cache->status, "RUNNING") == 0 || strcmp(cache->status, "EXTENDING") == 0 ||
+			  (!needs_redis(c->kind) && strcmp(cache->status, "CREATEFAILED") != 0);
 	if (!name && is_running)
 		return V_OK;
 	(void)snprintf(c->busy, sizeof c->busy, "%s", name ? name : cache->status);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/must.h"
 #include "base/num.h"
 #include "engine/priv.h"
 
@@ -10,23 +11,23 @@
 static enum rc make_run_id(struct engine *e, int64_t instance_id, const char *prefix, int64_t now_ms, struct arena *a,
 			   const char **out, struct err *err)
 {
-	char at[20];
+	char at[20], base[64];
 	struct task_row last;
 
 	zone_run_time(now_ms, at);
-	char *base = arena_printf(a, "%s__%s", prefix, at);
+	int printed = snprintf(base, sizeof base, "%s__%s", prefix, at);
+	must(printed > 0 && printed < (int)sizeof base);
+	size_t len = (size_t)printed;
 	enum rc rc = row_task_newest(e->store, instance_id, a, &last, err);
 	if (rc != RC_OK && rc != RC_NOT_FOUND)
 		return rc;
-	size_t len = strlen(base);
-	int64_t n = 1;
+	int64_t n = 0; /* of the last one by this name */
 	if (rc == RC_OK && strncmp(last.run_id, base, len) == 0 && (!last.run_id[len] || last.run_id[len] == '_')) {
-		if (last.run_id[len] == '_' && !num_i64(last.run_id + len + 1, &n))
+		if (last.run_id[len] != '_' || !num_i64(last.run_id + len + 1, &n))
 			n = 1;
-		base = arena_printf(a, "%s_%lld", base, (long long)n + 1);
 	}
-	*out = base;
-	return RC_OK;
+	*out = n ? arena_printf(a, "%s_%lld", base, (long long)n + 1) : arena_dup(a, base);
+	return *out ? RC_OK : err_set(err, RC_LIMIT, "the change needs more memory than one may take");
 }
 
 enum rc task_insert(struct engine *e, struct instance_row *instance, const struct task_order *order, int64_t now_ms,

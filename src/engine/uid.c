@@ -3,6 +3,7 @@
  * block whose rest is zero, under AES-128 with a key of DATA/secret.key; whatever does not decrypt to such a block
  * was never given out.
  */
+#include <assert.h>
 #include <string.h>
 #include "engine/cache.h"
 #include "engine/priv.h"
@@ -45,6 +46,12 @@ static bool read_block(const char *text, unsigned char block[BLOCK])
 		n++;
 	}
 	return n == (size_t)2 * BLOCK;
+}
+
+void engine_link_mac(const struct engine *e, const char *text, char out[LINK_MAC_SIZE])
+{
+	static_assert((int)LINK_MAC_SIZE == (int)KEYRING_MAC_SIZE, "the same text");
+	keyring_mac(e->keys, text, out);
 }
 
 bool engine_task_id(const struct engine *e, const char *uid, int64_t *task_id)

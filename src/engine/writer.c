@@ -19,8 +19,6 @@
 #include "engine/priv.h"
 #include "os/file.h"
 
-enum { RETRY_DELAY_MS = 250 };
-
 static const char *const names[] = {
 #define X(name) #name,
 	VERDICT_TABLE(X)
@@ -169,6 +167,9 @@ static enum rc apply_batch(struct engine *e, struct change *batch[], int n, stru
 		rc = apply_one(e, batch[i], err);
 	if (rc == RC_OK)
 		rc = run_due(e, clock_wall_ms(), err);
+	/* After a failure nothing less than a write that works shows that the store takes writes. */
+	if (rc == RC_OK && !atomic_load(&e->is_healthy))
+		rc = store_touch(e->store, err);
 	if (rc != RC_OK) {
 		store_rollback(e->store);
 		return rc;
@@ -212,13 +213,14 @@ static int put_back(struct engine *e, struct change *batch[], int n)
 /* The batch did not happen: make memory agree with the disk again. How many changes are left to be answered. */
 static int fail_batch(struct engine *e, struct change *batch[], int n, enum rc rc, const struct err *err)
 {
-	log_error("store.write_failed", "changes=%d rc=%s reason=\"%s\"", n, rc_name(rc), err->msg);
+	bool is_news = atomic_exchange(&e->is_healthy, false);
+	if (is_news || n > 0) /* it is tried four times a second */
+		log_error("store.write_failed", "changes=%d rc=%s reason=\"%s\"", n, rc_name(rc), err->msg);
 	/* Without a store nothing was tried, and a full disk leaves no doubt either. */
 	enum verdict verdict = !e->store || rc == RC_BUSY ? V_UNAVAILABLE : V_FAILED;
 	run_forget_claimed(e);
 	e->looks_for_work = true;
-	e->retry_at_mono = clock_mono_ms() + RETRY_DELAY_MS;
-	atomic_store(&e->is_healthy, false);
+	e->retry_at_mono = clock_mono_ms() + atomic_load(&e->retry_delay_ms);
 	if (e->store && rc != RC_BUSY) /* in doubt what is on disk: look at it afresh */
 		close_store(e);
 	n = put_back(e, batch, n);
@@ -234,7 +236,8 @@ static void count_batch(struct engine *e)
 	counter_add(&e->n_requeued, e->tally.requeued);
 	counter_add(&e->n_cron_fired, e->tally.cron_fired);
 	counter_add(&e->n_cron_skipped, e->tally.cron_skipped);
-	atomic_store(&e->is_healthy, true);
+	if (!atomic_exchange(&e->is_healthy, true))
+		log_info("store.writes_again", "path=%s", e->store_path);
 }
 
 static void run_batch(struct engine *e, struct change *batch[], int n)

@@ -144,12 +144,12 @@ void child_refuse(struct child *c, struct host *h, const struct err *not_now)
 
 /* ---- the start ---- */
 
-/* PATH and TZ are the server's own, since a task's program is looked up and reads clocks as the server does;
- * of its other variables none is passed on. */
+/* PATH and TZ are the server's own, since a task's program is looked up and reads clocks as the server does; so is a
+ * test's order file (base/crash.h). Of its other variables none is passed on. */
 static const char *const *make_env(struct child *c)
 {
-	enum { MOST = 6 };
-	const char *path = getenv("PATH"), *tz = getenv("TZ");
+	enum { MOST = 7 };
+	const char *path = getenv("PATH"), *tz = getenv("TZ"), *crash = getenv("STINT_CRASH_POINT");
 	const char **env = arena_array(c->arena, MOST, sizeof *env);
 	int n = 0;
 
@@ -161,6 +161,8 @@ static const char *const *make_env(struct child *c)
 	env[n++] = arena_printf(c->arena, "STINT_TASK=%s", c->spec.task_file);
 	if (tz && *tz)
 		env[n++] = arena_printf(c->arena, "TZ=%s", tz);
+	if (crash && *crash == '@')
+		env[n++] = arena_printf(c->arena, "STINT_CRASH_POINT=%s", crash);
 	must(n < MOST);
 	return env;
 }
@@ -205,14 +207,14 @@ static enum rc spawn(struct child *c, const struct host *h, int pipe_fd, int log
 static enum rc watch(const struct host *h, int fd, bool *flag, struct err *err)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = flag };
-	if (epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0)
+	if (os.epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0)
 		return err_sys(err, RC_IO, errno, "cannot watch the child");
 	return RC_OK;
 }
 
 /* Explicitly: a child of another thread that is between clone and exec may hold a copy of the descriptor, and
  * then closing ours does not end the watch. */
-static void unwatch(const struct host *h, int fd) { (void)epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, fd, NULL); }
+static void unwatch(const struct host *h, int fd) { (void)os.epoll_ctl(h->epoll_fd, EPOLL_CTL_DEL, fd, NULL); }
 
 static enum rc watch_both(struct child *c, const struct host *h, struct err *err)
 {
@@ -273,8 +275,8 @@ void child_start(struct child *c, struct host *h)
 
 void child_stop(struct child *c, const struct host *h, enum stop_why why, const char *fmt, ...)
 {
-	/* After the exit the cause is settled, save that the last lines may turn out to be wrong. */
-	bool is_over = c->has_exit_event && why != STOP_PROTOCOL;
+	/* After the exit the cause is settled, save that the last lines may turn out to be wrong, or be lost. */
+	bool is_over = c->has_exit_event && why != STOP_PROTOCOL && why != STOP_UNHEARD;
 	if (c->why != STOP_NONE || c->state == CHILD_DONE || is_over)
 		return;
 	va_list ap;
@@ -368,6 +370,14 @@ static void break_protocol(struct child *c, const struct host *h, const char *li
 	           (long long)c->n_lines, what, excerpt);
 }
 
+/* What it says is lost by our own fault: whatever it did, nobody will know. */
+static void stop_listening(struct child *c, const struct host *h, const char *what)
+{
+	c->is_listening = false;
+	close_pipe(c, h);
+	child_stop(c, h, STOP_UNHEARD, "what it reported on descriptor 3 was lost: %.300s", what);
+}
+
 static void keep_error(struct child *c, const struct child_msg *m)
 {
 	/* The first one is the cause; one that answers our SIGTERM is not. */
@@ -385,7 +395,10 @@ static void handle_line(struct child *c, struct host *h, const char *line, size_
 
 	c->n_lines++;
 	arena_reset(h->scratch);
-	if (protocol_parse(line, len, h->scratch, &m, &err) != RC_OK) {
+	enum rc rc = protocol_parse(line, len, h->scratch, &m, &err);
+	if (rc == RC_BUSY) {
+		stop_listening(c, h, err.msg);
+	} else if (rc != RC_OK) {
 		break_protocol(c, h, line, len, err.msg);
 	} else if (m.kind == MSG_ERROR) {
 		keep_error(c, &m);
@@ -418,6 +431,8 @@ static bool fill(struct child *c, const struct host *h)
 		c->unread_size -= c->state == CHILD_EXITED ? n : 0;
 	} else if (n < 0 && errno == EAGAIN) {
 		c->is_readable = false;
+	} else if (n < 0) {
+		stop_listening(c, h, strerrordesc_np(errno));
 	} else {
 		close_pipe(c, h);
 	}

@@ -19,6 +19,7 @@ static const struct stop_row {
 	[STOP_TIMEOUT] = { FAULT_TIMEOUT, "Task.TimedOut", "the task was ended" },
 	[STOP_STALL] = { FAULT_TIMEOUT, "Task.Stalled", "the task was ended" },
 	[STOP_LOG_FULL] = { FAULT_USER, "Task.LogFull", "the task was ended" },
+	[STOP_UNHEARD] = { FAULT_MACHINE, "Task.Unheard", "the task was ended" },
 	[STOP_PROTOCOL] = { FAULT_USER, "Task.Protocol", "the task was ended" },
 };
 

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
 
@@ -137,6 +138,20 @@ static void send_slice(struct conn *c)
 	h2o_socket_write(c->sock, &slice, 1, on_written);
 }
 
+/* The head promised more than the file has: only the end of the connection tells the client. */
+static void send_file_slice(struct conn *c)
+{
+	h2o_iovec_t slice = { .len = request_read_file(c->req) };
+	if (slice.len == 0) {
+		log_warn("http.file_short", "request=%s missing=%lld", c->req->pub.id, (long long)c->req->file_left);
+		conn_abort(c);
+		return;
+	}
+	slice.base = c->req->file_slice;
+	timer_start(c, TIMER_WRITE);
+	h2o_socket_write(c->sock, &slice, 1, on_written);
+}
+
 static void on_written(h2o_socket_t *sock, const char *error)
 {
 	struct conn *c = conn_of(sock);
@@ -144,6 +159,8 @@ static void on_written(h2o_socket_t *sock, const char *error)
 		conn_close(c);
 	else if (c->n_sent < c->req->out.len)
 		send_slice(c);
+	else if (c->req->file_left > 0)
+		send_file_slice(c);
 	else
 		finish(c);
 }

@@ -55,11 +55,19 @@ struct http_req {
 /* First value of a header, name in lower case; NULL when absent. */
 const char *http_header_of(const struct http_req *req, const char *lower_name);
 
+/* A body that comes out of an open file, from where its offset stands: read as the client takes it, so that its size costs
+ * no memory. The descriptor is the server's from http_reply on. A file that turns out shorter ends the connection. */
+struct http_file {
+	int fd;
+	int64_t size;
+};
+
 struct http_reply {
 	int status;
-	const char *content_type;          /* required when body_len > 0 */
+	const char *content_type;          /* required when there is a body */
 	const void *body;                  /* copied; not sent in answer to HEAD, nor with 204 and 304 */
 	size_t body_len;                   /* at most 512 MiB */
+	const struct http_file *file;      /* instead of body; NULL none. The struct is copied */
 	const struct http_header *headers; /* further ones, names in lower case; the server's own are not repeated (connection,
 					    * content-length, content-type, date, server, transfer-encoding), and one with a
 					    * control character in it is left out */

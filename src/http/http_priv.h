@@ -32,6 +32,7 @@ enum {
 	REQUEST_ARENA_MAX = 64 * 1024 * 1024,
 	REPLY_MAX = 1024 * 1024 * 1024, /* of one answer: a guard against our own mistakes, not a setting */
 	WRITE_SLICE = 256 * 1024,       /* written at once; each slice restarts the write timeout */
+	FILE_SLICE = 128 * 1024,        /* of a file: read and written at once, one per answer in memory */
 	LINGER_MS = 2000,               /* reading on after a refusal, so that the client sees the answer and no reset */
 	REFUSED_MAX = 256,              /* connections over the limit that still get a 503; beyond it they are just closed */
 	ACCEPT_PAUSE_MS = 100,          /* out of descriptors: how long to leave the backlog alone */
@@ -120,6 +121,9 @@ struct request {
 	struct head head;
 	struct chunk chunk;
 	struct buf body, out;
+	int file_fd;               /* what follows out, or -1 */
+	int64_t file_left;         /* bytes of it not yet read */
+	char *file_slice;          /* the part under way */
 	size_t charged_size;       /* of body, already in server->bodies_size */
 	_Atomic bool is_replied;
 	bool is_kept_alive;        /* after the answer; decided when it is rendered */
@@ -131,6 +135,9 @@ void request_free(struct request *r);
 /* Count the body's growth; false when all bodies together are too large. */
 bool request_charge(struct request *r);
 void request_render(struct request *r, const struct http_reply *reply);
+/* The next part of the file into r->file_slice: its length, or 0 when the file is not what it was said to be. Blocks for the
+ * disk as long as a slice takes; loop thread. */
+size_t request_read_file(struct request *r);
 
 /* ---- connections ---- */
 

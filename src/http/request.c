@@ -4,6 +4,7 @@
  */
 #include "http/http_priv.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -12,6 +13,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/rand.h"
+#include "os/calls.h"
 
 enum { REQUEST_MAGIC = 0x72657131 };
 
@@ -26,6 +28,7 @@ struct request *request_new(struct loop *l, struct conn *c, const char *peer)
 	(void)snprintf(r->peer, sizeof(r->peer), "%s", peer);
 	buf_init(&r->body, l->server->cfg.limits.body_max);
 	buf_init(&r->out, REPLY_MAX);
+	r->file_fd = -1;
 	r->pub = (struct http_req){
 		.method = "", .target = "", .raw_path = "", .raw_query = "", .peer = r->peer,
 		.is_tls = l->server->tls != NULL, .loop = l->index, .start_us = clock_mono_us(),
@@ -48,6 +51,9 @@ void request_free(struct request *r)
 	arena_free(r->pub.arena);
 	buf_fini(&r->body);
 	buf_fini(&r->out);
+	if (r->file_fd >= 0)
+		(void)os.close(r->file_fd); /* opened for reading: nothing to lose */
+	mem_free(r->file_slice);
 	mem_free(r);
 	server_unref(s);
 }
@@ -146,10 +152,10 @@ static void render_head(struct request *r, const struct http_reply *reply)
 					   : "\r\nserver: stint\r\nconnection: close\r\n");
 	if (may_have_body(reply->status)) {
 		buf_adds(&r->out, "content-length: ");
-		buf_addi(&r->out, (int64_t)reply->body_len);
+		buf_addi(&r->out, reply->file ? (int64_t)reply->file->size : (int64_t)reply->body_len);
 		buf_adds(&r->out, "\r\n");
 	}
-	if (reply->body_len)
+	if (reply->body_len || reply->file)
 		add_header(r, "content-type", reply->content_type ? reply->content_type : "application/octet-stream");
 	for (size_t i = 0; i < reply->n_headers; i++)
 		if (!is_own_header(reply->headers[i].name))
@@ -162,13 +168,35 @@ void request_render(struct request *r, const struct http_reply *reply)
 	must(reply->status >= 200);
 	must(reply->status <= 999);
 	must(!reply->body_len || reply->body);
+	must(!reply->body_len || !reply->file);
 	must(reply->body_len < REPLY_MAX / 2);
 	if (atomic_load(&r->server->is_stopping))
 		r->is_kept_alive = false;
 	render_head(r, reply);
-	if (may_have_body(reply->status) && strcmp(r->pub.method, "HEAD") != 0)
+	bool sends_body = may_have_body(reply->status) && strcmp(r->pub.method, "HEAD") != 0;
+	if (sends_body)
 		buf_add(&r->out, reply->body, reply->body_len);
 	must(!r->out.is_over);
+	if (!reply->file)
+		return;
+	r->file_fd = reply->file->fd;
+	r->file_left = sends_body ? reply->file->size : 0;
+}
+
+size_t request_read_file(struct request *r)
+{
+	size_t want = r->file_left < FILE_SLICE ? (size_t)r->file_left : FILE_SLICE;
+	ssize_t n;
+
+	if (!r->file_slice)
+		r->file_slice = mem_array(FILE_SLICE, 1);
+	do
+		n = os.read(r->file_fd, r->file_slice, want);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return 0;
+	r->file_left -= n;
+	return (size_t)n;
 }
 
 const char *http_header_of(const struct http_req *req, const char *lower_name)

@@ -9,9 +9,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/attr.h"
 #include "base/must.h"
 
 enum { DEPTH_MAX = 32, NAME_MAX_LEN = 63 };
+
+json_malloc_t json_grow;
+
+/* jansson reports some pieces of memory it did not get as faults of the text: so they are noted where they fail. */
+static _Thread_local bool is_starved;
+
+static void *grow(size_t size)
+{
+	void *p = json_grow(size);
+	is_starved |= !p;
+	return p;
+}
+
+BEFORE_MAIN static void watch_memory(void)
+{
+	json_free_t give_back;
+	json_get_alloc_funcs(&json_grow, &give_back);
+	json_set_alloc_funcs(grow, give_back);
+}
 
 static void release(void *root) { json_decref(root); }
 
@@ -41,8 +61,11 @@ static bool is_shallow(const json_t *v, int left)
 enum rc json_read(const char *bytes, size_t len, struct arena *a, const json_t **out, struct err *err)
 {
 	json_error_t why;
+	is_starved = false;
 	json_t *root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 
+	if (!root && is_starved)
+		return err_set(err, RC_BUSY, "no memory is left to read JSON");
 	if (!root)
 		return err_set(err, RC_INVALID, "not JSON: %s at line %d, column %d", why.text, why.line, why.column);
 	arena_cleanup(a, release, root);

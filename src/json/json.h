@@ -21,8 +21,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* RC_INVALID says line and column. *out is released with the arena: never json_decref it. */
+/* RC_INVALID says line and column; RC_BUSY: no memory left, which says nothing about the bytes. *out is released with the arena: never json_decref it. */
 enum rc json_read(const char *bytes, size_t len, struct arena *a, const json_t **out, struct err *err) NODISCARD;
+/* Where parsed values get their memory. Tests put one here that answers NULL for the n-th piece. */
+extern json_malloc_t json_grow;
 /* Member of an object under camelCase name or its PascalCase twin; NULL when absent or JSON null. */
 const json_t *json_pick(const json_t *object, const char *camel_name);
 /* A text member. Absent: *out = NULL. RC_INVALID naming the member when it is no string. */

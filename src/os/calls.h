@@ -6,6 +6,8 @@
 #ifndef OS_CALLS_H
 #define OS_CALLS_H
 
+#include <dirent.h>
+#include <sys/epoll.h>
 #include <sys/types.h>
 
 struct os_calls {
@@ -17,7 +19,13 @@ struct os_calls {
 	int (*rename)(const char *from, const char *to);
 	int (*unlink)(const char *path);
 	int (*mkdir)(const char *path, mode_t mode);
+	DIR *(*opendir)(const char *path);
+	struct dirent *(*readdir)(DIR *dir);
+	int (*openat)(int dir_fd, const char *name, int flags); /* never makes a file */
+	int (*unlinkat)(int dir_fd, const char *name, int flags);
+	int (*rmdir)(const char *path);
 	int (*pipe2)(int fds[2], int flags);
+	int (*epoll_ctl)(int epoll_fd, int op, int fd, struct epoll_event *event);
 	/* The five arguments of clone(2) that we use; the last one receives the pidfd (CLONE_PIDFD). */
 	int (*clone)(int (*fn)(void *), void *stack_top, int flags, void *arg, int *pidfd);
 };

@@ -212,6 +212,15 @@ enum rc file_open_regular(const char *path, int *fd, struct err *err)
 	return rc;
 }
 
+enum rc file_size_open(int fd, int64_t *size, struct err *err)
+{
+	struct stat st;
+	if (fstat(fd, &st) != 0)
+		return err_sys(err, RC_IO, errno, "cannot look at an open file");
+	*size = (int64_t)st.st_size;
+	return RC_OK;
+}
+
 bool file_exists(const char *path) { return access(path, F_OK) == 0; }
 
 enum rc file_size(const char *path, int64_t *size, struct err *err)
@@ -294,6 +303,40 @@ enum rc dir_sync(const char *path, const char *top, struct err *err)
 	}
 }
 
+/* The next entry but "." and ".."; NULL at the end, and with *rc and err when reading fails: what was not read is not
+ * known to be absent. */
+static const char *next_entry(DIR *dir, const char *path, enum rc *rc, struct err *err)
+{
+	struct dirent *e;
+
+	do {
+		errno = 0;
+		e = os.readdir(dir);
+	} while (e && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0));
+	if (!e && errno)
+		*rc = failed(err, "list", path);
+	return e ? e->d_name : NULL;
+}
+
+static enum rc empty_dir(int dir_fd, const char *path, int depth, struct err *err);
+
+static enum rc remove_entry(int dir_fd, const char *name, int depth, struct err *err)
+{
+	if (os.unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+		return RC_OK;
+	if (errno != EISDIR && errno != EPERM)
+		return failed(err, "remove", name);
+	if (depth == 0)
+		return err_set(err, RC_LIMIT, "'%.300s' is nested too deeply", name);
+	int sub = os.openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (sub < 0)
+		return failed(err, "open", name);
+	enum rc rc = empty_dir(sub, name, depth - 1, err); /* closes sub */
+	if (rc == RC_OK && os.unlinkat(dir_fd, name, AT_REMOVEDIR) != 0)
+		rc = failed(err, "remove", name);
+	return rc;
+}
+
 /* Remove what lies in the open folder dir_fd; depth bounds the recursion. */
 static enum rc empty_dir(int dir_fd, const char *path, int depth, struct err *err)
 {
@@ -305,26 +348,10 @@ static enum rc empty_dir(int dir_fd, const char *path, int depth, struct err *er
 		(void)os.close(dir_fd);
 		return rc;
 	}
-	for (struct dirent *e = readdir(dir); e && rc == RC_OK; e = readdir(dir)) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (unlinkat(dirfd(dir), e->d_name, 0) == 0 || errno == ENOENT)
-			continue;
-		if (errno != EISDIR && errno != EPERM) {
-			rc = failed(err, "remove", e->d_name);
+	for (const char *name = next_entry(dir, path, &rc, err); name; name = next_entry(dir, path, &rc, err)) {
+		rc = remove_entry(dirfd(dir), name, depth, err);
+		if (rc != RC_OK)
 			break;
-		}
-		int sub = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (sub < 0)
-			rc = failed(err, "open", e->d_name);
-		else if (depth > 0)
-			rc = empty_dir(sub, e->d_name, depth - 1, err); /* closes sub */
-		else {
-			(void)os.close(sub);
-			rc = err_set(err, RC_LIMIT, "'%.300s' is nested too deeply", path);
-		}
-		if (rc == RC_OK && unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR) != 0)
-			rc = failed(err, "remove", e->d_name);
 	}
 	(void)closedir(dir);
 	return rc;
@@ -336,21 +363,22 @@ enum rc dir_remove(const char *path, struct err *err)
 	if (fd < 0)
 		return errno == ENOENT ? RC_OK : failed(err, "open", path);
 	enum rc rc = empty_dir(fd, path, 32, err);
-	if (rc == RC_OK && rmdir(path) != 0)
+	if (rc == RC_OK && os.rmdir(path) != 0)
 		rc = failed(err, "remove", path);
 	return rc;
 }
 
 enum rc dir_each(const char *path, dir_entry_fn *fn, void *ctx, struct err *err)
 {
-	DIR *dir = opendir(path);
+	DIR *dir = os.opendir(path);
 	enum rc rc = RC_OK;
 
 	if (!dir)
 		return errno == ENOENT ? RC_OK : failed(err, "list", path);
-	for (struct dirent *e = readdir(dir); e && rc == RC_OK; e = readdir(dir)) {
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			rc = fn(ctx, e->d_name, err);
+	for (const char *name = next_entry(dir, path, &rc, err); name; name = next_entry(dir, path, &rc, err)) {
+		rc = fn(ctx, name, err);
+		if (rc != RC_OK)
+			break;
 	}
 	(void)closedir(dir);
 	return rc;

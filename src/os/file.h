@@ -29,6 +29,8 @@ enum rc file_publish(const char *temp, const char *path, struct err *err) NODISC
 enum rc file_write(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* Open for reading what must be a regular file: RC_INVALID for anything else, a symbolic link included. Never waits. */
 enum rc file_open_regular(const char *path, int *fd, struct err *err) NODISCARD;
+/* Bytes of an open file. */
+enum rc file_size_open(int fd, int64_t *size, struct err *err) NODISCARD;
 bool file_exists(const char *path);
 enum rc file_size(const char *path, int64_t *size, struct err *err) NODISCARD;
 enum rc file_remove(const char *path, struct err *err) NODISCARD;      /* absent is fine */

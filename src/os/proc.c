@@ -9,15 +9,16 @@
  */
 #include "os/proc.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <linux/close_range.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -346,21 +347,35 @@ static bool stat_field(const char *from_third, int n, int64_t *out)
 	return num_i64_n(p, strcspn(p, " \n"), out);
 }
 
-static bool read_stat(pid_t pid, struct stat_line *out)
+/* RC_NOT_FOUND: no such process. Anything else is no answer: it may well live. */
+static enum rc read_proc(pid_t pid, const char *name, struct buf *out, struct err *err)
 {
 	char path[64];
+	struct err why = { 0 };
+
+	(void)snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+	enum rc rc = file_read(path, out, &why);
+	if (rc != RC_OK && why.sys == ESRCH) /* it ended between open and read */
+		why.rc = rc = RC_NOT_FOUND;
+	if (rc != RC_OK && err)
+		*err = why;
+	return rc;
+}
+
+static enum rc read_stat(pid_t pid, struct stat_line *out, struct err *err)
+{
 	struct buf text;
 	int64_t group, start;
 
-	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	buf_init(&text, 4096);
-	bool ok = file_read(path, &text, NULL) == RC_OK;
-	const char *third = ok ? strrchr(buf_text(&text), ')') : NULL;
-	ok = third && third[1] == ' ' && stat_field(third + 2, 5, &group) && stat_field(third + 2, 22, &start);
-	if (ok)
+	enum rc rc = read_proc(pid, "stat", &text, err);
+	const char *third = rc == RC_OK ? strrchr(buf_text(&text), ')') : NULL;
+	if (third && third[1] == ' ' && stat_field(third + 2, 5, &group) && stat_field(third + 2, 22, &start))
 		*out = (struct stat_line){ third[2], (pid_t)group, start };
+	else if (rc == RC_OK)
+		rc = err_set(err, RC_INTERNAL, "/proc/%d/stat is not what it should be", (int)pid);
 	buf_fini(&text);
-	return ok;
+	return rc;
 }
 
 enum { TICK_BITS = 40, BOOT_BITS = 13 };
@@ -392,7 +407,7 @@ static int64_t mark_of(const struct stat_line *s)
 bool proc_start_mark(pid_t pid, int64_t *mark)
 {
 	struct stat_line s;
-	if (!read_stat(pid, &s))
+	if (read_stat(pid, &s, NULL) != RC_OK)
 		return false;
 	*mark = mark_of(&s);
 	return true;
@@ -401,77 +416,163 @@ bool proc_start_mark(pid_t pid, int64_t *mark)
 bool proc_is_same(pid_t pid, int64_t mark)
 {
 	struct stat_line s;
-	return pid > 1 && read_stat(pid, &s) && s.state != 'Z' && s.state != 'X' && mark_of(&s) == mark;
+	return pid > 1 && read_stat(pid, &s, NULL) == RC_OK && s.state != 'Z' && s.state != 'X' && mark_of(&s) == mark;
 }
 
-/* value NULL: any. */
-static bool has_env(pid_t pid, const char *name, const char *value)
+/* value NULL: any. RC_NOT_FOUND: no such process, or none that we may look into: then it is not a child of ours. */
+static enum rc has_env(pid_t pid, const char *name, const char *value, bool *has, struct err *err)
 {
-	char path[64];
 	struct buf env;
+	struct err why = { 0 };
 	size_t len = strlen(name);
-	bool is_found = false;
 
-	(void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
 	buf_init(&env, 262144);
-	enum rc rc = file_read(path, &env, NULL);
-	bool is_read = rc == RC_OK || rc == RC_LIMIT; /* a too long one is judged by its beginning */
-	for (size_t at = 0; is_read && at < env.len && !is_found; at += strlen(env.bytes + at) + 1)
-		is_found = strncmp(env.bytes + at, name, len) == 0 && env.bytes[at + len] == '=' &&
-			   (!value || strcmp(env.bytes + at + len + 1, value) == 0);
+	enum rc rc = read_proc(pid, "environ", &env, &why);
+	if (rc == RC_LIMIT) /* a too long one is judged by its beginning */
+		rc = RC_OK;
+	if (rc != RC_OK && (why.sys == EACCES || why.sys == EPERM))
+		rc = RC_NOT_FOUND;
+	*has = false;
+	for (size_t at = 0; rc == RC_OK && at < env.len && !*has; at += strlen(env.bytes + at) + 1)
+		*has = strncmp(env.bytes + at, name, len) == 0 && env.bytes[at + len] == '=' &&
+		       (!value || strcmp(env.bytes + at + len + 1, value) == 0);
 	buf_fini(&env);
-	return is_found;
+	if (rc != RC_OK && err)
+		*err = why;
+	return rc;
 }
 
-/* Is this process left over from the group that leader led? */
-static bool is_left_over(pid_t pid, pid_t leader, int64_t mark, const char *env_name)
-{
-	struct stat_line s;
-	return read_stat(pid, &s) && s.group == leader && s.state != 'Z' && mark_of(&s) >= mark &&
-	       mark_of(&s) >> TICK_BITS == mark >> TICK_BITS && has_env(pid, env_name, NULL);
-}
+/* Who is looked for. */
+struct wanted {
+	const char *env_name, *env_value; /* value NULL: any */
+	pid_t leader;                     /* with mark: left over from the group that it led; 0: anyone */
+	int64_t mark;
+	bool is_found;
+	bool is_killed; /* kill who is found, and go on */
+};
 
-static bool has_left_over(pid_t leader, int64_t mark, const char *env_name)
-{
-	DIR *dir = opendir("/proc");
-	bool is_found = false;
-
-	if (!dir)
-		return false;
-	for (struct dirent *e = readdir(dir); e && !is_found; e = readdir(dir)) {
-		int64_t pid;
-		is_found = num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX &&
-		           is_left_over((pid_t)pid, leader, mark, env_name);
-	}
-	(void)closedir(dir);
-	return is_found;
-}
-
-void proc_kill_left_group(pid_t pid, int64_t mark, const char *env_name)
+static enum rc is_member(const struct wanted *w, pid_t pid, bool *is, struct err *err)
 {
 	struct stat_line s;
 
-	if (pid <= 1)
-		return;
-	/* While a member lives the kernel gives the number to nobody else, so the group is still that group. */
-	bool is_ours = read_stat(pid, &s) ? mark_of(&s) == mark : has_left_over(pid, mark, env_name);
-	if (is_ours)
-		(void)kill(-pid, SIGKILL); /* gone by itself meanwhile: as good */
+	*is = true;
+	if (!w->leader)
+		return RC_OK;
+	enum rc rc = read_stat(pid, &s, err);
+	*is = rc == RC_OK && s.group == w->leader && s.state != 'Z' && mark_of(&s) >= w->mark &&
+	      mark_of(&s) >> TICK_BITS == w->mark >> TICK_BITS;
+	return rc;
 }
 
-void proc_kill_marked(const char *env_name, const char *value)
+static enum rc look_at(void *ctx, const char *name, struct err *err)
 {
-	DIR *dir = opendir("/proc");
+	struct wanted *w = ctx;
+	int64_t pid;
+	bool is;
 
-	if (!dir)
-		return;
-	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-		int64_t pid;
-		if (num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX && pid != getpid() &&
-		    has_env((pid_t)pid, env_name, value))
+	if (!num_i64(name, &pid) || pid <= 1 || pid > INT_MAX || pid == getpid())
+		return RC_OK;
+	enum rc rc = is_member(w, (pid_t)pid, &is, err);
+	if (rc == RC_OK && is)
+		rc = has_env((pid_t)pid, w->env_name, w->env_value, &is, err);
+	if (rc == RC_OK && is) {
+		w->is_found = true;
+		if (w->is_killed)
 			(void)kill((pid_t)pid, SIGKILL); /* gone by itself meanwhile: as good */
 	}
-	(void)closedir(dir);
+	return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
+/* Where /proc is not mounted nobody is found. */
+static enum rc look_for(struct wanted *w, struct err *err) { return dir_each("/proc", look_at, w, err); }
+
+enum rc proc_kill_left_group(pid_t pid, int64_t mark, const char *env_name, struct err *err)
+{
+	struct stat_line s;
+	struct wanted left = { .env_name = env_name, .leader = pid, .mark = mark };
+
+	if (pid <= 1)
+		return RC_OK;
+	/* While a member lives the kernel gives the number to nobody else, so the group is still that group. */
+	enum rc rc = read_stat(pid, &s, err);
+	bool is_ours = rc == RC_OK && mark_of(&s) == mark;
+	if (rc == RC_NOT_FOUND) {
+		rc = look_for(&left, err);
+		is_ours = rc == RC_OK && left.is_found;
+	}
+	if (is_ours)
+		(void)kill(-pid, SIGKILL); /* gone by itself meanwhile: as good */
+	return rc;
+}
+
+enum rc proc_kill_marked(const char *env_name, const char *value, struct err *err)
+{
+	struct wanted marked = { .env_name = env_name, .env_value = value, .is_killed = true };
+	return look_for(&marked, err);
+}
+
+static bool is_named(pid_t pid, const char *name)
+{
+	char path[64];
+	struct buf text;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+	buf_init(&text, 64);
+	bool is_it = file_read(path, &text, NULL) == RC_OK && text.len == strlen(name) + 1 &&
+	             strncmp(buf_text(&text), name, strlen(name)) == 0;
+	buf_fini(&text);
+	return is_it;
+}
+
+/* The kernel shows a removed folder under the name it had, with a mark behind. */
+static bool works_in(pid_t pid, const char *dir)
+{
+	static const char removed[] = " (deleted)";
+	char link[64], cwd[PATH_MAX];
+	size_t len = strlen(dir);
+
+	(void)snprintf(link, sizeof link, "/proc/%d/cwd", (int)pid);
+	ssize_t n = readlink(link, cwd, sizeof cwd - 1);
+	if (n < 0)
+		return false;
+	cwd[n] = '\0';
+	return strncmp(cwd, dir, len) == 0 && (!cwd[len] || strcmp(cwd + len, removed) == 0);
+}
+
+/* First the descriptor, then the check: what is checked cannot be exchanged afterwards. */
+static bool kill_if_in(pid_t pid, const char *dir, const char *name, int64_t limit_ms)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	bool is_over = true;
+
+	if (fd < 0)
+		return true;
+	if (is_named(pid, name) && works_in(pid, dir)) {
+		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0); /* gone by itself meanwhile: as good */
+		is_over = poll(&p, 1, limit_ms > INT_MAX ? INT_MAX : (int)limit_ms) > 0;
+	}
+	(void)os.close(fd);
+	return is_over;
+}
+
+bool proc_kill_in(const char *dir, const char *name, int64_t limit_ms)
+{
+	DIR *all = opendir("/proc");
+	char real[PATH_MAX];
+	bool is_clear = all != NULL;
+
+	if (!all)
+		return false;
+	if (!realpath(dir, real))
+		(void)snprintf(real, sizeof real, "%s", dir);
+	for (struct dirent *e = readdir(all); e; e = readdir(all)) {
+		int64_t pid;
+		if (num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX && pid != getpid())
+			is_clear = kill_if_in((pid_t)pid, real, name, limit_ms) && is_clear;
+	}
+	(void)closedir(all);
+	return is_clear;
 }
 
 enum rc proc_become(const char *const *argv, struct err *err)

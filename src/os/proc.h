@@ -62,10 +62,14 @@ void proc_signal_group(const struct proc *p, int sig);
 bool proc_start_mark(pid_t pid, int64_t *mark);     /* false: no such process */
 bool proc_is_same(pid_t pid, int64_t mark);         /* it lives; a zombie does not */
 /* SIGKILL to the group led by that very process. When the leader is gone but members of its group are left,
- * they are killed if one of them started no earlier and has a variable env_name in its environment. */
-void proc_kill_left_group(pid_t pid, int64_t mark, const char *env_name);
+ * they are killed if one of them started no earlier and has a variable env_name in its environment. Any failure
+ * (no descriptor left to look with, say) means that they may live. */
+enum rc proc_kill_left_group(pid_t pid, int64_t mark, const char *env_name, struct err *err) NODISCARD;
 /* SIGKILL to every process, but this one, that was started with env_name=value in its environment: reaches those
- * that left their group, and those whose number nobody has written down. */
-void proc_kill_marked(const char *env_name, const char *value);
+ * that left their group, and those whose number nobody has written down. Fails likewise. */
+enum rc proc_kill_marked(const char *env_name, const char *value, struct err *err) NODISCARD;
+/* SIGKILL to every process, but this one, that has this name (as the kernel keeps it: at most 15 bytes) and works in the
+ * folder dir, and wait for their ends, limit_ms for each. False: one lives still. dir may have been removed meanwhile. */
+bool proc_kill_in(const char *dir, const char *name, int64_t limit_ms);
 
 #endif

@@ -242,8 +242,9 @@ static bool lzf_copy(struct blob *b, unsigned first)
 	if (n > b->unmade)
 		return in_bad(b->in, "a compressed string is longer than it says");
 	uint8_t *to = b->in->lzf + b->end;
+	const uint8_t *from = to - back;
 	for (size_t i = 0; i < n; i++) /* may overlap itself: that repeats */
-		to[i] = to[i - back];
+		to[i] = from[i];
 	b->end += n;
 	b->unmade -= n;
 	return true;

@@ -238,6 +238,14 @@ static enum rc end_mark(struct store *s, enum rc (*how)(struct store *s, struct 
 enum rc store_mark_keep(struct store *s, struct err *err) { return end_mark(s, s->ops->mark_keep, err); }
 enum rc store_mark_undo(struct store *s, struct err *err) { return end_mark(s, s->ops->mark_undo, err); }
 
+enum rc store_touch(struct store *s, struct err *err)
+{
+	struct err why = { 0 };
+	enum rc rc = usable(s, err);
+	must(s->tx == TX_WRITE);
+	return rc == RC_OK ? settle(s, s->ops->touch(s, &why), &why, err) : rc;
+}
+
 enum rc store_begin_read(struct store *s, struct err *err)
 {
 	struct err why = { 0 };
@@ -415,3 +423,14 @@ enum rc store_check(struct store *s, struct err *err)
 }
 
 int store_schema_version(struct store *s) { return s->ops->schema_version(s); }
+
+enum rc store_copy(struct store *s, const char *to, struct err *err)
+{
+	enum rc rc = usable(s, err);
+	if (rc != RC_OK)
+		return rc;
+	if (!s->ops->copy || s->tx == TX_WRITE)
+		return err_set(err, RC_INVALID, "a %s store cannot be copied%s", s->ops->name,
+			       s->ops->copy ? " within a change" : "");
+	return s->ops->copy(s, to, err);
+}

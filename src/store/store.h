@@ -112,6 +112,8 @@ void store_rollback(struct store *s);
 enum rc store_mark(struct store *s, struct err *err) NODISCARD;
 enum rc store_mark_keep(struct store *s, struct err *err) NODISCARD;
 enum rc store_mark_undo(struct store *s, struct err *err) NODISCARD;
+/* Within a transaction: write something that changes nothing, so that its commit shows whether the disk takes writes. */
+enum rc store_touch(struct store *s, struct err *err) NODISCARD;
 /* A consistent view for several reads outside of a write transaction: of this moment. What was got in an earlier view
  * is had again without asking the database if nobody changed anything since. */
 enum rc store_begin_read(struct store *s, struct err *err) NODISCARD;
@@ -134,5 +136,10 @@ enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct 
  * of the data: slow when there is much. */
 enum rc store_check(struct store *s, struct err *err) NODISCARD;
 int store_schema_version(struct store *s); /* of the data as opened */
+
+/* All data as a database of its own in the file to, which must not exist; mode 0600, not fsynced. Within
+ * store_begin_read: as that view sees it, so that rows listed there are the copy's rows. Waits for no writer and holds
+ * none up. RC_INVALID: the mem store, or a writer in a transaction. On failure no file is left. */
+enum rc store_copy(struct store *s, const char *to, struct err *err) NODISCARD;
 
 #endif

@@ -35,6 +35,7 @@ struct store_ops {
 	enum rc (*mark)(struct store *s, struct err *err);
 	enum rc (*mark_keep)(struct store *s, struct err *err);
 	enum rc (*mark_undo)(struct store *s, struct err *err);
+	enum rc (*touch)(struct store *s, struct err *err);
 	enum rc (*begin_read)(struct store *s, struct err *err);
 	void (*end_read)(struct store *s);
 	enum rc (*insert)(struct store *s, const struct table *t, const void *row, int64_t *id, struct err *err);
@@ -49,6 +50,7 @@ struct store_ops {
 			  struct err *err);
 	enum rc (*check)(struct store *s, struct err *err);
 	int (*schema_version)(struct store *s);
+	enum rc (*copy)(struct store *s, const char *to, struct err *err); /* NULL: cannot */
 };
 
 enum tx { TX_NONE, TX_READ, TX_WRITE };

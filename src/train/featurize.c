@@ -82,10 +82,10 @@ static int by_index(const void *a, const void *b)
 static void settle_cell(struct feat_row *r, uint32_t first)
 {
 	uint32_t n = r->n - first, kept = 1;
-	struct feature *f = r->features + first;
 
 	if (n < 2)
 		return;
+	struct feature *f = r->features + first;
 	qsort(f, n, sizeof f[0], by_index);
 	for (uint32_t i = 1; i < n; i++) {
 		if (f[i].index != f[kept - 1].index)

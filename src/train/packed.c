@@ -464,7 +464,7 @@ static bool load_examples(const unsigned char *labels, uint32_t n, uint32_t n_fe
 		uint32_t count = get32(counts + 4 * (size_t)i);
 		if (labels[i] > 1 || count > n_features - used)
 			return false;
-		const struct feature *f = b->features + used;
+		const struct feature *f = n_features ? b->features + used : NULL; /* none was ever reserved, perhaps */
 		float scale = !all_one ? feat_scale(f, count) : count ? (float)(1 / sqrt(count)) : 1;
 		b->examples[i] = (struct example){ .label = labels[i], .scale = scale, .n = count, .features = f };
 		used += count;

@@ -128,6 +128,7 @@ class Online(ServerCase):
     @classmethod
     def prepare(cls, server):
         server.sample(rows=800)
+        server.add_function("score")
 
     def cli(self, *words, code=0):
         done = self.server.run(*words, "--data", str(self.server.data), check=False)
@@ -164,6 +165,15 @@ class Online(ServerCase):
         self.cli("instance", "delete", "shop", "ctr_shop")
         self.cli("app", "delete", "shop")
         self.assertIn("App.NotFound", self.cli("app", "get", "shop", code=66).stderr)
+
+    def test_doctor_and_a_function_that_makes_no_model(self):
+        client = self.server.client
+        self.app("modelless")
+        self.ok(client.create_instance("modelless", "one", "score", "script", {"mode": "ok"}))
+        self.ok(client.create_task("modelless", "one", "score"))
+        self.assertEqual(client.finished("modelless", "one", 1, "score")["state"], "success")
+        self.assertEqual(client.get_instance("modelless", "one", "score").result["Status"], "available")
+        self.assertIn("All is well", self.cli("doctor").stdout)
 
     def test_odd_names_reach_the_server_whole(self):
         self.assertIn("App.NotFound", self.cli("app", "get", "a b/c?d#e", code=66).stderr)

@@ -1,8 +1,12 @@
 """kill -9 at bad moments: nothing acknowledged is lost, no task stays running, a resumed model has the same bits."""
+import fcntl
+import os
+import pathlib
+import subprocess
 import threading
 import unittest
 
-from stint_client import Server, process_alive, wait_for
+from stint_client import BINARY, Server, process_alive, wait_for
 from test_tasks import child_pid
 
 # Long enough to be killed in the middle, single-threaded so that the bits repeat.
@@ -104,6 +108,28 @@ class Crash(unittest.TestCase):
                 self.assertIn(server.client.list_tasks("shop", "one", "score").json["TotalCount"],
                               (acknowledged, acknowledged + 1), "at most the one that was under way")
                 server.close()
+
+    def test_a_remnant_of_a_killed_server_is_waited_for(self):
+        """A child that was forked and not yet executed holds copies of its dead server's lock and port for a moment."""
+        server = self.server()
+        server.start()
+        server.kill()
+        remnant = os.open(server.data / "lock", os.O_RDWR)
+        self.addCleanup(os.close, remnant)
+        fcntl.flock(remnant, fcntl.LOCK_EX)
+        process = subprocess.Popen([BINARY, "serve", "--data", str(server.data), "--listen", "127.0.0.1:0"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+
+        def is_waiting():
+            state = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+            self.assertNotIn(state, "ZX", "it has given up")
+            return state == "S"
+        wait_for("its first try", is_waiting)
+        fcntl.flock(remnant, fcntl.LOCK_UN)
+        self.assertIn(b"stint: ready on ", process.stdout.readline())
 
     def test_killed_server_and_a_helper_out_of_reach(self):
         """E4: a helper in a session of its own has no parent-death signal; recovery finds it by its environment."""

@@ -146,7 +146,10 @@ class Process(unittest.TestCase):
         server.stop()
         for text, says in (("no_such = 1\n", "stint.ini:1: unknown setting 'no_such'"),
                            ("\nthreads = many\n", "stint.ini:2: --threads is an integer from 1 to 64"),
-                           ("just words\n", "stint.ini:1"), ("auth = maybe\n", "strict|lax|off")):
+                           ("just words\n", "stint.ini:1"), ("auth = maybe\n", "strict|lax|off"),
+                           ("[server]\n  max_running = 3\n  threads = many\n", "stint.ini:3: --threads is an integer"),
+                           (f"data = {'x' * 200}\n", "stint.ini:1: longer than 198 bytes"),
+                           ("auth = off\0\n", "holds a NUL byte")):
             settings.write_text(text)
             done = server.run("serve", "--data", str(server.data), "--config", str(settings), check=False)
             self.assertEqual((done.returncode, says in done.stderr), (64, True), done.stderr)

@@ -14,6 +14,7 @@ TEST(only_whole_automatic_plans_count)
 	} row[] = {
 		{ POLICY("auto", "7", "02:00-03:00", "[1,3,7]"), true }, { POLICY("manual", "7", "02:00-03:00", "[1]"), false },
 		{ POLICY("auto", "0", "02:00-03:00", "[1]"), false },	 { POLICY("auto", "7", "xx", "[1]"), false },
+		{ POLICY("auto", "8", "02:00-03:00", "[1]"), false },	 { POLICY("auto", "4294967297", "02:00-03:00", "[1]"), false },
 		{ POLICY("auto", "7", "25:00-26:00", "[1]"), false },	 { POLICY("auto", "7", "02:00-03:00", "[8]"), false },
 		{ "", false },						 { "{}", false },
 		{ "not json", false },					 { "{\"policy\":[]}", false },

@@ -22,6 +22,7 @@
 #include "base/must.h"
 #include "base/num.h"
 #include "cache/analyse.h"
+#include "cache/log.h"
 #include "cache/wire.h"
 #include "os/file.h"
 #include "os/proc.h"
@@ -86,7 +87,7 @@ static struct wire *client(const char *host, int port, const char *password, str
 /* The answer as text; "!..." for an error. A new connection each time. */
 static const char *ask_at(const char *host, int port, const char *password, const char *const *argv, int argc)
 {
-	static char text[512];
+	static char text[4096];
 	struct err e = { .rc = RC_OK };
 	CLEANUP(wire_closep) struct wire *w = client(host, port, password, &e);
 	CLEANUP(reply_freep) redisReply *r = NULL;
@@ -488,15 +489,77 @@ TEST(a_switchover_loses_no_acknowledged_write)
 }
 
 /* WAIT speaks of its own connection's writes only. */
-static void write_to_both(const struct cache_instance *c, const char *name, const char *value)
+static void write_to_all(const struct cache_instance *c, const char *name, const char *value)
 {
 	struct err e = { .rc = RC_OK };
 	CLEANUP(wire_closep) struct wire *w = client(c->host, c->port, NULL, &e);
 	CLEANUP(reply_freep) redisReply *r = NULL;
+	char replicas[12];
 
+	(void)snprintf(replicas, sizeof replicas, "%d", c->n_nodes - 1);
 	bool ok = w && wire_call(w, NULL, &e, "SET", name, value) == RC_OK &&
-	          wire_call(w, &r, &e, "WAIT", "1", "10000") == RC_OK;
-	EXPECT(ok && r->type == REDIS_REPLY_INTEGER && r->integer == 1, "not replicated: %s", e.msg);
+	          wire_call(w, &r, &e, "WAIT", replicas, "10000") == RC_OK;
+	EXPECT(ok && r->type == REDIS_REPLY_INTEGER && r->integer == c->n_nodes - 1, "not replicated: %s", e.msg);
+}
+
+static bool has_weight(const struct cache_instance *c, int node, const char *wanted)
+{
+	const char *info = ask_at(c->nodes[node].host, c->port, NULL, (const char *const[]){ "INFO", "replication" }, 2);
+	return strstr(info, wanted) != NULL;
+}
+
+TEST(priorities_decide_who_becomes_master)
+{
+	struct cache_instance c = describe("preferred", CACHE_HA);
+	struct err e = { .rc = RC_OK };
+
+	c.nodes[2] = (struct cache_node){ .number = 2, .priority = 100 };
+	next_host(c.nodes[2].host);
+	c.n_nodes = 3;
+	if (!made(&c))
+		return;
+	EXPECT(cache_set_priority(&c, 7, 1, &run, &e) == RC_NOT_FOUND, "%s", e.msg);
+	EXPECT(cache_set_priority(&c, 2, 101, &run, &e) == RC_INVALID && c.nodes[2].priority == 100, "%s", e.msg);
+	EXPECT(cache_set_priority(&c, 2, 10, &run, &e) == RC_OK && c.nodes[2].priority == 10, "%s", e.msg);
+	EXPECT(has_weight(&c, 2, "slave_priority:10\r\n"), "Redis was not told");
+	EXPECT(cache_restart(&c, &run, &e) == RC_OK && has_weight(&c, 2, "slave_priority:10\r\n"), "lost: %s", e.msg);
+	EXPECT(cache_switch_over(&c, -1, &run, &e) == RC_OK && c.master == 2, "the master is %d %s", c.master, e.msg);
+
+	EXPECT(cache_set_priority(&c, 1, 5, &run, &e) == RC_OK, "%s", e.msg);
+	write_to_all(&c, "a", "1"); /* where the data differs, it decides before the priority */
+	must(kill((pid_t)c.nodes[2].pid, SIGKILL) == 0);
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK && c.master == 1, "the master is %d %s", c.master, e.msg);
+
+	EXPECT(cache_set_priority(&c, 0, 0, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(cache_set_priority(&c, 2, 0, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(cache_switch_over(&c, -1, &run, &e) == RC_CONFLICT && c.master == 1, "%s", e.msg);
+	int64_t dead = c.nodes[1].pid;
+	write_to_all(&c, "b", "2");
+	must(kill((pid_t)dead, SIGKILL) == 0);
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK && c.master == 1 && c.nodes[1].pid != dead,
+	       "one that must not be was promoted: %d %s", c.master, e.msg);
+	gone(&c);
+}
+
+TEST(processes_are_noted_after_a_failure_and_resizes_checked)
+{
+	struct cache_instance c = describe("noted", CACHE_HA);
+	struct err e = { .rc = RC_OK };
+
+	if (!made(&c))
+		return;
+	EXPECT(cache_check_resize(&c, 32 * MIB, &run, &e) == RC_OK && c.capacity == 64 * MIB, "%s", e.msg);
+	EXPECT(cache_check_resize(&c, MIB, &run, &e) == RC_CONFLICT, "%s", e.msg);
+	struct cache_instance old = c;
+	EXPECT(cache_restart(&c, &run, &e) == RC_OK, "%s", e.msg);
+	must(kill((pid_t)c.nodes[1].pid, SIGSTOP) == 0);
+	cache_note_processes(&old, &run);
+	EXPECT(strcmp(old.nodes[0].run_id, c.nodes[0].run_id) == 0 && old.nodes[0].pid == c.nodes[0].pid, "not noted");
+	EXPECT(strcmp(old.nodes[1].run_id, c.nodes[1].run_id) != 0, "one that does not answer was noted");
+	must(kill((pid_t)c.nodes[1].pid, SIGCONT) == 0);
+	cache_note_processes(&old, &run);
+	EXPECT(memcmp(&old, &c, sizeof old) == 0, "something else has changed");
+	gone(&c);
 }
 
 TEST(a_dead_master_is_replaced_by_its_replica)
@@ -509,7 +572,7 @@ TEST(a_dead_master_is_replaced_by_its_replica)
 
 	if (!made(&c))
 		return;
-	write_to_both(&c, "a", "1");
+	write_to_all(&c, "a", "1");
 	must(kill((pid_t)c.nodes[0].pid, SIGKILL) == 0);
 	struct cache_instance unrecorded = c;
 	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
@@ -547,19 +610,51 @@ static void spoil_file(const char *path)
 	must(close(fd) == 0);
 }
 
-/* A restore whose process dies at a crash point; then heal. */
-static void restore_and_die(struct cache_instance *c, const char *file, const char *point)
+/* A restore in a process of its own that dies at its n-th act. False: it has fewer, and was done. */
+static bool restore_dies(struct cache_instance *c, const char *file, int n)
 {
+	char point[32];
+	int status;
+
+	(void)snprintf(point, sizeof point, "cache.act:%d", n);
 	fflush(stdout);
 	pid_t pid = fork();
-	int status;
 	must(pid >= 0);
 	if (pid == 0) {
 		crash_arm(point);
 		_exit(cache_restore(c, file, "", &run, NULL) == RC_OK ? 0 : 1);
 	}
 	must(waitpid(pid, &status, 0) == pid);
-	EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%s was not reached", point);
+	bool has_died = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	EXPECT(has_died || (WIFEXITED(status) && WEXITSTATUS(status) == 0), "act %d: status %d", n, status);
+	return has_died;
+}
+
+/* Whenever it dies, healing brings all of the old data or all of the new, and leaves no trace of it. */
+static void cut_restores(struct cache_instance *c, const char *file, int stride)
+{
+	struct err e = { .rc = RC_OK };
+	bool dies = true, was_done = false;
+	static const char *const traces[] = { "restore.rdb", "before-restore", "after-restore" };
+	char trace[PATH_MAX];
+
+	for (int n = 1; dies; n += stride) {
+		EXPECT_ANSWER("OK", c, NULL, "MSET", "a", "new", "b", "more");
+		dies = restore_dies(c, file, n);
+		EXPECT(cache_heal(c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "act %d: %s", n, e.msg);
+		bool is_done = strcmp(ASK(c, NULL, "GET", "a"), "old") == 0;
+		EXPECT(is_done || !was_done, "act %d: undone, though done after an earlier one", n);
+		EXPECT(is_done || dies, "not done, though it did not die");
+		EXPECT_ANSWER(is_done ? "(nil)" : "more", c, NULL, "GET", "b");
+		was_done = is_done;
+		for (size_t i = 0; i < (size_t)c->n_nodes * ARRAY_LEN(traces); i++) {
+			const struct cache_node *node = &c->nodes[i / ARRAY_LEN(traces)];
+			must(snprintf(trace, sizeof trace, "%.3000s/node-%d/%s", c->dir, node->number,
+			              traces[i % ARRAY_LEN(traces)]) > 0);
+			EXPECT(!file_exists(trace), "act %d: %s stays", n, trace);
+		}
+	}
+	EXPECT_ANSWER("OK", c, NULL, "MSET", "a", "new", "b", "more");
 }
 
 static void check_backup(enum cache_mode mode, const char *name)
@@ -586,9 +681,7 @@ static void check_backup(enum cache_mode mode, const char *name)
 	EXPECT(cache_restore(&c, spoilt, bad.sha256, &run, &e) == RC_CORRUPT && strstr(e.msg, "altered"), "%s", e.msg);
 	EXPECT(cache_restore(&c, spoilt, "", &run, &e) != RC_OK && strstr(e.msg, "redis-server"), "%s", e.msg);
 	EXPECT_ANSWER("new", &c, NULL, "GET", "a");
-	restore_and_die(&c, file, "cache.restore_aside");
-	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
-	EXPECT_ANSWER("more", &c, NULL, "GET", "b");
+	cut_restores(&c, file, mode == CACHE_HA ? 5 : 1);
 	EXPECT(cache_restore(&c, file, b.sha256, &run, &e) == RC_OK, "%s", e.msg);
 	EXPECT_ANSWER("old", &c, NULL, "GET", "a");
 	EXPECT_ANSWER("(nil)", &c, NULL, "GET", "b");
@@ -844,6 +937,85 @@ static bool should_stop(void *ctx)
 	return w->stop_at && w->last >= w->stop_at;
 }
 
+/* ---- run logs: files only, no process ---- */
+
+static void put_log(const struct cache_instance *c, const char *name, const char *text)
+{
+	char path[PATH_MAX];
+	struct err e = { .rc = RC_OK };
+	int len = snprintf(path, sizeof path, "%s/%s", c->dir, name);
+
+	must(len > 0 && (size_t)len < sizeof path);
+	EXPECT(file_write(path, text, strlen(text), 0600, &e) == RC_OK, "%s", e.msg);
+}
+
+/* The log of a day; "(none)". */
+static const char *log_of(const struct cache_instance *c, const char *day)
+{
+	static struct buf text;
+	char path[PATH_MAX];
+	int len = snprintf(path, sizeof path, "%s/run-logs/redis_%s_%s.log", c->dir, c->host, day);
+
+	must(len > 0 && (size_t)len < sizeof path);
+	buf_fini(&text);
+	buf_init(&text, 1 << 20);
+	return file_read(path, &text, NULL) == RC_OK ? buf_text(&text) : "(none)";
+}
+
+#define EXPECT_LOG(day, wanted) EXPECT(strcmp(log_of(&c, (day)), (wanted)) == 0, "%s: %.200s", (day), log_of(&c, (day)))
+
+TEST(run_logs_are_cut_by_day)
+{
+	struct cache_instance c = describe("logged", CACHE_SINGLE);
+	const int64_t noon = utc(2026, 3, 10, 12, 0);
+	struct err e = { .rc = RC_OK };
+	char dir[PATH_MAX + 64], endless[20001];
+	struct buf text;
+	int n = -1;
+
+	memcpy(c.nodes[0].host, c.host, sizeof c.host);
+	(void)snprintf(dir, sizeof dir, "%s/node-0", c.dir);
+	EXPECT(dir_make(dir, 0700, &e) == RC_OK, "%s", e.msg);
+	EXPECT(cache_collect_logs(&c, &(struct cache_log_order){ .node = 0, .now_s = noon }, &n, &run, &e) == RC_OK && n == 0,
+	       "no log yet: %d %s", n, e.msg);
+	memset(endless, 'x', sizeof endless - 1);
+	endless[sizeof endless - 1] = '\0';
+	put_log(&c, "node-0/redis.log.1", "no date at all\n1:C 28 Feb 2026 09:00:00.000 * old\n1:M 09 Mar 2026 09:00:00.000 * a\n");
+	buf_init(&text, 1 << 20);
+	buf_addf(&text, "1:M 09 Mar 2026 10:00:00.000 * %s 1:M 10 Mar 2026 \n\ttrace\n", endless);
+	buf_adds(&text, "1:M 10 Mar 2026 00:00:00.000 # b\n1:M 10 Mai 2026 is no month\n1:M 09 Mar 2026 10:00:00.000 * back\n");
+	buf_adds(&text, "1:S 10 Mar 2026 11:00:00.000 * c\n1:M 00 Mar 2026 \nends without a line's end");
+	put_log(&c, "node-0/redis.log", buf_text(&text));
+	put_log(&c, "run-logs/redis_1.2.3.4_2026-03-02.log", "older than a week");
+	put_log(&c, "run-logs/redis_1.2.3.4_2026-03-03.log", "a week");
+	put_log(&c, "run-logs/redis_1.2.3.4_2026-03-09.log.part", "cut off");
+
+	struct cache_log_order order = { .node = 7, .days = 1, .now_s = noon };
+	EXPECT(cache_collect_logs(&c, &order, &n, &run, &e) == RC_NOT_FOUND && strstr(e.msg, "no node 7"), "%s", e.msg);
+	order = (struct cache_log_order){ .node = -1, .days = 8, .now_s = noon };
+	EXPECT(cache_collect_logs(&c, &order, &n, &run, &e) == RC_INVALID && n == 0, "%s", e.msg);
+	order.days = 1;
+	EXPECT(cache_collect_logs(&c, &order, &n, &run, &e) == RC_OK && n == 2, "%d %s", n, e.msg);
+	EXPECT_LOG("2026-02-28", "(none)");
+	EXPECT_LOG("2026-03-10", "1:M 10 Mar 2026 00:00:00.000 # b\n1:M 10 Mai 2026 is no month\n"
+	           "1:S 10 Mar 2026 11:00:00.000 * c\n1:M 00 Mar 2026 \nends without a line's end");
+	const char *yesterday = log_of(&c, "2026-03-09");
+	EXPECT(strncmp(yesterday, "1:M 09 Mar 2026 09:00:00.000 * a\n1:M 09 Mar 2026 10:00:00.000 * xxx", 60) == 0, "%.100s", yesterday);
+	EXPECT(strlen(yesterday) > 20000 && strstr(yesterday, "xx 1:M 10 Mar 2026 \n\ttrace\n1:M 09 Mar 2026 10:00:00.000 * back\n"),
+	       "%zu", strlen(yesterday));
+	order.days = 0;
+	EXPECT(cache_collect_logs(&c, &order, &n, &run, &e) == RC_OK && n == 1, "%d %s", n, e.msg);
+	EXPECT(strlen(log_of(&c, "2026-03-09")) > 20000, "what was collected stays");
+	(void)snprintf(dir, sizeof dir, "%s/run-logs/redis_1.2.3.4_2026-03-02.log", c.dir);
+	EXPECT(!file_exists(dir), "an old one stayed");
+	dir[strlen(dir) - 5] = '3';
+	EXPECT(file_exists(dir), "a week is kept");
+	(void)snprintf(dir, sizeof dir, "%s/run-logs/redis_1.2.3.4_2026-03-09.log", c.dir);
+	EXPECT(!file_exists(dir), "what was cut off came to be");
+	buf_fini(&text);
+	EXPECT(dir_remove(c.dir, &e) == RC_OK, "%s", e.msg);
+}
+
 TEST(an_operation_tells_its_steps_and_stops_on_request)
 {
 	struct cache_instance c = describe("watched", CACHE_HA);
@@ -924,6 +1096,8 @@ int main(void)
 	RUN(a_single_instance_lives);
 	RUN(processes_outlive_their_maker_and_are_adopted);
 	RUN(a_switchover_loses_no_acknowledged_write);
+	RUN(priorities_decide_who_becomes_master);
+	RUN(processes_are_noted_after_a_failure_and_resizes_checked);
 	RUN(a_dead_master_is_replaced_by_its_replica);
 	RUN(a_backup_of_a_single_instance_comes_back);
 	RUN(a_backup_of_a_replica_comes_back);
@@ -931,6 +1105,7 @@ int main(void)
 	RUN(a_peer_that_is_no_redis_is_an_error);
 	RUN(what_cannot_be_started_says_why);
 	RUN(analyses_tell_what_is_there);
+	RUN(run_logs_are_cut_by_day);
 	RUN(an_operation_tells_its_steps_and_stops_on_request);
 	RUN(no_process_is_left);
 	if (!test_failures && dir_remove(root, NULL) != RC_OK)

@@ -1001,6 +1001,7 @@ TEST(a_whitelist_is_never_in_force)
 	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s", buf_text(&seen.body));
 	(void)snprintf(target, sizeof target, P "/jobs/%s", at("job_id"));
 	poll_until(target, "status", "SUCCESS");
+	EXPECT_AT("job_type", "AddWhitelist");
 	end();
 }
 

@@ -264,7 +264,7 @@ static struct {
 	pthread_cond_t cond;
 	bool is_done;
 	int status;
-	char content_type[80], request_id[40], allow[64];
+	char content_type[80], request_id[40], allow[64], disposition[256];
 	struct buf body;
 	json_t *json;
 } seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
@@ -278,20 +278,34 @@ const char *http_header_of(const struct http_req *req, const char *lower_name)
 	return NULL;
 }
 
+static void keep_file(const struct http_file *file)
+{
+	char part[4096];
+
+	for (ssize_t n = read(file->fd, part, sizeof part); n > 0; n = read(file->fd, part, sizeof part))
+		buf_add(&seen.body, part, (size_t)n);
+	EXPECT((int64_t)seen.body.len == file->size, "%zu bytes of %lld", seen.body.len, (long long)file->size);
+	(void)close(file->fd);
+}
+
 static void keep_reply(const struct http_reply *reply)
 {
 	seen.status = reply->status;
 	(void)snprintf(seen.content_type, sizeof seen.content_type, "%s", reply->content_type);
-	seen.request_id[0] = seen.allow[0] = '\0';
+	seen.request_id[0] = seen.allow[0] = seen.disposition[0] = '\0';
 	for (size_t i = 0; i < reply->n_headers; i++) {
 		if (strcmp(reply->headers[i].name, "x-request-id") == 0)
 			(void)snprintf(seen.request_id, sizeof seen.request_id, "%s", reply->headers[i].value);
 		if (strcmp(reply->headers[i].name, "allow") == 0)
 			(void)snprintf(seen.allow, sizeof seen.allow, "%s", reply->headers[i].value);
+		if (strcmp(reply->headers[i].name, "content-disposition") == 0)
+			(void)snprintf(seen.disposition, sizeof seen.disposition, "%s", reply->headers[i].value);
 	}
 	buf_fini(&seen.body);
 	buf_init(&seen.body, 64 << 20);
 	buf_add(&seen.body, reply->body, reply->body_len);
+	if (reply->file)
+		keep_file(reply->file);
 	json_decref(seen.json);
 	seen.json = json_loadb(buf_text(&seen.body), seen.body.len, 0, NULL);
 }
@@ -415,7 +429,8 @@ struct request {
 	size_t n_headers;
 };
 
-static int run(const struct request *r)
+/* What every answer has; those from files are not JSON. */
+static int send_request(const struct request *r)
 {
 	struct arena *a = arena_new(16 << 20);
 	const char *mark = strchr(r->target, '?');
@@ -440,11 +455,17 @@ static int run(const struct request *r)
 		pthread_cond_wait(&seen.cond, &seen.lock);
 	pthread_mutex_unlock(&seen.lock);
 	EXPECT(strcmp(seen.request_id, req.id) == 0, "%s %s: header says '%s'", r->method, r->target, seen.request_id);
+	arena_free(a);
+	return seen.status;
+}
+
+static int run(const struct request *r)
+{
+	(void)send_request(r);
 	EXPECT(strcmp(seen.content_type, "application/json") == 0, "%s %s: %s", r->method, r->target,
 	       seen.content_type);
 	EXPECT(seen.status == 204 ? seen.body.len == 0 : seen.json != NULL, "%s %s: %d '%s'", r->method, r->target,
 	       seen.status, buf_text(&seen.body));
-	arena_free(a);
 	return seen.status;
 }
 
@@ -1258,6 +1279,9 @@ TEST(resizes_are_checked_against_what_is_there)
 	EXPECT_AT("tasks/0/name", "AddReplica");
 	EXPECT_AT("tasks/0/details/new_replica_num", "3");
 	EXPECT_AT("tasks/0/details/replica_az", "stint-1");
+	EXPECT_AT("tasks/0/details/new_resource_spec_code", "redis.ha.xu1.large.r3.1");
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	EXPECT_AT("spec_code", "redis.ha.xu1.large.r3.1");
 	(void)snprintf(body, sizeof body, "{\"spec_code\":\"redis.ha.xu1.tiny.r2.512\",\"new_capacity\":0.5}");
 	EXPECT(call("POST", one(uid, "/resize"), body) == 204, "%s", buf_text(&seen.body));
 	poll_until(one(uid, ""), "capacity_minor", ".5");
@@ -1268,7 +1292,7 @@ TEST(resizes_are_checked_against_what_is_there)
 	EXPECT_AT("tasks/0/name", "EXTEND");
 	EXPECT_AT("tasks/0/details/old_capacity", "1");
 	EXPECT_AT("tasks/0/details/new_capacity", "0.5");
-	EXPECT_AT("tasks/0/details/old_resource_spec_code", "redis.ha.xu1.large.r2.1");
+	EXPECT_AT("tasks/0/details/old_resource_spec_code", "redis.ha.xu1.large.r3.1");
 	EXPECT(call("POST", one(uid, "/resize"),
 	            "{\"spec_code\":\"redis.ha.xu1.large.r2.2\",\"new_capacity\":2,\"execute_immediately\":false}") ==
 	               204,
@@ -1277,6 +1301,144 @@ TEST(resizes_are_checked_against_what_is_there)
 	EXPECT_AT("tasks/0/status", "CREATED");
 	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
 	EXPECT_AT("status", "RUNNING"); /* it waits for its window */
+	end();
+}
+
+TEST(a_resize_can_be_checked_and_asked_for_first)
+{
+	char uid[UUID_SIZE], job[128];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	const struct {
+		const char *body, *code;
+	} row[] = {
+		{ NULL, "DCS.4004" },
+		{ "{\"new_capacity\":2}", "DCS.4927" },
+		{ "{\"spec_code\":\"redis.ha.xu1.large.r2.2\"}", "DCS.4012" },
+		{ "{\"spec_code\":\"redis.single.xu1.large.2\",\"new_capacity\":2}", "DCS.4200" },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)call("POST", one(uid, "/resize/check-job"), row[i].body);
+		expect_error(row[i].body ? row[i].body : "none", 400, row[i].code);
+	}
+	EXPECT(call("POST", one(uid, "/resize/check-job"),
+	            "{\"spec_code\":\"redis.ha.xu1.large.r2.2\",\"new_capacity\":2}") == 200,
+	       "%s", buf_text(&seen.body));
+	(void)snprintf(job, sizeof job, P "/jobs/%s", at("job_id"));
+	poll_until(job, "status", "SUCCESS");
+	EXPECT_AT("job_type", "ResizeCheck");
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	EXPECT_AT("spec_code", "redis.ha.xu1.large.r2.1");
+	EXPECT_AT("capacity", "1");
+
+	EXPECT(call("GET", one(uid, "/operations?operation=extend"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("operations", "[{\"operation\":\"extend\",\"is_support\":true,\"cause_id\":null}]");
+	(void)call("GET", one(uid, "/operations?operation=fly"), NULL);
+	expect_error("no operation", 400, "DCS.4800");
+	restart(0);
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/operations"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("operations", "[{\"operation\":\"extend\",\"is_support\":false,\"cause_id\":\"DCS.4096\"}]");
+	end();
+}
+
+TEST(version_and_topology_have_the_contracts_types)
+{
+	char uid[UUID_SIZE];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	EXPECT(call("GET", one(uid, "/version"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("engine_minor_version", "null"); /* nobody has asked a Redis yet */
+	EXPECT_AT("engine_minor_version_upgradable", "false");
+	EXPECT_AT("proxy_minor_version_upgradable", "false");
+	EXPECT(call("GET", one(uid, "/nodes"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(json_array_size(value_at("redis_server")) == 2, "%s", buf_text(&seen.body));
+	EXPECT_AT("redis_server/0/node_type", "master");
+	EXPECT_AT("redis_server/1/node_type", "slave");
+	EXPECT_AT("redis_server/1/relation_ip", at("redis_server/0/ip"));
+	const json_t *node = value_at("redis_server/1");
+	for (void *it = json_object_iter((json_t *)(uintptr_t)node); it;
+	     it = json_object_iter_next((json_t *)(uintptr_t)node, it))
+		EXPECT(json_is_string(json_object_iter_value(it)), "%s is no text", json_object_iter_key(it));
+	const char *const absent[] = { "/version", "/nodes", "/operations" };
+	FOR_EACH_ROW (i, absent) {
+		(void)call("GET", one(NOBODY, absent[i]), NULL);
+		expect_error(absent[i], 404, "DCS.3022");
+	}
+	end();
+}
+
+TEST(a_replicas_priority_is_checked_before_it_is_set)
+{
+	char uid[UUID_SIZE], single[UUID_SIZE], group[64], master[64], replica[64], rest[200];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	create_running(CREATE_SINGLE, single);
+	EXPECT(call("GET", one(uid, "/logical-nodes"), NULL) == 200, "nodes");
+	EXPECT_AT("nodes/1/priority_weight", "100");
+	(void)snprintf(group, sizeof group, "%s", at("nodes/0/group_id"));
+	(void)snprintf(master, sizeof master, "%s", at("nodes/0/node_id"));
+	(void)snprintf(replica, sizeof replica, "%s", at("nodes/1/node_id"));
+#define WEIGHT "{\"slave_priority_weight\":5}"
+	const struct {
+		const char *instance, *group, *node, *body, *code;
+	} row[] = {
+		{ single, group, replica, WEIGHT, "DCS.4086" },
+		{ uid, NOBODY, replica, WEIGHT, "DCS.4063" },
+		{ uid, group, NO_TASK, WEIGHT, "DCS.3053" },
+		{ uid, group, master, WEIGHT, "DCS.3053" },
+		{ uid, group, replica, NULL, "DCS.4004" },
+		{ uid, group, replica, "{}", "DCS.4939" },
+		{ uid, group, replica, "{\"slave_priority_weight\":-1}", "DCS.4939" },
+		{ uid, group, replica, "{\"slave_priority_weight\":101}", "DCS.4939" },
+		{ uid, group, replica, "{\"slave_priority_weight\":\"5\"}", "DCS.4939" },
+	};
+	FOR_EACH_ROW (i, row) {
+		(void)snprintf(rest, sizeof rest, "/groups/%s/replications/%s/slave-priority", row[i].group, row[i].node);
+		(void)call("POST", one(row[i].instance, rest), row[i].body);
+		expect_error(row[i].code, 400, row[i].code);
+	}
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("task_count", "1"); /* that of its creation */
+	(void)snprintf(rest, sizeof rest, "/groups/%s/replications/%s/slave-priority", group, replica);
+	EXPECT(call("POST", one(uid, rest), WEIGHT) == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "tasks");
+	EXPECT_AT("tasks/0/name", "UpdateSlavePriority");
+	EXPECT_AT("tasks/0/status", "SUCCESS"); /* it was waited for */
+	EXPECT_AT("tasks/0/details/group_name", "group-0");
+	let_runs_fail(true);
+	(void)call("POST", one(uid, rest), WEIGHT);
+	expect_error("one that fails", 500, "DCS.4842");
+	end();
+}
+
+TEST(deleted_instances_are_listed_on_request)
+{
+	char uid[UUID_SIZE];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_SINGLE, uid);
+	EXPECT(call("DELETE", one(uid, ""), NULL) == 204, "%s", buf_text(&seen.body));
+	const struct {
+		const char *query, *total;
+	} row[] = { { "", "0" },
+		    { "?include_delete=false", "0" },
+		    { "?include_delete=true", "1" },
+		    { "?include_delete=true&status=DELETED", "1" },
+		    { "?include_delete=true&status=DELETING", "0" },
+		    { "?include_delete=true&status=RUNNING", "0" },
+		    { "?include_delete=true&name=other", "0" } };
+	FOR_EACH_ROW (i, row) {
+		char target[256];
+		(void)snprintf(target, sizeof target, ALL "%s", row[i].query);
+		EXPECT(call("GET", target, NULL) == 200, "%s: %s", target, buf_text(&seen.body));
+		EXPECT_AT("instance_num", row[i].total);
+	}
+	EXPECT(call("GET", ALL "?include_delete=true", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instances/0/instance_id", uid);
+	EXPECT_AT("instances/0/status", "DELETED");
+	(void)call("GET", ALL "?include_delete=1", NULL);
+	expect_error("no flag", 400, "DCS.4800");
 	end();
 }
 
@@ -1488,6 +1650,132 @@ TEST(backups_are_made_listed_restored_and_deleted)
 	end();
 }
 
+/* Call a link of the last answer, and keep it. */
+static void take_link(char out[1024])
+{
+	(void)snprintf(out, 1024, "%s", at("links/0/link"));
+	EXPECT(strncmp(out, "https://", 8) != 0 && strncmp(out, "http://cache.example:8080/v2/", 29) == 0, "%s", out);
+	memmove(out, out + strlen("http://cache.example:8080"), strlen(out) + 1 - strlen("http://cache.example:8080"));
+}
+
+static int ask_links(const char *uid, const char *backup, const char *body)
+{
+	struct request r = { .method = "POST", .body = body, .n_headers = 1,
+			     .headers = { { "host", "cache.example:8080" } } };
+	char rest[128];
+
+	(void)snprintf(rest, sizeof rest, "/backups/%s/links", backup);
+	r.target = one(uid, rest);
+	return run(&r);
+}
+
+TEST(links_to_a_backup_open_it_without_a_key_and_only_it)
+{
+	char uid[UUID_SIZE], backup[UUID_SIZE], link[1024], bad[1100], path[4200], rest[128];
+	begin(AUTH_OFF, 1);
+	create_running(CREATE_HA, uid);
+	(void)ask_links(uid, NOBODY, "{\"expiration\":300}");
+	expect_error("unknown backup", 400, "DCS.4063");
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(backup, sizeof backup, "%s", at("backup_id"));
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
+	(void)snprintf(path, sizeof path, "%s/none.rdb", data_dir); /* where the child says that the file is */
+	write_file(path, "REDIS0011", 0600);
+
+	const char *const bodies[] = { "{}", "{\"expiration\":299}", "{\"expiration\":86401}", "{\"expiration\":\"300\"}" };
+	FOR_EACH_ROW (i, bodies) {
+		(void)ask_links(uid, backup, bodies[i]);
+		expect_error(bodies[i], 400, "DCS.4062");
+	}
+	(void)ask_links(uid, backup, NULL);
+	expect_error("no body", 400, "DCS.4004");
+	(void)ask_links(uid, "x", "{\"expiration\":300}");
+	expect_error("no id", 400, "DCS.4063");
+	(void)snprintf(rest, sizeof rest, "/backups/%s/links", backup);
+	(void)call("POST", one(uid, rest), "{\"expiration\":300}");
+	expect_error("no Host", 400, "DCS.4800");
+
+	EXPECT(ask_links(uid, backup, "{\"expiration\":300.0}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(strncmp(at("links/0/file_name"), "redis_127.", 10) == 0 && strstr(at("links/0/file_name"), "_6379_"), "%s",
+	       at("links/0/file_name"));
+	EXPECT_AT("bucket_name", "stint");
+	char name[256];
+	(void)snprintf(name, sizeof name, "attachment; filename=\"%s\"", at("links/0/file_name"));
+	take_link(link);
+
+	/* Under strict authentication too: the link is the key. Also after a restart. */
+	api_close(api);
+	stop();
+	start(AUTH_STRICT, 1);
+	struct request get = { .method = "GET", .target = link };
+	EXPECT(send_request(&get) == 200, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "REDIS0011") == 0, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(seen.content_type, "application/octet-stream") == 0, "%s", seen.content_type);
+	EXPECT(strcmp(seen.disposition, name) == 0, "%s", seen.disposition);
+
+	char *query = strchr(link, '?');
+	const char *signature = strstr(link, "signature=") + strlen("signature=");
+	const struct {
+		const char *what, *text;
+	} row[] = { { "no query", "" },
+		    { "no signature", "?expires=99999999999" },
+		    { "no end", "?signature=x" },
+		    { "a longer life", "?expires=99999999999&signature=" },
+		    { "odd end", "?expires=soon&signature=" } };
+	FOR_EACH_ROW (i, row) {
+		bool ends_open = *row[i].text && row[i].text[strlen(row[i].text) - 1] == '=';
+		(void)snprintf(bad, sizeof bad, "%.*s%s%s", (int)(query - link), link, row[i].text,
+			       ends_open ? signature : "");
+		(void)call("GET", bad, NULL);
+		expect_error(row[i].what, 403, "DCS.2003");
+	}
+	(void)snprintf(bad, sizeof bad, "%s", link);
+	bad[strlen(bad) - 1] = bad[strlen(bad) - 1] == '0' ? '1' : '0';
+	(void)call("GET", bad, NULL);
+	expect_error("another signature", 403, "DCS.2003");
+	(void)snprintf(bad, sizeof bad, "%s", link);
+	memcpy(strstr(bad, backup), NOBODY, strlen(NOBODY));
+	(void)call("GET", bad, NULL);
+	expect_error("another backup", 403, "DCS.2003");
+	(void)call("PUT", link, NULL);
+	expect_error("another method", 405, "DCS.5001");
+
+	char until[128], mac[LINK_MAC_SIZE];
+	(void)snprintf(until, sizeof until, "%lld", (long long)(clock_wall_ms() / 1000 - 1));
+	(void)snprintf(bad, sizeof bad, "GET\n%.*s\n%s", (int)(query - link), link, until);
+	engine_link_mac(engine, bad, mac);
+	(void)snprintf(bad, sizeof bad, "%.*s?expires=%s&signature=%s", (int)(query - link), link, until, mac);
+	(void)call("GET", bad, NULL);
+	expect_error("over", 403, "DCS.2003");
+	EXPECT(strstr(at("error_msg"), "expired"), "%s", at("error_msg"));
+
+	EXPECT(file_remove(path, NULL) == RC_OK, "remove");
+	(void)call("GET", link, NULL);
+	expect_error("no file", 404, "DCS.4001");
+	write_file(path, "REDIS0011", 0600);
+	restart(1);
+	(void)snprintf(rest, sizeof rest, "/backups/%s", backup);
+	EXPECT(call("DELETE", one(uid, rest), NULL) == 204, "%s", buf_text(&seen.body));
+	(void)call("GET", link, NULL);
+	expect_error("no backup", 404, "DCS.4001");
+	EXPECT(call("DELETE", one(uid, ""), NULL) == 204, "%s", buf_text(&seen.body));
+	(void)call("GET", link, NULL);
+	expect_error("no instance", 404, "DCS.4001");
+	create_running(CREATE_HA, uid);
+	let_runs_fail(true);
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(backup, sizeof backup, "%s", at("backup_id"));
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "failed");
+	(void)ask_links(uid, backup, "{\"expiration\":300}");
+	expect_error("a failed backup", 400, "DCS.4087");
+	restart(0);
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(backup, sizeof backup, "%s", at("backup_id"));
+	(void)ask_links(uid, backup, "{\"expiration\":300}");
+	expect_error("one that waits", 400, "DCS.4096");
+	end();
+}
+
 TEST(configurations_are_shown_and_changed)
 {
 	char uid[UUID_SIZE], single[UUID_SIZE];
@@ -1654,10 +1942,15 @@ int main(void)
 	RUN(a_creation_that_fails_leaves_what_can_be_deleted);
 	RUN(updates_act_on_differences_only);
 	RUN(resizes_are_checked_against_what_is_there);
+	RUN(a_resize_can_be_checked_and_asked_for_first);
+	RUN(version_and_topology_have_the_contracts_types);
+	RUN(a_replicas_priority_is_checked_before_it_is_set);
+	RUN(deleted_instances_are_listed_on_request);
 	RUN(restart_and_flush_answer_for_each_instance);
 	RUN(passwords_change_fail_and_lock);
 	RUN(switchovers_wait_and_say_how_they_ended);
 	RUN(backups_are_made_listed_restored_and_deleted);
+	RUN(links_to_a_backup_open_it_without_a_key_and_only_it);
 	RUN(configurations_are_shown_and_changed);
 	RUN(tags_are_merged_and_counted);
 	RUN(flavors_zones_and_windows_are_offered);

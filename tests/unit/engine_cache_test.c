@@ -314,6 +314,138 @@ TEST(a_failure_leaves_the_description_and_tells_who_waits)
 	end();
 }
 
+TEST(a_failure_keeps_the_processes_it_left_and_nothing_else)
+{
+	begin();
+	start(1);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	set_child("echo '{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":6379,\"nodes\":[{\"run_id\":\"new\"}]}}}' >&3\n"
+		  "echo '{\"error\":{\"code\":\"Cache.Refused\",\"message\":\"no room\"}}' >&3; exit 1");
+	struct cache_operate o = operate(c.uid, CACHE_OP_RESTART, "{\"capacity_mib\":256,\"spec_code\":\"x\"}", true);
+	EXPECT(!o.is_success && strstr(o.base.err.msg, "no room"), "%s", o.base.err.msg);
+	struct cache_row row = get(c.uid);
+	EXPECT(strstr(row.state, "\"run_id\":\"new\"") && strcmp(row.status, "ERROR") == 0, "%s %s", row.status, row.state);
+	EXPECT(row.capacity_mib == 128 && strcmp(row.spec_code, "x") != 0, "%lld %s", (long long)row.capacity_mib, row.spec_code);
+	const char *before = row.state;
+	set_child("echo '{\"result\":{\"cache\":7}}' >&3\n"
+		  "echo '{\"error\":{\"code\":\"Cache.Refused\",\"message\":\"no room\"}}' >&3; exit 1");
+	o = operate(c.uid, CACHE_OP_RESTART, "{}", true);
+	EXPECT(!o.is_success && strcmp(get(c.uid).state, before) == 0, "%s", get(c.uid).state);
+	stop();
+	end();
+}
+
+static void retag(const char *uid, const char *tags, bool removes, enum verdict expected)
+{
+	struct cache_tag t = { .project_id = PROJECT, .uid = uid, .tags = tags, .removes = removes, .max = 4 };
+	CALL(engine_cache_tag, &t);
+	EXPECT(t.base.verdict == expected, "%s: %s %s", tags, verdict_name(t.base.verdict), t.base.err.msg);
+}
+
+/* Two at once, each with one tag of its own: handed in before either is answered. */
+static void tag_twice_at_once(const char *uid)
+{
+	struct waiter w[2];
+	struct cache_tag t[2];
+	const char *const tags[] = { "[{\"key\":\"b\",\"value\":\"2\"}]", "[{\"key\":\"c\",\"value\":\"3\"}]" };
+
+	for (int i = 0; i < 2; i++) {
+		w[i] = (struct waiter){ PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+		t[i] = (struct cache_tag){ .base = { .done = wake, .ctx = &w[i] }, .project_id = PROJECT, .uid = uid, .tags = tags[i], .max = 4 };
+		engine_cache_tag(engine, &t[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		pthread_mutex_lock(&w[i].lock);
+		while (!w[i].is_done)
+			pthread_cond_wait(&w[i].cond, &w[i].lock);
+		pthread_mutex_unlock(&w[i].lock);
+		EXPECT(t[i].base.verdict == V_OK, "%s", t[i].base.err.msg);
+	}
+}
+
+TEST(tags_are_merged_where_no_change_is_lost)
+{
+	begin();
+	start(0);
+	struct cache_create c = create("single", 128);
+	tag_twice_at_once(c.uid);
+#define ABC "[{\"key\":\"a\",\"value\":\"1\"},{\"key\":\"b\",\"value\":\"2\"},{\"key\":\"c\",\"value\":\"3\"}]"
+	EXPECT(strcmp(get(c.uid).tags, ABC) == 0, "%s", get(c.uid).tags);
+	retag(c.uid, "[{\"key\":\"d\"},{\"key\":\"e\"}]", false, V_TOO_MANY);
+	EXPECT(strcmp(get(c.uid).tags, ABC) == 0, "%s", get(c.uid).tags);
+	retag(c.uid, "[{\"key\":\"a\",\"value\":\"9\"}]", false, V_OK);
+	retag(c.uid, "[{\"key\":\"b\"},{\"key\":\"none\"}]", true, V_OK);
+	EXPECT(strcmp(get(c.uid).tags, "[{\"key\":\"c\",\"value\":\"3\"},{\"key\":\"a\",\"value\":\"9\"}]") == 0, "%s", get(c.uid).tags);
+	retag("00000000-0000-4000-8000-000000000000", "[]", false, V_NO_INSTANCE);
+	stop();
+	end();
+}
+
+/* A cache's newest task. */
+static struct task_row newest(int64_t cache_id)
+{
+	struct task_row *rows;
+	size_t n = 0;
+	int64_t total = 0;
+	struct cache_task_filter f = { .project_id = PROJECT, .cache_id = cache_id, .created_from = INT64_MIN,
+				       .created_until = INT64_MAX, .limit = 1 };
+	bool is_there = engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 1;
+	return is_there ? rows[0] : (struct task_row){ .kind = "", .params = "" };
+}
+
+#define FAILS(fault) /* but a recovery, which succeeds */                                     \
+	"grep -q '\"kind\":\"AutoRecovery\"' \"$STINT_TASK\" && echo '{\"result\":{}}' >&3 && exit 0; " \
+	"echo '{\"error\":{\"code\":\"Cache.Down\",\"message\":\"gone\",\"fault\":\"" fault "\"}}' >&3; exit 1"
+
+TEST(what_the_machine_made_fail_is_recovered_in_the_same_breath)
+{
+	begin();
+	start(1);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	int64_t cache_id = get(c.uid).id;
+
+	set_child(FAILS("user"));
+	struct cache_operate o = operate(c.uid, CACHE_OP_EXTEND, "{}", true);
+	EXPECT(!o.is_success && newest(cache_id).id == o.task_id, "a refusal needs no recovery: %s", newest(cache_id).kind);
+
+	set_child(FAILS("machine"));
+	o = operate(c.uid, CACHE_OP_BACKUP, "{\"uid\":\"some-backup\"}", true);
+	struct task_row after = newest(cache_id);
+	EXPECT(!o.is_success && after.id > o.task_id && strcmp(after.kind, "AutoRecovery") == 0, "%s", after.kind);
+	EXPECT(strstr(after.params, "\"args\":{\"after\":\"BACKUP\",\"uid\":\"some-backup\"}"), "%s", after.params);
+	EXPECT(ended(after.id).state == TASK_SUCCESS && newest(cache_id).id == after.id, "one, and once");
+	EXPECT(strcmp(get(c.uid).status, "RUNNING") == 0, "%s", get(c.uid).status);
+
+	set_child(FAILS("user"));
+	int64_t now = clock_wall_ms();
+	o = operate(c.uid, CACHE_OP_DELETE, "{}", true);
+	after = newest(cache_id);
+	EXPECT(!o.is_success && after.id > o.task_id && strcmp(after.kind, "DELETE") == 0, "%s", after.kind);
+	EXPECT(after.state == TASK_PENDING && after.not_before >= now + 10000, "in %lld ms", (long long)(after.not_before - now));
+	stop();
+	end();
+}
+
+TEST(a_create_that_the_machine_made_fail_is_cleared_away)
+{
+	begin();
+	set_child(FAILS("machine"));
+	start(1);
+	struct cache_create c = create("ha", 128);
+	EXPECT(ended(c.task_id).state == TASK_FAILED, "failed");
+	struct task_row after = newest(get(c.uid).id);
+	EXPECT(strcmp(after.kind, "AutoRecovery") == 0 && strstr(after.params, "\"after\":\"CREATE\""), "%s", after.params);
+	EXPECT(ended(after.id).state == TASK_SUCCESS, "cleared");
+	EXPECT(strcmp(get(c.uid).status, "CREATEFAILED") == 0, "%s", get(c.uid).status);
+	set_child("echo '{\"result\":{}}' >&3");
+	struct cache_operate o = operate(c.uid, CACHE_OP_DELETE, "{}", true);
+	EXPECT(o.is_success, "%s", verdict_name(o.base.verdict));
+	stop();
+	end();
+}
+
 TEST(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once)
 {
 	struct task_row *rows;
@@ -670,6 +802,10 @@ int main(void)
 	RUN(a_cache_is_made_and_its_description_kept);
 	RUN(a_result_replaces_the_description);
 	RUN(a_failure_leaves_the_description_and_tells_who_waits);
+	RUN(a_failure_keeps_the_processes_it_left_and_nothing_else);
+	RUN(tags_are_merged_where_no_change_is_lost);
+	RUN(what_the_machine_made_fail_is_recovered_in_the_same_breath);
+	RUN(a_create_that_the_machine_made_fail_is_cleared_away);
 	RUN(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once);
 	RUN(quotas_lists_and_the_other_dialect);
 	RUN(backups_follow_their_task);

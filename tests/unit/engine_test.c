@@ -426,6 +426,34 @@ TEST(a_faulty_manifest_is_named_at_start)
 	end();
 }
 
+TEST(manifests_that_are_too_large_together_are_refused)
+{
+	enum { BIG = 800000, MANIFESTS = 24 };
+	char path[4200], name[16];
+	struct err err = { 0 };
+	struct engine *e = NULL;
+	struct buf text;
+
+	begin();
+	buf_init(&text, BIG + 1000);
+	for (int i = 0; i < MANIFESTS; i++) {
+		(void)snprintf(name, sizeof name, "big%d", i);
+		buf_reset(&text);
+		buf_addf(&text, "{\"name\":\"%s\",\"modelType\":\"script\",\"run\":\"true\",\"domain\":\"", name);
+		for (int k = 0; k < BIG; k++)
+			buf_addc(&text, 'x');
+		buf_adds(&text, "\"}");
+		write_manifest(name, "true", ""); /* makes the folder */
+		(void)snprintf(path, sizeof path, "%s/functions.d/%s.json", data_dir, name);
+		EXPECT(file_replace(path, buf_text(&text), text.len, 0600, &err) == RC_OK, "%s", err.msg);
+	}
+	buf_fini(&text);
+	struct engine_config cfg = { .data_dir = data_dir, .self_exe = "/bin/false", .max_running = 1 };
+	EXPECT(engine_open(&cfg, &e, &err) == RC_LIMIT && !e, "opened");
+	EXPECT(strstr(err.msg, "too large"), "%s", err.msg);
+	end();
+}
+
 TEST(two_hundred_concurrent_creates_make_one_task)
 {
 	enum { N = 200 };
@@ -1336,6 +1364,7 @@ int main(void)
 	RUN(schedules_know_the_leap_day_and_the_time_zone);
 	RUN(input_is_judged_with_words);
 	RUN(a_faulty_manifest_is_named_at_start);
+	RUN(manifests_that_are_too_large_together_are_refused);
 	RUN(two_hundred_concurrent_creates_make_one_task);
 	use_faulty_disk();
 	RUN(the_end_of_one_task_is_the_start_of_the_next);

@@ -686,7 +686,17 @@ TEST(a_child_has_a_clean_environment)
 		EXPECT(strstr(buf_text(&s->events), want[i]), "no %s in %s", want[i], buf_text(&s->events));
 	EXPECT(lines == 5 && !strstr(buf_text(&s->events), "SECRET"), "%s", buf_text(&s->events));
 	close_bench();
-	must(unsetenv("SECRET_KEY") == 0 && unsetenv("TZ") == 0);
+	must(setenv("STINT_CRASH_POINT", "store.before_commit", 1) == 0); /* about the server itself */
+	open_bench();
+	s = run(role("env"));
+	EXPECT(!strstr(buf_text(&s->events), "CRASH"), "%s", buf_text(&s->events));
+	close_bench();
+	must(setenv("STINT_CRASH_POINT", "@/some/order", 1) == 0);
+	open_bench();
+	s = run(role("env"));
+	EXPECT(strstr(buf_text(&s->events), "STINT_CRASH_POINT=@/some/order\n"), "%s", buf_text(&s->events));
+	close_bench();
+	must(unsetenv("SECRET_KEY") == 0 && unsetenv("TZ") == 0 && unsetenv("STINT_CRASH_POINT") == 0);
 }
 
 TEST(a_child_has_default_signals)
@@ -986,7 +996,7 @@ TEST(a_killed_server_leaves_no_child_and_recovery_no_descendant)
 	start_server(&s);
 	EXPECT(exec_is_alive((pid_t)s.child, s.mark), "%d is not alive", (int)s.child);
 	EXPECT(!exec_is_alive((pid_t)s.child, s.mark + 1), "the mark is not looked at");
-	exec_kill_group((pid_t)s.child, s.mark + 1);
+	EXPECT(exec_kill_group((pid_t)s.child, s.mark + 1, NULL) == RC_OK, "kill");
 	EXPECT(exec_is_alive((pid_t)s.child, s.mark), "the wrong mark has killed");
 	proc_signal_group(&s.proc, SIGKILL);
 	EXPECT(proc_wait(&s.proc, &ended) && ended.signal == SIGKILL, "%d", ended.signal);
@@ -996,7 +1006,7 @@ TEST(a_killed_server_leaves_no_child_and_recovery_no_descendant)
 	EXPECT(!exec_is_alive((pid_t)s.child, s.mark), "a dead one is called alive");
 	/* The parent-death signal does not reach a grandchild: that is what exec_kill_group is for. */
 	EXPECT(kill((pid_t)s.grandchild, 0) == 0, "nothing left to test with");
-	exec_kill_group((pid_t)s.child, s.mark);
+	EXPECT(exec_kill_group((pid_t)s.child, s.mark, NULL) == RC_OK, "kill");
 	EXPECT(is_gone(s.grandchild), "the grandchild outlived recovery");
 	EXPECT(waitpid((pid_t)s.grandchild, NULL, 0) == s.grandchild, "%d", errno);
 	must(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
@@ -1008,10 +1018,10 @@ TEST(a_number_used_again_is_not_killed)
 	int64_t mark = 0;
 	EXPECT(proc_start_mark(getpid(), &mark) && mark > 0 && mark < INT64_C(1) << 53, "%lld", (long long)mark);
 	EXPECT(proc_is_same(getpid(), mark), "not myself");
-	exec_kill_group(getpid(), mark - 1); /* would end the test */
+	EXPECT(exec_kill_group(getpid(), mark - 1, NULL) == RC_OK, "kill"); /* would end the test */
 	EXPECT(!exec_is_alive(0, 0) && !exec_is_alive(-1, mark) && !exec_is_alive(1, mark), "odd numbers");
-	exec_kill_group(0, mark);
-	exec_kill_group(-1, mark);
+	EXPECT(exec_kill_group(0, mark, NULL) == RC_OK, "kill");
+	EXPECT(exec_kill_group(-1, mark, NULL) == RC_OK, "kill");
 	EXPECT(!proc_start_mark(0, &mark), "there is no process 0");
 }
 

@@ -5,6 +5,7 @@
 #include "http/http.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -317,6 +318,28 @@ static void answer_big(struct http_req *req)
 	mem_free(body);
 }
 
+/* A file of FILE_SIZE bytes with a pattern in it, which the answer says to be of size bytes. */
+enum { FILE_SIZE = 5000000 };
+
+static int open_file(void)
+{
+	FILE *f = tmpfile();
+	must(f);
+	for (int i = 0; i < FILE_SIZE; i++)
+		must(putc("0123456789abcdef-"[i % 17], f) != EOF);
+	must(fflush(f) == 0);
+	int fd = dup(fileno(f));
+	must(fd >= 0 && lseek(fd, 0, SEEK_SET) == 0);
+	must(fclose(f) == 0);
+	return fd;
+}
+
+static void answer_file(struct http_req *req, int64_t size)
+{
+	struct http_file file = { open_file(), size };
+	http_reply(req, &(struct http_reply){ .status = 200, .content_type = "x/y", .file = &file });
+}
+
 static void answer_odd_headers(struct http_req *req)
 {
 	const struct http_header h[] = { { "x-good", "1" }, { "x-split", "a\r\nx-evil: 1" }, { "x bad", "1" },
@@ -332,6 +355,12 @@ static void handler(void *ctx, struct http_req *req)
 		hold(req);
 	else if (strcmp(req->raw_path, "/big") == 0)
 		answer_big(req);
+	else if (strcmp(req->raw_path, "/file") == 0)
+		answer_file(req, FILE_SIZE);
+	else if (strcmp(req->raw_path, "/empty-file") == 0)
+		answer_file(req, 0);
+	else if (strcmp(req->raw_path, "/short-file") == 0)
+		answer_file(req, FILE_SIZE + 1);
 	else if (strcmp(req->raw_path, "/odd") == 0)
 		answer_odd_headers(req);
 	else if (strcmp(req->raw_path, "/none") == 0)
@@ -618,6 +647,61 @@ TEST(large_answers_arrive_whole)
 	EXPECT(a.body.len == BIG_SIZE, "%zu", a.body.len);
 	answer_fini(&a);
 	EXPECT_ANSWER(&c, 200, "GET|/x|");
+	client_close(&c);
+	stop(s);
+}
+
+static int count_descriptors(void)
+{
+	int n = 0;
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void expect_file(struct client *c)
+{
+	struct answer a;
+	client_read(c, &a, false);
+	EXPECT(a.status == 200 && strstr(a.head, "content-type: x/y\r\n"), "%s", a.head);
+	EXPECT(a.body.len == FILE_SIZE, "%zu", a.body.len);
+	bool is_same = a.body.len == FILE_SIZE;
+	for (int i = 0; is_same && i < FILE_SIZE; i++)
+		is_same = a.body.bytes[i] == "0123456789abcdef-"[i % 17];
+	EXPECT(is_same, "other bytes");
+	answer_fini(&a);
+}
+
+TEST(files_are_streamed_and_closed)
+{
+	struct http_server *s = start_default();
+	struct client c;
+	struct answer a;
+	client_open(&c, http_port(s));
+	client_send(&c, "GET /x HTTP/1.1\r\n" HOST "\r\n");
+	EXPECT_ANSWER(&c, 200, "GET|/x|");
+	int before = count_descriptors();
+	client_send(&c, "GET /file HTTP/1.1\r\n" HOST "\r\nHEAD /file HTTP/1.1\r\n" HOST "\r\n");
+	expect_file(&c);
+	client_read(&c, &a, /* is_head= */ true);
+	EXPECT(length_of(a.head) == FILE_SIZE, "%s", a.head);
+	answer_fini(&a);
+	client_send(&c, "GET /empty-file HTTP/1.1\r\n" HOST "\r\nGET /x HTTP/1.1\r\n" HOST "\r\n");
+	client_read(&c, &a, false);
+	EXPECT(a.status == 200 && a.body.len == 0 && strstr(a.head, "content-length: 0\r\n"), "%s", a.head);
+	answer_fini(&a);
+	EXPECT_ANSWER(&c, 200, "GET|/x|");
+	EXPECT(count_descriptors() == before, "%d descriptors instead of %d", count_descriptors(), before);
+
+	/* The promise cannot be kept: the client must see that, not a short body. */
+	client_send(&c, "GET /short-file HTTP/1.1\r\n" HOST "\r\n");
+	client_read(&c, &a, false);
+	EXPECT(a.status == 0 && length_of(a.head) == FILE_SIZE + 1, "%d %s", a.status, a.head);
+	answer_fini(&a);
+	client_close(&c);
+	client_open(&c, http_port(s)); /* one that goes away in the middle */
+	client_send(&c, "GET /file HTTP/1.1\r\n" HOST "\r\n");
+	EXPECT(client_fill(&c), "no byte");
 	client_close(&c);
 	stop(s);
 }
@@ -1173,6 +1257,8 @@ TEST(tls_carries_the_same)
 	client_close(&c);
 	client_open(&c, http_port(s));
 	EXPECT(client_tls(&c, ctx, TLS1_3_VERSION), "handshake");
+	client_send(&c, "GET /file HTTP/1.1\r\n" HOST "\r\n");
+	expect_file(&c);
 	client_send(&c, "BREW / HTTP/1.1\r\n" HOST "\r\n");
 	EXPECT_ANSWER(&c, 501, "\"E501\"");
 	client_close(&c);
@@ -1208,6 +1294,7 @@ int main(void)
 	RUN(old_clients_are_served);
 	RUN(bodies_up_to_the_limit_pass_and_larger_ones_get_413);
 	RUN(large_answers_arrive_whole);
+	RUN(files_are_streamed_and_closed);
 	RUN(continue_is_said_once_and_only_when_the_body_is_wanted);
 	RUN(faults_are_answered_in_the_callers_words_and_end_the_connection);
 	RUN(slow_senders_get_408_and_silent_ones_are_closed);

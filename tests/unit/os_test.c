@@ -3,10 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include "base/must.h"
 #include "os/calls.h"
+#include "os/proc.h"
 #include "test.h"
 
 /* ---- a folder per test ---- */
@@ -520,6 +525,49 @@ TEST(a_lock_has_one_holder)
 	home_remove();
 }
 
+/* ---- processes in a folder ---- */
+
+/* A process of that name that works in dir and waits to be killed. */
+static pid_t worker(const char *dir, const char *name)
+{
+	int ready[2];
+	char byte;
+
+	must(pipe(ready) == 0);
+	(void)fflush(stdout);
+	pid_t pid = fork();
+	must(pid >= 0);
+	if (pid == 0) {
+		must(chdir(dir) == 0 && prctl(PR_SET_NAME, name) == 0);
+		must(write(ready[1], "", 1) == 1);
+		for (;;)
+			(void)pause();
+	}
+	must(read(ready[0], &byte, 1) == 1);
+	must(close(ready[0]) == 0 && close(ready[1]) == 0);
+	return pid;
+}
+
+static bool has_ended(pid_t pid) { return waitpid(pid, NULL, WNOHANG) == pid; }
+
+TEST(only_processes_of_the_name_in_the_folder_are_killed)
+{
+	home_make();
+	must(mkdir(in("here"), 0700) == 0 && mkdir(in("here-too"), 0700) == 0);
+	pid_t meant = worker(in("here"), "some-server"), other = worker(in("here"), "some-shell"),
+	      elsewhere = worker(in("here-too"), "some-server");
+
+	EXPECT(proc_kill_in(in("nowhere"), "some-server", 5000), "no folder");
+	EXPECT(proc_kill_in(in("here"), "some-server", 5000), "it does not end");
+	EXPECT(has_ended(meant), "it lives");
+	EXPECT(!has_ended(other) && !has_ended(elsewhere), "too many");
+	must(rmdir(in("here-too")) == 0);
+	EXPECT(proc_kill_in(in("here-too"), "some-server", 5000), "in a removed folder");
+	EXPECT(has_ended(elsewhere), "it lives in a removed folder");
+	must(kill(other, SIGKILL) == 0 && waitpid(other, NULL, 0) == other);
+	home_remove();
+}
+
 int main(void)
 {
 	(void)umask(022);
@@ -537,5 +585,6 @@ int main(void)
 	RUN(prune_keeps_one_and_follows_no_link);
 	RUN(only_paths_inside_the_roots);
 	RUN(a_lock_has_one_holder);
+	RUN(only_processes_of_the_name_in_the_folder_are_killed);
 	return test_failures != 0;
 }

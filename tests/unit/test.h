@@ -11,7 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-static int test_failures, test_case_failures;
+/* Weak, so that what several files of one program share counts into the same. */
+__attribute__((weak)) int test_failures, test_case_failures;
 
 #define TEST(name) static void name(void)
 #define RUN(name)                                                                                   \

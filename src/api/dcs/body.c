@@ -24,7 +24,10 @@ bool dcs_body(struct call *c, enum dcs_need need, const json_t **out)
 		bytes = "{}";
 		len = 2;
 	}
-	if (json_read(bytes, len, c->arena, &root, NULL) || !json_is_object(root))
+	enum rc rc = json_read(bytes, len, c->arena, &root, NULL);
+	if (rc == RC_BUSY)
+		return dcs_answer_error(c, DCS_UNAVAILABLE);
+	if (rc || !json_is_object(root))
 		return dcs_answer_error(c, DCS_BODY);
 	*out = root;
 	return true;

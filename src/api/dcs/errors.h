@@ -13,6 +13,7 @@
 	X(METHOD, "DCS.5001", 405, "This request method is not allowed.")                                          \
 	X(BAD_TOKEN, "DCS.1001", 401, "Invalid token.")                                                            \
 	X(FOREIGN_PROJECT, "DCS.1004", 401, "Project ID does not match the token.")                                \
+	X(FORBIDDEN, "DCS.2003", 403, "This role does not have the permission to perform this operation.")         \
 	X(PROJECT_FORMAT, "DCS.4002", 400, "Invalid project ID format.")                                           \
 	X(BODY_EMPTY, "DCS.4004", 400, "Empty request body.")                                                      \
 	X(BODY, "DCS.4005", 400, "The message body contains invalid characters or is not in JSON format.")         \
@@ -96,6 +97,7 @@
 	X(ZONES, "DCS.4933", 400, "The param available_zones is invalid.")                                         \
 	X(IS_MASTER, "DCS.4936", 400, "The master node cannot be deleted.")                                        \
 	X(LAST_REPLICA, "DCS.4937", 400, "The last replica cannot be deleted.")                                    \
+	X(PRIORITY, "DCS.4939", 400, "The param slave_priority_weight is invalid.")                                \
 	X(NO_HOTKEY, "DCS.4941", 400, "The hotkey id does not exist.")                                             \
 	X(NO_BIGKEY, "DCS.4942", 400, "The bigkey id does not exist.")                                             \
 	X(SCAN_STATE, "DCS.4957", 400,                                                                             \

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "api/dcs/answer.h"
 #include "api/dcs/routes.h"
+#include "api/dcs/running.h"
 #include "api/dcs/scope.h"
 #include "api/dcs/state.h"
 #include "base/num.h"
@@ -15,8 +16,6 @@ struct item {
 	struct cache_figures figures; /* all 0: not known */
 	const char *task; /* what runs now, as the vendor calls it; NULL nothing */
 };
-
-enum { RECENT_TASKS = 20 /* among which what runs now is looked for */ };
 
 struct list {
 	struct item *items;
@@ -33,7 +32,7 @@ static void write_identity(struct jw *w, const struct item *item)
 	jw_kv_text(w, "instance_id", row->uid);
 	jw_kv_text(w, "name", row->name);
 	jw_kv_text(w, "description", row->description);
-	jw_kv_text(w, "status", row->status);
+	jw_kv_text(w, "status", row->deleted_at ? CACHE_DELETED : row->status);
 	jw_kv_text(w, "sub_status", "normal");
 	jw_kv_text(w, "task", item->task);
 	jw_kv_text(w, "engine", "Redis");
@@ -192,27 +191,13 @@ static enum verdict complete(struct call *c, struct item *item, struct err *err)
 	return rc ? V_FAILED : V_OK;
 }
 
-/* The operation under way: no other began after it, but analyses may have. */
 static enum verdict read_task(struct call *c, struct item *item, struct err *err)
 {
-	struct task_row *rows;
-	size_t n, i = 0;
-	int64_t total;
-	const struct cache_task_filter newest = {
-		.project_id = item->row.project_id,
-		.cache_id = item->row.id,
-		.created_from = INT64_MIN,
-		.created_until = INT64_MAX,
-		.limit = RECENT_TASKS,
-	};
-	enum verdict v = engine_cache_task_list(c->view, &newest, c->arena, &rows, &n, &total, err);
-	if (v != V_OK)
-		return v;
-	while (i < n && scan_of(rows[i].kind) != SCAN_KINDS)
-		i++;
-	if (i < n && !task_state_is_final((enum task_state)rows[i].state))
-		item->task = strcmp(rows[i].kind, "BACKUP") == 0 ? "BACKUPING" : rows[i].kind;
-	return V_OK;
+	enum verdict v = running_operation(c, &item->row, &item->task, err);
+
+	if (v == V_OK && item->task && strcmp(item->task, "BACKUP") == 0)
+		item->task = "BACKUPING";
+	return v;
 }
 
 void dcs_instances_show(struct call *c)
@@ -251,10 +236,9 @@ static bool read_capacity(struct call *c, int64_t *mib)
 static bool read_filter(struct call *c, struct cache_filter *f)
 {
 	struct page page;
-	bool includes_deleted = false; /* none is kept to be listed */
 
 	if (!scope_page(c, &page) || !scope_flag(c, "include_failure", &f->includes_failed) ||
-	    !scope_flag(c, "include_delete", &includes_deleted) || !scope_flag(c, "name_equal", &f->name_is_exact) ||
+	    !scope_flag(c, "include_delete", &f->includes_deleted) || !scope_flag(c, "name_equal", &f->name_is_exact) ||
 	    !read_capacity(c, &f->capacity_mib))
 		return false;
 	f->uid = query_text(&c->query, "instance_id");

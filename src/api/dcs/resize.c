@@ -123,6 +123,17 @@ static bool check_replica_change(struct call *c, const struct resize *r)
 	return r->to.capacity_mib == r->from.capacity_mib || dcs_answer_error(c, DCS_CAPACITY);
 }
 
+/* Clients name the present code or the one they expect; how many copies there will be decides. */
+static bool set_copies(struct call *c, struct resize *r, int n)
+{
+	char code[SPEC_CODE_SIZE];
+
+	r->to.copies = n;
+	spec_code(&r->to, code);
+	r->spec_code = arena_dup(c->arena, code);
+	return r->spec_code || dcs_answer_no_memory(c);
+}
+
 static bool submit_replica(struct call *c, const struct resize *r, enum cache_op op, const char *args, const char *ip)
 {
 	struct buf details;
@@ -131,7 +142,7 @@ static bool submit_replica(struct call *c, const struct resize *r, enum cache_op
 	buf_init(&details, DETAILS_MAX);
 	jw_init(&w, &details, CASING_CAMEL);
 	jw_object(&w);
-	write_details(&w, r, copies(r) + (op == CACHE_OP_ADD_REPLICA ? 1 : -1));
+	write_details(&w, r, r->to.copies);
 	if (ip)
 		jw_kv_text(&w, "replica_ip", ip);
 	jw_kv_text(&w, "replica_az", zone_code);
@@ -147,7 +158,9 @@ static bool add_replica(struct call *c, const json_t *body, struct resize *r)
 		return false;
 	if (copies(r) >= COPIES_MAX)
 		return dcs_answer_error(c, DCS_TOO_MANY_REPLICAS);
-	return submit_replica(c, r, CACHE_OP_ADD_REPLICA, "{}", NULL);
+	return set_copies(c, r, copies(r) + 1) &&
+	       submit_replica(c, r, CACHE_OP_ADD_REPLICA,
+			      arena_printf(c->arena, "{\"spec_code\":\"%s\"}", r->spec_code), NULL);
 }
 
 static bool delete_replica(struct call *c, const json_t *body, struct resize *r)
@@ -168,8 +181,11 @@ static bool delete_replica(struct call *c, const json_t *body, struct resize *r)
 		return dcs_answer_error(c, DCS_IS_MASTER);
 	if (copies(r) <= 2)
 		return dcs_answer_error(c, DCS_LAST_REPLICA);
-	return submit_replica(c, r, CACHE_OP_DELETE_REPLICA,
-			      arena_printf(c->arena, "{\"node\":%lld}", (long long)node->number), node->host);
+	return set_copies(c, r, copies(r) - 1) &&
+	       submit_replica(c, r, CACHE_OP_DELETE_REPLICA,
+			      arena_printf(c->arena, "{\"node\":%lld,\"spec_code\":\"%s\"}", (long long)node->number,
+					   r->spec_code),
+			      node->host);
 }
 
 static bool resize(struct call *c, const json_t *body, struct resize *r)
@@ -189,22 +205,46 @@ static bool resize(struct call *c, const json_t *body, struct resize *r)
 	return dcs_answer_named(c, DCS_PARAM, "change_type");
 }
 
-void dcs_resize(struct call *c)
+/* The instance and the request, as far as both kinds of call read them. NULL: answered. */
+static struct resize *begin(struct call *c, const json_t **body)
 {
 	struct resize *r = arena_new_of(c->arena, struct resize);
-	const json_t *body;
 	struct err err = { 0 };
 
 	if (!r) {
 		(void)dcs_answer_no_memory(c);
-		return;
+		return NULL;
 	}
-	if (!scope_instance(c, &r->row) || !dcs_body(c, DCS_BODY_REQUIRED, &body))
-		return;
+	if (!scope_instance(c, &r->row) || !dcs_body(c, DCS_BODY_REQUIRED, body))
+		return NULL;
 	if (state_read(&r->row, c->arena, &r->state, &err) || spec_parse(r->row.spec_code, &r->from) != SPEC_GOOD) {
 		(void)dcs_answer_internal(c, "api.failed", &err);
-		return;
+		return NULL;
 	}
-	if (check_target(c, body, r) && check_rest(c, body) && check_start(c, body, r))
+	return check_target(c, *body, r) ? r : NULL;
+}
+
+void dcs_resize(struct call *c)
+{
+	const json_t *body;
+	struct resize *r = begin(c, &body);
+
+	if (r && check_rest(c, body) && check_start(c, body, r))
 		(void)resize(c, body, r);
+}
+
+/* StartInstanceResizeCheckJob: the task looks whether the data of every node fits, and changes nothing. */
+void dcs_resize_check(struct call *c)
+{
+	const json_t *body;
+	struct resize *r = begin(c, &body);
+
+	if (!r)
+		return;
+	struct cache_operate *o = operate_prepare(c, &r->row, CACHE_OP_RESIZE_CHECK, operate_answer_job);
+	o->args = arena_printf(c->arena, "{\"capacity\":%lld}", (long long)r->to.capacity_mib << 20);
+	if (o->args)
+		operate_submit(c);
+	else
+		(void)dcs_answer_no_memory(c);
 }

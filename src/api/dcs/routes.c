@@ -49,6 +49,10 @@ static const struct route routes[] = {
 	{ "POST", ONE "/resize", ON_ONE("ResizeInstance", "instance:scale"), dcs_resize },
 	{ "PUT", ONE "/password", ON_ONE("UpdatePassword", "instance:modifyAuthInfo"), dcs_password_update },
 	{ "POST", ONE "/password/reset", ON_ONE("ResetPassword", "instance:resetAuthInfo"), dcs_password_reset },
+	{ "POST", ONE "/resize/check-job", ON_ONE("StartInstanceResizeCheckJob", "instance:scale"), dcs_resize_check },
+	{ "GET", ONE "/operations", ON_ONE("ListInstanceOperations", "instance:get"), dcs_operations_list },
+	{ "GET", ONE "/version", ON_ONE("ShowInstanceVersion", "instance:getUpgradeInfo"), dcs_version_show },
+	{ "GET", ONE "/nodes", ON_ONE("ShowInstanceTopology", "instance:get"), dcs_topology_show },
 	{ "POST", ONE "/swap", ON_ONE("ChangeMasterStandby", "instance:swap"), dcs_swap },
 	{ "PUT", ONE "/async-swap", ON_ONE("ChangeMasterStandbyAsync", "instance:swap"), dcs_swap_async },
 
@@ -56,6 +60,9 @@ static const struct route routes[] = {
 	{ "GET", ONE "/backups", ON_ONE("ListBackupRecords", "instance:getDataBackupLog"), dcs_backups_list },
 	{ "DELETE", ONE "/backups/{backup}", ON_ONE("DeleteBackupFile", "instance:deleteDataBackupFile"),
 	  dcs_backups_delete },
+	{ "POST", ONE "/backups/{backup}/links", ON_ONE("ListBackupFileLinks", "instance:downloadBackupData"),
+	  dcs_backups_links },
+	{ "GET", ONE "/backups/{backup}/files/{file}", "DownloadBackupFile", "", "", ROUTE_OPEN, dcs_backups_download },
 	{ "POST", ONE "/restores", ON_ONE("RestoreInstance", "instance:restoreData"), dcs_restores_create },
 	{ "GET", ONE "/restores", ON_ONE("ListRestoreRecords", "instance:getDataRestoreLog"), dcs_restores_list },
 
@@ -89,6 +96,8 @@ static const struct route routes[] = {
 	  dcs_nodes_deletable },
 	{ "GET", ONE "/groups/{group}/group-nodes-state", ON_ONE("ShowReplicationStates", "instance:get"),
 	  dcs_nodes_states },
+	{ "POST", ONE "/groups/{group}/replications/{node}/slave-priority",
+	  ON_ONE("UpdateSlavePriority", "instance:modify"), dcs_priority_update },
 	{ "GET", PROJECT "/instances-logical-nodes", ON_ALL("BatchShowNodesInformation", "instance:list"),
 	  dcs_nodes_of_project },
 
@@ -137,6 +146,10 @@ static const struct route routes[] = {
 	  dcs_diagnosis_show },
 
 	{ "GET", ONE "/slowlog", ON_ONE("ListSlowlog", "slowlog:list"), dcs_slowlog_list },
+	{ "POST", ONE "/redislog", ON_ONE("CreateRedislog", "instance:get"), dcs_redislog_create },
+	{ "GET", ONE "/redislog", ON_ONE("ListRedislog", "instance:get"), dcs_redislog_list },
+	{ "POST", ONE "/redislog/{log}/links", ON_ONE("CreateRedislogDownloadLink", "instance:get"), dcs_redislog_link },
+	{ "GET", ONE "/redislog/{log}/files/{file}", "DownloadRedislog", "", "", ROUTE_OPEN, dcs_redislog_download },
 	{ "POST", ONE "/clients", ON_ONE("ScanClients", "clients:list"), dcs_clients_scan },
 	{ "GET", ONE "/clients", ON_ONE("ListClients", "clients:list"), dcs_clients_list },
 	{ "POST", ONE "/clients/kill", ON_ONE("HangUpClients", "clients:kill"), dcs_clients_kill },

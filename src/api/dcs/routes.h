@@ -42,6 +42,8 @@ void dcs_swap_async(struct call *c);
 void dcs_backups_create(struct call *c);
 void dcs_backups_list(struct call *c);
 void dcs_backups_delete(struct call *c);
+void dcs_backups_links(struct call *c);
+void dcs_backups_download(struct call *c);
 void dcs_restores_create(struct call *c);
 void dcs_restores_list(struct call *c);
 
@@ -60,6 +62,12 @@ void dcs_templates_delete(struct call *c);
 void dcs_whitelist_show(struct call *c);
 void dcs_whitelist_update(struct call *c);
 void dcs_whitelist_update_async(struct call *c);
+
+void dcs_priority_update(struct call *c);
+void dcs_version_show(struct call *c);
+void dcs_operations_list(struct call *c);
+void dcs_topology_show(struct call *c);
+void dcs_resize_check(struct call *c);
 
 void dcs_nodes_groups(struct call *c);
 void dcs_nodes_logical(struct call *c);
@@ -98,6 +106,10 @@ void dcs_diagnosis_delete(struct call *c);
 void dcs_diagnosis_show(struct call *c);
 
 void dcs_slowlog_list(struct call *c);
+void dcs_redislog_create(struct call *c);
+void dcs_redislog_list(struct call *c);
+void dcs_redislog_link(struct call *c);
+void dcs_redislog_download(struct call *c);
 void dcs_clients_scan(struct call *c);
 void dcs_clients_list(struct call *c);
 void dcs_clients_kill(struct call *c);

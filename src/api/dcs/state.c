@@ -29,7 +29,7 @@ static void read_node(const struct cache_row *row, const json_t *item, bool is_m
 
 enum rc state_read(const struct cache_row *row, struct arena *a, struct state *out, struct err *err)
 {
-	struct state s = { .password_hash = "" };
+	struct state s = { .dir = "", .password_hash = "" };
 	const json_t *root;
 	char name[96];
 
@@ -41,6 +41,7 @@ enum rc state_read(const struct cache_row *row, struct arena *a, struct state *o
 		const json_t *nodes = json_object_get(root, "nodes");
 		size_t n = json_array_size(nodes);
 		s.is_made = true;
+		s.dir = text_of(root, "dir");
 		s.password_hash = text_of(root, "password_hash");
 		s.settings = json_object_get(root, "settings");
 		s.renames = json_object_get(root, "renames");

@@ -21,6 +21,7 @@ struct node {
 
 struct state {
 	bool is_made;                  /* false: no process was ever started for it; the rest is empty then */
+	const char *dir;               /* where its files lie */
 	const char *password_hash;     /* "" password-free */
 	const json_t *settings, *renames; /* objects name -> text; NULL: none */
 	struct node nodes[COPIES_MAX];

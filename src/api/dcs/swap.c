@@ -1,5 +1,6 @@
-/* Master and standby change places, dcs.md 3.4. */
+/* Master and standby change places, dcs.md 3.4, and which standby may, 3.8. */
 #include <string.h>
+#include "api/dcs/body.h"
 #include "api/dcs/operate.h"
 #include "api/dcs/routes.h"
 #include "api/dcs/state.h"
@@ -51,4 +52,60 @@ void dcs_swap_async(struct call *c)
 		return;
 	(void)operate_prepare(c, &row, CACHE_OP_SWAP, operate_answer_job);
 	operate_submit(c);
+}
+
+/* ---- UpdateSlavePriority ---- */
+
+enum { PRIORITY_MAX = 100 };
+
+static bool read_priority(struct call *c, int64_t *out)
+{
+	const json_t *body;
+
+	if (!dcs_body(c, DCS_BODY_REQUIRED, &body))
+		return false;
+	bool is_given = dcs_member(body, "slave_priority_weight") && dcs_int(body, "slave_priority_weight", out);
+	return (is_given && *out >= 0 && *out <= PRIORITY_MAX) || dcs_answer_error(c, DCS_PRIORITY);
+}
+
+/* The replica of the path. The master has no place in the order until it is a replica again. */
+static bool find_replica(struct call *c, const struct cache_row *row, struct node *out)
+{
+	struct state state;
+	struct err err = { 0 };
+
+	if (state_read(row, c->arena, &state, &err))
+		return dcs_answer_internal(c, "api.failed", &err);
+	if (strcmp(path_arg(&c->args, "group"), state.group_id) != 0)
+		return dcs_answer_named(c, DCS_ID_PARAM, "group_id");
+	const struct node *node = state_node(&state, path_arg(&c->args, "node"));
+	if (!node || node->is_master)
+		return dcs_answer_error(c, DCS_NODE_ID);
+	*out = *node;
+	return true;
+}
+
+void dcs_priority_update(struct call *c)
+{
+	struct cache_row row;
+	struct node node = { 0 };
+	int64_t priority = 0;
+
+	if (!scope_instance(c, &row))
+		return;
+	if (strcmp(row.cache_mode, "ha") != 0) {
+		(void)dcs_answer_error(c, DCS_HA_ONLY);
+		return;
+	}
+	if (!find_replica(c, &row, &node) || !read_priority(c, &priority))
+		return;
+	struct cache_operate *o = operate_prepare(c, &row, CACHE_OP_PRIORITY, operate_answer_none);
+	o->waits = true;
+	o->args = arena_printf(c->arena, "{\"node\":%lld,\"priority\":%lld}", (long long)node.number,
+			       (long long)priority);
+	o->details = arena_printf(c->arena, "{\"group_name\":\"%s\",\"node_name\":\"%s\"}", shard_name, node.host);
+	if (o->args && o->details)
+		operate_submit(c);
+	else
+		(void)dcs_answer_no_memory(c);
 }

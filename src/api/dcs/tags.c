@@ -121,71 +121,23 @@ void dcs_tags_project(struct call *c)
 
 /* ---- changing ---- */
 
-static const json_t *find_tag(const json_t *tags, const char *key)
-{
-	for (size_t i = 0; i < json_array_size(tags); i++) {
-		const json_t *tag = json_array_get(tags, i);
-		const char *other = json_string_value(json_object_get(tag, "key"));
-		if (other && strcmp(other, key) == 0)
-			return tag;
-	}
-	return NULL;
-}
-
-/* The old ones that given does not name, and, to create, the given ones after them. */
-static size_t write_merged(struct jw *w, const json_t *old, const json_t *given, bool creates)
-{
-	size_t n = 0;
-
-	jw_array(w);
-	for (size_t i = 0; i < json_array_size(old); i++) {
-		const json_t *tag = json_array_get(old, i);
-		const char *key = json_string_value(json_object_get(tag, "key"));
-		if (!key || find_tag(given, key))
-			continue;
-		jw_value(w, tag);
-		n++;
-	}
-	for (size_t i = 0; creates && i < json_array_size(given); i++, n++)
-		jw_value(w, json_array_get(given, i));
-	jw_end_array(w);
-	return n;
-}
-
 static void tags_changed(struct change *change)
 {
 	struct call *c = change->ctx;
 
 	if (change->verdict == V_OK)
 		(void)dcs_answer_none(c);
+	else if (change->verdict == V_TOO_MANY)
+		(void)dcs_answer_error(c, DCS_QUOTA);
 	else
 		(void)dcs_answer_verdict(c, change->verdict, "", &change->err);
-}
-
-static bool merge(struct call *c, const struct cache_row *row, const char *given_text, bool creates, const char **out)
-{
-	const json_t *old, *given;
-	struct err err = { 0 };
-	struct buf text;
-	struct jw w;
-
-	if (read_tags(row, c->arena, &old, &err) ||
-	    json_read(given_text, strlen(given_text), c->arena, &given, &err))
-		return dcs_answer_internal(c, "api.failed", &err);
-	buf_init(&text, 64 << 10);
-	jw_init(&w, &text, CASING_CAMEL);
-	if (write_merged(&w, old, given, creates) > TAGS_MAX) {
-		buf_fini(&text);
-		return dcs_answer_error(c, DCS_QUOTA);
-	}
-	return dcs_keep(c, &text, out);
 }
 
 void dcs_tags_action(struct call *c)
 {
 	struct cache_row *row = arena_new_of(c->arena, struct cache_row);
 	const json_t *body;
-	const char *action = NULL, *given = NULL, *merged = NULL;
+	const char *action = NULL, *given = NULL;
 
 	if (!row) {
 		(void)dcs_answer_no_memory(c);
@@ -205,16 +157,14 @@ void dcs_tags_action(struct call *c)
 		(void)dcs_answer_named(c, DCS_PARAM, "tags");
 		return;
 	}
-	if (!merge(c, row, given, creates, &merged))
-		return;
-	c->change.cache_update = (struct cache_update){
+	c->change.cache_tag = (struct cache_tag){
 		.base = { .done = tags_changed, .ctx = c },
 		.project_id = row->project_id,
 		.uid = row->uid,
-		.tags = merged,
-		.wrong_passwords = -1,
-		.locked_until = -1,
+		.tags = given,
+		.removes = !creates,
+		.max = TAGS_MAX,
 	};
 	call_submit(c);
-	engine_cache_update(c->engine, &c->change.cache_update);
+	engine_cache_tag(c->engine, &c->change.cache_tag);
 }

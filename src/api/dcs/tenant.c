@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 #include "api/dcs/answer.h"
+#include "api/dcs/links.h"
 #include "api/dcs/routes.h"
 #include "api/dcs/scope.h"
 #include "api/dcs/spec.h"
@@ -385,13 +386,11 @@ static void write_version_alone(struct jw *w, const void *subject)
 	jw_end_object(w);
 }
 
-/* As the caller reached us, when he says. */
 static const char *base_url(struct call *c)
 {
-	const char *host = http_header_of(c->req, "host");
-	const char *url =
-	        arena_printf(c->arena, "%s://%.255s/v2/", c->req->is_tls ? "https" : "http", host ? host : "");
-	return host && url ? url : "/v2/";
+	const char *origin = link_origin(c);
+	const char *url = origin ? arena_printf(c->arena, "%s/v2/", origin) : NULL;
+	return url ? url : "/v2/";
 }
 
 void dcs_versions(struct call *c) { (void)dcs_answer(c, write_versions, base_url(c)); }

@@ -76,13 +76,13 @@ void dcs_whitelist_update(struct call *c)
 		(void)dcs_answer_none(c);
 }
 
-/* A job there must be, and ShowJobInfo must know it: one that changes no parameter, since there is nothing to do. */
+/* A job there must be, and ShowJobInfo must know it; it has nothing to do. */
 void dcs_whitelist_update_async(struct call *c)
 {
 	struct cache_row row;
 
 	if (!check(c, &row))
 		return;
-	operate_prepare(c, &row, CACHE_OP_CONFIG, operate_answer_job)->args = "{\"settings\":{}}";
+	(void)operate_prepare(c, &row, CACHE_OP_WHITELIST, operate_answer_job);
 	operate_submit(c);
 }

@@ -108,7 +108,8 @@ void answer_verdict(struct call *c, enum verdict v, const struct err *err)
 
 void answer_bad_input(struct call *c, const struct err *err)
 {
-	answer_error(c, API_ERR_INVALID_PARAMETER, err->msg);
+	/* No memory to read it says nothing about the input. */
+	answer_error(c, err->rc == RC_BUSY ? API_ERR_UNAVAILABLE : API_ERR_INVALID_PARAMETER, err->msg);
 }
 
 void answer_read(struct call *c, enum verdict v, const struct err *err)

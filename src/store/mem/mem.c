@@ -470,6 +470,7 @@ static enum rc mem_undo(struct store *s, UNUSED struct err *err)
 	return RC_OK;
 }
 
+static enum rc mem_touch(UNUSED struct store *s, UNUSED struct err *err) { return RC_OK; }
 static enum rc mem_begin_read(UNUSED struct store *s, UNUSED struct err *err) { return RC_OK; }
 static void mem_end_read(UNUSED struct store *s) {}
 static int mem_schema_version(UNUSED struct store *s) { return schema_version; }
@@ -505,6 +506,7 @@ static const struct store_ops mem_ops = {
 	.mark = mem_mark,
 	.mark_keep = mem_keep,
 	.mark_undo = mem_undo,
+	.touch = mem_touch,
 	.begin_read = mem_begin_read,
 	.end_read = mem_end_read,
 	.insert = mem_insert,

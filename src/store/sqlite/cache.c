@@ -72,33 +72,26 @@ void cache_done(sqlite3_stmt *stmt)
 	(void)sqlite3_clear_bindings(stmt); /* always succeeds; the texts bound are the caller's */
 }
 
-static enum rc control_of(struct sqlite_store *s, enum control c, sqlite3_stmt **out, struct err *err)
+enum rc cache_prepare_controls(struct sqlite_store *s, struct err *err)
 {
-	enum rc rc = s->controls[c] ? RC_OK : prepare(s, control_sql[c], &s->controls[c], err);
-	if (rc == RC_OK)
-		*out = s->controls[c];
+	enum rc rc = RC_OK;
+	for (int i = 0; i < CONTROLS && rc == RC_OK; i++)
+		rc = prepare(s, control_sql[i], &s->controls[i], err);
 	return rc;
 }
 
 enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err)
 {
-	sqlite3_stmt *stmt;
-	enum rc rc = control_of(s, c, &stmt, err);
-	if (rc != RC_OK)
-		return rc;
-	int code = sqlite3_step(stmt);
-	if (code != SQLITE_DONE)
-		rc = sqlite_failed(s->db, code, NULL, control_sql[c], err);
-	(void)sqlite3_reset(stmt); /* repeats the error of the step */
+	int code = sqlite3_step(s->controls[c]);
+	enum rc rc = code == SQLITE_DONE ? RC_OK : sqlite_failed(s->db, code, NULL, control_sql[c], err);
+	(void)sqlite3_reset(s->controls[c]); /* repeats the error of the step */
 	return rc;
 }
 
 enum rc cache_version(struct sqlite_store *s, int64_t *version, struct err *err)
 {
-	sqlite3_stmt *stmt;
-	enum rc rc = control_of(s, CTL_VERSION, &stmt, err);
-	if (rc != RC_OK)
-		return rc;
+	sqlite3_stmt *stmt = s->controls[CTL_VERSION];
+	enum rc rc = RC_OK;
 	int code = sqlite3_step(stmt);
 	if (code == SQLITE_ROW)
 		*version = sqlite3_column_int64(stmt, 0);

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include "store/sqlite/sqlite_priv.h"
 
 static const struct {
@@ -8,6 +9,7 @@ static const struct {
 	{ SQLITE_BUSY, RC_BUSY, "another process holds the write lock" },
 	{ SQLITE_LOCKED, RC_BUSY, "another process holds the write lock" },
 	{ SQLITE_FULL, RC_BUSY, "the disk is full" },
+	{ SQLITE_IOERR_SHMSIZE, RC_BUSY, "there is no room for the index of the write-ahead log" },
 	{ SQLITE_NOMEM, RC_BUSY, "out of memory" },
 	{ SQLITE_IOERR_NOMEM, RC_BUSY, "out of memory" },
 	{ SQLITE_IOERR_CORRUPTFS, RC_CORRUPT, "the file system is damaged" },
@@ -23,10 +25,15 @@ static const struct {
 	{ SQLITE_NOLFS, RC_IO, NULL },
 };
 
+static bool is_full(int sys) { return sys == ENOSPC || sys == EDQUOT; }
+
 enum rc sqlite_failed(sqlite3 *db, int code, const struct table *t, const char *what, struct err *err)
 {
 	int full = sqlite3_extended_errcode(db);
 
+	/* At a sync that would be another matter: what it left undone is not known. */
+	if ((code & 0xff) == SQLITE_CANTOPEN && is_full(sqlite3_system_errno(db)))
+		return err_set(err, RC_BUSY, "%s: the disk is full (SQLite code %d)", what, full);
 	if (t && code == SQLITE_CONSTRAINT_FOREIGNKEY)
 		return refuse_orphan(t, err);
 	if (t && (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY ||

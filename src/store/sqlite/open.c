@@ -37,7 +37,7 @@ static enum rc connect_to(struct sqlite_store *s, const char *path, struct err *
 		return err_set(err, RC_NOT_FOUND, "no database there yet");
 	must(pthread_once(&once, stop_counting_memory) == 0);
 	int code = sqlite3_open_v2(path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
-	must(s->db);
+	/* Without memory there is no handle either, which all that is asked about it takes for "out of memory". */
 	if (code != SQLITE_OK)
 		return sqlite_failed(s->db, code, NULL, "cannot open", err);
 	/* It will hold keys. Set while it is empty; SQLite gives the files beside it the same mode. */
@@ -63,8 +63,8 @@ static enum rc read_marks(sqlite3 *db, int64_t *id, int64_t *version, int64_t *n
 		rc = sqlite_number(db, "PRAGMA user_version", version, err);
 	if (rc == RC_OK)
 		rc = sqlite_number(db, "SELECT count(*) FROM sqlite_schema", n_objects, err);
-	if (!sqlite3_get_autocommit(db))
-		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* it only read */
+	if (rc == RC_OK) /* after a failure the connection is closed, which ends it too */
+		rc = sqlite_run(db, "ROLLBACK", err);
 	return rc;
 }
 
@@ -202,6 +202,8 @@ static enum rc open_it(struct sqlite_store *s, const char *path, struct err *err
 		rc = sqlite_run(s->db, for_all, err);
 	if (rc == RC_OK)
 		rc = compare_all(s->db, err);
+	if (rc == RC_OK)
+		rc = cache_prepare_controls(s, err);
 	s->version = schema_version; /* older ones were refused or brought up to date */
 	return rc;
 }

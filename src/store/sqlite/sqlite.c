@@ -19,7 +19,18 @@ static void sqlite_close(struct store *base)
 /* ---- transactions ---- */
 
 static enum rc sqlite_begin(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_BEGIN, err); }
-static enum rc sqlite_commit(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_COMMIT, err); }
+
+/* Locks and frames come first: without them nothing is kept. What fails later, the index of the log for lack of room or
+ * memory, fails with the frames on the disk: whoever opens the files after a crash finds the transaction. */
+static enum rc sqlite_commit(struct store *s, struct err *err)
+{
+	enum rc rc = cache_control(sqlite_of(s), CTL_COMMIT, err);
+	int code = sqlite3_errcode(sqlite_of(s)->db) & 0xff;
+	if (rc == RC_BUSY && code != SQLITE_FULL && code != SQLITE_BUSY)
+		err->rc = rc = RC_IO;
+	return rc;
+}
+
 static enum rc sqlite_mark(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_MARK, err); }
 static enum rc sqlite_keep(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_KEEP, err); }
 
@@ -27,6 +38,15 @@ static enum rc sqlite_undo(struct store *s, struct err *err)
 {
 	enum rc rc = cache_control(sqlite_of(s), CTL_UNDO, err);
 	return rc == RC_OK ? sqlite_keep(s, err) : rc; /* rolling back to a savepoint leaves it standing */
+}
+
+/* Setting the version it has writes the first page again. */
+static enum rc sqlite_touch(struct store *base, struct err *err)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	char sql[48];
+	(void)snprintf(sql, sizeof sql, "PRAGMA user_version=%d", s->version);
+	return sqlite_run(s->db, sql, err);
 }
 
 /* Some errors make SQLite roll back by itself; a rollback that reports an error has ended the transaction too. */
@@ -258,6 +278,7 @@ const struct store_ops sqlite_ops = {
 	.mark = sqlite_mark,
 	.mark_keep = sqlite_keep,
 	.mark_undo = sqlite_undo,
+	.touch = sqlite_touch,
 	.begin_read = sqlite_begin_read,
 	.end_read = sqlite_rollback,
 	.insert = sqlite_insert,
@@ -268,4 +289,5 @@ const struct store_ops sqlite_ops = {
 	.delete = sqlite_delete,
 	.check = sqlite_check,
 	.schema_version = sqlite_schema_version,
+	.copy = sqlite_copy,
 };

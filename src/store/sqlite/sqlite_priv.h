@@ -8,6 +8,7 @@
  *   rows.c     C rows to parameters and back
  *   memo.c     rows got lately
  *   sqlite.c   the operations
+ *   copy.c     the whole of it into another file
  *   fail.c     result codes
  */
 #ifndef STORE_SQLITE_SQLITE_PRIV_H
@@ -58,6 +59,8 @@ void sql_of_shape(struct buf *out, const struct shape *shape);
 /* The prepared statement of a shape, owned by the cache; the caller resets it after use (cache_done). */
 enum rc cache_get(struct sqlite_store *s, const struct shape *shape, sqlite3_stmt **out, struct err *err) NODISCARD;
 void cache_done(sqlite3_stmt *stmt); /* reset, forget parameters; it holds no lock then */
+/* All of them at the opening: a rollback must be possible when no memory is left to prepare it. */
+enum rc cache_prepare_controls(struct sqlite_store *s, struct err *err) NODISCARD;
 enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err) NODISCARD;
 /* CTL_VERSION: one number, that of the data this connection sees in its transaction, which begins with it at the latest. */
 enum rc cache_version(struct sqlite_store *s, int64_t *version, struct err *err) NODISCARD;
@@ -71,5 +74,8 @@ enum rc migrate(sqlite3 *db, const struct migration *list, int n, struct err *er
 /* The one number that sql gives. */
 enum rc sqlite_number(sqlite3 *db, const char *sql, int64_t *out, struct err *err) NODISCARD;
 enum rc sqlite_run(sqlite3 *db, const char *sql, struct err *err) NODISCARD;
+
+/* copy.c: store_copy */
+enum rc sqlite_copy(struct store *base, const char *to, struct err *err) NODISCARD;
 
 #endif

@@ -6,6 +6,7 @@ operation is therefore added in two places here: to ASKED, and to a test in whic
 import pathlib
 import sys
 import time
+import urllib.request
 
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ServiceResponseException
@@ -620,6 +621,56 @@ class Sdk(test_dcs.DcsCase):
         ids = [self.make("sdk-many-a"), self.make("sdk-many-b")]
         done = self.client.batch_delete_instances(v2.BatchDeleteInstancesRequest(body=v2.BatchDeleteBody(ids)))
         self.assertEqual([(r.instance, r.result) for r in done.results], [(i, "success") for i in ids])
+
+    def download(self, url):
+        """As anybody who has the link: without the SDK, without a key."""
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.read()
+
+    def test_links_logs_and_priorities(self):
+        c, one = self.client, self.make("sdk-links", "ha")
+        backup = c.copy_instance(v2.CopyInstanceRequest(one, v2.BackupInstanceBody())).backup_id
+        self.over(one, "BACKUP")
+        links = c.list_backup_file_links(v2.ListBackupFileLinksRequest(one, backup, v2.DownloadBackupFilesReq(300)))
+        self.assertTrue(links.links[0].file_name.endswith(".rdb"))
+        self.assertEqual(self.download(links.links[0].link)[:5], b"REDIS")
+        self.raises(400, "DCS.4062", c.list_backup_file_links,
+                    v2.ListBackupFileLinksRequest(one, backup, v2.DownloadBackupFilesReq(3)))
+
+        c.create_redislog(v2.CreateRedislogRequest(one, query_time=0, log_type="run"))
+        self.over(one, "RunLog")
+        logs = c.list_redislog(v2.ListRedislogRequest(one, log_type="run"))
+        self.assertEqual((logs.total_num, len(logs.file_list)), (2, 2))
+        link = c.create_redislog_download_link(v2.CreateRedislogDownloadLinkRequest(one, logs.file_list[0].id)).link
+        self.assertIn(b"Redis version=", self.download(link))
+
+        node = next(n for n in c.show_nodes_information(v2.ShowNodesInformationRequest(one)).nodes
+                    if n.node_type == "slave")
+        def weigh(weight):
+            return v2.UpdateSlavePriorityRequest(one, node.group_id, node.node_id, v2.PriorityBody(weight))
+        c.update_slave_priority(weigh(0))
+        self.over(one, "UpdateSlavePriority")
+        self.raises(400, "DCS.4253", c.change_master_standby, v2.ChangeMasterStandbyRequest(one))
+        self.raises(400, "DCS.4939", c.update_slave_priority, weigh(101))
+
+    def test_asking_before_a_change(self):
+        c, one = self.client, self.make("sdk-asking")
+        version = lambda: c.show_instance_version(v2.ShowInstanceVersionRequest(one)).engine_minor_version
+        self.assertEqual(wait_for("the keeper's first look", version), self.connect(one).info("redis_version"))
+        operations = c.list_instance_operations(v2.ListInstanceOperationsRequest(one, "extend")).operations
+        self.assertEqual([(o.operation, o.is_support) for o in operations], [("extend", True)])
+        spec = c.show_instance(v2.ShowInstanceRequest(one)).spec_code.replace("128", "256")
+        job = c.start_instance_resize_check_job(v2.StartInstanceResizeCheckJobRequest(
+            one, v2.StartInstanceResizeCheckJobRequestBody(0, spec))).job_id
+        self.assertEqual(self.over(one, "ResizeCheck"), job)
+        nodes = c.show_instance_topology(v2.ShowInstanceTopologyRequest(one)).redis_server
+        self.assertEqual([n.node_type for n in nodes], ["master"])
+        job = c.update_ip_whitelist_async(v2.UpdateIpWhitelistAsyncRequest(one, v2.ModifyIpWhitelistBody(
+            one, False, []))).job_id
+        self.assertEqual(self.over(one, "AddWhitelist"), job)
+        c.delete_single_instance(v2.DeleteSingleInstanceRequest(one))
+        gone = c.list_instances(v2.ListInstancesRequest(instance_id=one, include_delete="true"))
+        self.assertEqual([(i.instance_id, i.status) for i in gone.instances], [(one, "DELETED")])
 
     def test_zz_every_operation_was_driven(self):
         """The last by its name. An operation counts when the SDK had it done, and had it refused."""

@@ -1,0 +1,119 @@
+"""stint torture: it comes to a good end on a good server, notices spoilt data, and leaves alone what is not its own."""
+import json
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from stint_client import BINARY, SANITIZER, Server, process_alive, wait_for
+
+COMMON = ("--start-limit", "60")
+
+
+def workers(folder):
+    """Processes that were started for tasks below a folder."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in words and process_alive(int(process.name)):
+            found.append(int(process.name))
+    return found
+
+
+class Torture(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="stint-torture-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.place = self.folder / "run"
+
+    def torture(self, *words, code=0):
+        done = Server.run(None, "torture", "--data", str(self.place), *COMMON, *words, check=False)
+        self.assertEqual(done.returncode, code, done)
+        for name in ("server.log", "server.log.old"):
+            log = self.place / name
+            if log.exists():
+                text = log.read_text(errors="replace")
+                self.assertFalse(SANITIZER.search(text), text[-6000:])
+        return done
+
+    def test_a_good_server_keeps_every_promise(self):
+        done = self.torture("--rounds", "5", "--seed", "1", "--json", "--connections", "2")
+        summary = json.loads(done.stdout)
+        self.assertEqual((summary["rounds"], summary["seed"], summary["broken"], summary["kept"]), (5, 1, [], None))
+        ends = sum(summary[k] for k in ("killed", "crashPoints", "crashPointsNotReached", "stopped", "cutOff"))
+        self.assertGreaterEqual(ends, 5, summary)
+        self.assertGreaterEqual(summary["starts"], 6, summary)
+        self.assertGreater(summary["attempts"], 0)
+        self.assertGreater(summary["done"], 50)
+        self.assertEqual(summary["settled"], 1, "the last round lets every task end")
+        self.assertEqual(sum(line.startswith("round ") for line in done.stderr.splitlines()), 5, done.stderr)
+        self.assertFalse(self.place.exists(), "it takes away what it made")
+        self.assertEqual(workers(self.folder), [])
+
+    def test_the_folder_stays_when_asked_and_serves_again(self):
+        done = self.torture("--rounds", "1", "--seed", "2", "--keep")
+        self.assertIn(f"Everything is kept in {self.place}", done.stdout)
+        self.assertTrue((self.place / "data" / "stint.db").exists())
+        self.assertTrue((self.place / "journal" / "journal").exists())
+        self.torture("--rounds", "1", "--seed", "3")
+        self.assertEqual(list(self.place.iterdir()), [], "the second run did not make the folder, only what was in it")
+
+    def spoilt(self, what, rules, rounds=15):
+        """A spoilt task may be deleted before anyone looks: each round spoils another, the first finding ends the run."""
+        done = self.torture("--rounds", str(rounds), "--seed", "5", "--tamper", what, "--json", code=1)
+        summary = json.loads(done.stdout)
+        self.assertIn(summary["broken"][0]["rule"], rules, summary)
+        self.assertEqual(summary["kept"], str(self.place), "after a failure everything stays")
+        self.assertTrue((self.place / "data" / "stint.db").exists())
+        self.assertIn("BROKEN", done.stderr)
+
+    def test_a_lost_record_is_noticed(self):
+        self.spoilt("record", ("E1",))
+
+    def test_an_end_that_changed_is_noticed(self):
+        self.spoilt("state", ("E6", "end"))
+
+    def test_a_lost_log_is_noticed_when_all_has_settled(self):
+        self.spoilt("log", ("files",), rounds=6)
+
+    def test_what_it_did_not_make_is_left_alone(self):
+        self.place.mkdir()
+        (self.place / "precious").write_text("mine")
+        done = self.torture("--rounds", "1", code=65)
+        self.assertIn("did not make", done.stderr)
+        self.assertEqual([p.name for p in self.place.iterdir()], ["precious"])
+        self.assertEqual((self.place / "precious").read_text(), "mine")
+
+    def test_a_data_folder_of_a_server_is_left_alone(self):
+        Server.run(None, "init", "--data", str(self.place))
+        before = sorted(p.name for p in self.place.iterdir())
+        self.assertIn("did not make", self.torture(code=65).stderr)
+        self.assertEqual(sorted(p.name for p in self.place.iterdir()), before)
+
+    def test_a_second_run_is_refused_and_an_interrupted_one_leaves_no_process(self):
+        first = subprocess.Popen([BINARY, "torture", "--data", str(self.place), *COMMON, "--rounds", "1000"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(first.stderr.close)
+        self.addCleanup(first.wait)
+        self.addCleanup(first.kill)
+        self.assertRegex(first.stderr.readline(), r"^round +1 .*: ok$", "it is at work")
+        self.assertIn("another run is at work", self.torture(code=65).stderr)
+        self.assertIsNone(first.poll())
+        first.terminate()
+        first.wait(30)
+        wait_for("the end of its processes", lambda: not workers(self.place))
+        self.torture("--rounds", "1")
+
+    def test_refusals(self):
+        done = Server.run(None, "torture", check=False)
+        self.assertEqual((done.returncode, "--data DIR" in done.stderr), (64, True), done)
+        self.assertIn("--rounds is an integer", self.torture("--rounds", "0", code=64).stderr)
+        self.assertIn("record|number|state|progress|log", self.torture("--tamper", "luck", code=64).stderr)
+        self.assertFalse(self.place.exists())
+        done = Server.run(None, "torture-act", str(self.folder), check=False)
+        self.assertEqual((done.returncode, "only a server under" in done.stderr), (64, True), done)
+        self.assertEqual(list(self.folder.iterdir()), [])
