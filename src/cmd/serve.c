@@ -33,6 +33,8 @@ struct serve_options {
 	const char *data, *listen, *auth, *config, *tls_cert, *tls_key, *log_level;
 	int64_t threads, max_running, drain_s, connections_max, instances_max, check_s;
 	struct opt_list import_roots;
+	struct function_limits task;
+	int64_t keep_tasks, keep_days, tidy_s;
 };
 
 struct server {
@@ -186,6 +188,9 @@ static enum rc start_engine(const struct serve_options *o, struct server *s, str
 		.n_import_roots = o->import_roots.n,
 		.instances_max = o->instances_max,
 		.stop_grace_ms = o->drain_s * 1000,
+		.bounds = o->task,
+		.retention = { o->keep_tasks, o->keep_days, o->tidy_s * 1000 },
+		.adopts_orphans = true,
 		.verify_every_ms = o->check_s * 1000,
 	};
 	return engine_open(&cfg, &s->engine, err);
@@ -315,7 +320,7 @@ static int64_t processors(int64_t most)
 	return n < 1 ? 1 : n > most ? most : n;
 }
 
-enum { SERVE_OPTIONS = 14, SETTINGS_ARENA = 1 << 20 };
+enum { SERVE_OPTIONS = 23, SETTINGS_ARENA = 1 << 20 };
 
 static struct serve_options default_options(void)
 {
@@ -328,6 +333,9 @@ static struct serve_options default_options(void)
 		.drain_s = 10,
 		.connections_max = 10000,
 		.instances_max = 1000,
+		.keep_tasks = 1000,
+		.tidy_s = 60,
+		.task = { .log_mib = 64, .processes = 1024 },
 		.check_s = 3600,
 	};
 }
@@ -356,6 +364,22 @@ static void options_table(struct serve_options *o, struct opt out[SERVE_OPTIONS]
 		           "Open connections; more get 503 (default 10000)."),
 		OPTION_INT("max-instances", &o->instances_max, "N", 1, 1000000,
 		           "Instances of one function in an app group (1000)."),
+		OPTION_INT("keep-tasks", &o->keep_tasks, "N", 0, 1000000,
+		           "Ended tasks kept of each instance (1000; 0: all)."),
+		OPTION_INT("keep-days", &o->keep_days, "N", 0, 36500,
+		           "Days ended tasks are kept (0: for ever, the default)."),
+		OPTION_INT("tidy-seconds", &o->tidy_s, "N", 1, 86400, "From one tidying to the next (60)."),
+		OPTION_INT("max-task-seconds", &o->task.time_s, "N", 0, 2592000,
+		           "Bound of every task's time (0: none, the default)."),
+		OPTION_INT("max-task-cpu-seconds", &o->task.cpu_s, "N", 0, 2592000000,
+		           "Bound of its processor time (0: none, the default)."),
+		OPTION_INT("max-task-memory-mib", &o->task.memory_mib, "N", 0, 1 << 24,
+		           "Bound of its memory (0: none, the default)."),
+		OPTION_INT("max-task-disk-mib", &o->task.disk_mib, "N", 0, 1 << 30,
+		           "Bound of its working folder (0: none, the default)."),
+		OPTION_INT("max-task-log-mib", &o->task.log_mib, "N", 1, 1 << 20, "Bound of its log (64)."),
+		OPTION_INT("max-task-processes", &o->task.processes, "N", 0, 1 << 22,
+		           "Bound of its processes (1024; 0: none)."),
 		OPTION_INT("check-seconds", &o->check_s, "N", 0, 2592000,
 		           "Between checks of the models in service (3600; 0: only at start)."),
 	};

@@ -3,6 +3,7 @@
  *   writer      (writer.c)  e->store, all task state, the run table (run.c); waits for changes or the next due time
  *   supervisor  (exec/)     children; its callbacks only copy and submit changes
  *   closer      (closer.c)  slow file work: checking and publishing models, removing folders
+ *   retention   (retention.c)  finds records that may go; the writer removes them
  * Lock: e->queue_lock guards the queue and the stop flags, nothing else; nothing is called under it.
  */
 #ifndef ENGINE_PRIV_H
@@ -29,6 +30,7 @@ enum {
 struct closer;
 struct asker;
 struct keeper;
+struct retention;
 struct verifier;
 struct cache_operate;
 struct actor;
@@ -57,6 +59,7 @@ struct engine {
 	struct keeper *keeper;
 	struct verifier *verifier;
 	struct asker *asker;
+	struct retention *retention;
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
@@ -80,7 +83,7 @@ struct engine {
 	int64_t next_due_at; /* wall ms; INT64_MAX: nothing waits for a time */
 
 	atomic_bool is_healthy;
-	struct counter n_success, n_failed, n_requeued, n_cron_fired, n_cron_skipped;
+	struct counter n_success, n_failed, n_requeued, n_retired, n_cron_fired, n_cron_skipped;
 	struct tally {
 		unsigned requeued, cron_fired, cron_skipped;
 	} tally; /* of the batch in hand: counted once it is committed */
@@ -149,6 +152,10 @@ void verifier_free(struct engine *e);
 /* keeper.c: looks after the processes of caches. Stop it while the writer still answers. */
 enum rc keeper_start(struct engine *e, struct err *err) NODISCARD;
 void keeper_stop(struct engine *e);
+
+/* retention.c: removes the records of ended tasks that the rules no longer keep. Stop it while the writer answers. */
+enum rc retention_start(struct engine *e, const struct retention_rules *rules, struct err *err) NODISCARD;
+void retention_stop(struct engine *e);
 
 /* asker.c: waits for Redis so that nobody else has to. */
 enum rc asker_start(struct engine *e, struct err *err) NODISCARD;

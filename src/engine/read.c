@@ -4,6 +4,7 @@
 #include "base/must.h"
 #include "engine/priv.h"
 #include "json/json.h"
+#include "os/file.h"
 
 enum rc engine_view_open(struct engine *e, struct engine_view **out, struct err *err)
 {
@@ -429,7 +430,7 @@ static enum rc write_caches(struct engine_view *v, struct buf *out, struct err *
 enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err)
 {
 	struct engine *e = v->engine;
-	int64_t pending = 0, running = 0;
+	int64_t pending = 0, running = 0, size = 0;
 
 	enum rc rc = count_state(v, TASK_PENDING, &pending, err);
 	if (rc == RC_OK)
@@ -444,6 +445,8 @@ enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err)
 	metric_value(out, "stint_tasks_finished_total", "state=\"failed\"", read_counter(&e->n_failed));
 	metric_head(out, "stint_task_requeues_total", "counter", "Attempts that ended by the machine's fault and are tried again.");
 	metric_value(out, "stint_task_requeues_total", "", read_counter(&e->n_requeued));
+	metric_head(out, "stint_tasks_retired_total", "counter", "Records of ended tasks that the retention rules removed.");
+	metric_value(out, "stint_tasks_retired_total", "", read_counter(&e->n_retired));
 	metric_head(out, "stint_cron_firings_total", "counter", "Schedules that fired, by what came of it.");
 	metric_value(out, "stint_cron_firings_total", "result=\"created\"", read_counter(&e->n_cron_fired));
 	metric_value(out, "stint_cron_firings_total", "result=\"skipped\"", read_counter(&e->n_cron_skipped));
@@ -453,6 +456,10 @@ enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err)
 	metric_histogram(out, "stint_commit_batch_size", "", &e->batch_size);
 	metric_head(out, "stint_commit_seconds", "histogram", "Time of the commit itself, with its fsync.");
 	metric_histogram(out, "stint_commit_seconds", "", &e->commit_s);
+	if (file_size(e->store_path, &size, NULL) == RC_OK) {
+		metric_head(out, "stint_database_bytes", "gauge", "Size of the database file; free pages in it are used again.");
+		metric_value(out, "stint_database_bytes", "", (double)size);
+	}
 	metric_head(out, "stint_store_healthy", "gauge", "1 while the store takes writes.");
 	metric_value(out, "stint_store_healthy", "", atomic_load(&e->is_healthy) ? 1 : 0);
 	write_state(e, out);
