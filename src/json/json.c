@@ -137,13 +137,13 @@ static size_t utf8_len(const unsigned char *p)
 	return len;
 }
 
-/* Bytes that stand in a JSON string as they are: no NUL, control, quote, backslash, nothing beyond ASCII. */
-static const bool is_plain[256] = { [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... 0x7f] = true };
+/* A bit for each byte that stands in a JSON string as it is: no NUL, control, quote, backslash, nothing beyond ASCII. */
+static const uint64_t plain_bytes[] = { ~UINT64_C(0) << ' ' & ~(UINT64_C(1) << '"'), ~(UINT64_C(1) << ('\\' - 64)), 0, 0 };
 
 static size_t plain_len(const unsigned char *p)
 {
 	size_t n = 0;
-	while (is_plain[p[n]])
+	while (plain_bytes[p[n] >> 6] >> (p[n] & 63) & 1)
 		n++;
 	return n;
 }
