@@ -88,7 +88,7 @@ static bool find_replica(struct call *c, const struct cache_row *row, struct nod
 void dcs_priority_update(struct call *c)
 {
 	struct cache_row row;
-	struct node node;
+	struct node node = { 0 };
 	int64_t priority = 0;
 
 	if (!scope_instance(c, &row))
