@@ -24,7 +24,8 @@ struct command {
 	X(cache_create) X(cache_list) X(cache_show) X(cache_resize) X(cache_restart) X(cache_flush) X(cache_swap)  \
 	X(cache_password) X(cache_backup) X(cache_backups) X(cache_restore) X(cache_tasks) X(cache_forget)          \
 	X(cache_connect) X(cache_delete)                                                            \
-	X(train) X(predict) X(sample_shop) X(doctor) X(torture) X(version) X(help) X(job) X(torture_act)
+	X(train) X(predict) X(sample_shop) X(backup) X(restore) X(doctor) X(torture) X(version) X(help) X(job)          \
+	X(torture_act)
 
 #define X(id) extern const struct command command_##id;
 COMMAND_TABLE(X)

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "cmd/manifest.h"
 #include "os/file.h"
 
 enum { KEYS_ARENA_SIZE = 16 << 20, ENDPOINT_MAX = 512 };
@@ -20,6 +21,11 @@ enum rc data_make(const char *dir, struct err *err)
 	char path[PATH_MAX];
 
 	enum rc rc = dir_make(dir, 0700, err);
+	if (rc == RC_OK)
+		rc = path_join(path, dir, UNFINISHED_FILE, err);
+	if (rc == RC_OK && file_exists(path))
+		return err_set(err, RC_CONFLICT,
+		               "'%.200s' is being restored, or a restore was cut off: restore into it again", dir);
 	for (size_t i = 0; i < ARRAY_LEN(folders) && rc == RC_OK; i++) {
 		rc = path_join(path, dir, folders[i], err);
 		if (rc == RC_OK)

@@ -2,37 +2,25 @@
  * doctor: look at a data folder and say what is wrong and what to do about it. Changes nothing.
  * Each check prints one line: "ok", "note" (worth knowing) or "BAD" (act). Exit 0 without, 1 with a BAD one.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-#include "base/mem.h"
 #include "cmd/args.h"
 #include "cmd/data.h"
+#include "cmd/exam.h"
+#include "cmd/manifest.h"
 #include "cmd/say.h"
-#include "json/json.h"
+#include "cmd/serve.h"
+#include "cmd/tree.h"
 #include "os/file.h"
-#include "sign/acs3.h"
-#include "store/store.h"
-#include "store/tables.h"
 
-enum level { LEVEL_OK, LEVEL_NOTE, LEVEL_BAD };
-enum { WORDS_MAX = 900, LEFTOVERS_DEPTH = 6, MODEL_SIZE_MAX = 1 << 30, ARENA_MAX = 256 << 20 };
+enum { WORDS_MAX = 1400, ARENA_MAX = 512 << 20, SECRET_SIZE = 32, FREE_MIB_MIN = 256, FREE_PERCENT_MIN = 5,
+       FREE_FILES_MIN = 1000 };
 
-struct exam {
-	const char *data;
-	bool as_json;
-	struct arena *arena;
-	struct buf out;
-	struct jw json;
-	int n_bad;
-};
-
-PRINTF(4, 5) static void finding(struct exam *x, enum level level, const char *check, const char *fmt, ...)
+void exam_tell(struct exam *x, enum level level, const char *check, const char *fmt, ...)
 {
 	static const char *const words[] = { "ok", "note", "BAD" };
 	char text[WORDS_MAX];
@@ -53,26 +41,32 @@ PRINTF(4, 5) static void finding(struct exam *x, enum level level, const char *c
 	jw_end_object(&x->json);
 }
 
-static bool path_of(const struct exam *x, const char *name, char out[PATH_MAX])
+bool exam_path(const struct exam *x, const char *name, char out[PATH_MAX])
 {
 	return path_join(out, x->data, name, NULL) == RC_OK;
 }
+
+/* ---- the folder and its own files ---- */
 
 static bool check_folder(struct exam *x)
 {
 	struct stat st;
 
 	if (stat(x->data, &st) != 0) {
-		finding(x, LEVEL_BAD, "folder", "'%.300s' is not there; make it: stint init --data DIR", x->data);
+		exam_tell(x, LEVEL_BAD, "folder", "'%.300s' is not there; make it: stint init --data DIR", x->data);
+		return false;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		exam_tell(x, LEVEL_BAD, "folder", "'%.300s' is no folder; say which one: --data DIR", x->data);
 		return false;
 	}
 	if (st.st_uid != geteuid())
-		finding(x, LEVEL_BAD, "folder", "it belongs to user %u, you are %u; run this as its owner", st.st_uid,
+		exam_tell(x, LEVEL_BAD, "folder", "it belongs to user %u, you are %u; run this as its owner", st.st_uid,
 		        geteuid());
 	else if (st.st_mode & S_IWOTH)
-		finding(x, LEVEL_BAD, "folder", "everyone may write into it; run: chmod 700 '%.300s'", x->data);
+		exam_tell(x, LEVEL_BAD, "folder", "everyone may write into it; run: chmod 700 '%.300s'", x->data);
 	else
-		finding(x, LEVEL_OK, "folder", "%.300s", x->data);
+		exam_tell(x, LEVEL_OK, "folder", "%.300s", x->data);
 	return true;
 }
 
@@ -81,181 +75,153 @@ static void check_secret(struct exam *x)
 	char path[PATH_MAX];
 	struct stat st;
 
-	if (!path_of(x, "secret.key", path))
+	if (!exam_path(x, "secret.key", path))
 		return;
 	if (lstat(path, &st) != 0)
-		finding(x, LEVEL_BAD, "secret.key",
+		exam_tell(x, LEVEL_BAD, "secret.key",
 		        "missing: secrets of existing keys cannot be read; restore it from a backup, "
 		        "or delete the keys and make new ones");
 	else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
-		finding(x, LEVEL_BAD, "secret.key", "must be a plain file that belongs to the server's user");
+		exam_tell(x, LEVEL_BAD, "secret.key", "must be a plain file that belongs to the server's user");
 	else if (st.st_mode & 077)
-		finding(x, LEVEL_BAD, "secret.key", "others may read it (mode %04o); run: chmod 600 '%.300s'",
+		exam_tell(x, LEVEL_BAD, "secret.key", "others may read it (mode %04o); run: chmod 600 '%.300s'",
 		        (unsigned)(st.st_mode & 07777), path);
+	else if (st.st_size != SECRET_SIZE)
+		exam_tell(x, LEVEL_BAD, "secret.key", "it has %lld bytes instead of %d: no server starts; restore it from a backup",
+		          (long long)st.st_size, SECRET_SIZE);
 	else
-		finding(x, LEVEL_OK, "secret.key", "mode %04o", (unsigned)(st.st_mode & 07777));
+		exam_tell(x, LEVEL_OK, "secret.key", "mode %04o", (unsigned)(st.st_mode & 07777));
 }
 
-/* True when no server runs on the folder. */
+/* The kernel lets go of a lock when its holder dies, so a lock file alone means nothing; an address that no server
+ * answers at means that the last one was killed. */
 static void check_lock(struct exam *x)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], endpoint[PATH_MAX];
 	struct err err = { 0 };
 	int fd;
 
-	if (!path_of(x, "lock", path) || !file_exists(path)) {
-		finding(x, LEVEL_OK, "lock", "no server runs on it");
+	if (!exam_path(x, "lock", path) || !exam_path(x, "endpoint", endpoint))
 		return;
-	}
-	enum rc rc = file_lock(path, &fd, &err);
+	enum rc rc = file_exists(path) ? file_lock(path, &fd, &err) : RC_NOT_FOUND;
 	if (rc == RC_OK)
 		(void)close(fd);
-	if (rc == RC_OK)
-		finding(x, LEVEL_OK, "lock", "no server runs on it");
-	else if (rc == RC_CONFLICT)
-		finding(x, LEVEL_OK, "lock", "a server runs on it");
+	x->is_served = rc == RC_CONFLICT;
+	if (x->is_served)
+		exam_tell(x, LEVEL_OK, "lock", "a server runs on it");
+	else if (rc != RC_OK && rc != RC_NOT_FOUND)
+		exam_tell(x, LEVEL_BAD, "lock", "%s; the server needs to write it", err.msg);
+	else if (file_exists(endpoint))
+		exam_tell(x, LEVEL_NOTE, "lock",
+		          "no server runs on it, and the last one was killed: 'endpoint' still names its address; "
+		          "harmless, the next start replaces it");
 	else
-		finding(x, LEVEL_BAD, "lock", "%s", err.msg);
+		exam_tell(x, LEVEL_OK, "lock", "no server runs on it");
 }
 
-/* ---- models: the file in service must be the one its row names ---- */
-
-static enum rc sha256_of_file(const char *path, char hex[65], struct err *err)
-{
-	struct buf bytes;
-
-	buf_init(&bytes, MODEL_SIZE_MAX);
-	enum rc rc = file_read(path, &bytes, err);
-	if (rc == RC_OK)
-		sign_sha256_hex(buf_text(&bytes), bytes.len, hex);
-	buf_fini(&bytes);
-	return rc;
-}
-
-/* Where models lie: engine/paths.c. */
-static bool model_is_sound(struct exam *x, const struct instance_row *i)
-{
-	char hex[65];
-	struct err err = { 0 };
-	const char *path =
-	        arena_printf(x->arena, "%s/models/%lld/%s/%s.%lld/%lld/model.bin", x->data, (long long)i->app_id,
-	                     i->function, i->name, (long long)i->id, (long long)i->model_generation);
-	const char *what = arena_printf(x->arena, "%s %s (app group id %lld), generation %lld,", i->function, i->name,
-	                                (long long)i->app_id, (long long)i->model_generation);
-
-	if (!path || !what)
-		return true;
-	if (sha256_of_file(path, hex, &err) != RC_OK) {
-		finding(x, LEVEL_BAD, "models", "%s is in service but unreadable (%s); train it again", what, err.msg);
-		return false;
-	}
-	if (strcmp(hex, i->model_sha256) == 0)
-		return true;
-	finding(x, LEVEL_BAD, "models", "%s is damaged: its checksum is not the recorded one; train it again", what);
-	return false;
-}
-
-static void check_models(struct exam *x, struct store *s)
-{
-	/* Without a checksum there is no file: a user's function need not make one. */
-	struct query q = { .table = &table_instance,
-		           .preds = { PRED_INT("model_generation", CMP_GT, 0), PRED_TEXT("model_sha256", CMP_NE, "") },
-		           .n_preds = 2 };
-	struct instance_row *rows;
-	void *list;
-	size_t n, n_sound = 0;
-	struct err err = { 0 };
-
-	if (store_list(s, &q, x->arena, &list, &n, &err) != RC_OK) {
-		finding(x, LEVEL_BAD, "models", "%s", err.msg);
-		return;
-	}
-	rows = list;
-	for (size_t i = 0; i < n; i++)
-		n_sound += model_is_sound(x, &rows[i]);
-	if (n_sound == n)
-		finding(x, LEVEL_OK, "models", "%zu in service, all with the recorded checksum", n);
-}
-
-static void check_keys(struct exam *x, struct store *s)
-{
-	struct query q = { .table = &table_key, .preds = { PRED_INT("is_active", CMP_EQ, 1) }, .n_preds = 1 };
-	struct err err = { 0 };
-	int64_t n;
-
-	if (store_count(s, &q, &n, &err) != RC_OK)
-		finding(x, LEVEL_BAD, "keys", "%s", err.msg);
-	else if (n == 0)
-		finding(x, LEVEL_NOTE, "keys", "no active access key; make one: stint key create --data '%.300s'",
-		        x->data);
-	else
-		finding(x, LEVEL_OK, "keys", "%lld active", (long long)n);
-}
-
-static void check_store(struct exam *x)
+static bool is_unfinished(struct exam *x)
 {
 	char path[PATH_MAX];
-	struct store *s;
+
+	if (!exam_path(x, UNFINISHED_FILE, path) || !file_exists(path))
+		return false;
+	exam_tell(x, LEVEL_BAD, "restore",
+	          "a restore into this folder is under way or was cut off; no server starts on it: restore again");
+	return true;
+}
+
+/* The file that `stint init` puts there; what else a service uses is only known to its --config. */
+static void check_settings(struct exam *x)
+{
+	char path[PATH_MAX];
 	struct err err = { 0 };
 
-	if (!path_of(x, "stint.db", path))
+	if (!exam_path(x, "stint.ini", path) || !file_exists(path))
 		return;
-	if (store_open_sqlite(path, STORE_READER, &s, &err) != RC_OK) {
-		finding(x, LEVEL_BAD, "database", "%s", err.msg);
-		return;
-	}
-	if (store_check(s, &err) == RC_OK)
-		finding(x, LEVEL_OK, "database", "sound, schema version %d", store_schema_version(s));
+	if (serve_settings_check(path, &err) == RC_OK)
+		exam_tell(x, LEVEL_OK, "settings", "stint.ini can be read");
 	else
-		finding(x, LEVEL_BAD, "database", "%s; stop the server and restore stint.db from a backup", err.msg);
-	check_keys(x, s);
-	check_models(x, s);
-	store_close(s);
+		exam_tell(x, LEVEL_BAD, "settings", "%s; correct it, a server started with it ends at once", err.msg);
 }
 
-/* ---- leftovers ---- */
+/* ---- every file ---- */
 
-static bool ends_in_tmp(const char *name)
+struct census {
+	uid_t owner;
+	int n_leftovers, n_foreign, n_open;
+	char leftover[PATH_MAX], foreign[PATH_MAX], open[PATH_MAX];
+	uid_t stranger;
+};
+
+static void count(int *n, char first[PATH_MAX], const char *path)
 {
-	size_t len = strlen(name);
-	return len > 4 && strcmp(name + len - 4, ".tmp") == 0;
+	if ((*n)++ == 0)
+		(void)snprintf(first, PATH_MAX, "%s", path);
 }
 
-/* Count *.tmp files below path, links not followed; the first is kept for the message. */
-static void count_leftovers(const char *path, int depth, int *n, char first[PATH_MAX])
+static bool ends_in(const char *name, const char *end)
 {
-	DIR *dir = depth > 0 ? opendir(path) : NULL;
+	size_t len = strlen(name), end_len = strlen(end);
+	return len > end_len && strcmp(name + len - end_len, end) == 0;
+}
 
-	if (!dir)
-		return;
-	for (const struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-		char sub[PATH_MAX];
-		struct stat st;
-		if (e->d_name[0] == '.' || path_join(sub, path, e->d_name, NULL) != RC_OK || lstat(sub, &st) != 0)
-			continue;
-		if (S_ISDIR(st.st_mode)) {
-			count_leftovers(sub, depth - 1, n, first);
-		} else if (ends_in_tmp(e->d_name)) {
-			if ((*n)++ == 0)
-				memcpy(first, sub, strlen(sub) + 1);
-		}
+/* secret.key has a check of its own. */
+static bool holds_secrets(const char *relative)
+{
+	const char *slash = strrchr(relative, '/'), *name = slash ? slash + 1 : relative;
+	return strncmp(relative, "stint.db", 8) == 0 || strcmp(name, "admin.key") == 0 ||
+	       (strncmp(relative, "cache/", 6) == 0 && strcmp(name, "redis.conf") == 0) ||
+	       (strncmp(relative, "backups/", 8) == 0 && ends_in(name, ".rdb"));
+}
+
+static enum rc look_at(void *ctx, struct tree_entry *e, struct err *err)
+{
+	struct census *c = ctx;
+	bool is_link = S_ISLNK(e->st.st_mode);
+
+	(void)err;
+	if (e->st.st_uid != c->owner) {
+		c->stranger = c->n_foreign ? c->stranger : e->st.st_uid;
+		count(&c->n_foreign, c->foreign, e->path);
 	}
-	(void)closedir(dir);
+	if (S_ISREG(e->st.st_mode) && (ends_in(e->relative, ".tmp") || ends_in(e->relative, ".rdb.part")))
+		count(&c->n_leftovers, c->leftover, e->path);
+	bool others_write = !is_link && (e->st.st_mode & S_IWOTH);
+	if (others_write || (S_ISREG(e->st.st_mode) && (e->st.st_mode & 077) && holds_secrets(e->relative)))
+		count(&c->n_open, c->open, e->path);
+	return RC_OK;
 }
 
-static void check_leftovers(struct exam *x)
+static void check_files(struct exam *x)
 {
-	char first[PATH_MAX] = "";
-	int n = 0;
+	struct census c = { .n_leftovers = 0 };
+	struct stat st;
+	struct err err = { 0 };
 
-	count_leftovers(x->data, LEFTOVERS_DEPTH, &n, first);
-	if (n)
-		finding(x, LEVEL_NOTE, "leftovers",
-		        "%d unfinished file(s) of an interrupted write, such as '%.300s'; harmless while "
-		        "no server runs, delete them",
-		        n, first);
+	if (stat(x->data, &st) != 0)
+		return; /* it was there a moment ago */
+	c.owner = st.st_uid;
+	if (tree_walk(x->data, look_at, &c, &err) != RC_OK)
+		exam_tell(x, LEVEL_BAD, "files", "%s; the server's user must be able to read all of it", err.msg);
+	if (c.n_foreign)
+		exam_tell(x, LEVEL_BAD, "files",
+		          "%d of them belong to another user than the folder, such as '%.300s' (user %u); run: chown -R "
+		          "%u '%.300s'",
+		          c.n_foreign, c.foreign, c.stranger, c.owner, x->data);
+	if (c.n_open)
+		exam_tell(x, LEVEL_BAD, "files",
+		          "%d can be read or written by others and should not, such as '%.300s'; run: chmod go-rwx on them",
+		          c.n_open, c.open);
+	if (!c.n_foreign && !c.n_open)
+		exam_tell(x, LEVEL_OK, "files", "owners and modes are as they should be");
+	if (c.n_leftovers)
+		exam_tell(x, LEVEL_NOTE, "leftovers",
+		          "%d unfinished file(s) of an interrupted write, such as '%.300s'; %s", c.n_leftovers,
+		          c.leftover,
+		          x->is_served ? "the running server may be at work on it: look again later"
+		                       : "harmless while no server runs, delete them");
 	else
-		finding(x, LEVEL_OK, "leftovers", "none");
+		exam_tell(x, LEVEL_OK, "leftovers", "none");
 }
 
 static void check_space(struct exam *x)
@@ -263,41 +229,34 @@ static void check_space(struct exam *x)
 	struct statvfs fs;
 
 	if (statvfs(x->data, &fs) != 0) {
-		finding(x, LEVEL_BAD, "disk", "cannot tell the free space (errno %d)", errno);
+		exam_tell(x, LEVEL_BAD, "disk", "cannot tell the free space (errno %d)", errno);
 		return;
 	}
 	double free_mib = (double)fs.f_bavail * (double)fs.f_frsize / (1 << 20);
-	if (free_mib < 256)
-		finding(x, LEVEL_BAD, "disk", "only %.0f MiB are free; make room", free_mib);
+	double percent = fs.f_blocks ? 100.0 * (double)fs.f_bavail / (double)fs.f_blocks : 100;
+	if (free_mib < FREE_MIB_MIN)
+		exam_tell(x, LEVEL_BAD, "disk", "only %.0f MiB are free; make room, else changes are refused", free_mib);
+	else if (fs.f_files && fs.f_favail < FREE_FILES_MIN)
+		exam_tell(x, LEVEL_BAD, "disk", "room for only %llu more files; delete some",
+		          (unsigned long long)fs.f_favail);
+	else if (percent < FREE_PERCENT_MIN)
+		exam_tell(x, LEVEL_NOTE, "disk", "%.1f GiB are free, %.1f percent", free_mib / 1024, percent);
 	else
-		finding(x, LEVEL_OK, "disk", "%.1f GiB free", free_mib / 1024);
-}
-
-static void check_redis(struct exam *x)
-{
-	static const char *const places[] = { "/usr/bin/redis-server", "/usr/local/bin/redis-server",
-		                              "/usr/sbin/redis-server" };
-
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		if (access(places[i], X_OK) == 0) {
-			finding(x, LEVEL_OK, "redis-server", "%s", places[i]);
-			return;
-		}
-	}
-	finding(x, LEVEL_NOTE, "redis-server",
-	        "not installed; only needed for Redis instances: apt-get install redis-server");
+		exam_tell(x, LEVEL_OK, "disk", "%.1f GiB free", free_mib / 1024);
 }
 
 static void examine(struct exam *x)
 {
-	if (check_folder(x)) {
-		check_secret(x);
-		check_lock(x);
-		check_store(x);
-		check_leftovers(x);
-		check_space(x);
+	if (!check_folder(x))
+		return;
+	check_secret(x);
+	check_lock(x);
+	if (!is_unfinished(x)) {
+		check_settings(x);
+		exam_rows(x);
 	}
-	check_redis(x);
+	check_files(x);
+	check_space(x);
 }
 
 static int run_doctor(const struct command *c, int argc, char **argv)

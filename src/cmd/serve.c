@@ -6,6 +6,7 @@
  * interrupts another thread's call. After the first SIGTERM or SIGINT the default action is back: a second one
  * ends the process at once, which is safe (kill -9 is a supported way to stop).
  */
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 #include "cmd/data.h"
 #include "cmd/remote.h"
 #include "cmd/say.h"
+#include "cmd/serve.h"
 #include "cmd/settings.h"
 #include "engine/engine.h"
 #include "http/http.h"
@@ -29,8 +31,10 @@
 
 struct serve_options {
 	const char *data, *listen, *auth, *config, *tls_cert, *tls_key, *log_level;
-	int64_t threads, max_running, drain_s, connections_max, instances_max;
+	int64_t threads, max_running, drain_s, connections_max, instances_max, check_s;
 	struct opt_list import_roots;
+	struct function_limits task;
+	int64_t keep_tasks, keep_days, tidy_s;
 };
 
 struct server {
@@ -148,8 +152,9 @@ static enum rc lock_data(const char *data, int *fd, struct err *err)
 	enum rc rc = data_make(data, err);
 	if (rc == RC_OK)
 		rc = path_join(path, data, "lock", err);
-	if (rc == RC_OK)
-		rc = lock_in_time(path, fd, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = lock_in_time(path, fd, err);
 	return rc == RC_CONFLICT ? err_set(err, rc, "another server runs on '%.300s'", data) : rc;
 }
 
@@ -183,6 +188,10 @@ static enum rc start_engine(const struct serve_options *o, struct server *s, str
 		.n_import_roots = o->import_roots.n,
 		.instances_max = o->instances_max,
 		.stop_grace_ms = o->drain_s * 1000,
+		.bounds = o->task,
+		.retention = { o->keep_tasks, o->keep_days, o->tidy_s * 1000 },
+		.adopts_orphans = true,
+		.verify_every_ms = o->check_s * 1000,
 	};
 	return engine_open(&cfg, &s->engine, err);
 }
@@ -311,9 +320,11 @@ static int64_t processors(int64_t most)
 	return n < 1 ? 1 : n > most ? most : n;
 }
 
-static int run_serve(const struct command *c, int argc, char **argv)
+enum { SERVE_OPTIONS = 23, SETTINGS_ARENA = 1 << 20 };
+
+static struct serve_options default_options(void)
 {
-	struct serve_options o = {
+	return (struct serve_options){
 		.listen = "127.0.0.1:8080",
 		.auth = "strict",
 		.log_level = "info",
@@ -322,36 +333,82 @@ static int run_serve(const struct command *c, int argc, char **argv)
 		.drain_s = 10,
 		.connections_max = 10000,
 		.instances_max = 1000,
+		.keep_tasks = 1000,
+		.tidy_s = 60,
+		.task = { .log_mib = 64, .processes = 1024 },
+		.check_s = 3600,
 	};
-	struct opt opts[] = {
-		OPTION_TEXT("data", &o.data, "DIR", "Data folder (default $STINT_DATA, else ./stint-data)."),
-		OPTION_TEXT("listen", &o.listen, "HOST:PORT", "Address (default 127.0.0.1:8080; port 0: a free one)."),
-		OPTION_INT("threads", &o.threads, "N", 1, 64, "Loop threads (default: processors, at most 4)."),
-		OPTION_INT("max-running", &o.max_running, "N", 0, 1024,
+}
+
+/* The one table of settings, for the command line and for a file. */
+static void options_table(struct serve_options *o, struct opt out[SERVE_OPTIONS])
+{
+	const struct opt table[] = {
+		OPTION_TEXT("data", &o->data, "DIR", "Data folder (default $STINT_DATA, else ./stint-data)."),
+		OPTION_TEXT("listen", &o->listen, "HOST:PORT", "Address (default 127.0.0.1:8080; port 0: a free one)."),
+		OPTION_INT("threads", &o->threads, "N", 1, 64, "Loop threads (default: processors, at most 4)."),
+		OPTION_INT("max-running", &o->max_running, "N", 0, 1024,
 		           "Tasks run at once (default: processors; 0 pauses)."),
-		OPTION_CHOICE("auth", &o.auth, "MODE", "strict|lax|off",
+		OPTION_CHOICE("auth", &o->auth, "MODE", "strict|lax|off",
 		              "strict (default), lax: known key id only, off: loopback only."),
-		OPTION_LIST("import-root", &o.import_roots, "PATH",
+		OPTION_LIST("import-root", &o->import_roots, "PATH",
 		            "Folder training data may be read from; may be repeated."),
-		OPTION_TEXT("config", &o.config, "FILE", "Settings file; the command line wins."),
-		OPTION_TEXT("tls-cert", &o.tls_cert, "FILE", "Certificate chain in PEM; switches HTTPS on."),
-		OPTION_TEXT("tls-key", &o.tls_key, "FILE", "Its private key in PEM."),
-		OPTION_CHOICE("log-level", &o.log_level, "LEVEL", "error|warn|info|debug",
+		OPTION_TEXT("config", &o->config, "FILE", "Settings file; the command line wins."),
+		OPTION_TEXT("tls-cert", &o->tls_cert, "FILE", "Certificate chain in PEM; switches HTTPS on."),
+		OPTION_TEXT("tls-key", &o->tls_key, "FILE", "Its private key in PEM."),
+		OPTION_CHOICE("log-level", &o->log_level, "LEVEL", "error|warn|info|debug",
 		              "error, warn, info (default) or debug."),
-		OPTION_INT("drain-seconds", &o.drain_s, "N", 0, 3600,
+		OPTION_INT("drain-seconds", &o->drain_s, "N", 0, 3600,
 		           "Longest wait for requests, then children, at stop (10)."),
-		OPTION_INT("max-connections", &o.connections_max, "N", 1, 1000000,
+		OPTION_INT("max-connections", &o->connections_max, "N", 1, 1000000,
 		           "Open connections; more get 503 (default 10000)."),
-		OPTION_INT("max-instances", &o.instances_max, "N", 1, 1000000,
+		OPTION_INT("max-instances", &o->instances_max, "N", 1, 1000000,
 		           "Instances of one function in an app group (1000)."),
+		OPTION_INT("keep-tasks", &o->keep_tasks, "N", 0, 1000000,
+		           "Ended tasks kept of each instance (1000; 0: all)."),
+		OPTION_INT("keep-days", &o->keep_days, "N", 0, 36500,
+		           "Days ended tasks are kept (0: for ever, the default)."),
+		OPTION_INT("tidy-seconds", &o->tidy_s, "N", 1, 86400, "From one tidying to the next (60)."),
+		OPTION_INT("max-task-seconds", &o->task.time_s, "N", 0, 2592000,
+		           "Bound of every task's time (0: none, the default)."),
+		OPTION_INT("max-task-cpu-seconds", &o->task.cpu_s, "N", 0, 2592000000,
+		           "Bound of its processor time (0: none, the default)."),
+		OPTION_INT("max-task-memory-mib", &o->task.memory_mib, "N", 0, 1 << 24,
+		           "Bound of its memory (0: none, the default)."),
+		OPTION_INT("max-task-disk-mib", &o->task.disk_mib, "N", 0, 1 << 30,
+		           "Bound of its working folder (0: none, the default)."),
+		OPTION_INT("max-task-log-mib", &o->task.log_mib, "N", 1, 1 << 20, "Bound of its log (64)."),
+		OPTION_INT("max-task-processes", &o->task.processes, "N", 0, 1 << 22,
+		           "Bound of its processes (1024; 0: none)."),
+		OPTION_INT("check-seconds", &o->check_s, "N", 0, 2592000,
+		           "Between checks of the models in service (3600; 0: only at start)."),
 	};
+	static_assert(sizeof table == SERVE_OPTIONS * sizeof *out, "SERVE_OPTIONS counts them");
+	memcpy(out, table, sizeof table);
+}
+
+enum rc serve_settings_check(const char *path, struct err *err)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(SETTINGS_ARENA);
+	struct serve_options o = default_options();
+	struct opt opts[SERVE_OPTIONS];
+
+	options_table(&o, opts);
+	return settings_read(path, opts, SERVE_OPTIONS, a, err);
+}
+
+static int run_serve(const struct command *c, int argc, char **argv)
+{
+	struct serve_options o = default_options();
+	struct opt opts[SERVE_OPTIONS];
 	const char *operands[OPERANDS_MAX];
 	struct err err = { 0 };
 	int code;
 
+	options_table(&o, opts);
 	if (!args_read(c, opts, ARRAY_LEN(opts), argc, argv, operands, &code))
 		return code;
-	struct arena *a = arena_new(1 << 20);
+	struct arena *a = arena_new(SETTINGS_ARENA);
 	enum rc rc = o.config ? settings_read(o.config, opts, ARRAY_LEN(opts), a, &err) : RC_OK;
 	o.data = data_dir(o.data);
 	if (rc == RC_OK) {

@@ -108,7 +108,7 @@ static enum rc add_file(EVP_MD_CTX *ctx, const char *path, int fd, struct err *e
 	}
 }
 
-static enum rc hash_file(const char *path, char hex[65], struct err *err)
+enum rc closer_hash_file(const char *path, char hex[65], struct err *err)
 {
 	unsigned char digest[32];
 	int fd;
@@ -150,7 +150,7 @@ static enum rc check_model(const struct engine *e, const char *dir, const char *
 		return err_set(err, RC_INVALID, "the result names the model '%.60s'; it must be " MODEL_FILE, model);
 	rc = path_join(path, dir, MODEL_FILE, err);
 	if (rc == RC_OK)
-		rc = hash_file(path, sha256, err);
+		rc = closer_hash_file(path, sha256, err);
 	if (rc == RC_OK && claimed && strcmp(claimed, sha256) != 0)
 		rc = err_set(err, RC_CORRUPT, "the model file's checksum is %s, the result says %.64s", sha256, claimed);
 	if (rc == RC_OK)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "engine/priv.h"
@@ -65,11 +66,15 @@ static enum rc make_dirs(const struct engine *e, struct err *err)
 	return rc;
 }
 
-static enum rc load_functions(struct engine *e, struct err *err)
+static enum rc load_functions(struct engine *e, const struct engine_config *cfg, struct err *err)
 {
+	enum { LOG_MIB = 64 };
 	char path[PATH_MAX];
+	struct function_limits bounds = cfg->bounds;
+
+	bounds.log_mib = bounds.log_mib ? bounds.log_mib : LOG_MIB;
 	enum rc rc = path_join(path, e->data_dir, "functions.d", err);
-	return rc == RC_OK ? functions_load(path, &e->functions, err) : rc;
+	return rc == RC_OK ? functions_load(path, &bounds, &e->functions, err) : rc;
 }
 
 static void init_figures(struct engine *e)
@@ -89,22 +94,28 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 		rc = make_dirs(e, err);
 	}
 	if (rc == RC_OK)
-		rc = load_functions(e, err);
+		rc = load_functions(e, cfg, err);
 	if (rc == RC_OK)
 		rc = keyring_open(e->data_dir, &e->keys, err);
 	if (rc == RC_OK)
 		rc = writer_open_store(e, /* makes= */ true, err); /* recovers (E7) */
 	if (rc == RC_OK)
+		rc = verifier_start(e, err);
+	if (rc == RC_OK)
 		rc = closer_start(e, err);
 	run_handlers(e, &handlers);
 	if (rc == RC_OK)
 		rc = exec_open(&handlers, &e->exec, err);
+	if (rc == RC_OK && cfg->adopts_orphans && !exec_adopt_orphans(e->exec))
+		log_warn("exec.no_adoption", "what leaves its process group is not ended with its task");
 	if (rc == RC_OK)
 		rc = writer_start(e, err);
 	if (rc == RC_OK)
 		rc = keeper_start(e, err);
 	if (rc == RC_OK)
 		rc = asker_start(e, err);
+	if (rc == RC_OK)
+		rc = retention_start(e, &cfg->retention, err);
 	if (rc == RC_OK)
 		closer_sweep(e);
 	return rc;
@@ -117,6 +128,7 @@ enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct
 	e->max_running = cfg->max_running;
 	e->instances_max = cfg->instances_max;
 	e->stop_grace_ms = cfg->stop_grace_ms;
+	e->verify_every_ms = cfg->verify_every_ms;
 	e->takes_claims = true;
 	atomic_init(&e->is_healthy, true);
 	atomic_init(&e->retry_delay_ms, 250);
@@ -180,8 +192,10 @@ void engine_close(struct engine *e)
 		return;
 	if (e->has_writer)
 		stop_claims(e);
+	verifier_stop(e);
 	keeper_stop(e);
 	asker_stop(e);
+	retention_stop(e);
 	if (e->exec)
 		exec_stop_all(e->exec, e->stop_grace_ms); /* on_end for each child: to the closer */
 	closer_wait(e);                                /* ends go on to the writer */
@@ -189,6 +203,7 @@ void engine_close(struct engine *e)
 	exec_free(e->exec);
 	cache_answer_rest(e);
 	closer_free(e);
+	verifier_free(e);
 	run_free(e);
 	store_close(e->store);
 	keyring_free(e->keys);

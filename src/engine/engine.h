@@ -52,6 +52,14 @@ const char *verdict_name(enum verdict v);
 struct engine;
 struct engine_view;
 
+/* How long the records of ended tasks are kept, with their events, metrics, logs and models. Always kept: what the model
+ * in service comes from, the newest success, the newest task. */
+struct retention_rules {
+	int64_t keep_tasks;               /* the newest so many of each instance; 0: all */
+	int64_t keep_days;                /* that ended so many days ago; 0: for ever */
+	int64_t every_ms;                 /* from one pass to the next; 0: a minute */
+};
+
 struct engine_config {
 	const char *data_dir;             /* exists, locked by the caller */
 	const char *self_exe;             /* program that runs `job` for built-in functions */
@@ -60,6 +68,10 @@ struct engine_config {
 	int n_import_roots;
 	int64_t instances_max;            /* per app group and function; 0: 1000 */
 	int64_t stop_grace_ms;            /* for running children at engine_close */
+	struct function_limits bounds;    /* of every function; log_mib 0: 64 */
+	struct retention_rules retention;
+	bool adopts_orphans;              /* exec_adopt_orphans: only where nobody else starts children */
+	int64_t verify_every_ms;          /* models in service are compared with their checksums; 0: only at start */
 };
 
 /* Opens the store, migrates, recovers (E7), loads functions, starts writer, supervisor and scheduler. */
@@ -71,6 +83,14 @@ bool engine_is_healthy(const struct engine *e); /* the store takes writes */
 const struct functions *engine_functions(const struct engine *e);
 /* Import roots, DATA/import first. */
 const char *const *engine_import_roots(const struct engine *e, int *n);
+/* Is the model in service, as far as is known, what was put in service? True without one. E8, engine/verify.c */
+bool engine_model_is_sound(const struct engine *e, const struct instance_row *i);
+struct engine_state {
+	size_t models_unusable;           /* in service, and missing or damaged */
+	int64_t models_checked_at;        /* ms; 0: the first check is under way */
+	int64_t disk_free;                /* bytes for the data folder; -1: unknown */
+};
+void engine_state(const struct engine *e, struct engine_state *out);
 /* Prometheus text: tasks by state, queue wait, commit batch size and time. */
 enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err) NODISCARD;
 

@@ -16,7 +16,7 @@ struct functions {
 	int n, cap;
 };
 
-enum { DAY_MS = 86400000, HOUR_MS = 3600000 };
+enum { DAY_S = 86400, HOUR_S = 3600, HOUR_MS = HOUR_S * 1000 };
 
 /* Of the online part, which is not this server's: kept for it and shown, and nothing here reads them. */
 static const struct param_rule ctr_usage_rules[] = {
@@ -38,7 +38,7 @@ static const struct function builtin_ctr = {
 	.usage_rules = ctr_usage_rules,
 	.n_usage_rules = ARRAY_LEN(ctr_usage_rules),
 	.builtin = "ctr",
-	.timeout_ms = DAY_MS,
+	.limits = { .time_s = DAY_S },
 	.stall_ms = HOUR_MS,
 	.grace_ms = 10000,
 	.max_attempts = 3,
@@ -56,7 +56,7 @@ static const struct function builtin_dcs = {
 	.version_name = "v1",
 	.builtin = CACHE_FUNCTION,
 	.is_internal = true,
-	.timeout_ms = 7 * HOUR_MS, /* operations end themselves before: cmd/job_cache.c, cmd/job_scan.c */
+	.limits = { .time_s = 7 * HOUR_S, .log_mib = 64 }, /* operations end themselves before: cmd/job_cache.c, cmd/job_scan.c */
 	.grace_ms = 30000,
 	.max_attempts = 3,
 };
@@ -219,24 +219,31 @@ static enum rc read_run(struct manifest *m, struct err *err)
 static enum rc read_limits(struct manifest *m, struct err *err)
 {
 	struct function *f = &m->out;
-	int64_t timeout_s = 0, stall_s = 0, grace_s = 0, attempts = 0, memory_mib = 0;
+	int64_t stall_s = 0, grace_s = 0, attempts = 0;
+	const struct {
+		const char *name;
+		int64_t high, fallback, *out;
+	} limits[] = {
+		{ "timeoutSeconds", 30 * DAY_S, DAY_S, &f->limits.time_s },
+		{ "cpuSeconds", 1000 * INT64_C(30) * DAY_S, 0, &f->limits.cpu_s },
+		{ "memoryMiB", 1 << 24, 0, &f->limits.memory_mib },
+		{ "diskMiB", 1 << 30, 0, &f->limits.disk_mib },
+		{ "logMiB", 1 << 20, 0, &f->limits.log_mib },
+		{ "processes", 1 << 22, 0, &f->limits.processes },
+	};
 
 	enum rc rc = int_member(m, "versionId", 1, INT32_MAX, 101, &f->version_id, err);
-	if (rc == RC_OK)
-		rc = int_member(m, "timeoutSeconds", 0, 30 * 86400, 86400, &timeout_s, err);
+	for (size_t i = 0; i < ARRAY_LEN(limits) && rc == RC_OK; i++)
+		rc = int_member(m, limits[i].name, 0, limits[i].high, limits[i].fallback, limits[i].out, err);
 	if (rc == RC_OK)
 		rc = int_member(m, "stallSeconds", 0, 30 * 86400, 0, &stall_s, err);
 	if (rc == RC_OK)
 		rc = int_member(m, "graceSeconds", 0, 3600, 10, &grace_s, err);
 	if (rc == RC_OK)
 		rc = int_member(m, "maxAttempts", 1, 100, 3, &attempts, err);
-	if (rc == RC_OK)
-		rc = int_member(m, "memoryMiB", 0, 1 << 24, 0, &memory_mib, err);
-	f->timeout_ms = timeout_s * 1000;
 	f->stall_ms = stall_s * 1000;
 	f->grace_ms = grace_s * 1000;
 	f->max_attempts = (int)attempts;
-	f->memory_limit = memory_mib << 20;
 	return rc;
 }
 
@@ -329,7 +336,29 @@ static int by_name(const void *x, const void *y)
 	return order ? order : a->version_id < b->version_id ? 1 : -1; /* the newest version first */
 }
 
-enum rc functions_load(const char *dir, struct functions **out, struct err *err)
+static void bound(int64_t *limit, int64_t bound)
+{
+	if (bound && (!*limit || *limit > bound))
+		*limit = bound;
+}
+
+/* Operations on caches start processes that outlive them, and are bounded otherwise. */
+static void set_bounds(struct functions *f, const struct function_limits *b)
+{
+	for (int i = 0; i < f->n; i++) {
+		struct function_limits *l = &f->rows[i].limits;
+		if (f->rows[i].is_internal)
+			continue;
+		bound(&l->time_s, b->time_s);
+		bound(&l->cpu_s, b->cpu_s);
+		bound(&l->memory_mib, b->memory_mib);
+		bound(&l->disk_mib, b->disk_mib);
+		bound(&l->log_mib, b->log_mib);
+		bound(&l->processes, b->processes);
+	}
+}
+
+enum rc functions_load(const char *dir, const struct function_limits *bounds, struct functions **out, struct err *err)
 {
 	struct functions *f = mem_new(struct functions);
 	struct function ctr = builtin_ctr;
@@ -345,6 +374,8 @@ enum rc functions_load(const char *dir, struct functions **out, struct err *err)
 		functions_free(f);
 		return rc;
 	}
+	if (bounds)
+		set_bounds(f, bounds);
 	qsort(f->rows, (size_t)f->n, sizeof *f->rows, by_name);
 	*out = f;
 	return RC_OK;

@@ -3,7 +3,8 @@
  * a user's are manifests, DATA/functions.d/NAME.json (docs/functions.md):
  *   {"name":"score","modelType":"script","versionId":101,"versionName":"v1","run":["python3","/opt/score.py"],
  *    "createParameters":[{"name":"rows","type":"int","low":1,"high":1000,"default":"10","required":false,"help":"..."}],
- *    "usageParameters":[],"timeoutSeconds":3600,"stallSeconds":600,"graceSeconds":10,"maxAttempts":3,"memoryMiB":0}
+ *    "usageParameters":[],"timeoutSeconds":3600,"stallSeconds":600,"graceSeconds":10,"maxAttempts":3,"memoryMiB":0,
+ *    "cpuSeconds":0,"diskMiB":0,"logMiB":64,"processes":0}
  * "run" is a command line (array, or a text without shell rules) or "builtin:ctr".
  * Read once at start; immutable afterwards, so any thread may use it.
  */
@@ -14,6 +15,11 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "task/param.h"
+
+/* What an attempt may use; 0: no limit. All of its processes together. */
+struct function_limits {
+	int64_t time_s, cpu_s, memory_mib, disk_mib, log_mib, processes;
+};
 
 struct function {
 	const char *name;          /* "ctr" */
@@ -27,14 +33,16 @@ struct function {
 	const char *const *argv;   /* NULL-terminated; NULL for a built-in */
 	const char *builtin;       /* "ctr", or NULL */
 	bool is_internal;          /* not offered: functions_find and functions_any pass it over */
-	int64_t timeout_ms, stall_ms, grace_ms, memory_limit;
+	int64_t stall_ms, grace_ms;
+	struct function_limits limits;
 	int max_attempts;
 };
 
 struct functions;
 
 /* Built-ins plus the manifests of dir (absent folder: none). RC_INVALID names the file and the fault. */
-enum rc functions_load(const char *dir, struct functions **out, struct err *err) NODISCARD;
+/* bounds: where a function says nothing, its limits; where it says more, they hold all the same. NULL: none. */
+enum rc functions_load(const char *dir, const struct function_limits *bounds, struct functions **out, struct err *err) NODISCARD;
 void functions_free(struct functions *f);
 /* NULL when there is none. model_type, function_type NULL match any (the first). */
 const struct function *functions_find(const struct functions *f, const char *name, const char *model_type,

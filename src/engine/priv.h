@@ -3,6 +3,7 @@
  *   writer      (writer.c)  e->store, all task state, the run table (run.c); waits for changes or the next due time
  *   supervisor  (exec/)     children; its callbacks only copy and submit changes
  *   closer      (closer.c)  slow file work: checking and publishing models, removing folders
+ *   retention   (retention.c)  finds records that may go; the writer removes them
  * Lock: e->queue_lock guards the queue and the stop flags, nothing else; nothing is called under it.
  */
 #ifndef ENGINE_PRIV_H
@@ -13,6 +14,7 @@
 #include "base/metric.h"
 #include "engine/engine.h"
 #include "engine/keys.h"
+#include "engine/paths.h"
 #include "exec/exec.h"
 #include "json/json.h"
 #include "store/store.h"
@@ -28,6 +30,8 @@ enum {
 struct closer;
 struct asker;
 struct keeper;
+struct retention;
+struct verifier;
 struct cache_operate;
 struct actor;
 
@@ -53,11 +57,13 @@ struct engine {
 	struct exec *exec;
 	struct closer *closer;
 	struct keeper *keeper;
+	struct verifier *verifier;
 	struct asker *asker;
+	struct retention *retention;
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
-	int64_t instances_max, stop_grace_ms;
+	int64_t instances_max, stop_grace_ms, verify_every_ms;
 
 	pthread_t writer;
 	bool has_writer;
@@ -77,7 +83,7 @@ struct engine {
 	int64_t next_due_at; /* wall ms; INT64_MAX: nothing waits for a time */
 
 	atomic_bool is_healthy;
-	struct counter n_success, n_failed, n_requeued, n_cron_fired, n_cron_skipped;
+	struct counter n_success, n_failed, n_requeued, n_retired, n_cron_fired, n_cron_skipped;
 	struct tally {
 		unsigned requeued, cron_fired, cron_skipped;
 	} tally; /* of the batch in hand: counted once it is committed */
@@ -133,12 +139,22 @@ void closer_remove_path(struct engine *e, const char *path);     /* folder or fi
 void closer_prune_dir(struct engine *e, const char *path);       /* keep the model file only, later */
 void closer_sync_dir(struct engine *e, const char *path);        /* below DATA/models: fsync it and its parents, later */
 void closer_check_model(struct engine *e, struct run_end *end);  /* then run_closed */
-#define MODEL_FILE "model.bin"
 void closer_sweep(struct engine *e); /* remove folders and logs that no row names */
+/* SHA-256 of a model file. Any thread. RC_NOT_FOUND: it is missing. */
+enum rc closer_hash_file(const char *path, char hex[65], struct err *err) NODISCARD;
+
+/* verify.c: are the models in service what they were? Start it with a store that is up to date; stop, then free. */
+enum rc verifier_start(struct engine *e, struct err *err) NODISCARD;
+void verifier_stop(struct engine *e);
+void verifier_free(struct engine *e);
 
 /* keeper.c: looks after the processes of caches. Stop it while the writer still answers. */
 enum rc keeper_start(struct engine *e, struct err *err) NODISCARD;
 void keeper_stop(struct engine *e);
+
+/* retention.c: removes the records of ended tasks that the rules no longer keep. Stop it while the writer answers. */
+enum rc retention_start(struct engine *e, const struct retention_rules *rules, struct err *err) NODISCARD;
+void retention_stop(struct engine *e);
 
 /* asker.c: waits for Redis so that nobody else has to. */
 enum rc asker_start(struct engine *e, struct err *err) NODISCARD;
@@ -160,8 +176,6 @@ struct run_end {
 };
 
 /* paths.c */
-#define TREE_MODELS "models"
-#define TREE_LOGS "logs"
 void path_of_app(const struct engine *e, const char *tree, int64_t app_id, char *out);
 void path_of_instance(const struct engine *e, const char *tree, const struct instance_row *i, char *out);
 void path_of_generation(const struct engine *e, const struct instance_row *i, int64_t generation, char *out); /* models */

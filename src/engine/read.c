@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "engine/priv.h"
 #include "json/json.h"
+#include "os/file.h"
 
 enum rc engine_view_open(struct engine *e, struct engine_view **out, struct err *err)
 {
@@ -373,10 +374,48 @@ static enum rc count_state(struct engine_view *v, enum task_state state, int64_t
 
 static double read_counter(struct counter *c) { return (double)atomic_load(&c->n); }
 
+static void write_state(struct engine *e, struct buf *out)
+{
+	struct engine_state s;
+
+	engine_state(e, &s);
+	metric_head(out, "stint_models_unusable", "gauge", "Models in service whose file is missing or damaged.");
+	metric_value(out, "stint_models_unusable", "", (double)s.models_unusable);
+	metric_head(out, "stint_models_checked_timestamp_seconds", "gauge",
+		    "When the models in service were last compared with their checksums; 0: not yet.");
+	metric_value(out, "stint_models_checked_timestamp_seconds", "", (double)s.models_checked_at / 1000);
+	if (s.disk_free < 0)
+		return;
+	metric_head(out, "stint_data_free_bytes", "gauge", "Free space of the data folder's file system.");
+	metric_value(out, "stint_data_free_bytes", "", (double)s.disk_free);
+}
+
+static enum rc write_caches(struct engine_view *v, struct buf *out, struct err *err)
+{
+	struct query q = { .table = &table_cache, .preds = { PRED_INT("deleted_at", CMP_EQ, 0), PRED_TEXT("status", CMP_EQ, "RUNNING") } };
+	int64_t all = 0, running = 0, broken = 0;
+
+	q.n_preds = 1;
+	enum rc rc = store_count(v->store, &q, &all, err);
+	q.n_preds = 2;
+	if (rc == RC_OK)
+		rc = store_count(v->store, &q, &running, err);
+	q.preds[1].v_text = "ERROR";
+	if (rc == RC_OK)
+		rc = store_count(v->store, &q, &broken, err);
+	if (rc != RC_OK)
+		return rc;
+	metric_head(out, "stint_redis_instances", "gauge", "Redis instances by status.");
+	metric_value(out, "stint_redis_instances", "status=\"RUNNING\"", (double)running);
+	metric_value(out, "stint_redis_instances", "status=\"ERROR\"", (double)broken);
+	metric_value(out, "stint_redis_instances", "status=\"other\"", (double)(all - running - broken));
+	return RC_OK;
+}
+
 enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err)
 {
 	struct engine *e = v->engine;
-	int64_t pending = 0, running = 0;
+	int64_t pending = 0, running = 0, size = 0;
 
 	enum rc rc = count_state(v, TASK_PENDING, &pending, err);
 	if (rc == RC_OK)
@@ -391,6 +430,8 @@ enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err)
 	metric_value(out, "stint_tasks_finished_total", "state=\"failed\"", read_counter(&e->n_failed));
 	metric_head(out, "stint_task_requeues_total", "counter", "Attempts that ended by the machine's fault and are tried again.");
 	metric_value(out, "stint_task_requeues_total", "", read_counter(&e->n_requeued));
+	metric_head(out, "stint_tasks_retired_total", "counter", "Records of ended tasks that the retention rules removed.");
+	metric_value(out, "stint_tasks_retired_total", "", read_counter(&e->n_retired));
 	metric_head(out, "stint_cron_firings_total", "counter", "Schedules that fired, by what came of it.");
 	metric_value(out, "stint_cron_firings_total", "result=\"created\"", read_counter(&e->n_cron_fired));
 	metric_value(out, "stint_cron_firings_total", "result=\"skipped\"", read_counter(&e->n_cron_skipped));
@@ -400,7 +441,12 @@ enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err)
 	metric_histogram(out, "stint_commit_batch_size", "", &e->batch_size);
 	metric_head(out, "stint_commit_seconds", "histogram", "Time of the commit itself, with its fsync.");
 	metric_histogram(out, "stint_commit_seconds", "", &e->commit_s);
+	if (file_size(e->store_path, &size, NULL) == RC_OK) {
+		metric_head(out, "stint_database_bytes", "gauge", "Size of the database file; free pages in it are used again.");
+		metric_value(out, "stint_database_bytes", "", (double)size);
+	}
 	metric_head(out, "stint_store_healthy", "gauge", "1 while the store takes writes.");
 	metric_value(out, "stint_store_healthy", "", atomic_load(&e->is_healthy) ? 1 : 0);
-	return RC_OK;
+	write_state(e, out);
+	return write_caches(v, out, err);
 }

@@ -250,6 +250,7 @@ static enum rc start_child(struct engine *e, const struct app_row *app, const st
 {
 	char dir[PATH_MAX], file[PATH_MAX], log[PATH_MAX];
 	const char *const builtin[] = { e->self_exe, "job", NULL };
+	const char *limit_of = arena_printf(a, "function %s", f->name);
 	struct buf text;
 
 	path_of_generation(e, i, t->generation, dir);
@@ -280,11 +281,15 @@ static enum rc start_child(struct engine *e, const struct app_row *app, const st
 		.work_dir = dir,
 		.log_path = log,
 		.task_file = file,
-		.timeout_ms = f->timeout_ms,
+		.timeout_ms = f->limits.time_s * 1000,
 		.stall_ms = f->stall_ms,
 		.grace_ms = f->grace_ms,
-		.memory_limit = f->memory_limit,
-		.log_limit = 64 << 20,
+		.memory_limit = f->limits.memory_mib << 20,
+		.cpu_limit_ms = f->limits.cpu_s * 1000,
+		.disk_limit = f->limits.disk_mib << 20,
+		.log_limit = f->limits.log_mib << 20,
+		.process_limit = f->limits.processes,
+		.limit_of = f->is_internal ? NULL : limit_of,
 	};
 	crash_point("engine.before_start");
 	exec_start(e->exec, &spec);

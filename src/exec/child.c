@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "exec/quota.h"
 #include "os/calls.h"
 
 enum {
@@ -42,13 +43,15 @@ struct child *child_new(const struct exec_spec *spec)
 
 	must(spec->argv && spec->argv[0] && spec->work_dir && spec->log_path && spec->task_file);
 	must(spec->timeout_ms >= 0 && spec->stall_ms >= 0 && spec->grace_ms >= 0);
-	must(spec->memory_limit >= 0 && spec->log_limit >= 0);
+	must(spec->memory_limit >= 0 && spec->log_limit >= 0 && spec->cpu_limit_ms >= 0);
+	must(spec->disk_limit >= 0 && spec->process_limit >= 0);
 	c->arena = arena_new(SPEC_SIZE_MAX);
 	c->spec = *spec;
 	c->spec.argv = copy_argv(c->arena, spec->argv);
 	c->spec.work_dir = arena_dup(c->arena, spec->work_dir);
 	c->spec.log_path = arena_dup(c->arena, spec->log_path);
 	c->spec.task_file = arena_dup(c->arena, spec->task_file);
+	c->spec.limit_of = spec->limit_of ? arena_dup(c->arena, spec->limit_of) : NULL;
 	c->proc = (struct proc){ .pidfd = -1 };
 	c->exit = (struct proc_exit){ .exit_code = -1 };
 	c->pipe_fd = c->log_fd = -1;
@@ -184,7 +187,7 @@ static enum rc open_pipe(int ends[2], struct err *err)
 	return RC_OK;
 }
 
-static enum rc spawn(struct child *c, const struct host *h, int pipe_fd, int log_fd, struct err *err)
+static enum rc spawn(struct child *c, struct host *h, int pipe_fd, int log_fd, struct err *err)
 {
 	const char *const *env = make_env(c);
 	const int fds[] = { h->null_fd, log_fd, log_fd, pipe_fd, h->lifeline_fd };
@@ -194,7 +197,7 @@ static enum rc spawn(struct child *c, const struct host *h, int pipe_fd, int log
 		.work_dir = c->spec.work_dir,
 		.fds = fds,
 		.n_fds = (int)ARRAY_LEN(fds),
-		.memory_limit = c->spec.memory_limit,
+		.limits = quota_of_kernel(&c->spec, quota_needs_look(&c->spec) ? host_family(h) : &h->family),
 		.dies_with_parent = true,
 	};
 
@@ -231,7 +234,7 @@ static enum rc watch_both(struct child *c, const struct host *h, struct err *err
 	return rc;
 }
 
-static enum rc try_start(struct child *c, const struct host *h, struct err *err)
+static enum rc try_start(struct child *c, struct host *h, struct err *err)
 {
 	int ends[2] = { -1, -1 }, log_fd = -1;
 	enum rc rc = open_log(c, &log_fd, err);
@@ -309,11 +312,26 @@ static int64_t stall_at(const struct child *c)
 static void check_log(struct child *c, const struct host *h)
 {
 	struct stat st;
+	char text[120];
 
 	c->log_check_at = h->now_mono + LOG_CHECK_MS;
-	if (fstat(c->log_fd, &st) == 0 && st.st_size > c->spec.log_limit)
-		child_stop(c, h, STOP_LOG_FULL, "its log is larger than the limit of %lld bytes",
-		           (long long)c->spec.log_limit);
+	if (fstat(c->log_fd, &st) != 0 || st.st_size <= c->spec.log_limit)
+		return;
+	quota_say(c, STOP_LOG_FULL, text, sizeof text);
+	child_stop(c, h, STOP_LOG_FULL, "%s", text);
+}
+
+bool child_is_measured(const struct child *c)
+{
+	return c->state == CHILD_RUNNING && !c->is_killed && (quota_needs_look(&c->spec) || c->spec.disk_limit);
+}
+
+const struct family *host_family(struct host *h)
+{
+	if (!h->has_looked)
+		family_look(&h->family, h->children);
+	h->has_looked = true;
+	return &h->family;
 }
 
 static void enforce_limits(struct child *c, const struct host *h)
@@ -326,6 +344,8 @@ static void enforce_limits(struct child *c, const struct host *h)
 		           (long long)c->spec.stall_ms);
 	if (c->why == STOP_NONE && h->now_mono >= c->log_check_at)
 		check_log(c, h);
+	if (h->is_measuring && child_is_measured(c))
+		quota_check(c, h);
 	if (c->why != STOP_NONE && !c->is_killed && h->now_mono >= c->kill_at)
 		kill_now(c);
 }
@@ -492,16 +512,31 @@ void child_message_done(struct child *c, const struct host *h)
 
 /* ---- the exit ---- */
 
+/* What left the group too: when the leader has ended, all that descends from it was adopted, or from one that was. A
+ * process that forks while it is being looked for has its child found by the next look. */
+static void kill_family(const struct child *c, struct host *h)
+{
+	enum { LOOKS_MOST = 4 };
+
+	proc_signal_group(&c->proc, SIGKILL);
+	if (!h->family.adopts || !procs_may_have_adopted())
+		return;
+	for (int i = 0; i < LOOKS_MOST && family_kill(host_family(h), c->proc.pid) > 0; i++)
+		h->has_looked = false;
+}
+
 /* C3. The pipe may be held open by a process that left the group: what counts is what is in it now. */
-static void reap(struct child *c, const struct host *h)
+static void reap(struct child *c, struct host *h)
 {
 	int unread = 0;
 
 	unwatch(h, c->proc.pidfd);
-	proc_signal_group(&c->proc, SIGKILL);
+	kill_family(c, h);
 	if (!proc_wait(&c->proc, &c->exit))
 		log_error("exec.status_lost", "task=%lld pid=%d", (long long)c->spec.task_id, (int)c->proc.pid);
 	c->state = CHILD_EXITED;
+	if (c->why == STOP_NONE && c->exit.exit_code != 0)
+		quota_blame(c);
 	if (c->pipe_fd >= 0)
 		must(ioctl(c->pipe_fd, FIONREAD, &unread) == 0);
 	c->unread_size = unread;

@@ -18,6 +18,7 @@
 #include "base/attr.h"
 #include "exec/classify.h"
 #include "exec/exec.h"
+#include "exec/family.h"
 #include "exec/inbox.h"
 #include "os/proc.h"
 
@@ -28,6 +29,11 @@ struct host {
 	int epoll_fd, null_fd, lifeline_fd;
 	int64_t now_mono;               /* ms; one for each turn of the loop */
 	int64_t drop_at_mono;           /* from here on, what an ended child left unread is dropped */
+	struct family family;
+	const struct child *children;   /* all of them */
+	bool has_looked;                /* in this turn */
+	int64_t look_at_mono;           /* when to measure next; a look costs, so the pace follows from how long it took */
+	bool is_measuring;              /* this turn */
 };
 
 enum child_state { CHILD_NEW, CHILD_RUNNING, CHILD_EXITED, CHILD_DONE };
@@ -53,6 +59,8 @@ struct child {
 
 	int log_fd;                     /* only with a log limit; else -1 */
 	int64_t timeout_at, heard_at, log_check_at, kill_at; /* monotonic ms */
+	int64_t disk_look_at;
+	int64_t cpu_ms;                 /* the most that was measured: ended ones may vanish from the sum */
 	bool is_killed;
 
 	enum stop_why why;
@@ -72,6 +80,10 @@ void child_refuse(struct child *c, struct host *h, const struct err *not_now);
 void child_stop(struct child *c, const struct host *h, enum stop_why why, const char *fmt, ...) PRINTF(4, 5);
 /* Do all that is due: deliver, reap, enforce limits, end. */
 void child_turn(struct child *c, struct host *h);
+/* Does it run, with limits that are measured? */
+bool child_is_measured(const struct child *c);
+/* What the look of this turn showed; the first to ask has it made. */
+const struct family *host_family(struct host *h);
 void child_message_done(struct child *c, const struct host *h);
 /* When child_turn must be called at the latest, without any event; INT64_MAX: never. */
 int64_t child_due(const struct child *c, const struct host *h);

@@ -21,6 +21,10 @@ static const struct stop_row {
 	[STOP_LOG_FULL] = { FAULT_USER, "Task.LogFull", "the task was ended" },
 	[STOP_UNHEARD] = { FAULT_MACHINE, "Task.Unheard", "the task was ended" },
 	[STOP_PROTOCOL] = { FAULT_USER, "Task.Protocol", "the task was ended" },
+	[STOP_MEMORY] = { FAULT_USER, "Task.MemoryLimit", "the task was ended" },
+	[STOP_CPU] = { FAULT_TIMEOUT, "Task.CpuLimit", "the task was ended" },
+	[STOP_DISK] = { FAULT_USER, "Task.DiskLimit", "the task was ended" },
+	[STOP_PROCESSES] = { FAULT_USER, "Task.ProcessLimit", "the task was ended" },
 };
 
 static void fail(struct end_class *out, enum task_fault fault, const char *code)

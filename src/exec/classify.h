@@ -10,7 +10,19 @@
 #include "task/state.h"
 
 /* Why the supervisor ended a child; STOP_NONE: it did not. The first reason counts. */
-enum stop_why { STOP_NONE, STOP_ASKED, STOP_TIMEOUT, STOP_STALL, STOP_LOG_FULL, STOP_PROTOCOL, STOP_UNHEARD };
+enum stop_why {
+	STOP_NONE,
+	STOP_ASKED,
+	STOP_TIMEOUT,
+	STOP_STALL,
+	STOP_LOG_FULL,
+	STOP_PROTOCOL,
+	STOP_UNHEARD,
+	STOP_MEMORY,
+	STOP_CPU,
+	STOP_DISK,
+	STOP_PROCESSES,
+};
 
 struct end_facts {
 	const struct err *no_start;    /* why there never was a child; NULL: there was */

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/mem.h"
@@ -27,9 +28,13 @@ enum {
 	SCRATCH_SIZE = 2 * PROTOCOL_LINE_MAX,
 	/* How much longer than its grace time exec_stop_all waits for acknowledgements. */
 	ACK_WAIT_MS = 2000,
+	LOOK_LEAST_MS = 250, /* between two looks at what runs */
+	LOOK_MOST_MS = 5000,
+	LOOK_SHARE = 20,        /* looking takes at most this part of the time */
+	ORPHANS_EVERY_MS = 1000, /* with nothing to measure */
 };
 
-enum command_kind { COMMAND_START, COMMAND_STOP, COMMAND_DONE, COMMAND_CLOSE };
+enum command_kind { COMMAND_ADOPT, COMMAND_START, COMMAND_STOP, COMMAND_DONE, COMMAND_CLOSE };
 
 struct command {
 	struct command *next;
@@ -105,6 +110,7 @@ static void start(struct exec *e, struct child *c)
 	}
 	c->next = e->children;
 	e->children = c;
+	e->host.children = c;
 }
 
 static void close_all(struct exec *e, int64_t grace_ms)
@@ -125,6 +131,9 @@ static void run_command(struct exec *e, const struct command *cmd)
 	struct child *c = find(e, cmd->task_id);
 
 	switch (cmd->kind) {
+	case COMMAND_ADOPT:
+		e->host.family.adopts = true;
+		break;
 	case COMMAND_START:
 		start(e, cmd->child);
 		break;
@@ -153,10 +162,46 @@ static void run_commands(struct exec *e)
 
 /* ---- the loop ---- */
 
+static bool is_measured(const struct exec *e)
+{
+	for (const struct child *c = e->children; c; c = c->next) {
+		if (child_is_measured(c))
+			return true;
+	}
+	return false;
+}
+
+/* Orphans come from children, or stay: with neither there is nothing to look for. */
+static bool has_orphans(const struct exec *e)
+{
+	return e->host.family.adopts && (e->children || e->host.family.n_orphans > 0);
+}
+
+static int64_t look_due(const struct exec *e)
+{
+	return is_measured(e) || has_orphans(e) ? e->host.look_at_mono : INT64_MAX;
+}
+
+/* Once for all children that are measured, and for what was orphaned. */
+static void look(struct exec *e)
+{
+	struct host *h = &e->host;
+
+	h->has_looked = false;
+	h->is_measuring = h->now_mono >= look_due(e);
+	if (!h->is_measuring)
+		return;
+	(void)host_family(h);
+	int64_t took = clock_mono_ms() - h->now_mono;
+	int64_t pause = is_measured(e) ? LOOK_LEAST_MS : ORPHANS_EVERY_MS;
+	pause = took * LOOK_SHARE > pause ? took * LOOK_SHARE : pause;
+	h->look_at_mono = h->now_mono + took + (pause < LOOK_MOST_MS ? pause : LOOK_MOST_MS);
+}
+
 static void wait_for_events(struct exec *e)
 {
 	struct epoll_event events[EVENTS_PER_TURN];
-	int64_t now = clock_mono_ms(), due = INT64_MAX;
+	int64_t now = clock_mono_ms(), due = look_due(e);
 
 	for (const struct child *c = e->children; c; c = c->next) {
 		int64_t at = child_due(c, &e->host);
@@ -189,6 +234,7 @@ static void free_done(struct exec *e)
 			p = &c->next;
 		}
 	}
+	e->host.children = e->children;
 }
 
 /* A handler may have queued something in the last turn: it is looked at once more. */
@@ -208,6 +254,7 @@ static void *supervise(void *arg)
 		wait_for_events(e);
 		e->host.now_mono = clock_mono_ms();
 		clear_wake(e);
+		look(e);
 		run_commands(e);
 		for (struct child *c = e->children; c; c = c->next)
 			child_turn(c, &e->host);
@@ -263,6 +310,7 @@ static void release(struct exec *e)
 		if (fds[i] >= 0)
 			(void)os.close(fds[i]); /* nothing is written through them */
 	}
+	family_fini(&e->host.family);
 	arena_free(e->host.scratch);
 	must(pthread_mutex_destroy(&e->lock) == 0);
 	mem_free(e);
@@ -279,6 +327,7 @@ enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struc
 		                 .null_fd = -1,
 		                 .lifeline_fd = -1,
 		                 .drop_at_mono = INT64_MAX };
+	family_init(&e->host.family);
 	e->wake_fd = e->lifeline_write_fd = -1;
 	e->last = &e->first;
 	must(pthread_mutex_init(&e->lock, NULL) == 0);
@@ -291,6 +340,14 @@ enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struc
 	}
 	*out = e;
 	return RC_OK;
+}
+
+bool exec_adopt_orphans(struct exec *e)
+{
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+		return false;
+	push(e, (struct command){ .kind = COMMAND_ADOPT });
+	return true;
 }
 
 void exec_start(struct exec *e, const struct exec_spec *spec)

@@ -7,7 +7,8 @@
  * directory, fd 0 /dev/null, fd 1 and 2 its log file, fd 3 the protocol, fd 4 the read end of a lifeline pipe
  * that never carries data and ends when the server does; parent-death signal SIGKILL; a clean environment
  * (PATH, HOME=its folder, LANG=C.UTF-8, TZ, STINT_TASK) without secrets; signal mask and dispositions reset.
- * Everything in its group is killed when it ended, so nothing of it outlives the attempt.
+ * Everything in its group is killed when it ended. After exec_adopt_orphans also what has left the group or lost its
+ * parent (exec/family.h), and no zombie stays: nothing of it outlives the attempt.
  *
  * Not here: what tasks mean, retries, storage (engine/).
  * Threads:  exec_start and exec_stop from any; handlers are called on the supervisor thread, one at a time, and
@@ -38,9 +39,15 @@ struct exec_spec {
 	int64_t timeout_ms;           /* whole attempt; 0 none */
 	int64_t stall_ms;             /* longest silence on fd 3; 0 none */
 	int64_t grace_ms;             /* between SIGTERM and SIGKILL */
-	int64_t memory_limit;         /* RLIMIT_AS in bytes; 0 none */
 	int64_t log_limit;            /* ceiling of the log file in bytes, 0 none: looked at every second, and the log
 					 is cut to it (and a line that says so) at the end */
+	/* Of all processes of the attempt together, measured several times a second; 0 none. The kernel holds each
+	 * process to a wider limit meanwhile (struct proc_limits), so that none runs away between two looks. */
+	int64_t memory_limit;         /* bytes resident */
+	int64_t cpu_limit_ms;         /* processor time */
+	int64_t disk_limit;           /* bytes of the working directory and all below */
+	int64_t process_limit;
+	const char *limit_of;         /* whose limits, in words: "function score" */
 };
 
 /* How an attempt ended: classified in one place (exec/classify.c). */
@@ -69,6 +76,10 @@ struct exec_handlers {
 };
 
 enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struct err *err) NODISCARD;
+/* This process becomes the parent of whatever is orphaned below it, as process 1 of a container is anyway: waits for it,
+ * and kills what an attempt left. Before the first exec_start, and only where children are started by exec alone.
+ * False: the kernel cannot; then only groups are killed. */
+bool exec_adopt_orphans(struct exec *e);
 /* Ask for a start. Never blocks on the child. A start that fails (fork, exec, log file) is an on_end with
  * FAULT_MACHINE (FAULT_USER when the program does not exist). */
 void exec_start(struct exec *e, const struct exec_spec *spec);

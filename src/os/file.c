@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -437,4 +438,21 @@ enum rc file_lock(const char *path, int *fd, struct err *err)
 	}
 	*fd = f;
 	return RC_OK;
+}
+
+int64_t dir_usage(const char *path)
+{
+	/* fts takes its list as not const for historical reasons; it does not write to it. */
+	char *roots[] = { (char *)(uintptr_t)path, NULL };
+	int64_t size = 0;
+
+	FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+	if (!tree)
+		return 0;
+	for (FTSENT *e = fts_read(tree); e; e = fts_read(tree)) {
+		if (e->fts_info != FTS_DP && e->fts_info != FTS_NS && e->fts_info != FTS_ERR)
+			size += (int64_t)e->fts_statp->st_blocks * 512;
+	}
+	(void)fts_close(tree); /* it was only read */
+	return size;
 }

@@ -109,13 +109,43 @@ NO_SANITIZE static bool place_fds(const struct plan *p, int *status_fd)
 	return close_range((unsigned)n, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
+/* Never above what the caller itself is held to. */
+NO_SANITIZE static bool set_limit(__rlimit_resource_t what, int64_t soft, int64_t hard)
+{
+	struct rlimit now;
+
+	if (!soft)
+		return true;
+	if (getrlimit(what, &now) != 0)
+		return false;
+	rlim_t most = now.rlim_max;
+	const struct rlimit limit = { (rlim_t)soft < most ? (rlim_t)soft : most, (rlim_t)hard < most ? (rlim_t)hard : most };
+	return setrlimit(what, &limit) == 0;
+}
+
+/* Where it cannot be written (no /proc, not allowed) the kernel chooses as it likes. */
+NO_SANITIZE static void be_first_victim(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	ssize_t n = write(fd, "500", 3);
+	(void)n;
+	(void)close(fd);
+}
+
 NO_SANITIZE static bool set_limits(const struct plan *p)
 {
+	enum { CPU_GRACE_S = 5 };
 	static const struct rlimit no_core = { 0, 0 };
-	rlim_t most = (rlim_t)p->spec->memory_limit;
-	const struct rlimit memory = { most, most };
+	const struct proc_limits *l = &p->spec->limits;
 
-	return setrlimit(RLIMIT_CORE, &no_core) == 0 && (!most || setrlimit(RLIMIT_AS, &memory) == 0);
+	if (l->is_first_victim)
+		be_first_victim();
+	return setrlimit(RLIMIT_CORE, &no_core) == 0 && set_limit(RLIMIT_DATA, l->data_size, l->data_size) &&
+	       set_limit(RLIMIT_FSIZE, l->file_size, l->file_size) &&
+	       set_limit(RLIMIT_CPU, l->cpu_s, l->cpu_s + CPU_GRACE_S) &&
+	       set_limit(RLIMIT_NPROC, l->processes, l->processes);
 }
 
 NO_SANITIZE static bool tie_to_parent(const struct plan *p)
@@ -265,7 +295,7 @@ enum rc proc_spawn(const struct proc_spec *spec, struct proc *out, struct err *e
 	int status[2];
 	struct report report = { 0, 0 };
 
-	must(spec->n_fds >= 0 && spec->n_fds <= PROC_FDS_MAX && spec->memory_limit >= 0);
+	must(spec->n_fds >= 0 && spec->n_fds <= PROC_FDS_MAX);
 	enum rc rc = find_program(spec, program, err);
 	if (rc != RC_OK)
 		return rc;
@@ -547,7 +577,7 @@ static bool kill_if_in(pid_t pid, const char *dir, const char *name, int64_t lim
 	bool is_over = true;
 
 	if (fd < 0)
-		return true;
+		return errno == ESRCH;
 	if (is_named(pid, name) && works_in(pid, dir)) {
 		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0); /* gone by itself meanwhile: as good */
 		is_over = poll(&p, 1, limit_ms > INT_MAX ? INT_MAX : (int)limit_ms) > 0;
@@ -556,23 +586,31 @@ static bool kill_if_in(pid_t pid, const char *dir, const char *name, int64_t lim
 	return is_over;
 }
 
+struct in_folder {
+	char dir[PATH_MAX];
+	const char *name;
+	int64_t limit_ms;
+	bool is_clear;
+};
+
+static enum rc end_if_in(void *ctx, const char *entry, struct err *err)
+{
+	struct in_folder *in = ctx;
+	int64_t pid;
+
+	(void)err;
+	if (num_i64(entry, &pid) && pid > 1 && pid <= INT_MAX && pid != getpid())
+		in->is_clear = kill_if_in((pid_t)pid, in->dir, in->name, in->limit_ms) && in->is_clear;
+	return RC_OK;
+}
+
 bool proc_kill_in(const char *dir, const char *name, int64_t limit_ms)
 {
-	DIR *all = opendir("/proc");
-	char real[PATH_MAX];
-	bool is_clear = all != NULL;
+	struct in_folder in = { .name = name, .limit_ms = limit_ms, .is_clear = true };
 
-	if (!all)
-		return false;
-	if (!realpath(dir, real))
-		(void)snprintf(real, sizeof real, "%s", dir);
-	for (struct dirent *e = readdir(all); e; e = readdir(all)) {
-		int64_t pid;
-		if (num_i64(e->d_name, &pid) && pid > 1 && pid <= INT_MAX && pid != getpid())
-			is_clear = kill_if_in((pid_t)pid, real, name, limit_ms) && is_clear;
-	}
-	(void)closedir(all);
-	return is_clear;
+	if (!realpath(dir, in.dir))
+		(void)snprintf(in.dir, sizeof in.dir, "%s", dir);
+	return dir_each("/proc", end_if_in, &in, NULL) == RC_OK && in.is_clear;
 }
 
 enum rc proc_become(const char *const *argv, struct err *err)

@@ -20,6 +20,15 @@
 
 enum { PROC_FDS_MAX = 8 };
 
+/* What the kernel itself holds a child to, each of its processes by itself (setrlimit); 0: no limit. */
+struct proc_limits {
+	int64_t data_size;         /* bytes of private writable memory */
+	int64_t file_size;         /* bytes of any file it writes: SIGXFSZ */
+	int64_t cpu_s;             /* SIGXCPU, and SIGKILL five seconds of processor time later */
+	int64_t processes;         /* of all the user's, threads included; the kernel does not hold root to it */
+	bool is_first_victim;      /* when the machine's memory runs out, this one goes before the caller */
+};
+
 struct proc_spec {
 	const char *const *argv;   /* NULL-terminated. argv[0] without a slash is looked up in the PATH of envp; a
 				      relative one with a slash is meant from work_dir */
@@ -27,7 +36,7 @@ struct proc_spec {
 	const char *work_dir;      /* NULL: that of the caller */
 	const int *fds;            /* become 0 .. n_fds - 1 of the child; stay open here */
 	int n_fds;                 /* 0 .. PROC_FDS_MAX */
-	int64_t memory_limit;      /* RLIMIT_AS in bytes; 0 none */
+	struct proc_limits limits;
 	bool dies_with_parent;     /* SIGKILL when the starting thread ends, however it ends */
 };
 
@@ -45,7 +54,7 @@ enum rc proc_become(const char *const *argv, struct err *err) NODISCARD;
 struct proc_exit {
 	int exit_code;             /* -1 when it ended by a signal */
 	int signal;                /* 0 when it ended by itself */
-	int64_t max_rss_size;      /* bytes */
+	int64_t max_rss_size;      /* bytes; never below what the caller had at the start, which the kernel counts as well */
 	int64_t user_ms, system_ms;
 };
 

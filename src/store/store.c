@@ -423,3 +423,14 @@ enum rc store_check(struct store *s, struct err *err)
 }
 
 int store_schema_version(struct store *s) { return s->ops->schema_version(s); }
+
+enum rc store_copy(struct store *s, const char *to, struct err *err)
+{
+	enum rc rc = usable(s, err);
+	if (rc != RC_OK)
+		return rc;
+	if (!s->ops->copy || s->tx == TX_WRITE)
+		return err_set(err, RC_INVALID, "a %s store cannot be copied%s", s->ops->name,
+			       s->ops->copy ? " within a change" : "");
+	return s->ops->copy(s, to, err);
+}

@@ -136,4 +136,9 @@ enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct 
 enum rc store_check(struct store *s, struct err *err) NODISCARD;
 int store_schema_version(struct store *s); /* of the data as opened */
 
+/* All data as a database of its own in the file to, which must not exist; mode 0600, not fsynced. Within
+ * store_begin_read: as that view sees it, so that rows listed there are the copy's rows. Waits for no writer and holds
+ * none up. RC_INVALID: the mem store, or a writer in a transaction. On failure no file is left. */
+enum rc store_copy(struct store *s, const char *to, struct err *err) NODISCARD;
+
 #endif

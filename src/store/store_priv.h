@@ -50,6 +50,7 @@ struct store_ops {
 			  struct err *err);
 	enum rc (*check)(struct store *s, struct err *err);
 	int (*schema_version)(struct store *s);
+	enum rc (*copy)(struct store *s, const char *to, struct err *err); /* NULL: cannot */
 };
 
 enum tx { TX_NONE, TX_READ, TX_WRITE };

@@ -9,7 +9,7 @@
 #include "os/file.h"
 #include "task/param.h"
 
-enum { DAY_MS = 86400000 };
+enum { DAY_S = 86400 };
 
 static char folder[64];
 
@@ -52,8 +52,9 @@ static void check_function(const struct function *f)
 	CHECK(f->model_type && f->domain && f->category && f->language && f->version_name, "%s lacks texts", f->name);
 	CHECK(strcmp(f->function_type, "PAAS") == 0 || strcmp(f->function_type, "SAAS") == 0, "%s", f->function_type);
 	CHECK(f->version_id >= 1 && f->max_attempts >= 1 && f->max_attempts <= 100, "%s: attempts", f->name);
-	CHECK(f->timeout_ms >= 0 && f->timeout_ms <= INT64_C(30) * DAY_MS && f->stall_ms >= 0, "%s: times", f->name);
-	CHECK(f->grace_ms >= 0 && f->memory_limit >= 0, "%s: limits", f->name);
+	CHECK(f->limits.time_s >= 0 && f->limits.time_s <= 30 * DAY_S && f->stall_ms >= 0, "%s: times", f->name);
+	CHECK(f->grace_ms >= 0 && f->limits.memory_mib >= 0 && f->limits.cpu_s >= 0, "%s: limits", f->name);
+	CHECK(f->limits.disk_mib >= 0 && f->limits.log_mib >= 0 && f->limits.processes >= 0, "%s: limits", f->name);
 	CHECK(f->builtin || (f->argv && f->argv[0]), "%s runs nothing", f->name);
 	check_rules(f->create_rules, f->n_create_rules);
 	check_rules(f->usage_rules, f->n_usage_rules);
@@ -68,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	make_folder();
 	snprintf(path, sizeof path, "%s/x.json", folder);
 	CHECK(file_write(path, size ? (const void *)data : "", size, 0600, &err) == RC_OK, "%s", err.msg);
-	enum rc rc = functions_load(folder, &all, &err);
+	enum rc rc = functions_load(folder, NULL, &all, &err);
 	if (rc != RC_OK) {
 		fuzz_check_refusal(rc, &err);
 		CHECK(!all, "output touched");

@@ -2,6 +2,8 @@
 import json
 import os
 import pathlib
+import signal
+import subprocess
 import sys
 import time
 
@@ -12,6 +14,52 @@ def say(text):
 
 def message(**members):
     say(json.dumps(members) + "\n")
+
+
+def stay():
+    """Until the server is gone: the lifeline ends."""
+    while os.read(4, 1):
+        pass
+
+
+def leave(clears=False):
+    """Start a process that leaves group and session and would stay for ever; tell its number."""
+    helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], start_new_session=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env={} if clears else None)
+    message(event=f"helper {helper.pid}")
+
+
+def misbehave(mode, given):
+    """The modes that only end when somebody ends them; False: none of them."""
+    if mode == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif mode == "bomb":  # stops by itself at a number that harms nobody
+        for _ in range(int(given["count"])):
+            if os.fork() == 0:
+                stay()
+                os._exit(0)
+    elif mode == "memory":
+        pile = []
+        while len(pile) < int(given["count"]):  # MiB
+            pile.append(b"x" * (1 << 20))
+    elif mode == "disk":
+        for k in range(int(given["count"])):  # MiB
+            pathlib.Path(f"part-{k}").write_bytes(b"x" * (1 << 20))
+    elif mode == "spin":
+        while True:
+            pass
+    elif mode == "log_flood":
+        while True:
+            os.write(1, b"words, words, words\n" * 1000)
+    elif mode == "fd3_flood":
+        while True:
+            message(event="again")
+    else:
+        return False
+    message(event="still here")
+    while True:
+        stay() if mode != "deaf" else time.sleep(3600)
 
 
 def wait_for_file(name):
@@ -25,6 +73,8 @@ def main():
     mode = given.get("mode", "ok")
     message(event=f"pid {os.getpid()}")
     print("child of mode", mode, flush=True)
+    if misbehave(mode, given):
+        return 1
     if mode == "gate":
         message(progress=40)
         wait_for_file(given["gate"])
@@ -47,6 +97,34 @@ def main():
     elif mode == "flood":
         for step in range(int(given.get("count", "1000"))):
             message(metric="loss", step=step, value=1.0 / (step + 1), set="training")
+    elif mode == "leaver":
+        leave()
+    elif mode == "stayer":  # leaves one and then waits for the gate
+        leave()
+        wait_for_file(given["gate"])
+    elif mode == "daemon":  # a double fork: its parent is gone at once
+        if os.fork() == 0:
+            leave()
+            os._exit(0)
+        os.wait()
+    elif mode == "zombies":
+        for _ in range(20):
+            if os.fork() == 0:
+                if os.fork() == 0:
+                    os._exit(0)
+                os._exit(0)
+            os.wait()
+        wait_for_file(given["gate"])
+    elif mode == "holder":  # a helper in the group keeps every pipe open
+        if os.fork() == 0:
+            time.sleep(3600)
+    elif mode == "closed":  # no channel any more, though much is left to do
+        os.close(3)
+        os.close(1)
+        os.close(2)
+        return 0
+    elif mode == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
     elif mode == "environment":
         message(result={"environment": sorted(os.environ), "descriptors": sorted(os.listdir("/proc/self/fd"), key=int)})
         return 0

@@ -18,6 +18,7 @@ static struct engine *engine;
 static struct engine_view *view;
 static struct arena *arena;
 static struct app_row app;
+static struct retention_rules rules; /* of the next start */
 
 /* ---- a changes' caller that waits ---- */
 
@@ -74,7 +75,7 @@ static void write_manifest(const char *name, const char *script, const char *mor
 static void start(int max_running)
 {
 	struct engine_config cfg = { .data_dir = data_dir, .self_exe = "/bin/false", .max_running = max_running,
-				     .stop_grace_ms = 2000 };
+				     .stop_grace_ms = 2000, .retention = rules };
 	struct err err = { 0 };
 	EXPECT(engine_open(&cfg, &engine, &err) == RC_OK, "%s", err.msg);
 	EXPECT(engine_view_open(engine, &view, &err) == RC_OK, "%s", err.msg);
@@ -1351,6 +1352,207 @@ TEST(what_a_failed_batch_did_is_not_counted)
 	end();
 }
 
+/* ---- retention ---- */
+
+static int64_t n_tasks(int64_t instance_id)
+{
+	struct task_row *rows;
+	size_t n;
+	int64_t total = -1;
+	struct task_filter f = { .instance_id = instance_id, .started_after = INT64_MIN, .ended_before = INT64_MAX, .limit = 1 };
+	EXPECT(engine_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK, "list");
+	return total;
+}
+
+struct wanted {
+	int64_t instance_id, n;
+};
+
+static bool has_wanted(void *ctx)
+{
+	const struct wanted *w = ctx;
+	return n_tasks(w->instance_id) == w->n;
+}
+
+/* Which generations have a record: "3 8 9 ". And each that has none has no log and no folder either. */
+static const char *records(const struct instance_row *i)
+{
+	static char text[200];
+	char path[PATH_MAX];
+	struct task_row t;
+
+	text[0] = '\0';
+	for (int64_t g = 1; g <= i->last_generation; g++) {
+		size_t len = strlen(text);
+		engine_task_log_path(engine, i, g, path);
+		if (engine_task_get(view, i->id, g, arena, &t, NULL) == V_OK) {
+			(void)snprintf(text + len, sizeof text - len, "%d ", (int)g);
+			EXPECT(file_exists(path), "%s", path);
+			continue;
+		}
+		for (int64_t until = clock_mono_ms() + 10000; file_exists(path) && clock_mono_ms() < until;)
+			usleep(5000); /* files follow rows */
+		EXPECT(!file_exists(path), "%s", path);
+		path_of_generation(engine, i, g, path);
+		EXPECT(!file_exists(path), "%s", path);
+	}
+	return text;
+}
+
+static void make_all_old(int64_t instance_id, int64_t ended_at)
+{
+	char path[4200];
+	struct store *s;
+	struct task_row *rows;
+	size_t n = 0;
+	struct query q = { .table = &table_task, .preds = { PRED_INT("instance_id", CMP_EQ, instance_id) }, .n_preds = 1 };
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, NULL) == RC_OK, "store");
+	EXPECT(store_list(s, &q, arena, (void **)&rows, &n, NULL) == RC_OK, "list");
+	EXPECT(store_begin(s, NULL) == RC_OK, "begin");
+	for (size_t i = 0; i < n; i++) {
+		rows[i].ended_at = ended_at;
+		EXPECT(store_update(s, &table_task, &rows[i], NULL) == RC_OK, "update");
+	}
+	EXPECT(store_commit(s, NULL) == RC_OK, "commit");
+	store_close(s);
+}
+
+/* Generations 1 to 3 succeed, 4 to 9 fail. */
+static struct instance_row make_history(void)
+{
+	char bad[4200];
+
+	(void)snprintf(bad, sizeof bad, "%s/bad", data_dir);
+	EXPECT(make_instance("moody", "one", "") == V_OK, "instance");
+	struct instance_row i = instance("moody", "one");
+	for (int64_t g = 1; g <= 9; g++) {
+		if (g == 4)
+			EXPECT(file_replace(bad, "", 0, 0600, NULL) == RC_OK, "bad");
+		EXPECT(make_task("moody", "one", NULL) == V_OK, "task %d", (int)g);
+		struct task_row t = ended(i.id, g);
+		EXPECT(t.state == (g < 4 ? TASK_SUCCESS : TASK_FAILED), "task %d: %s", (int)g, t.error_message);
+	}
+	return instance("moody", "one");
+}
+
+TEST(old_records_go_by_number_and_by_age_and_what_serves_stays)
+{
+	int64_t generation = 0;
+	struct event_row *events;
+	size_t n = 1;
+	struct task_row first;
+
+	begin();
+	write_manifest("moody", "test -e ../../../../../bad && exit 3; echo '{\\\"result\\\":{}}' >&3", "");
+	start(1);
+	make_app();
+	struct instance_row i = make_history();
+	EXPECT(engine_task_get(view, i.id, 1, arena, &first, NULL) == V_OK, "before");
+	EXPECT(strcmp(records(&i), "1 2 3 4 5 6 7 8 9 ") == 0, "without rules all stay: %s", records(&i));
+	stop();
+
+	rules = (struct retention_rules){ .keep_tasks = 2, .every_ms = 50 };
+	start(1);
+	struct wanted w = { i.id, 3 };
+	EXPECT(comes_true(has_wanted, &w), "%d", (int)n_tasks(i.id));
+	EXPECT(strcmp(records(&i), "3 8 9 ") == 0, "%s", records(&i));
+	EXPECT(engine_task_events(view, first.id, arena, &events, &n, NULL) == V_OK && n == 0, "%zu events are left", n);
+	EXPECT(atomic_load(&engine->n_retired.n) == 6, "%d", (int)atomic_load(&engine->n_retired.n));
+	EXPECT(instance("moody", "one").model_generation == 3, "serves");
+	EXPECT(make_task("moody", "one", &generation) == V_OK && generation == 10, "E3: %d", (int)generation);
+	(void)ended(i.id, 10);
+	i = instance("moody", "one");
+	EXPECT(comes_true(has_wanted, &w) && strcmp(records(&i), "3 9 10 ") == 0, "%s", records(&i));
+	stop();
+
+	rules = (struct retention_rules){ .keep_days = 2, .every_ms = 50 };
+	make_all_old(i.id, clock_wall_ms() - 2 * INT64_C(86400000) + 60000);
+	start(1);
+	EXPECT(make_task("moody", "one", NULL) == V_OK, "eleventh");
+	(void)ended(i.id, 11);
+	i = instance("moody", "one");
+	EXPECT(strcmp(records(&i), "3 9 10 11 ") == 0, "not old enough: %s", records(&i));
+	stop();
+	make_all_old(i.id, clock_wall_ms() - 2 * INT64_C(86400000) - 1000);
+	start(1);
+	w.n = 2;
+	EXPECT(comes_true(has_wanted, &w) && strcmp(records(&i), "3 11 ") == 0, "%s", records(&i));
+	stop();
+	rules = (struct retention_rules){ 0 };
+	end();
+}
+
+/* More rows than one change takes away, with steps of several metrics and many events. */
+TEST(a_heavy_record_goes_in_pieces)
+{
+	char path[4200];
+	struct store *s;
+	struct task_row t;
+	struct event_row *events;
+	struct metric_row *metrics;
+	size_t n = 1;
+
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("ok", "one", "") == V_OK, "instance");
+	struct instance_row i = instance("ok", "one");
+	for (int64_t g = 1; g <= 3; g++) {
+		EXPECT(make_task("ok", "one", NULL) == V_OK, "task");
+		t = ended(i.id, g);
+		EXPECT(t.state == TASK_SUCCESS, "ran");
+	}
+	EXPECT(engine_task_get(view, i.id, 1, arena, &t, NULL) == V_OK, "first");
+	stop();
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, NULL) == RC_OK && store_begin(s, NULL) == RC_OK, "store");
+	for (int k = 0; k < 5000; k++) {
+		struct metric_row m = { .task_id = t.id, .name = k % 2 ? "auc" : "loss", .set_name = "test", .step = 1000 * (k / 2) };
+		EXPECT(store_insert(s, &table_metric, &m, NULL) == RC_OK, "metric");
+		EXPECT(row_event_add(s, t.id, 1, 1, "note", "many", NULL) == RC_OK, "event");
+	}
+	EXPECT(store_commit(s, NULL) == RC_OK, "commit");
+	store_close(s);
+	rules = (struct retention_rules){ .keep_tasks = 2, .every_ms = 20 };
+	start(1);
+	struct wanted w = { i.id, 2 };
+	EXPECT(comes_true(has_wanted, &w), "%d", (int)n_tasks(i.id));
+	EXPECT(engine_task_events(view, t.id, arena, &events, &n, NULL) == V_OK && n == 0, "%zu events", n);
+	EXPECT(engine_task_metrics(view, t.id, arena, &metrics, &n, NULL) == V_OK && n == 0, "%zu metrics", n);
+	EXPECT(atomic_load(&engine->n_retired.n) == 1, "%d", (int)atomic_load(&engine->n_retired.n));
+	stop();
+	rules = (struct retention_rules){ 0 };
+	end();
+}
+
+TEST(a_task_in_progress_is_not_counted_nor_removed)
+{
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("ok", "one", "") == V_OK, "instance");
+	struct instance_row i = instance("ok", "one");
+	for (int64_t g = 1; g <= 4; g++) {
+		EXPECT(make_task("ok", "one", NULL) == V_OK, "task");
+		EXPECT(ended(i.id, g).state == TASK_SUCCESS, "ran");
+	}
+	stop();
+	rules = (struct retention_rules){ .keep_tasks = 2, .keep_days = 1, .every_ms = 20 };
+	start(0); /* paused: it stays pending */
+	EXPECT(make_task("ok", "one", NULL) == V_OK, "pending");
+	i = instance("ok", "one");
+	struct wanted w = { i.id, 3 };
+	EXPECT(comes_true(has_wanted, &w), "%d", (int)n_tasks(i.id));
+	struct task_row t;
+	EXPECT(engine_task_get(view, i.id, 5, arena, &t, NULL) == V_OK && t.state == TASK_PENDING, "the pending one");
+	EXPECT(engine_task_get(view, i.id, 3, arena, &t, NULL) == V_OK, "two ended ones beside it");
+	stop();
+	rules = (struct retention_rules){ 0 };
+	end();
+}
+
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
@@ -1391,5 +1593,8 @@ int main(void)
 	RUN(limits_and_refusals_of_the_moment);
 	RUN(a_claim_that_was_not_kept_starts_nothing);
 	RUN(what_a_failed_batch_did_is_not_counted);
+	RUN(old_records_go_by_number_and_by_age_and_what_serves_stays);
+	RUN(a_heavy_record_goes_in_pieces);
+	RUN(a_task_in_progress_is_not_counted_nor_removed);
 	return test_failures != 0;
 }

@@ -528,6 +528,21 @@ TEST(ends_are_classified)
 		  FAULT_USER,
 		  "Task.Protocol",
 		  "line 3" },
+		{ "memory",
+		  { .why = STOP_MEMORY, .why_text = "much", .exit_code = -1, .signal = SIGTERM },
+		  false,
+		  FAULT_USER,
+		  "Task.MemoryLimit",
+		  "much" },
+		{ "cpu", { .why = STOP_CPU, .why_text = "busy", .exit_code = 1 }, false, FAULT_TIMEOUT, "Task.CpuLimit", "busy" },
+		{ "disk", { .why = STOP_DISK, .why_text = "full", .exit_code = 1 }, false, FAULT_USER, "Task.DiskLimit", "full" },
+		{ "limit met, work complete", { .why = STOP_DISK, .has_result = true }, true, FAULT_NONE, "", "" },
+		{ "processes",
+		  { .why = STOP_PROCESSES, .why_text = "many", .exit_code = 1 },
+		  false,
+		  FAULT_USER,
+		  "Task.ProcessLimit",
+		  "many" },
 		{ "no program", { .no_start = &no_file }, false, FAULT_USER, "Task.NoProgram", "not started: gone" },
 		{ "not executable", { .no_start = &no_x }, false, FAULT_USER, "Task.NoProgram", "mode" },
 		{ "no process", { .no_start = &no_fork }, false, FAULT_MACHINE, "Task.NoStart", "no memory" },
@@ -713,7 +728,7 @@ TEST(a_child_has_default_signals)
 
 TEST(a_child_has_its_folder_its_group_its_limits_and_its_log)
 {
-	struct exec_spec spec = spec_of(2, sh("pwd; echo oops >&2; ulimit -v; ulimit -c; read x && echo input;"
+	struct exec_spec spec = spec_of(2, sh("pwd; echo oops >&2; ulimit -d; ulimit -f; ulimit -t; cat /proc/self/oom_score_adj; ulimit -c; read x && echo input;"
 	                                      "cut -d' ' -f5 < /proc/$$/stat; echo $$; " RESULT));
 	struct err e = { 0 };
 	char want[PATH_MAX + 128];
@@ -721,11 +736,15 @@ TEST(a_child_has_its_folder_its_group_its_limits_and_its_log)
 
 	must(file_replace(log_path(2), "before\n", 7, 0600, &e) == RC_OK);
 	spec.memory_limit = INT64_C(1) << 30;
+	spec.disk_limit = INT64_C(512) << 20;
+	spec.log_limit = INT64_C(512) << 20;
+	spec.cpu_limit_ms = 60000;
+	spec.limit_of = "function score";
 	open_bench();
 	start_with(spec);
 	struct seen *s = await_end(2);
 	int pid = (int)s->pid;
-	(void)snprintf(want, sizeof want, "before\n%s\noops\n1048576\n0\n%d\n%d\n", dir, pid, pid);
+	(void)snprintf(want, sizeof want, "before\n%s\noops\n3145728\n2097152\n62\n500\n0\n%d\n%d\n", dir, pid, pid);
 	EXPECT(s->is_success, "%s", s->message);
 	EXPECT(strcmp(log_text(2), want) == 0, "%s instead of %s", log_text(2), want);
 	start_with(spec_of(3, sh("echo x")));
@@ -901,6 +920,74 @@ TEST(a_log_that_grew_too_fast_is_cut)
 	close_bench();
 }
 
+/* Each of these would go on for ever, or to a bound that harms no machine. */
+TEST(limits_of_use_end_the_whole_attempt_and_say_which)
+{
+	static const struct {
+		const char *script;
+		int64_t memory, cpu_ms, disk, processes;
+		enum task_fault fault;
+		const char *code, *says;
+	} row[] = {
+		{ "exec tail /dev/zero", 50 << 20, 0, 0, 0, FAULT_USER, "Task.MemoryLimit",
+		  "it used more than 50 MiB of memory (limit of function score)" },
+		{ "tail /dev/zero & trap '' TERM; while :; do " STAY "; done", 50 << 20, 0, 0, 0, FAULT_USER,
+		  "Task.MemoryLimit", "50 MiB of memory" },
+		{ "(while :; do :; done) & while :; do :; done", 0, 1000, 0, 0, FAULT_TIMEOUT, "Task.CpuLimit",
+		  "it used more than 1 s of processor time (limit of function score)" },
+		{ "head -c 3000000 /dev/zero > big; " STAY, 0, 0, 1 << 20, 0, FAULT_USER, "Task.DiskLimit",
+		  "its files took more than 1 MiB (limit of function score)" },
+		{ "mkdir -p d/e; for i in 1 2 3 4 5 6 7 8; do head -c 200000 /dev/zero > d/e/$i; done; " STAY, 0, 0,
+		  1 << 20, 0, FAULT_USER, "Task.DiskLimit", "1 MiB" },
+		{ "exec head -c 3000000 /dev/zero > big", 0, 0, 1 << 20, 0, FAULT_USER, "Task.DiskLimit", "1 MiB" },
+		{ "i=0; while [ $i -lt 60 ]; do (read x <&4) & i=$((i+1)); done; wait", 0, 0, 0, 20, FAULT_USER,
+		  "Task.ProcessLimit", "it had more than 20 processes (limit of function score)" },
+	};
+	FOR_EACH_ROW (i, row) {
+		char work[PATH_MAX];
+		struct exec_spec spec = spec_of(6, sh(row[i].script));
+		struct err e = { 0 };
+		must(path_join(work, dir, "work", &e) == RC_OK && dir_make(work, 0700, &e) == RC_OK);
+		spec.work_dir = work;
+		spec.memory_limit = row[i].memory;
+		spec.cpu_limit_ms = row[i].cpu_ms;
+		spec.disk_limit = row[i].disk;
+		spec.process_limit = row[i].processes;
+		spec.limit_of = "function score";
+		spec.grace_ms = 300;
+		open_bench();
+		EXPECT(exec_adopt_orphans(bench.exec), "%d", errno); /* their zombies too: a group of them is a group */
+		int before = count_fds();
+		start_with(spec);
+		expect_end(await_end(6), row[i].script, false, row[i].fault, row[i].code, row[i].says);
+		EXPECT(count_fds() == before, "%s: descriptors leak", row[i].script);
+		close_bench();
+		while (waitpid(-1, NULL, 0) > 0)
+			; /* what ended after the last look */
+		EXPECT(kill(-bench.seen[6].pid, 0) != 0, "%s: some of the group is left", row[i].script);
+		EXPECT(dir_remove(work, &e) == RC_OK, "%s", e.msg);
+	}
+	must(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
+}
+
+TEST(what_stays_below_its_limits_is_left_alone)
+{
+	struct exec_spec spec = spec_of(6, sh("head -c 100000 /dev/zero > small; (sleep 1) & (sleep 1) & wait; " RESULT));
+	char work[PATH_MAX];
+	struct err e = { 0 };
+	must(path_join(work, dir, "work", &e) == RC_OK && dir_make(work, 0700, &e) == RC_OK);
+	spec.work_dir = work;
+	spec.memory_limit = 200 << 20;
+	spec.cpu_limit_ms = 20000;
+	spec.disk_limit = 1 << 20;
+	spec.process_limit = 6;
+	open_bench();
+	start_with(spec);
+	EXPECT(await_end(6)->is_success, "%s", bench.seen[6].message);
+	close_bench();
+	EXPECT(dir_remove(work, &e) == RC_OK, "%s", e.msg);
+}
+
 TEST(close_stops_all_and_tells_of_each)
 {
 	open_bench();
@@ -956,6 +1043,58 @@ TEST(a_process_that_left_the_group_does_not_hold_the_end_up)
 	if (pid > 1)
 		EXPECT(kill((pid_t)pid, SIGKILL) == 0, "%d", errno);
 	close_bench();
+}
+
+/* With adoption: what left the group, what lost its parent, what did both, and zombies. */
+TEST(adopted_descendants_end_with_their_attempt)
+{
+	static const char *const scripts[] = {
+		"setsid sh -c 'echo \"{\\\"event\\\":\\\"$$\\\"}\" >&3; exec sleep 1000' & ",
+		"(setsid sh -c 'echo \"{\\\"event\\\":\\\"$$\\\"}\" >&3; exec sleep 1000' & ) ; ",
+		"setsid sh -c 'setsid sh -c \"echo {\\\\\\\"event\\\\\\\":\\\\\\\"\\$\\$\\\\\\\"} >&3; exec sleep 1000\" & exit 0' & ",
+	};
+	FOR_EACH_ROW (i, scripts) {
+		char script[1000];
+		(void)snprintf(script, sizeof script, "%sread go < gate; " RESULT, scripts[i]);
+		char gate[PATH_MAX];
+		must(path_join(gate, dir, "gate", NULL) == RC_OK);
+		(void)unlink(gate);
+		must(mkfifo(gate, 0600) == 0);
+		open_bench();
+		EXPECT(exec_adopt_orphans(bench.exec), "%d", errno);
+		start_with(spec_of(1, sh(script)));
+		await_messages(1, 1); /* it has left */
+		int fd = open(gate, O_WRONLY | O_CLOEXEC);
+		must(fd >= 0 && write(fd, "\n", 1) == 1 && close(fd) == 0);
+		struct seen *s = await_end(1);
+		EXPECT(s->is_success, "%s: %s", scripts[i], s->message);
+		int64_t helper = first_number(&s->events);
+		bool is_ended = is_gone(helper);
+		EXPECT(is_ended, "%s: it lives", scripts[i]);
+		if (!is_ended && helper > 1)
+			(void)kill((pid_t)helper, SIGKILL); /* so that the test ends too */
+		close_bench();
+		while (waitpid(-1, NULL, 0) > 0)
+			; /* what ended after the last look */
+		EXPECT(errno == ECHILD, "%d", errno);
+	}
+	must(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
+}
+
+TEST(adopted_zombies_are_waited_for)
+{
+	open_bench();
+	EXPECT(exec_adopt_orphans(bench.exec), "%d", errno);
+	/* Five that lose their parent while the task goes on, and end. */
+	start_with(spec_of(1, sh("for i in 1 2 3 4 5; do (sh -c 'echo \"{\\\"event\\\":\\\"$$\\\"}\" >&3' & ); done; " STAY)));
+	await_messages(1, 5);
+	struct seen *s = &bench.seen[1];
+	int64_t until = clock_mono_ms() + PATIENCE_S * 1000, pid = first_number(&s->events);
+	while (kill((pid_t)pid, 0) == 0 && clock_mono_ms() < until)
+		(void)wait_for(&s->n_ends, 1, 20);
+	EXPECT(kill((pid_t)pid, 0) != 0, "%d is still a zombie", (int)pid);
+	close_bench();
+	must(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
 }
 
 struct server {
@@ -1137,10 +1276,14 @@ static void run_all(void)
 	RUN(stop_ends_a_willing_child_softly_and_a_deaf_one_hard);
 	RUN(limits_of_time_and_log_are_enforced);
 	RUN(a_log_that_grew_too_fast_is_cut);
+	RUN(limits_of_use_end_the_whole_attempt_and_say_which);
+	RUN(what_stays_below_its_limits_is_left_alone);
 	RUN(close_stops_all_and_tells_of_each);
 	RUN(close_does_not_wait_for_ever_for_acknowledgements);
 	RUN(descendants_in_the_group_are_killed_with_their_leader);
 	RUN(a_process_that_left_the_group_does_not_hold_the_end_up);
+	RUN(adopted_descendants_end_with_their_attempt);
+	RUN(adopted_zombies_are_waited_for);
 	RUN(a_killed_server_leaves_no_child_and_recovery_no_descendant);
 	RUN(a_number_used_again_is_not_killed);
 	RUN(fifty_children_at_once);

@@ -831,6 +831,67 @@ TEST(the_main_queries_use_an_index_and_no_sort)
 	store_close(s);
 }
 
+/* ---- copies ---- */
+
+static int64_t count_in(const char *file)
+{
+	struct store *s = NULL;
+	OK(store_open_sqlite(file, STORE_READER, &s, &e));
+	OK(store_check(s, &e));
+	int64_t n = count_apps(s);
+	store_close(s);
+	return n;
+}
+
+TEST(a_copy_is_of_the_view_and_holds_no_writer_up)
+{
+	struct store *w = open_as(STORE_WRITER), *r = open_as(STORE_READER);
+	char to[700];
+	struct stat st;
+
+	(void)snprintf(to, sizeof to, "%s.copy", path);
+	OK(add_app(w, "before"));
+	OK(store_begin_read(r, &e));
+	EXPECT(count_apps(r) == 1, "the view begins with its first reading");
+	OK(add_app(w, "after"));
+	OK(store_begin(w, &e)); /* and a third one on its way */
+	OK(add_app(w, "open"));
+	OK(store_copy(r, to, &e));
+	OK(store_commit(w, &e));
+	store_end_read(r);
+	EXPECT(count_in(to) == 1, "the copy has what the view has");
+	EXPECT(stat(to, &st) == 0 && (st.st_mode & 0777) == 0600, "mode %o", (unsigned)st.st_mode);
+	EXPECT(count_apps(r) == 3, "all of it without the view");
+	store_close(r);
+	store_close(w);
+}
+
+TEST(a_copy_is_refused_where_it_would_do_harm)
+{
+	struct store *w = open_as(STORE_WRITER), *mem = NULL;
+	char to[700];
+
+	(void)snprintf(to, sizeof to, "%s.copy", path);
+	OK(store_begin(w, &e));
+	EXPECT(store_copy(w, to, &e) == RC_INVALID, "in a change");
+	OK(store_commit(w, &e));
+	OK(store_open_mem(&mem, &e));
+	EXPECT(store_copy(mem, to, &e) == RC_INVALID, "%s", e.msg);
+	SAYS("mem");
+	store_close(mem);
+	EXPECT(!file_exists(to), "no file after a refusal");
+	OK(file_write(to, "mine", 4, 0600, &e));
+	EXPECT(store_copy(w, to, &e) == RC_CONFLICT, "%s", e.msg);
+	struct buf text;
+	buf_init(&text, 16);
+	OK(file_read(to, &text, &e));
+	EXPECT(strcmp(buf_text(&text), "mine") == 0, "what was there stays");
+	buf_fini(&text);
+	(void)snprintf(to, sizeof to, "%s/no/folder", dir);
+	EXPECT(store_copy(w, to, &e) == RC_NOT_FOUND, "%s", e.msg);
+	store_close(w);
+}
+
 int main(void)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -856,6 +917,8 @@ int main(void)
 	RUN_FRESH(migrations_are_all_or_nothing);
 	RUN_FRESH(a_shape_is_prepared_once);
 	RUN_FRESH(more_shapes_than_places);
+	RUN_FRESH(a_copy_is_of_the_view_and_holds_no_writer_up);
+	RUN_FRESH(a_copy_is_refused_where_it_would_do_harm);
 	RUN_FRESH(the_main_queries_use_an_index_and_no_sort);
 	if (dir_remove(dir, &e) != RC_OK)
 		return 1;

@@ -19,6 +19,7 @@ struct item {
 	const struct function *function; /* NULL when its manifest is gone */
 	const json_t *create_params, *usage_params;
 	const char *dag_status;          /* NULL: it never had a task */
+	bool is_available;
 };
 
 struct list {
@@ -44,9 +45,11 @@ static void write_params(struct jw *w, const char *key, const json_t *params)
 	jw_end_array(w);
 }
 
-static bool is_available(const struct instance_row *row)
+/* E8: a model whose file was lost or damaged since serves nobody. */
+static bool is_available(const struct engine *e, const struct instance_row *row)
 {
-	return row->model_generation > 0 || strcmp(row->function_type, "SAAS") == 0;
+	bool has_model = row->model_generation > 0;
+	return (has_model || strcmp(row->function_type, "SAAS") == 0) && engine_model_is_sound(e, row);
 }
 
 static void write_belongs(struct jw *w, const struct function *f)
@@ -84,7 +87,7 @@ static void write_instance(struct jw *w, const void *subject)
 	jw_kv_text(w, "modelType", row->model_type);
 	jw_kv_int(w, "versionId", row->version_id);
 	jw_kv_text(w, "source", row->source);
-	jw_kv_text(w, "status", is_available(row) ? "available" : "unavailable");
+	jw_kv_text(w, "status", item->is_available ? "available" : "unavailable");
 	jw_kv_text(w, "description", row->description);
 	jw_kv_int(w, "createTime", row->created_at);
 	write_belongs(w, item->function);
@@ -154,6 +157,7 @@ static enum verdict complete(struct call *c, struct item *item, enum output_leve
 		v = read_params(c, item->row.create_params, &item->create_params, err);
 	if (v == V_OK && level >= OUTPUT_NORMAL)
 		v = read_params(c, item->row.usage_params, &item->usage_params, err);
+	item->is_available = is_available(c->engine, &item->row);
 	return v;
 }
 

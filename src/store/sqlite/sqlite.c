@@ -256,4 +256,5 @@ const struct store_ops sqlite_ops = {
 	.delete = sqlite_delete,
 	.check = sqlite_check,
 	.schema_version = sqlite_schema_version,
+	.copy = sqlite_copy,
 };

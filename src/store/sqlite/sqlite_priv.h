@@ -7,6 +7,7 @@
  *   cache.c    prepared statements by shape
  *   rows.c     C rows to parameters and back
  *   sqlite.c   the operations
+ *   copy.c     the whole of it into another file
  *   fail.c     result codes
  */
 #ifndef STORE_SQLITE_SQLITE_PRIV_H
@@ -68,5 +69,8 @@ enum rc migrate(sqlite3 *db, const struct migration *list, int n, struct err *er
 /* The one number that sql gives. */
 enum rc sqlite_number(sqlite3 *db, const char *sql, int64_t *out, struct err *err) NODISCARD;
 enum rc sqlite_run(sqlite3 *db, const char *sql, struct err *err) NODISCARD;
+
+/* copy.c: store_copy */
+enum rc sqlite_copy(struct store *base, const char *to, struct err *err) NODISCARD;
 
 #endif

@@ -1,0 +1,238 @@
+/*
+ * The verifier: one thread that compares the models in service with their checksums (E8), at start and every so often.
+ * A file can be lost or damaged long after it was put in service; then the instance is no longer shown as available, and
+ * metrics and readiness say so. The row stays as it is: the file may come back, from a backup or with its disk.
+ *
+ *  V1 Before the first request is answered it is known which files are absent; whole files are read afterwards.
+ *  V2 What is found wanting counts for one generation of an instance: the next one that goes in service is not touched.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "engine/priv.h"
+#include "os/file.h"
+
+enum { ROWS_MAX = 512 << 20 };
+
+struct flaw {
+	int64_t instance_id, generation;
+};
+
+struct verifier {
+	struct engine *engine;
+	pthread_t thread;
+	bool has_thread;
+	pthread_mutex_t lock;
+	pthread_cond_t stops;
+	/* guarded by lock from here on */
+	bool is_stopping;
+	struct flaw *flaws;
+	size_t n_flaws;
+	int64_t checked_at; /* wall ms of the end of the last full pass; 0: none yet */
+};
+
+/* ---- asking ---- */
+
+static bool has_flaw(const struct flaw *flaws, size_t n, const struct instance_row *i)
+{
+	for (size_t k = 0; k < n; k++) {
+		if (flaws[k].instance_id == i->id && flaws[k].generation == i->model_generation)
+			return true;
+	}
+	return false;
+}
+
+bool engine_model_is_sound(const struct engine *e, const struct instance_row *i)
+{
+	struct verifier *v = e->verifier;
+
+	(void)pthread_mutex_lock(&v->lock);
+	bool is_flawed = has_flaw(v->flaws, v->n_flaws, i);
+	(void)pthread_mutex_unlock(&v->lock);
+	return !is_flawed;
+}
+
+void engine_state(const struct engine *e, struct engine_state *out)
+{
+	struct verifier *v = e->verifier;
+	struct statvfs fs;
+
+	*out = (struct engine_state){ .disk_free = -1 };
+	(void)pthread_mutex_lock(&v->lock);
+	out->models_unusable = v->n_flaws;
+	out->models_checked_at = v->checked_at;
+	(void)pthread_mutex_unlock(&v->lock);
+	if (statvfs(e->data_dir, &fs) == 0)
+		out->disk_free = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+}
+
+/* ---- a pass ---- */
+
+enum depth { IS_THERE, IS_WHOLE };
+
+static enum rc look_at(const struct engine *e, const struct instance_row *i, enum depth depth, struct err *err)
+{
+	char below[PATH_MAX], path[PATH_MAX], sha256[65];
+
+	enum rc rc = path_below_model(i, i->model_generation, below, err);
+	if (rc == RC_OK)
+		rc = path_join(path, e->data_dir, below, err);
+	if (rc != RC_OK)
+		return rc;
+	if (depth == IS_THERE)
+		return file_exists(path) ? RC_OK : err_set(err, RC_NOT_FOUND, "the model file '%.200s' is missing", path);
+	rc = closer_hash_file(path, sha256, err);
+	if (rc == RC_OK && strcmp(sha256, i->model_sha256) != 0)
+		rc = err_set(err, RC_CORRUPT, "the model file '%.200s' is damaged: its checksum is not the recorded one", path);
+	return rc;
+}
+
+/* A model is removed after another took its place; so one that was in service when the list was made may be gone. */
+static bool is_replaced(struct store *s, const struct instance_row *i)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct instance_row now;
+
+	enum rc rc = row_instance(s, i->id, a, &now, NULL);
+	return rc == RC_NOT_FOUND || (rc == RC_OK && now.model_generation != i->model_generation);
+}
+
+static bool must_stop(struct verifier *v)
+{
+	(void)pthread_mutex_lock(&v->lock);
+	bool is_stopping = v->is_stopping;
+	(void)pthread_mutex_unlock(&v->lock);
+	return is_stopping;
+}
+
+static size_t collect(struct verifier *v, struct store *s, const struct instance_row *rows, size_t n, enum depth depth,
+		      struct flaw *out)
+{
+	size_t n_flaws = 0;
+
+	for (size_t i = 0; i < n && !must_stop(v); i++) {
+		struct err err = { 0 };
+		if (!*rows[i].model_sha256 || look_at(v->engine, &rows[i], depth, &err) == RC_OK || is_replaced(s, &rows[i]))
+			continue;
+		if (engine_model_is_sound(v->engine, &rows[i]))
+			log_error("model.unusable", "instance=%s generation=%lld reason=\"%s\"", rows[i].name,
+				  (long long)rows[i].model_generation, err.msg);
+		out[n_flaws++] = (struct flaw){ rows[i].id, rows[i].model_generation };
+	}
+	return n_flaws;
+}
+
+static void publish(struct verifier *v, struct flaw *flaws, size_t n, enum depth depth)
+{
+	(void)pthread_mutex_lock(&v->lock);
+	bool counts = !v->is_stopping; /* else the pass was cut short */
+	struct flaw *old = counts ? v->flaws : flaws;
+	if (counts) {
+		v->flaws = flaws;
+		v->n_flaws = n;
+		v->checked_at = depth == IS_WHOLE ? clock_wall_ms() : v->checked_at;
+	}
+	(void)pthread_mutex_unlock(&v->lock);
+	mem_free(old);
+}
+
+static void make_pass(struct verifier *v, enum depth depth)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ROWS_MAX);
+	struct query q = { .table = &table_instance, .preds = { PRED_INT("model_generation", CMP_GT, 0) }, .n_preds = 1 };
+	struct instance_row *rows = NULL;
+	struct store *s = NULL;
+	struct err err = { 0 };
+	size_t n = 0;
+
+	enum rc rc = store_open_sqlite(v->engine->store_path, STORE_READER, &s, &err);
+	if (rc == RC_OK)
+		rc = store_list(s, &q, a, (void **)&rows, &n, &err);
+	if (rc == RC_OK) {
+		struct flaw *flaws = mem_array(n + 1, sizeof *flaws);
+		publish(v, flaws, collect(v, s, rows, n, depth, flaws), depth);
+	} else {
+		log_warn("model.not_checked", "reason=\"%s\"", err.msg);
+	}
+	store_close(s);
+}
+
+/* ---- the thread ---- */
+
+/* True when the time for another pass has come. */
+static bool rest(struct verifier *v)
+{
+	int64_t until = clock_mono_ms() + v->engine->verify_every_ms;
+	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+	int rc = 0;
+
+	(void)pthread_mutex_lock(&v->lock);
+	while (!v->is_stopping && (v->engine->verify_every_ms == 0 || rc != ETIMEDOUT))
+		rc = v->engine->verify_every_ms ? pthread_cond_timedwait(&v->stops, &v->lock, &ts)
+						: pthread_cond_wait(&v->stops, &v->lock);
+	bool goes_on = !v->is_stopping;
+	(void)pthread_mutex_unlock(&v->lock);
+	return goes_on;
+}
+
+static void *verifier_main(void *arg)
+{
+	struct verifier *v = arg;
+	do
+		make_pass(v, IS_WHOLE);
+	while (rest(v));
+	return NULL;
+}
+
+enum rc verifier_start(struct engine *e, struct err *err)
+{
+	struct verifier *v = mem_new(struct verifier);
+	pthread_condattr_t attr;
+
+	v->engine = e;
+	must(pthread_condattr_init(&attr) == 0);
+	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+	must(pthread_cond_init(&v->stops, &attr) == 0);
+	must(pthread_condattr_destroy(&attr) == 0);
+	must(pthread_mutex_init(&v->lock, NULL) == 0);
+	e->verifier = v;
+	make_pass(v, IS_THERE); /* V1 */
+	int sys = pthread_create(&v->thread, NULL, verifier_main, v);
+	if (sys)
+		return err_sys(err, RC_IO, sys, "cannot start the verifier thread");
+	v->has_thread = true;
+	return RC_OK;
+}
+
+void verifier_stop(struct engine *e)
+{
+	struct verifier *v = e->verifier;
+
+	if (!v)
+		return;
+	(void)pthread_mutex_lock(&v->lock);
+	v->is_stopping = true;
+	(void)pthread_cond_broadcast(&v->stops);
+	(void)pthread_mutex_unlock(&v->lock);
+	if (v->has_thread)
+		must(pthread_join(v->thread, NULL) == 0);
+	v->has_thread = false;
+}
+
+void verifier_free(struct engine *e)
+{
+	struct verifier *v = e->verifier;
+
+	if (!v)
+		return;
+	(void)pthread_cond_destroy(&v->stops);
+	(void)pthread_mutex_destroy(&v->lock);
+	mem_free(v->flaws);
+	mem_free(v);
+	e->verifier = NULL;
+}

@@ -1,0 +1,184 @@
+#include "os/procs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "os/file.h"
+
+enum { ENV_SIZE_MAX = 262144, STAT_SIZE = 1024 };
+
+void procs_init(struct procs *p) { *p = (struct procs){ 0 }; }
+
+void procs_fini(struct procs *p)
+{
+	mem_free(p->rows);
+	procs_init(p);
+}
+
+/* The numbers of a stat line by their place; those before the third (pid, name) and the third (state) stay 0. */
+enum { FIELD_PARENT = 4, FIELD_GROUP = 5, FIELD_USER = 14, FIELD_WAITED_SYSTEM = 17, FIELD_THREADS = 20,
+       FIELD_START = 22, FIELD_RESIDENT = 24, FIELDS };
+
+static bool parse_stat(const char *text, char *state, int64_t field[FIELDS])
+{
+	const char *p = strrchr(text, ')'); /* the name before it may hold anything */
+
+	if (!p || p[1] != ' ' || !p[2])
+		return false;
+	p += 2;
+	*state = *p;
+	for (int i = 4; i < FIELDS; i++) {
+		p += strcspn(p, " ");
+		p += strspn(p, " ");
+		if (!*p || !num_i64_n(p, strcspn(p, " \n"), &field[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool read_row(int proc_fd, const char *name, pid_t pid, struct procs_row *out)
+{
+	char path[64], text[STAT_SIZE];
+	int64_t field[FIELDS] = { 0 };
+	struct stat st;
+
+	(void)snprintf(path, sizeof path, "%.20s/stat", name);
+	int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false; /* ended meanwhile */
+	ssize_t n = read(fd, text, sizeof text - 1);
+	bool ok = n > 0 && fstat(fd, &st) == 0;
+	(void)close(fd); /* opened for reading: nothing to lose */
+	if (!ok)
+		return false;
+	text[n] = '\0';
+	*out = (struct procs_row){ .pid = pid, .is_own_user = st.st_uid == geteuid() };
+	if (!parse_stat(text, &out->state, field))
+		return false;
+	int64_t ticks = 0;
+	for (int i = FIELD_USER; i <= FIELD_WAITED_SYSTEM; i++)
+		ticks += field[i];
+	out->parent = (pid_t)field[FIELD_PARENT];
+	out->group = (pid_t)field[FIELD_GROUP];
+	out->threads = (int)field[FIELD_THREADS];
+	out->start_ticks = field[FIELD_START];
+	out->cpu_ms = ticks * 1000 / sysconf(_SC_CLK_TCK);
+	out->resident_size = field[FIELD_RESIDENT] * sysconf(_SC_PAGESIZE);
+	return true;
+}
+
+static void add(struct procs *p, const struct procs_row *row)
+{
+	if (p->n == p->cap) {
+		p->cap = p->cap ? 2 * p->cap : 256;
+		p->rows = mem_grow(p->rows, p->cap, sizeof *p->rows);
+	}
+	p->rows[p->n++] = *row;
+}
+
+static int by_pid(const void *x, const void *y)
+{
+	const struct procs_row *a = x, *b = y;
+	return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+void procs_look(struct procs *p)
+{
+	DIR *dir = opendir("/proc");
+
+	p->n = 0;
+	if (!dir)
+		return;
+	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+		int64_t pid;
+		struct procs_row row;
+		if (num_i64(e->d_name, &pid) && pid > 0 && pid <= INT_MAX &&
+		    read_row(dirfd(dir), e->d_name, (pid_t)pid, &row))
+			add(p, &row);
+	}
+	(void)closedir(dir);
+	if (p->n)
+		qsort(p->rows, p->n, sizeof *p->rows, by_pid);
+}
+
+const struct procs_row *procs_find(const struct procs *p, pid_t pid)
+{
+	const struct procs_row key = { .pid = pid };
+	return p->n ? bsearch(&key, p->rows, p->n, sizeof key, by_pid) : NULL;
+}
+
+void procs_kill(const struct procs_row *row)
+{
+	struct procs_row now;
+	char name[24];
+
+	(void)snprintf(name, sizeof name, "%d", (int)row->pid);
+	int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (row->pid > 1 && read_row(fd, name, row->pid, &now) && now.start_ticks == row->start_ticks)
+		(void)kill(row->pid, SIGKILL); /* gone by itself meanwhile: as good */
+	(void)close(fd);
+}
+
+bool procs_may_have_adopted(void)
+{
+	char path[64], first;
+
+	(void)snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	bool is_empty = read(fd, &first, 1) == 0;
+	(void)close(fd); /* opened for reading: nothing to lose */
+	return !is_empty;
+}
+
+int64_t procs_share_size(pid_t pid)
+{
+	char path[64];
+	struct buf text;
+	int64_t kib = -1;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
+	buf_init(&text, 65536);
+	const char *p = file_read(path, &text, NULL) == RC_OK ? strstr(buf_text(&text), "\nPss:") : NULL;
+	if (p) {
+		p += strlen("\nPss:");
+		p += strspn(p, " \t");
+		if (!num_i64_n(p, strspn(p, "0123456789"), &kib))
+			kib = -1;
+	}
+	buf_fini(&text);
+	return kib < 0 ? -1 : kib * 1024;
+}
+
+bool procs_env(pid_t pid, const char *name, char *out, size_t out_size)
+{
+	char path[64];
+	struct buf env;
+	size_t len = strlen(name);
+	bool is_found = false;
+
+	(void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+	buf_init(&env, ENV_SIZE_MAX);
+	enum rc rc = file_read(path, &env, NULL);
+	bool is_read = rc == RC_OK || rc == RC_LIMIT; /* a too long one is judged by its beginning */
+	for (size_t at = 0; is_read && at < env.len && !is_found; at += strlen(env.bytes + at) + 1) {
+		const char *entry = env.bytes + at;
+		is_found = strncmp(entry, name, len) == 0 && entry[len] == '=';
+		if (is_found)
+			(void)snprintf(out, out_size, "%s", entry + len + 1); /* cutting is fine */
+	}
+	buf_fini(&env);
+	return is_found;
+}

@@ -1,0 +1,103 @@
+"""Records of ended tasks go by the rules of the server, in both dialects; what serves stays, numbers are never reused."""
+import re
+import unittest
+
+from common import ServerCase
+from stint_client import wait_for
+from test_dcs import DcsCase
+
+KEPT = 5
+
+
+class Tasks(ServerCase):
+    args = ("--max-running", "4", "--keep-tasks", str(KEPT), "--tidy-seconds", "1")
+
+    @classmethod
+    def prepare(cls, server):
+        server.add_function("score", maxAttempts=1)
+
+    def listed(self, app, **query):
+        answer = self.ok(self.client.list_tasks(app, "one", "score", **{"pageSize": 50, **query})).json
+        return answer["TotalCount"], [int(t["Generation"]) for t in answer["Result"]]
+
+    def metric(self, name):
+        text = self.client.send("GET", "/metrics", {"host": "x"}).body.decode()
+        return float(re.search(rf"^{name} (\S+)$", text, re.M).group(1))
+
+    def logs(self):
+        return sorted(int(f.stem) for f in (self.server.data / "logs").rglob("*.log"))
+
+    def run_tasks(self, app, first, last):
+        for generation in range(first, last + 1):
+            self.ok(self.client.create_task(app, "one", "score"))
+            self.client.finished(app, "one", generation, "score")
+
+    def settled(self, app, generations):
+        wait_for(f"only {generations}", lambda: self.listed(app)[1] == generations)
+
+    def test_a_long_history(self):
+        app = self.app("history")
+        self.ok(self.client.create_instance(app, "one", "score", "script", {"mode": "flood", "count": "300"}))
+        self.run_tasks(app, 1, 3)
+        self.assertEqual(self.listed(app), (3, [3, 2, 1]))
+        # From here on all fail: the third stays, since its model serves.
+        self.ok(self.client.update_instance(app, "one", {"createParameters": [{"name": "mode", "value": "exit_3"}]},
+                                            "score"))
+        self.run_tasks(app, 4, 20)
+        expected = [20, 19, 18, 17, 16, 3]
+        self.settled(app, expected)
+        self.assertEqual(self.listed(app)[0], len(expected))
+        pages = [self.listed(app, pageSize=2, pageNumber=n) for n in (1, 2, 3, 4)]
+        self.assertEqual(pages, [(6, [20, 19]), (6, [18, 17]), (6, [16, 3]), (6, [])])
+        self.assertEqual(self.listed(app, status="success"), (1, [3]))
+        self.refused(self.client.get_task(app, "one", 15, "score"), 404, "Task.NotExist")
+        self.assertEqual(self.client.log(app, "one", 2, "score").status, 404)
+        wait_for("their logs to be gone", lambda: self.logs() == sorted(expected))
+        self.assertEqual(self.metric("stint_tasks_retired_total"), 14)
+        self.assertEqual(len(self.client.detail(app, "one", 3, "score").json["metrics"]), 300)
+
+        # A kill between the tasks: the rules go on holding, and the numbers go on.
+        self.server.restart()
+        self.run_tasks(app, 21, 22)
+        self.settled(app, [22, 21, 20, 19, 18, 3])
+        self.assertEqual(self.ok(self.client.get_instance(app, "one", "score")).result["Status"], "available")
+
+        # The file does not grow with the number of tasks: free pages are used again.
+        size = self.metric("stint_database_bytes")
+        self.run_tasks(app, 23, 50)
+        self.settled(app, [50, 49, 48, 47, 46, 3])
+        self.assertLessEqual(self.metric("stint_database_bytes"), size + 65536)
+
+
+class Caches(DcsCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server.stop()
+        cls.server.args = ["--keep-tasks", "2", "--tidy-seconds", "1"]
+        cls.server.start()
+
+    def test_background_tasks(self):
+        instance = self.create("kept")
+        ids = [self.dcs.newest(instance)["id"]]
+        for _ in range(3):
+            self.switch(instance, "restart")
+            self.running(instance)
+            ids.append(self.dcs.newest(instance)["id"])
+        self.assertEqual(len(set(ids)), 4, ids)
+
+        def shown():
+            listed = self.ok(self.dcs.of("GET", instance, "tasks")).json
+            return listed["task_count"], [t["id"] for t in listed["tasks"]]
+        wait_for("two records", lambda: shown() == ("2", ids[:1:-1]))
+        listed = self.ok(self.dcs.ask("GET", "tasks", limit=1000)).json
+        self.assertEqual([t["id"] for t in listed["tasks"]], ids[:1:-1])
+        self.assertEqual(self.dcs.ask("GET", "jobs", ids[0]).status, 404)
+        self.assertEqual(self.connect(instance).call("PING"), "PONG")
+        self.delete(instance)
+
+
+del DcsCase  # its own tests are not ours
+
+if __name__ == "__main__":
+    unittest.main()
