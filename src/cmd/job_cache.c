@@ -247,6 +247,9 @@ struct errand {
 	enum scan_kind scan;
 };
 
+/* A diagnosis is for nodes that answer nobody, too, and logs are files. */
+static bool wants_master(enum scan_kind scan) { return scan != SCAN_DIAGNOSIS && scan != SCAN_RUN_LOG; }
+
 static enum rc operate(struct operation *o, const struct errand *errand, struct arena *a, struct err *err)
 {
 	enum rc rc = RC_OK;
@@ -254,7 +257,8 @@ static enum rc operate(struct operation *o, const struct errand *errand, struct 
 
 	crash_point("cache.step"); /* nothing is done yet */
 	if (op == CACHE_OPS) {
-		rc = cache_find_master(&o->cache, &o->run, err); /* a switchover may have ended since this was claimed */
+		if (wants_master(errand->scan))
+			rc = cache_find_master(&o->cache, &o->run, err); /* a switchover may have ended since this was claimed */
 		return rc == RC_OK ? job_scan(o, errand->scan, a, err) : rc;
 	}
 	bool heals_itself = op == CACHE_OP_CREATE || op == CACHE_OP_DELETE || op == CACHE_OP_HEAL;

@@ -282,10 +282,19 @@ class Asked(DcsCase):
             (state,) = db.execute("SELECT state FROM cache WHERE uid = ?", (instance,)).fetchone()
         return {n["number"]: n["run_id"] for n in json.loads(state)["nodes"]}
 
+    def wait_for_rewrite(self, instance):
+        """A replica that has just got the master's data writes its append-only file anew, manifest and all."""
+        nodes = self.dcs.of("GET", instance, "logical-nodes").json["nodes"]
+        replica = next(n for n in nodes if n["node_type"] == "slave")
+        with contextlib.closing(Redis(replica["node_ip"], int(replica["node_port"]), PASSWORD)) as node:
+            wait_for("the rewrite", lambda: int(node.info("aof_rewrites")) > 0 and node.info("aof_rewrite_in_progress") == "0"
+                     and node.info("aof_rewrite_scheduled") == "0")
+
     def test_a_failed_restart_leaves_its_processes_recorded(self):
         one = self.create("more-failed", "ha")
         self.connect(one).call("SET", "k", "v")
         before = self.recorded(one)
+        self.wait_for_rewrite(one)
         folder = self.server.data / "cache" / one / "node-2" / "appendonlydir"
         for manifest in folder.glob("*.manifest"):
             manifest.write_text("this is no manifest\n")
