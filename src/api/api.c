@@ -21,6 +21,7 @@ enum { NONCES_MAX = 1000000 };
 struct loop {
 	struct engine_view *view;
 	bool is_spoiled;
+	bool is_reading; /* between engine_view_begin and _end */
 };
 
 struct api {
@@ -200,15 +201,19 @@ static const struct dialect *dialect_of(const char *raw_path)
 	return is_dcs ? &dcs_dialect : &opensearch_dialect;
 }
 
+/* All that a request reads is of one moment, and taken under one lock of the store. */
 static bool enter(struct call *c)
 {
 	struct err err = { 0 };
+	struct loop *loop = &c->api->loops[c->req->loop];
 
-	if (call_view(c, &c->view, &err)) {
+	if (call_view(c, &c->view, &err) || engine_view_begin(c->view, &err)) {
 		log_error("api.no_view", "request=%s why=\"%s\"", c->req->id, err.msg);
+		loop->is_spoiled = loop->view != NULL;
 		c->dialect->unavailable(c);
 		return false;
 	}
+	loop->is_reading = true;
 	return c->dialect->authenticate(c, c->api->auth, c->api->nonces);
 }
 
@@ -267,9 +272,17 @@ static void reply_without_memory(struct http_req *req)
 					      .body_len = sizeof no_memory - 1 });
 }
 
+static void leave(struct loop *loop)
+{
+	if (loop->is_reading)
+		engine_view_end(loop->view);
+	loop->is_reading = false;
+}
+
 void api_handle(void *ctx, struct http_req *req)
 {
 	struct api *api = ctx;
+	struct loop *loop = &api->loops[req->loop];
 	struct path path;
 	struct err err = { 0 };
 	struct call *c = arena_new_of(req->arena, struct call);
@@ -292,6 +305,7 @@ void api_handle(void *ctx, struct http_req *req)
 		c->dialect->bad_request(c, &err);
 	else
 		dispatch(c, &path);
+	leave(loop); /* c may be gone */
 }
 
 void api_fault(void *ctx, struct http_req *req, int status, const char *why, struct http_reply *reply)

@@ -83,20 +83,20 @@ static void add_method(char methods[ROUTE_METHODS_SIZE], const char *method)
 enum route_verdict route_find(const struct route *routes, size_t n, const char *method, const struct path *p,
 			      const struct route **out, struct path_args *args, char methods[ROUTE_METHODS_SIZE])
 {
-	struct path_args found;
 	const struct route *other = NULL;
 
 	methods[0] = '\0';
 	for (const struct route *r = routes; r < routes + n; r++) {
-		if (!path_match(r->path, p, &found))
-			continue;
-		if (strcmp(r->method, method) == 0) {
+		if (strcmp(r->method, method) == 0 && path_match(r->path, p, args)) {
 			*out = r;
-			*args = found;
 			return ROUTE_FOUND;
 		}
-		add_method(methods, r->method);
-		other = r;
+	}
+	for (const struct route *r = routes; r < routes + n; r++) {
+		if (path_match(r->path, p, args)) {
+			add_method(methods, r->method);
+			other = r;
+		}
 	}
 	if (!other)
 		return ROUTE_NO_PATH;

@@ -38,7 +38,10 @@ struct arena {
 	bool is_full;
 };
 
-void *(*arena_grow)(size_t size) = mem_alloc;
+/* Not zeroed: what is handed out zeroed is so piece by piece. */
+static void *grow(size_t size) { return mem_grow(NULL, size, 1); }
+
+void *(*arena_grow)(size_t size) = grow;
 
 struct arena *arena_new(size_t ceiling_size)
 {
@@ -75,31 +78,49 @@ void arena_free(struct arena *a)
 void arena_freep(struct arena **a) { arena_free(*a); }
 bool arena_is_full(const struct arena *a) { return a->is_full; }
 
-void *arena_alloc(struct arena *a, size_t size)
+/* The chunk with room for need bytes. A large piece gets one of its own behind the newest, which goes on being filled. */
+static struct chunk *chunk_for(struct arena *a, size_t need)
+{
+	struct chunk *newest = a->chunks;
+	bool is_own = OWN_BLOCKS || need > CHUNK_SIZE / 4;
+
+	if (!OWN_BLOCKS && newest && newest->cap - newest->used >= need)
+		return newest;
+	struct chunk *c = arena_grow(sizeof *c + (is_own ? need : CHUNK_SIZE));
+	if (!c)
+		return NULL;
+	*c = (struct chunk){ .cap = is_own ? need : CHUNK_SIZE };
+	struct chunk **place = is_own && newest ? &newest->next : &a->chunks;
+	c->next = *place;
+	*place = c;
+	return c;
+}
+
+/* Not zeroed. */
+static void *take(struct arena *a, size_t size)
 {
 	/* Full is for good: a builder that lost one piece must not go on with the smaller ones. */
 	if (a->is_full || size > a->ceiling || a->used > a->ceiling - size) {
 		a->is_full = true;
 		return NULL;
 	}
-	size_t need = (size + ALIGN - 1) / ALIGN * ALIGN;
-	struct chunk *c = a->chunks;
-	if (OWN_BLOCKS || !c || c->cap - c->used < need) {
-		/* Under the sanitizer the block ends exactly at size, so one byte past it is caught. */
-		size_t cap = OWN_BLOCKS ? size : need > CHUNK_SIZE / 4 ? need : CHUNK_SIZE;
-		c = arena_grow(sizeof *c + cap);
-		if (!c) {
-			a->is_full = true;
-			return NULL;
-		}
-		c->cap = cap;
-		c->next = a->chunks;
-		a->chunks = c;
+	/* Under the sanitizer the block ends exactly at size, so one byte past it is caught. */
+	size_t need = OWN_BLOCKS ? size : (size + ALIGN - 1) / ALIGN * ALIGN;
+	struct chunk *c = chunk_for(a, need);
+	if (!c) {
+		a->is_full = true;
+		return NULL;
 	}
 	void *p = c->bytes + c->used;
-	c->used += OWN_BLOCKS ? size : need;
+	c->used += need;
 	a->used += size;
 	return p;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+	void *p = take(a, size);
+	return p ? memset(p, 0, size) : NULL;
 }
 
 void *arena_array(struct arena *a, size_t n, size_t size)
@@ -114,9 +135,12 @@ void *arena_array(struct arena *a, size_t n, size_t size)
 
 char *arena_dup_n(struct arena *a, const char *bytes, size_t len)
 {
-	char *p = len < SIZE_MAX ? arena_alloc(a, len + 1) : NULL;
-	if (p && len)
+	char *p = len < SIZE_MAX ? take(a, len + 1) : NULL;
+	if (!p)
+		return NULL;
+	if (len)
 		memcpy(p, bytes, len);
+	p[len] = '\0';
 	return p;
 }
 
@@ -127,14 +151,16 @@ char *arena_dup(struct arena *a, const char *text)
 
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
+	enum { USUAL_SIZE = 256 };
+	char usual[USUAL_SIZE];
 	va_list again;
 	if (a->is_full)
 		return NULL; /* an argument may be what a full arena returned */
 	va_copy(again, ap);
-	int len = vsnprintf(NULL, 0, fmt, ap);
+	int len = vsnprintf(usual, sizeof usual, fmt, ap);
 	must(len >= 0);
-	char *p = arena_alloc(a, (size_t)len + 1);
-	if (p)
+	char *p = len < USUAL_SIZE ? arena_dup_n(a, usual, (size_t)len) : take(a, (size_t)len + 1);
+	if (p && len >= USUAL_SIZE)
 		(void)vsnprintf(p, (size_t)len + 1, fmt, again);
 	va_end(again);
 	return p;

@@ -32,7 +32,7 @@ char *arena_vprintf(struct arena *a, const char *fmt, va_list ap) PRINTF(2, 0);
 /* fn(arg) runs at reset or free. Always succeeds (its record does not count against the ceiling). */
 void arena_cleanup(struct arena *a, void (*fn)(void *arg), void *arg);
 
-/* Where every arena gets its blocks, zeroed: mem_alloc, which never fails. Tests put one here that answers NULL for the
+/* Where every arena gets its blocks: from the heap, without fail. Tests put one here that answers NULL for the
  * n-th block; the arena is then full, as if that block had gone past its ceiling. */
 extern void *(*arena_grow)(size_t size);
 

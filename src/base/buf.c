@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "base/must.h"
 
+enum { FIRST_CAP = 256 }; /* most are texts of a few hundred bytes: one allocation */
+
 void buf_init(struct buf *b, size_t ceiling_size)
 {
 	enum { GROWTH = 4 }; /* doubling past a ceiling near SIZE_MAX would wrap */
@@ -44,7 +46,7 @@ static bool reserve(struct buf *b, size_t more)
 	}
 	size_t need = b->len + more + 1;
 	if (need > b->cap) {
-		size_t cap = b->cap ? b->cap : 64;
+		size_t cap = b->cap ? b->cap : FIRST_CAP;
 		while (cap < need)
 			cap *= 2;
 		b->bytes = mem_grow(b->bytes, cap, 1);
@@ -64,19 +66,45 @@ void buf_add(struct buf *b, const void *bytes, size_t len)
 }
 
 void buf_adds(struct buf *b, const char *text) { buf_add(b, text, strlen(text)); }
-void buf_addc(struct buf *b, char c) { buf_add(b, &c, 1); }
+
+void buf_addc(struct buf *b, char c)
+{
+	if (!reserve(b, 1))
+		return;
+	b->bytes[b->len++] = c;
+	b->bytes[b->len] = '\0';
+}
+
+void buf_addi(struct buf *b, int64_t v)
+{
+	char text[24];
+	char *p = text + sizeof text;
+	uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+	do
+		*--p = (char)('0' + left % 10);
+	while ((left /= 10) > 0);
+	if (v < 0)
+		*--p = '-';
+	buf_add(b, p, (size_t)(text + sizeof text - p));
+}
 
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap, again;
+	size_t room = b->bytes && !b->is_over ? b->cap - b->len : 0;
 	va_start(ap, fmt);
 	va_copy(again, ap);
-	int len = vsnprintf(NULL, 0, fmt, ap);
+	/* Most texts fit where there is room already: one pass. */
+	int len = vsnprintf(room ? b->bytes + b->len : NULL, room, fmt, ap);
 	va_end(ap);
 	must(len >= 0);
 	if (reserve(b, (size_t)len)) {
-		(void)vsnprintf(b->bytes + b->len, (size_t)len + 1, fmt, again);
+		if ((size_t)len >= room)
+			(void)vsnprintf(b->bytes + b->len, (size_t)len + 1, fmt, again);
 		b->len += (size_t)len;
+	} else if (room) {
+		b->bytes[b->len] = '\0'; /* refused: what was there stays */
 	}
 	va_end(again);
 }

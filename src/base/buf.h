@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "base/attr.h"
 
 struct buf {
@@ -28,6 +29,7 @@ const char *buf_text(const struct buf *b);              /* "" when empty */
 void buf_add(struct buf *b, const void *bytes, size_t len);
 void buf_adds(struct buf *b, const char *text);
 void buf_addc(struct buf *b, char c);
+void buf_addi(struct buf *b, int64_t v);                 /* in decimal */
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 void buf_drop_front(struct buf *b, size_t len);         /* remove the first len bytes, len <= b->len */
 

@@ -1,6 +1,5 @@
 #include "cmd/client.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
@@ -8,6 +7,7 @@
 #include "base/must.h"
 #include "base/num.h"
 #include "base/rand.h"
+#include "cmd/curl.h"
 #include "cmd/data.h"
 #include "sign/acs3.h"
 #include "sign/sdk_hmac.h"
@@ -27,6 +27,7 @@ struct client {
 	struct access access;
 	const char *host;    /* of the endpoint: what the Host header will say */
 	const char *ca_file; /* NULL: the system's */
+	const struct curl_calls *calls;
 	CURL *curl;
 	struct buf body;
 	int64_t next_offset;
@@ -148,7 +149,11 @@ enum rc client_open(const struct client_options *o, struct client **out, struct 
 	enum rc rc = client_access(o, c->own, &c->access, err);
 	if (rc == RC_OK)
 		rc = check_endpoint(c, err);
-	if (rc == RC_OK && !(c->curl = curl_easy_init()))
+	if (rc == RC_OK)
+		rc = curl_load(&c->calls, err);
+	if (rc == RC_OK)
+		c->curl = c->calls->easy_init();
+	if (rc == RC_OK && !c->curl)
 		rc = err_set(err, RC_INTERNAL, "libcurl cannot start");
 	if (rc == RC_OK)
 		*out = c;
@@ -162,7 +167,7 @@ void client_close(struct client *c)
 	if (!c)
 		return;
 	if (c->curl)
-		curl_easy_cleanup(c->curl);
+		c->calls->easy_cleanup(c->curl);
 	buf_fini(&c->body);
 	arena_free(c->arena);
 	arena_free(c->own);
@@ -326,32 +331,32 @@ static struct curl_slist *header_list(struct client *c, const struct head *h, co
 	struct curl_slist *list = NULL;
 
 	for (size_t i = 0; i < h->n; i++)
-		list = curl_slist_append(list, arena_printf(c->arena, "%s: %s", h->rows[i].name, h->rows[i].value));
-	list = curl_slist_append(list, arena_printf(c->arena, "authorization: %s", authorization));
-	list = curl_slist_append(list, "accept: application/json");
-	return curl_slist_append(list, "expect:"); /* no 100-continue round trip */
+		list = c->calls->slist_append(list, arena_printf(c->arena, "%s: %s", h->rows[i].name, h->rows[i].value));
+	list = c->calls->slist_append(list, arena_printf(c->arena, "authorization: %s", authorization));
+	list = c->calls->slist_append(list, "accept: application/json");
+	return c->calls->slist_append(list, "expect:"); /* no 100-continue round trip */
 }
 
 static void set_up(struct client *c, const char *method, const char *url, const char *body, struct curl_slist *head)
 {
-	curl_easy_reset(c->curl); /* keeps the connection */
-	curl_easy_setopt(c->curl, CURLOPT_URL, url);
-	curl_easy_setopt(c->curl, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
-	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, head);
-	curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "stint/" STINT_VERSION);
-	curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)CALL_TIMEOUT_MS);
-	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
-	curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
+	c->calls->easy_reset(c->curl); /* keeps the connection */
+	c->calls->easy_setopt(c->curl, CURLOPT_URL, url);
+	c->calls->easy_setopt(c->curl, CURLOPT_PATH_AS_IS, 1L);
+	c->calls->easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
+	c->calls->easy_setopt(c->curl, CURLOPT_HTTPHEADER, head);
+	c->calls->easy_setopt(c->curl, CURLOPT_USERAGENT, "stint/" STINT_VERSION);
+	c->calls->easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
+	c->calls->easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+	c->calls->easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)CALL_TIMEOUT_MS);
+	c->calls->easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
+	c->calls->easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
+	c->calls->easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
+	c->calls->easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
 	if (c->ca_file)
-		curl_easy_setopt(c->curl, CURLOPT_CAINFO, c->ca_file);
+		c->calls->easy_setopt(c->curl, CURLOPT_CAINFO, c->ca_file);
 	if (body || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) {
-		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body ? body : "");
-		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, body ? (long)strlen(body) : 0L);
+		c->calls->easy_setopt(c->curl, CURLOPT_POSTFIELDS, body ? body : "");
+		c->calls->easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, body ? (long)strlen(body) : 0L);
 	}
 }
 
@@ -373,7 +378,7 @@ static enum rc transport_failure(const struct client *c, CURLcode code, struct e
 	case CURLE_WRITE_ERROR:
 		return no_memory(err);
 	default:
-		return err_set(err, RC_IO, "%.100s: %s", url, curl_easy_strerror(code));
+		return err_set(err, RC_IO, "%.100s: %s", url, c->calls->easy_strerror(code));
 	}
 }
 
@@ -426,11 +431,11 @@ static enum rc exchange(struct client *c, const char *method, const char *action
 	set_up(c, method, url, body, list);
 	buf_reset(&c->body);
 	c->next_offset = -1;
-	CURLcode code = curl_easy_perform(c->curl);
-	curl_slist_free_all(list);
+	CURLcode code = c->calls->easy_perform(c->curl);
+	c->calls->slist_free_all(list);
 	if (code != CURLE_OK)
 		return transport_failure(c, code, err);
-	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+	c->calls->easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
 	const char *text = arena_dup_n(c->arena, buf_text(&c->body), c->body.len);
 	if (!text)
 		return no_memory(err);

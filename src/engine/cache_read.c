@@ -162,11 +162,11 @@ enum verdict engine_cache_task_list(struct engine_view *v, const struct cache_ta
 	q.preds[q.n_preds++] = (struct pred)PRED_TEXT("project_id", CMP_EQ, f->project_id);
 	if (f->cache_id)
 		q.preds[q.n_preds++] = (struct pred)PRED_INT("cache_id", CMP_EQ, f->cache_id);
-	enum rc rc = store_begin_read(v->store, err);
+	enum rc rc = engine_view_begin(v, err);
 	if (rc != RC_OK)
 		return verdict_of(rc);
 	rc = list_tasks(v, f, &q, a, rows, n, total, err);
-	store_end_read(v->store);
+	engine_view_end(v);
 	return verdict_of(rc);
 }
 
@@ -183,13 +183,13 @@ static enum rc list_records(struct engine_view *v, const struct table *t, const 
 			   .orders = { { "created_at", true }, { "id", true } },
 			   .offset = f->offset,
 			   .limit = f->limit };
-	enum rc rc = store_begin_read(v->store, err);
+	enum rc rc = engine_view_begin(v, err);
 	if (rc != RC_OK)
 		return rc;
 	rc = store_count(v->store, &q, total, err);
 	if (rc == RC_OK)
 		rc = store_list(v->store, &q, a, rows, n, err);
-	store_end_read(v->store);
+	engine_view_end(v);
 	return rc;
 }
 

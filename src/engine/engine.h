@@ -96,6 +96,9 @@ enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err) 
 
 enum rc engine_view_open(struct engine *e, struct engine_view **out, struct err *err) NODISCARD;
 void engine_view_close(struct engine_view *v);
+/* What is read between these is of one moment. They nest; a view that failed in between may be closed without the end. */
+enum rc engine_view_begin(struct engine_view *v, struct err *err) NODISCARD;
+void engine_view_end(struct engine_view *v);
 
 /* ---- reading: rows and their texts live in a; err is filled for V_FAILED ---- */
 

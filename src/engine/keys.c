@@ -22,6 +22,7 @@ struct keyring {
 	unsigned char key[KEY_LEN];
 	unsigned char id_key[16]; /* for keyring_block: a part of the key for "task ids" */
 	unsigned char link_key[KEY_LEN]; /* for keyring_mac */
+	EVP_CIPHER *gcm;          /* looked up once: every request opens a secret */
 };
 
 /* A key for one purpose: SHA-256(purpose | 0 | key). len bytes of it, at most KEY_LEN. */
@@ -65,6 +66,8 @@ enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err
 		keyring_free(k);
 		return rc;
 	}
+	k->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	must(k->gcm);
 	derive(k, "task ids", k->id_key, sizeof k->id_key);
 	derive(k, "links", k->link_key, sizeof k->link_key);
 	*out = k;
@@ -75,6 +78,7 @@ void keyring_free(struct keyring *k)
 {
 	if (!k)
 		return;
+	EVP_CIPHER_free(k->gcm);
 	mem_wipe(k, sizeof *k);
 	mem_free(k);
 }
@@ -87,7 +91,7 @@ static void seal(const struct keyring *k, const char *id, const char *secret, si
 
 	rand_bytes(out, NONCE_LEN);
 	must(ctx);
-	must(EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, k->key, out) == 1);
+	must(EVP_EncryptInit_ex2(ctx, k->gcm, k->key, out, NULL) == 1);
 	must(EVP_EncryptUpdate(ctx, NULL, &n, (const unsigned char *)id, (int)strlen(id)) == 1);
 	must(EVP_EncryptUpdate(ctx, out + NONCE_LEN, &n, (const unsigned char *)secret, (int)len) == 1);
 	must(EVP_EncryptFinal_ex(ctx, out + NONCE_LEN + n, &n) == 1);
@@ -104,7 +108,7 @@ static bool unseal(const struct keyring *k, const char *id, const unsigned char 
 
 	must(ctx);
 	memcpy(tag, sealed + NONCE_LEN + len, TAG_LEN);
-	must(EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, k->key, sealed) == 1);
+	must(EVP_DecryptInit_ex2(ctx, k->gcm, k->key, sealed, NULL) == 1);
 	must(EVP_DecryptUpdate(ctx, NULL, &n, (const unsigned char *)id, (int)strlen(id)) == 1);
 	must(EVP_DecryptUpdate(ctx, (unsigned char *)secret, &n, sealed + NONCE_LEN, (int)len) == 1);
 	must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_LEN, tag) == 1);

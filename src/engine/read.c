@@ -1,6 +1,7 @@
 /* Views: reading for the request threads, each on a connection of its own. */
 #include <string.h>
 #include "base/mem.h"
+#include "base/must.h"
 #include "engine/priv.h"
 #include "json/json.h"
 #include "os/file.h"
@@ -25,19 +26,33 @@ void engine_view_close(struct engine_view *v)
 	mem_free(v);
 }
 
+enum rc engine_view_begin(struct engine_view *v, struct err *err)
+{
+	enum rc rc = v->depth == 0 ? store_begin_read(v->store, err) : RC_OK;
+	v->depth += rc == RC_OK;
+	return rc;
+}
+
+void engine_view_end(struct engine_view *v)
+{
+	must(v->depth > 0);
+	if (--v->depth == 0)
+		store_end_read(v->store);
+}
+
 static enum verdict found(enum rc rc, enum verdict missing) { return rc == RC_NOT_FOUND ? missing : verdict_of(rc); }
 
 /* One page and the number of all matches, of one moment. */
 static enum rc list_page(struct engine_view *v, struct query *q, struct arena *a, void **rows, size_t *n, int64_t *total,
 			 struct err *err)
 {
-	enum rc rc = store_begin_read(v->store, err);
+	enum rc rc = engine_view_begin(v, err);
 	if (rc != RC_OK)
 		return rc;
 	rc = store_count(v->store, q, total, err);
 	if (rc == RC_OK)
 		rc = store_list(v->store, q, a, rows, n, err);
-	store_end_read(v->store);
+	engine_view_end(v);
 	return rc;
 }
 
@@ -263,11 +278,11 @@ enum verdict engine_task_list(struct engine_view *v, const struct task_filter *f
 	}
 	if (!wants_waiting(f))
 		return verdict_of(list_page(v, &q, a, (void **)rows, n, total, err));
-	enum rc rc = store_begin_read(v->store, err);
+	enum rc rc = engine_view_begin(v, err);
 	if (rc != RC_OK)
 		return verdict_of(rc);
 	rc = list_with_waiting(v, f, &q, a, rows, n, total, err);
-	store_end_read(v->store);
+	engine_view_end(v);
 	return verdict_of(rc);
 }
 
@@ -330,14 +345,14 @@ enum verdict engine_task_metrics_newest(struct engine_view *v, int64_t task_id, 
 
 	if (!list)
 		return verdict_of(err_set(err, RC_LIMIT, "no memory for %zu metrics", most));
-	enum rc rc = store_begin_read(v->store, err);
+	enum rc rc = engine_view_begin(v, err);
 	if (rc != RC_OK)
 		return verdict_of(rc);
 	while (rc == RC_OK && found_n < most) {
 		rc = next_newest(v, task_id, found_n ? &list[found_n - 1] : NULL, a, &list[found_n], err);
 		found_n += rc == RC_OK;
 	}
-	store_end_read(v->store);
+	engine_view_end(v);
 	if (rc != RC_OK && rc != RC_NOT_FOUND)
 		return verdict_of(rc);
 	*rows = list;

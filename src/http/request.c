@@ -142,11 +142,19 @@ static bool may_have_body(int status) { return status >= 200 && status != 204 &&
 
 static void render_head(struct request *r, const struct http_reply *reply)
 {
-	buf_addf(&r->out, "HTTP/1.1 %d %s\r\ndate: %s\r\nserver: stint\r\nconnection: %s\r\n", reply->status,
-		 reason_of(reply->status), date_text(), r->is_kept_alive ? "keep-alive" : "close");
-	if (may_have_body(reply->status))
-		buf_addf(&r->out, "content-length: %lld\r\n",
-			 reply->file ? (long long)reply->file->size : (long long)reply->body_len);
+	buf_adds(&r->out, "HTTP/1.1 ");
+	buf_addi(&r->out, reply->status);
+	buf_addc(&r->out, ' ');
+	buf_adds(&r->out, reason_of(reply->status));
+	buf_adds(&r->out, "\r\ndate: ");
+	buf_adds(&r->out, date_text());
+	buf_adds(&r->out, r->is_kept_alive ? "\r\nserver: stint\r\nconnection: keep-alive\r\n"
+					   : "\r\nserver: stint\r\nconnection: close\r\n");
+	if (may_have_body(reply->status)) {
+		buf_adds(&r->out, "content-length: ");
+		buf_addi(&r->out, reply->file ? (int64_t)reply->file->size : (int64_t)reply->body_len);
+		buf_adds(&r->out, "\r\n");
+	}
 	if (reply->body_len || reply->file)
 		add_header(r, "content-type", reply->content_type ? reply->content_type : "application/octet-stream");
 	for (size_t i = 0; i < reply->n_headers; i++)

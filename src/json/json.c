@@ -137,12 +137,28 @@ static size_t utf8_len(const unsigned char *p)
 	return len;
 }
 
+/* A bit for each byte that stands in a JSON string as it is: no NUL, control, quote, backslash, nothing beyond ASCII. */
+static const uint64_t plain_bytes[] = { ~UINT64_C(0) << ' ' & ~(UINT64_C(1) << '"'), ~(UINT64_C(1) << ('\\' - 64)), 0, 0 };
+
+static size_t plain_len(const unsigned char *p)
+{
+	size_t n = 0;
+	while (plain_bytes[p[n] >> 6] >> (p[n] & 63) & 1)
+		n++;
+	return n;
+}
+
 static void write_string(struct buf *out, const char *text)
 {
 	const unsigned char *p = (const unsigned char *)text;
 
 	buf_addc(out, '"');
-	while (*p) {
+	for (;;) {
+		size_t plain = plain_len(p);
+		buf_add(out, p, plain);
+		p += plain;
+		if (!*p)
+			break;
 		size_t len = utf8_len(p);
 		if (len == 0) {
 			buf_adds(out, "\xef\xbf\xbd");
@@ -215,7 +231,7 @@ void jw_text(struct jw *w, const char *text)
 void jw_int(struct jw *w, int64_t v)
 {
 	begin_value(w);
-	buf_addf(w->out, "%lld", (long long)v);
+	buf_addi(w->out, v);
 }
 
 void jw_real(struct jw *w, double v)

@@ -254,31 +254,36 @@ static enum rc make_one(const char *path, unsigned mode, bool syncs, struct err 
 	return RC_OK;
 }
 
-static enum rc make_all(const char *path, unsigned mode, bool syncs, struct err *err)
+/* From the bottom up, since most of the path is there already: only what is missing is gone through. */
+static enum rc make_all(char path[PATH_MAX], unsigned mode, bool syncs, struct err *err)
 {
-	char part[PATH_MAX];
-	size_t len = strlen(path);
+	enum rc rc = make_one(path, mode, syncs, err);
+	char *slash = strrchr(path, '/');
 
-	if (len >= sizeof part)
-		return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
-	memcpy(part, path, len + 1);
-	for (size_t i = 1; i < len; i++) {
-		if (part[i] != '/')
-			continue;
-		part[i] = '\0';
-		enum rc rc = make_one(part, mode, syncs, err);
-		if (rc != RC_OK)
-			return rc;
-		part[i] = '/';
-	}
-	return make_one(part, mode, syncs, err);
+	if (rc != RC_NOT_FOUND || !slash || slash == path)
+		return rc;
+	*slash = '\0';
+	rc = make_all(path, mode, syncs, err);
+	*slash = '/';
+	return rc == RC_OK ? make_one(path, mode, syncs, err) : rc;
 }
 
-enum rc dir_make(const char *path, unsigned mode, struct err *err) { return make_all(path, mode, /* syncs= */ true, err); }
+static enum rc make_path(const char *path, unsigned mode, bool syncs, struct err *err)
+{
+	char copy[PATH_MAX];
+	size_t len = strlen(path);
+
+	if (len >= sizeof copy)
+		return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
+	memcpy(copy, path, len + 1);
+	return make_all(copy, mode, syncs, err);
+}
+
+enum rc dir_make(const char *path, unsigned mode, struct err *err) { return make_path(path, mode, /* syncs= */ true, err); }
 
 enum rc dir_make_unsynced(const char *path, unsigned mode, struct err *err)
 {
-	return make_all(path, mode, /* syncs= */ false, err);
+	return make_path(path, mode, /* syncs= */ false, err);
 }
 
 enum rc dir_sync(const char *path, const char *top, struct err *err)

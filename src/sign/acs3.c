@@ -5,8 +5,6 @@
 #include "sign/acs3.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +12,7 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "sign/canon.h"
+#include "sign/hash.h"
 
 #define SCHEME "ACS3-HMAC-SHA256"
 
@@ -80,22 +79,18 @@ PRINTF(3, 4) static bool refuse(struct check *c, enum why why, const char *fmt, 
 
 void sign_sha256_hex(const void *bytes, size_t len, char out[65])
 {
-	unsigned char hash[EVP_MAX_MD_SIZE];
-	unsigned n = 0;
+	unsigned char hash[HASH_LEN];
 
-	must(EVP_Digest(len ? bytes : "", len, hash, &n, EVP_sha256(), NULL) == 1);
-	must(n == CANON_HASH_LEN / 2);
-	canon_hex(hash, n, out);
+	hash_sha256(bytes, len, hash);
+	canon_hex(hash, sizeof hash, out);
 }
 
 static void hmac_hex(const char *secret, const char *text, char out[65])
 {
-	unsigned char mac[EVP_MAX_MD_SIZE];
-	unsigned n = 0;
+	unsigned char mac[HASH_LEN];
 
-	must(HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)text, strlen(text), mac, &n));
-	must(n == CANON_HASH_LEN / 2);
-	canon_hex(mac, n, out);
+	hash_hmac(secret, strlen(secret), text, strlen(text), mac);
+	canon_hex(mac, sizeof mac, out);
 }
 
 /* The path is taken as received, since SDKs differ in what they escape, but for three replacements. */
@@ -104,6 +99,11 @@ static void add_uri(struct buf *out, const char *raw_path)
 	if (!*raw_path)
 		buf_addc(out, '/');
 	for (const char *p = raw_path; *p; p++) {
+		size_t plain = strcspn(p, "+*%");
+		buf_add(out, p, plain);
+		p += plain;
+		if (!*p)
+			break;
 		if (*p == '+') {
 			buf_adds(out, "%20");
 		} else if (*p == '*') {
@@ -122,7 +122,8 @@ static void add_canonical_request(struct buf *out, const struct sign_request *re
 {
 	struct slice rest = names, value;
 
-	buf_addf(out, "%s\n", req->method);
+	buf_adds(out, req->method);
+	buf_addc(out, '\n');
 	add_uri(out, req->raw_path);
 	buf_addc(out, '\n');
 	canon_query(out, req->raw_query, a);

@@ -8,12 +8,12 @@
  */
 #include "sign/acs3.h"
 
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <string.h>
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/rand.h"
+#include "sign/hash.h"
 
 enum { KEEP_S = 31 * 60, BUCKET_S = 60, BUCKETS = KEEP_S / BUCKET_S + 3 };
 
@@ -74,18 +74,16 @@ void nonces_free(struct nonces *n)
 /* The NULs between the parts keep ("ab", "c") and ("a", "bc") apart. */
 static struct print print_of(const struct nonces *n, const char *scheme, const char *access_key_id, const char *nonce)
 {
-	unsigned char hash[EVP_MAX_MD_SIZE];
+	unsigned char hash[HASH_LEN];
 	struct print p;
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	const struct hash_part parts[] = {
+		{ n->salt, sizeof n->salt },
+		{ scheme, strlen(scheme) + 1 },
+		{ access_key_id, strlen(access_key_id) + 1 },
+		{ nonce, strlen(nonce) + 1 },
+	};
 
-	must(ctx);
-	must(EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1);
-	must(EVP_DigestUpdate(ctx, n->salt, sizeof n->salt) == 1);
-	must(EVP_DigestUpdate(ctx, scheme, strlen(scheme) + 1) == 1);
-	must(EVP_DigestUpdate(ctx, access_key_id, strlen(access_key_id) + 1) == 1);
-	must(EVP_DigestUpdate(ctx, nonce, strlen(nonce) + 1) == 1);
-	must(EVP_DigestFinal_ex(ctx, hash, NULL) == 1);
-	EVP_MD_CTX_free(ctx);
+	hash_sha256_parts(parts, ARRAY_LEN(parts), hash);
 	memcpy(&p, hash, sizeof p);
 	return p;
 }

@@ -6,8 +6,6 @@
 #include "sign/sdk_hmac.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +13,7 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "sign/canon.h"
+#include "sign/hash.h"
 
 #define SCHEME "SDK-HMAC-SHA256"
 #define UNSIGNED "UNSIGNED-PAYLOAD"
@@ -75,10 +74,7 @@ PRINTF(3, 4) static bool refuse(struct check *c, const char *code, const char *f
 
 static void hmac(const void *key, size_t key_len, struct slice text, unsigned char mac[MAC_LEN])
 {
-	unsigned n = 0;
-
-	must(HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)text.at, text.len, mac, &n));
-	must(n == MAC_LEN);
+	hash_hmac(key, key_len, text.at, text.len, mac);
 }
 
 /* With a scope the secret only starts a chain, one round per part of the scope, empty parts too. */

@@ -114,7 +114,8 @@ enum rc store_mark_keep(struct store *s, struct err *err) NODISCARD;
 enum rc store_mark_undo(struct store *s, struct err *err) NODISCARD;
 /* Within a transaction: write something that changes nothing, so that its commit shows whether the disk takes writes. */
 enum rc store_touch(struct store *s, struct err *err) NODISCARD;
-/* A consistent view for several reads outside of a write transaction: of the moment of the first of them. */
+/* A consistent view for several reads outside of a write transaction: of this moment. What was got in an earlier view
+ * is had again without asking the database if nobody changed anything since. */
 enum rc store_begin_read(struct store *s, struct err *err) NODISCARD;
 void store_end_read(struct store *s);
 

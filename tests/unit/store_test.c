@@ -274,6 +274,109 @@ TEST(a_reader_sees_what_is_committed_at_once)
 	store_close(w);
 }
 
+static enum rc get_app(struct store *s, const char *name, struct app_row *out)
+{
+	struct query q = { .table = &table_app,
+			   .preds = { PRED_TEXT("account", CMP_EQ, "1"), PRED_TEXT("name", CMP_EQ, name) },
+			   .n_preds = 2 };
+	return store_get(s, &q, out, a, &e);
+}
+
+/* In a view of its own, as a request does. */
+static const char *description_of(struct store *r, const char *name)
+{
+	struct app_row got = { 0 };
+	OK(store_begin_read(r, &e));
+	enum rc rc = get_app(r, name, &got);
+	store_end_read(r);
+	return rc == RC_OK ? got.description : "not there";
+}
+
+static void describe(struct store *w, const char *name, const char *text)
+{
+	struct app_row row;
+	OK(get_app(w, name, &row));
+	row.description = text;
+	OK(store_update(w, &table_app, &row, &e));
+}
+
+TEST(what_was_read_is_remembered_until_somebody_writes)
+{
+	struct store *w = open_as(STORE_WRITER), *r = open_as(STORE_READER);
+	struct app_row row = { .account = "1", .name = "a", .description = "first" }, got;
+	OK(store_insert(w, &table_app, &row, &e));
+	uint64_t *hits = &sqlite_of(r)->memo.n_hits;
+
+	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 0, "read");
+	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 1, "remembered: %d", (int)*hits);
+	EXPECT(strcmp(description_of(r, "b"), "not there") == 0 && *hits == 1, "another key");
+
+	/* Any commit of the writer ends it, of whatever row. */
+	describe(w, "a", "second");
+	EXPECT(strcmp(description_of(r, "a"), "second") == 0 && *hits == 1, "changed");
+	EXPECT(strcmp(description_of(r, "a"), "second") == 0 && *hits == 2, "remembered again");
+	OK(add_app(w, "b"));
+	EXPECT(strcmp(description_of(r, "b"), "") == 0, "it exists by now");
+
+	/* Within a view the moment stays, whether the row comes from memory or from the file. */
+	OK(store_begin_read(r, &e));
+	describe(w, "a", "third");
+	OK(get_app(r, "a", &got));
+	EXPECT(strcmp(got.description, "second") == 0, "%s", got.description);
+	OK(get_app(r, "a", &got));
+	EXPECT(strcmp(got.description, "second") == 0 && got.id == row.id && strcmp(got.name, "a") == 0, "%s", got.description);
+	store_end_read(r);
+	EXPECT(strcmp(description_of(r, "a"), "third") == 0, "after it");
+
+	/* Gone is gone, and a writer remembers nothing of its own. */
+	int64_t n;
+	struct query all = { .table = &table_app };
+	OK(store_begin_read(w, &e));
+	OK(get_app(w, "a", &got));
+	store_end_read(w);
+	OK(store_delete(w, &all, &n, &e));
+	EXPECT(strcmp(description_of(r, "a"), "not there") == 0, "deleted");
+	EXPECT(strcmp(description_of(w, "a"), "not there") == 0, "deleted by itself");
+	store_close(r);
+	store_close(w);
+}
+
+/* Blobs, empty texts, long values and long keys come back as they were. */
+TEST(remembered_rows_are_whole)
+{
+	struct store *w = open_as(STORE_WRITER), *r = open_as(STORE_READER);
+	static char huge[MEMO_SIZE_MAX + 1], long_name[MEMO_KEY_MAX + 1];
+	memset(huge, 'h', sizeof huge - 1);
+	memset(long_name, 'n', sizeof long_name - 1);
+	struct key_row keys[] = {
+		{ .access_key_id = "k", .secret = { "\0\1\0", 3 }, .name = "n", .is_active = 1, .created_at = INT64_MIN },
+		{ .access_key_id = "empty" },
+		{ .access_key_id = "huge", .secret = { "s", 1 }, .name = huge },
+		{ .access_key_id = long_name, .secret = { "s", 1 } },
+	};
+	FOR_EACH_ROW(i, keys)
+		OK(store_insert(w, &table_key, &keys[i], &e));
+	for (int round = 0; round < 2; round++) {
+		FOR_EACH_ROW(i, keys) {
+			struct key_row got;
+			struct query q = { .table = &table_key, .n_preds = 1,
+					   .preds = { PRED_TEXT("access_key_id", CMP_EQ, keys[i].access_key_id) } };
+			OK(store_begin_read(r, &e));
+			OK(store_get(r, &q, &got, a, &e));
+			store_end_read(r);
+			EXPECT(strcmp(got.access_key_id, keys[i].access_key_id) == 0, "id of %zu", i);
+			EXPECT(got.secret.len == keys[i].secret.len, "secret of %zu", i);
+			EXPECT(!got.secret.len || memcmp(got.secret.bytes, keys[i].secret.bytes, got.secret.len) == 0,
+			       "secret of %zu", i);
+			EXPECT(strcmp(got.name, keys[i].name ? keys[i].name : "") == 0, "name of %zu", i);
+			EXPECT(strcmp(got.account, "") == 0 && got.created_at == keys[i].created_at, "rest of %zu", i);
+		}
+	}
+	EXPECT(sqlite_of(r)->memo.n_hits == 2, "two are small enough: %d", (int)sqlite_of(r)->memo.n_hits);
+	store_close(r);
+	store_close(w);
+}
+
 TEST(writers_exclude_each_other)
 {
 	struct store *x = open_as(STORE_WRITER), *y = open_as(STORE_WRITER);
@@ -705,6 +808,33 @@ TEST(a_shape_is_prepared_once)
 	store_close(s);
 }
 
+/* SQLite would parse a statement anew when a value is bound that may decide whether a partial index serves. */
+TEST(a_value_bound_anew_is_no_reason_to_prepare_anew)
+{
+	struct store *s = open_as(STORE_WRITER);
+	for (int64_t i = 0; i < 5; i++) {
+		struct query due = { .table = &table_instance,
+				     .preds = { PRED_INT("cron_next_at", CMP_GT, 0), PRED_INT("cron_next_at", CMP_LE, i) },
+				     .n_preds = 2,
+				     .orders = { { "cron_next_at", false } } };
+		struct query next = { .table = &table_task,
+				      .preds = { PRED_INT("state", CMP_EQ, i % 2), PRED_INT("not_before", CMP_GT, i) },
+				      .n_preds = 2,
+				      .orders = { { "not_before", false } } };
+		struct instance_row instance;
+		struct task_row task;
+		EXPECT(store_get(s, &due, &instance, a, &e) == RC_NOT_FOUND, "%s", e.msg);
+		EXPECT(store_get(s, &next, &task, a, &e) == RC_NOT_FOUND, "%s", e.msg);
+	}
+	int n = 0;
+	for (int i = 0; i < CACHE_SETS * CACHE_WAYS; i++) {
+		sqlite3_stmt *stmt = sqlite_of(s)->cache[i / CACHE_WAYS][i % CACHE_WAYS].stmt;
+		n += stmt ? sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_REPREPARE, 0) : 0;
+	}
+	EXPECT(n == 0, "prepared anew %d times", n);
+	store_close(s);
+}
+
 TEST(more_shapes_than_places)
 {
 	struct store *s = open_as(STORE_WRITER);
@@ -907,6 +1037,8 @@ int main(void)
 	RUN_FRESH(columns_must_be_the_described_ones);
 	RUN_FRESH(damage_is_called_damage);
 	RUN_FRESH(a_reader_sees_what_is_committed_at_once);
+	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);
+	RUN_FRESH(remembered_rows_are_whole);
 	RUN_FRESH(writers_exclude_each_other);
 	RUN_FRESH(another_process_writes_meanwhile);
 	RUN_FRESH(readers_in_threads_never_see_half_a_transaction);
@@ -916,6 +1048,7 @@ int main(void)
 	RUN_FRESH(kill_9_around_a_commit);
 	RUN_FRESH(migrations_are_all_or_nothing);
 	RUN_FRESH(a_shape_is_prepared_once);
+	RUN_FRESH(a_value_bound_anew_is_no_reason_to_prepare_anew);
 	RUN_FRESH(more_shapes_than_places);
 	RUN_FRESH(a_copy_is_of_the_view_and_holds_no_writer_up);
 	RUN_FRESH(a_copy_is_refused_where_it_would_do_harm);

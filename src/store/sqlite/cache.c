@@ -10,7 +10,7 @@
 static const char *const control_sql[CONTROLS] = {
 	[CTL_BEGIN] = "BEGIN IMMEDIATE",  [CTL_COMMIT] = "COMMIT",   [CTL_ROLLBACK] = "ROLLBACK",
 	[CTL_MARK] = "SAVEPOINT mark",    [CTL_KEEP] = "RELEASE mark", [CTL_UNDO] = "ROLLBACK TO mark",
-	[CTL_BEGIN_READ] = "BEGIN",
+	[CTL_BEGIN_READ] = "BEGIN",       [CTL_VERSION] = "PRAGMA data_version",
 };
 
 static enum rc prepare(struct sqlite_store *s, const char *sql, sqlite3_stmt **out, struct err *err)
@@ -85,6 +85,19 @@ enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err)
 	int code = sqlite3_step(s->controls[c]);
 	enum rc rc = code == SQLITE_DONE ? RC_OK : sqlite_failed(s->db, code, NULL, control_sql[c], err);
 	(void)sqlite3_reset(s->controls[c]); /* repeats the error of the step */
+	return rc;
+}
+
+enum rc cache_version(struct sqlite_store *s, int64_t *version, struct err *err)
+{
+	sqlite3_stmt *stmt = s->controls[CTL_VERSION];
+	enum rc rc = RC_OK;
+	int code = sqlite3_step(stmt);
+	if (code == SQLITE_ROW)
+		*version = sqlite3_column_int64(stmt, 0);
+	else
+		rc = sqlite_failed(s->db, code, NULL, "cannot begin to read", err);
+	(void)sqlite3_reset(stmt); /* repeats the error of the step */
 	return rc;
 }
 

@@ -3,6 +3,7 @@
  * database at all are known; a foreign or newer one stays byte for byte as it was.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "base/mem.h"
@@ -10,6 +11,8 @@
 #include "os/file.h"
 #include "store/sqlite/sqlite_priv.h"
 #include "store/tables.h"
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* Settings of this connection. The ones for writers need a file that is known to be ours. */
 static const char for_all[] = "PRAGMA trusted_schema=OFF;"
@@ -21,6 +24,10 @@ static const char for_all[] = "PRAGMA trusted_schema=OFF;"
 static const char for_writers[] = "PRAGMA synchronous=FULL;"
 				  "PRAGMA journal_size_limit=67108864;";
 
+/* SQLite's count of its memory takes a lock at each allocation of whatever connection, and nobody asks for it. Too late
+ * to change only where the program has used SQLite before by itself; it then goes on counting. */
+static void stop_counting_memory(void) { (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+
 static enum rc connect_to(struct sqlite_store *s, const char *path, struct err *err)
 {
 	int flags = s->base.mode == STORE_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
@@ -28,6 +35,7 @@ static enum rc connect_to(struct sqlite_store *s, const char *path, struct err *
 
 	if (s->base.mode == STORE_READER && is_new)
 		return err_set(err, RC_NOT_FOUND, "no database there yet");
+	must(pthread_once(&once, stop_counting_memory) == 0);
 	int code = sqlite3_open_v2(path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	/* Without memory there is no handle either, which all that is asked about it takes for "out of memory". */
 	if (code != SQLITE_OK)
@@ -35,10 +43,13 @@ static enum rc connect_to(struct sqlite_store *s, const char *path, struct err *
 	/* It will hold keys. Set while it is empty; SQLite gives the files beside it the same mode. */
 	if (is_new && chmod(path, 0600) < 0)
 		return err_sys(err, RC_IO, errno, "cannot set the mode");
-	(void)sqlite3_extended_result_codes(s->db, 1); /* these four cannot fail on an open connection */
+	(void)sqlite3_extended_result_codes(s->db, 1); /* these cannot fail on an open connection */
 	(void)sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
 	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
 	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	/* Plans must not depend on the values bound: for a column with a partial index SQLite would otherwise parse the
+	 * statement anew at each use, to see whether the value lies in the index. Our statements say so themselves. */
+	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
 	return RC_OK;
 }
 

@@ -11,6 +11,7 @@ static void sqlite_close(struct store *base)
 {
 	struct sqlite_store *s = sqlite_of(base);
 	cache_fini(s);
+	memo_fini(&s->memo);
 	must(sqlite3_close(s->db) == SQLITE_OK); /* busy only if a statement were forgotten */
 	mem_free(s);
 }
@@ -48,17 +49,29 @@ static enum rc sqlite_touch(struct store *base, struct err *err)
 	return sqlite_run(s->db, sql, err);
 }
 
-static enum rc sqlite_begin_read(struct store *s, struct err *err)
-{
-	return cache_control(sqlite_of(s), CTL_BEGIN_READ, err);
-}
-
 /* Some errors make SQLite roll back by itself; a rollback that reports an error has ended the transaction too. */
 static void sqlite_rollback(struct store *base)
 {
 	struct sqlite_store *s = sqlite_of(base);
 	if (!sqlite3_get_autocommit(s->db) && cache_control(s, CTL_ROLLBACK, NULL) != RC_OK)
 		must(sqlite3_get_autocommit(s->db));
+}
+
+/* The moment that is seen is fixed here: the memo must know whether it is still the one it remembers. */
+static enum rc sqlite_begin_read(struct store *base, struct err *err)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	int64_t version;
+
+	enum rc rc = cache_control(s, CTL_BEGIN_READ, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = cache_version(s, &version, err);
+	if (rc == RC_OK)
+		memo_version(&s->memo, version);
+	else
+		sqlite_rollback(base);
+	return rc;
 }
 
 /* ---- changes ---- */
@@ -132,10 +145,10 @@ static enum rc start(struct sqlite_store *s, const struct shape *shape, const st
 	return sqlite_failed(s->db, code, shape->table, "cannot bind", err);
 }
 
-static enum rc sqlite_get(struct store *base, const struct shape *shape, const struct query *q, void *row,
-			  struct arena *a, struct err *err)
+/* The first row of the query, from the database. */
+static enum rc find(struct sqlite_store *s, const struct shape *shape, const struct query *q, void *row, struct arena *a,
+		    struct err *err)
 {
-	struct sqlite_store *s = sqlite_of(base);
 	sqlite3_stmt *stmt;
 	enum rc rc = start(s, shape, q, &stmt, err);
 	if (rc != RC_OK)
@@ -148,6 +161,26 @@ static enum rc sqlite_get(struct store *base, const struct shape *shape, const s
 	else if (!rows_read(stmt, shape->table, row, a))
 		rc = refuse_full_arena(shape->table, err);
 	cache_done(stmt);
+	return rc;
+}
+
+static enum rc sqlite_get(struct store *base, const struct shape *shape, const struct query *q, void *row,
+			  struct arena *a, struct err *err)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	struct memo_key key;
+
+	/* A writer's own commits do not move the version that it sees. */
+	if (base->mode != STORE_READER || base->tx != TX_READ || !memo_key(&key, shape, q))
+		return find(s, shape, q, row, a, err);
+	enum rc rc = memo_get(&s->memo, &key, shape->table, row, a);
+	if (rc == RC_LIMIT)
+		return refuse_full_arena(shape->table, err);
+	if (rc == RC_OK)
+		return RC_OK;
+	rc = find(s, shape, q, row, a, err);
+	if (rc == RC_OK)
+		memo_keep(&s->memo, &key, shape->table, row);
 	return rc;
 }
 

@@ -6,6 +6,7 @@
  *   sql.c      SQL text of a shape
  *   cache.c    prepared statements by shape
  *   rows.c     C rows to parameters and back
+ *   memo.c     rows got lately
  *   sqlite.c   the operations
  *   copy.c     the whole of it into another file
  *   fail.c     result codes
@@ -16,6 +17,7 @@
 #include <sqlite3.h>
 #include "base/buf.h"
 #include "store/schema/schema.h"
+#include "store/sqlite/memo.h"
 #include "store/store_priv.h"
 
 enum {
@@ -26,7 +28,7 @@ enum {
 	SQL_MAX = 8192,  /* bytes of one statement */
 };
 
-enum control { CTL_BEGIN, CTL_COMMIT, CTL_ROLLBACK, CTL_MARK, CTL_KEEP, CTL_UNDO, CTL_BEGIN_READ, CONTROLS };
+enum control { CTL_BEGIN, CTL_COMMIT, CTL_ROLLBACK, CTL_MARK, CTL_KEEP, CTL_UNDO, CTL_BEGIN_READ, CTL_VERSION, CONTROLS };
 
 struct cached {
 	struct shape shape;
@@ -42,6 +44,7 @@ struct sqlite_store {
 	struct cached cache[CACHE_SETS][CACHE_WAYS];
 	uint64_t tick;
 	uint64_t n_prepared; /* statements prepared so far; for tests */
+	struct memo memo;    /* of a reader */
 };
 
 static inline struct sqlite_store *sqlite_of(struct store *s) { return (struct sqlite_store *)s; }
@@ -59,6 +62,8 @@ void cache_done(sqlite3_stmt *stmt); /* reset, forget parameters; it holds no lo
 /* All of them at the opening: a rollback must be possible when no memory is left to prepare it. */
 enum rc cache_prepare_controls(struct sqlite_store *s, struct err *err) NODISCARD;
 enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err) NODISCARD;
+/* CTL_VERSION: one number, that of the data this connection sees in its transaction, which begins with it at the latest. */
+enum rc cache_version(struct sqlite_store *s, int64_t *version, struct err *err) NODISCARD;
 void cache_fini(struct sqlite_store *s);
 
 int rows_bind(sqlite3_stmt *stmt, const struct table *t, const void *row);             /* column i to ?i+1 */
