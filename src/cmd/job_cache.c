@@ -302,6 +302,7 @@ static enum rc run_operation(struct operation *o, const struct errand *errand, s
 	buf_init(&text, RESULT_MAX);
 	jw_init(&w, &text, CASING_CAMEL);
 	jw_object(&w);
+	/* cppcheck-suppress autoVariables; taken back below */
 	o->result = &w;
 	o->run = (struct cache_run){ .timeout_ms = OPERATION_MS, .ctx = &steps, .on_step = on_step, .should_stop = job_should_stop };
 	enum rc rc = operate(o, errand, a, err);
@@ -319,6 +320,7 @@ static enum rc run_operation(struct operation *o, const struct errand *errand, s
 	} else {
 		tell_processes(o, errand->op);
 	}
+	o->result = NULL; /* it was on this stack */
 	buf_fini(&text);
 	return rc;
 }

@@ -31,8 +31,9 @@ static void write_name(struct jw *w, const char *key, const char *name)
 {
 	char cut[NAME_MAX_SIZE + 1];
 	size_t len = strnlen(name, NAME_MAX_SIZE);
+	bool is_cut = len == NAME_MAX_SIZE;
 
-	while (len == NAME_MAX_SIZE && len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80)
+	while (is_cut && len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80)
 		len--;
 	memcpy(cut, name, len);
 	cut[len] = '\0';

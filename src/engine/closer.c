@@ -135,7 +135,7 @@ static enum rc check_model(const struct engine *e, const char *dir, const char *
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
 	const json_t *result;
-	const char *model, *claimed;
+	const char *model = NULL, *claimed = NULL;
 	char path[PATH_MAX];
 
 	sha256[0] = '\0';

@@ -171,8 +171,10 @@ static enum verdict apply_status(struct engine *e, struct change *base)
 	enum rc rc = row_cache(e->store, c->project_id, c->uid, a, &row, err);
 	if (rc == RC_OK)
 		rc = row_instance(e->store, row.unit_id, a, &unit, err);
-	if (rc != RC_OK || unit.busy_task_id || strcmp(row.status, c->from) != 0)
-		return rc == RC_OK || rc == RC_NOT_FOUND ? V_BAD_STATE : verdict_of(rc);
+	if (rc != RC_OK)
+		return rc == RC_NOT_FOUND ? V_BAD_STATE : verdict_of(rc);
+	if (unit.busy_task_id || strcmp(row.status, c->from) != 0)
+		return V_BAD_STATE;
 	row.status = c->to;
 	row.updated_at = clock_wall_ms();
 	return verdict_of(store_update(e->store, &table_cache, &row, err));

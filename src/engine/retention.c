@@ -122,7 +122,7 @@ static enum rc count_rows(struct store *s, int64_t task_id, int64_t *n, struct e
 static enum rc collect(struct retention *r, const struct instance_row *i, struct arena *a, struct drop *out,
 		       struct err *err)
 {
-	struct task_row *rows;
+	struct task_row *rows = NULL; /* none, as long as n is 0 */
 	size_t n = 0;
 	int64_t weight = 0;
 	struct verge v;

@@ -16,10 +16,10 @@ static int64_t offset_s(int64_t at_s)
 	return (int64_t)tm.tm_gmtoff;
 }
 
-int64_t zone_cron_next(const char *text, int64_t after_ms)
+int64_t zone_cron_next(const char *cron, int64_t after_ms)
 {
 	struct cron c;
-	if (!*text || cron_parse(&c, text, NULL) != RC_OK)
+	if (!*cron || cron_parse(&c, cron, NULL) != RC_OK)
 		return 0;
 	int64_t after_s = after_ms / 1000, local = after_s + offset_s(after_s);
 	for (;;) {

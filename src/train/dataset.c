@@ -105,9 +105,9 @@ static enum rc find_key(struct opening *op, const char *work_dir, struct err *er
 	if (rc == RC_OK) {
 		buf_addf(&text, "content=%s\n%s", op->content_hash, options);
 		must(EVP_Digest(buf_text(&text), text.len, op->key, NULL, EVP_sha256(), NULL) == 1);
-		memcpy(name, "data-", 5);
-		hex_of(op->key, 16, name + 5);
-		memcpy(name + 37, ".cache", 7);
+		char hex[33];
+		hex_of(op->key, 16, hex);
+		(void)snprintf(name, sizeof name, "data-%s.cache", hex);
 		rc = path_join(op->cache_path, work_dir, name, err);
 	}
 	buf_fini(&text);

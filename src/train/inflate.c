@@ -205,7 +205,7 @@ static const struct packing packings[] = {
 static enum rc open_file(const char *path, enum inflate_source source, int *fd, struct err *err)
 {
 	struct stat st;
-	int f = strcmp(path, "-") == 0 && source == INFLATE_ANY ? dup(STDIN_FILENO)
+	int f = strcmp(path, "-") == 0 && source == INFLATE_ANY ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
 								: os.open(path, O_RDONLY | O_CLOEXEC, 0);
 	if (f < 0)
 		return err_sys(err, errno == ENOENT || errno == ENOTDIR ? RC_NOT_FOUND : RC_IO, errno,

@@ -120,7 +120,7 @@ static struct label_rule label_rule_of(const struct given *g)
 
 	for (size_t i = 0; i < ARRAY_LEN(op_words); i++) {
 		if (strlen(op_words[i]) == len && strncmp(op_words[i], text, len) == 0)
-			memcpy(&rule.op, &(int){ (int)i }, sizeof rule.op);
+			rule.op = (enum label_op)i; /* in the same order */
 	}
 	must(num_f64(text + len, &rule.value));
 	return rule;

@@ -22,7 +22,7 @@ struct text_list {
 };
 
 struct label_rule { /* y = 1 when label OP value; default "> 0" */
-	enum { LABEL_LT, LABEL_LE, LABEL_GT, LABEL_GE, LABEL_EQ, LABEL_NE } op;
+	enum label_op { LABEL_LT, LABEL_LE, LABEL_GT, LABEL_GE, LABEL_EQ, LABEL_NE } op;
 	double value;
 };
 

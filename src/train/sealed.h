@@ -66,7 +66,7 @@ struct sealed {
 	int64_t changed_at_s; /* the file's time stamp */
 };
 
-enum rc sealed_open(struct sealed *s, const char *path, const struct sealed_kind *kind, struct err *err) NODISCARD;
+enum rc sealed_open(struct sealed *out, const char *path, const struct sealed_kind *kind, struct err *err) NODISCARD;
 void sealed_close(struct sealed *s); /* an all-zero one is fine */
 /* RC_CORRUPT when there is no such section. */
 enum rc sealed_section(const struct sealed *s, const char *name, unsigned char **bytes, size_t *size,

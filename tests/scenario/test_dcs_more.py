@@ -242,6 +242,16 @@ class Asked(DcsCase):
         self.assertEqual(self.ok(self.dcs.of("GET", one, "config-histories")).json["history_num"], 0)
         self.delete(one)
 
+    def test_a_long_name_is_cut_between_two_characters(self):
+        one = self.create("more-names")
+        self.connect(one).call("SET", "k" * 198 + "\u20ac" * 2, "v" * 20000)  # byte 200 is the last of a character's three
+        scan = self.ok(self.dcs.of("POST", one, "bigkey-task")).json["id"]
+        def shown():
+            answer = self.ok(self.dcs.of("GET", one, "bigkey-task", scan)).json
+            return answer if answer["status"] in ("success", "failed") else None
+        self.assertEqual([k["name"] for k in wait_for("the scan", shown)["keys"]], ["k" * 198])
+        self.delete(one)
+
     def test_no_value_is_too_odd_to_be_refused(self):
         one = self.create("more-odd", "ha")
         backup = self.ok(self.dcs.of("POST", one, "backups", body={})).json["backup_id"]

@@ -37,14 +37,18 @@ NOTHING_TO_TYPE = {
     ("POST", I + "/hotkey-task"), ("GET", I + "/hotkey-task/*"), ("DELETE", I + "/hotkey-task/*"),
     ("POST", I + "/scan-expire-keys-task"), ("POST", I + "/auto-expire/scan"),
     ("GET", I + "/offline/key-analysis/*"), ("DELETE", I + "/offline/key-analysis/*"),
+    ("GET", I + "/version"), ("GET", I + "/nodes"), ("GET", I + "/operations"),
+    ("GET", I + "/backups/*/files/*"), ("GET", I + "/redislog/*/files/*"),
 }
-# Operations with unit tests of their own for what they take; their bodies and queries are not tried here.
+# Operations with tests of their own for what they take (unit tests, test_dcs_more.py); their bodies and queries are not tried here.
 ELSEWHERE = {
     *((method, I + "/" + kind) for method in ("GET", "PUT")
       for kind in ("bigkey/autoscan", "hotkey/autoscan", "scan-expire-keys/autoscan-config")),
     *((method, P + "/config-templates") for method in ("GET", "POST")),
     *((method, P + "/config-templates/*") for method in ("GET", "PUT", "DELETE")),
     *((method, I + "/diagnosis") for method in ("GET", "POST", "DELETE")), ("GET", P + "/diagnosis/*"),
+    ("POST", I + "/backups/*/links"), ("POST", I + "/groups/*/replications/*/slave-priority"), ("POST", I + "/resize/check-job"),
+    ("GET", I + "/redislog"), ("POST", I + "/redislog"), ("POST", I + "/redislog/*/links"),
 }
 
 

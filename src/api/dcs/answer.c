@@ -14,6 +14,7 @@ static size_t cut_len(const char *message)
 	if (len <= DCS_MESSAGE_MAX)
 		return len;
 	len = DCS_MESSAGE_MAX;
+	/* cppcheck-suppress arrayIndexOutOfBounds; it takes the one constant message for a long one */
 	while (len > 0 && ((unsigned char)message[len] & 0xc0) == 0x80)
 		len--;
 	return len;

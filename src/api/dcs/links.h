@@ -19,7 +19,7 @@ const char *link_make(struct call *c, const char *path, int64_t life_s);
  * answered with 403. */
 bool link_check(struct call *c);
 /* Send the file of a link under that name. */
-void link_send(struct call *c, const char *file, const char *content_type, const char *name);
+void link_send(struct call *c, const char *path, const char *content_type, const char *name);
 /* There is nothing at the end of a link that was good: 404. */
 bool link_is_dead(struct call *c);
 

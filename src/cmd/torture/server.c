@@ -16,8 +16,6 @@
 #include "os/calls.h"
 #include "os/file.h"
 
-extern char **environ;
-
 enum { ENV_MAX = 512, CRASH_VAR_SIZE = 128, ENVIRON_MAX_SIZE = 256 << 10 };
 static const char ready_words[] = "stint: ready on ";
 
