@@ -25,6 +25,7 @@ import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("STINT_BIN") or str(ROOT / "build" / "stint")
+IS_QUICK = bool(os.environ.get("STINT_QUICK"))  # scripts/test quick: what takes long is left to the full run
 WAIT_S = float(os.environ.get("STINT_TEST_WAIT", "60"))
 CHILD = str(pathlib.Path(__file__).resolve().parent / "child.py")
 SANITIZER = re.compile(r"ERROR: \w*Sanitizer|runtime error:|SUMMARY: \w*Sanitizer")

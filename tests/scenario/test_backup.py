@@ -10,7 +10,7 @@ import sys
 import threading
 import unittest
 
-from stint_client import BINARY, WAIT_S, Redis, Server, redis_processes, wait_for
+from stint_client import BINARY, IS_QUICK, WAIT_S, Redis, Server, redis_processes, wait_for
 from test_dcs import PASSWORD, DcsCase, end_all
 
 # A child that leaves a model of random bytes: fast enough to be replaced while it is being copied.
@@ -326,6 +326,7 @@ class Backup(Words):
 
 
 class RedisData(DcsCase, Words):
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_the_data_comes_back_without_the_originals_processes(self):
         """Stops the class's server for good, so it comes last by name."""
         one = self.create("kept", "ha")

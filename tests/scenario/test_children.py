@@ -8,7 +8,7 @@ import time
 import unittest
 
 from common import ServerCase
-from stint_client import process_alive, wait_for
+from stint_client import IS_QUICK, process_alive, wait_for
 
 ANSWER_S = 5.0  # a loaded machine with sanitizers; far below any limit of these tests
 
@@ -107,6 +107,7 @@ class Limits(ServerCase):
     def test_disk(self):
         self.failed("disk", "small", "Task.DiskLimit", "more than 8 MiB (limit of function small)", "user", count="60")
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_processor_time(self):
         self.failed("spin", "small", "Task.CpuLimit", "more than 2 s of processor time (limit of function small)",
                     "timeout")
@@ -130,11 +131,13 @@ class Limits(ServerCase):
                             if f.stat().st_size > 1000000), 1048576 + 200)
         self.ok(log)
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_flood_of_messages(self):
         """Bounded by the limit of time; events beyond the kept ones are only counted."""
         detail = self.failed("fd3_flood", "plain", "Task.TimedOut", "longer than its limit", "timeout")
         self.assertLessEqual(len(detail["events"]), 10100)
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_deaf_one(self):
         self.failed("deaf", "plain", "Task.TimedOut", "longer than its limit", "timeout")
 

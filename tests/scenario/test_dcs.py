@@ -7,10 +7,9 @@ import threading
 import time
 import unittest
 
-from stint_client import Dcs, Redis, Server, process_alive, redis_processes, wait_for
+from stint_client import IS_QUICK, Dcs, Redis, Server, process_alive, redis_processes, wait_for
 
 PASSWORD = "Stint-Test-1"
-IS_QUICK = bool(os.environ.get("STINT_QUICK"))
 ABSENT = "00000000-0000-4000-8000-000000000000"
 
 

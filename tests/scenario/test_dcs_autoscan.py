@@ -3,8 +3,9 @@ import calendar
 import datetime
 import sqlite3
 import time
+import unittest
 
-from stint_client import wait_for
+from stint_client import IS_QUICK, wait_for
 from test_dcs import DcsCase
 
 PLAN = {"bigkey": ("bigkey", "autoscan"), "hotkey": ("hotkey", "autoscan"), "expire": ("scan-expire-keys", "autoscan-config")}
@@ -62,6 +63,7 @@ class Autoscan(DcsCase):
                              instance, kind)
         return rows[0][0] if rows else None
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_expired_keys_are_freed_at_the_interval(self):
         one = self.create("auto-expire")
         connection = self.connect(one)
@@ -104,6 +106,7 @@ class Autoscan(DcsCase):
         self.assertEqual(len(self.records(one, "bigkey")), 1, "once for all that was missed")
         self.delete(one)
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_crash_neither_loses_nor_doubles_a_firing(self):
         one = self.create("auto-crash")
         self.plan(one, "bigkey", enable_auto_scan=True, schedule_at=[time.strftime("%H:%M", time.gmtime(time.time() + 18000))])
@@ -147,6 +150,7 @@ class Autoscan(DcsCase):
         config = {"redis_config": [{"param_name": "maxmemory-policy", "param_value": value}]}
         self.ok(self.dcs.of("PUT", instance, "configs", body=config), 204)
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_scan_that_takes_too_long_fails_in_words(self):
         one = self.create("auto-timeout")
         script = "for i = 1, 40000 do redis.call('SET', i, i) end"

@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from stint_client import Dcs, Redis, wait_for
+from stint_client import IS_QUICK, Dcs, Redis, wait_for
 from test_dcs import ABSENT, PASSWORD, DcsCase
 
 ITEMS = {
@@ -153,6 +153,7 @@ class Diagnosis(DcsCase):
         share = 100 * commands["keys"]["usec_sum"] / table["total_usec_sum"]
         self.assertAlmostEqual(float(commands["keys"]["per_usec"].rstrip("%")), share, 1)
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_keys_that_end_together_and_memory_in_shreds(self):
         instance = self.create("shreds", rename_commands={"keys": "all_names", "scan": "walk"})
         self.configure(instance, slowlog_log_slower_than=100)
@@ -176,6 +177,7 @@ class Diagnosis(DcsCase):
         self.assertIn(9, self.causes(node, "centralized_expiration"))
         self.assertEqual(self.item(node, "centralized_expiration")["advice_ids"], [{"id": 6, "params": None}])
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_connections_and_traffic(self):
         instance = self.create("crowd")
         self.configure(instance, maxclients=1000)
@@ -200,6 +202,7 @@ class Diagnosis(DcsCase):
         self.assertEqual((self.abnormal(node), report["failed_item_sum"]), ({"connection_num"}, 8), report)
         self.assertEqual(node["command_time_taken_list"]["result"], "failed")
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_replica_that_cannot_save_and_one_that_hangs(self):
         instance = self.create("replica", "ha")
         nodes = self.ok(self.dcs.of("GET", instance, "logical-nodes")).json["nodes"]

@@ -28,6 +28,7 @@ class ChildDiesEachTime(FaultCase):
         self.finish(operation, what)
         return job["status"] == "FAIL"
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_operations(self):
         self.make()
         names = ("password", "rename", "port", "restore", "backup", "add-replica", "resize", "switchover")
@@ -78,6 +79,7 @@ class MakingAndEnding(FaultCase):
         wait_for(f"{what}: no process", lambda: not redis_processes(folder), SETTLED_S)
         wait_for(f"{what}: no folder", lambda: not folder.exists(), SETTLED_S)
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_create(self):
         for mode in ("single", "ha"):
             for victim in ("server", "child", "both", "master", "replica"):

@@ -194,6 +194,7 @@ class DiskFull(MachineCase):
         finally:
             connection.close()
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_append_only_file(self):
         self.make("single")
         self.heavy_seed(1)

@@ -337,6 +337,7 @@ class Load(DcsCase):
         self.assertEqual(plain.lost(replica), lost)
         self.assertEqual(replica.call("DBSIZE"), connection.call("DBSIZE"))
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_master_killed_under_load(self):
         first = self.node("master")["node_id"]
         self.kill_under_load([self.process(self.one)])

@@ -11,7 +11,7 @@ import time
 import unittest
 import urllib.parse
 
-from stint_client import Redis, redis_processes, wait_for
+from stint_client import IS_QUICK, Redis, redis_processes, wait_for
 from test_dcs import ABSENT, PASSWORD, DcsCase
 
 OPEN_TO_ALL = {"enable_whitelist": False, "whitelist": []}
@@ -290,6 +290,7 @@ class Asked(DcsCase):
             wait_for("the rewrite", lambda: int(node.info("aof_rewrites")) > 0 and node.info("aof_rewrite_in_progress") == "0"
                      and node.info("aof_rewrite_scheduled") == "0")
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_failed_restart_leaves_its_processes_recorded(self):
         one = self.create("more-failed", "ha")
         self.connect(one).call("SET", "k", "v")

@@ -22,11 +22,10 @@ import unittest
 
 import stint_client
 from reference_model import WRONG_RULES, Expect, Model, difference
-from stint_client import Client, Server
+from stint_client import IS_QUICK, Client, Server
 
 LIBRARY = pathlib.Path(stint_client.BINARY).resolve().parent / "tests" / "libclock_shift.so"
 CHILD = pathlib.Path(__file__).resolve().parent / "model_child.py"
-IS_QUICK = bool(os.environ.get("STINT_QUICK"))
 SLOTS = 2
 SETTLE_S = 10   # a step of a busy machine; a shrinker waits so long for each that hangs
 # Every sequence begins here: on a full hour, so far from the minute at which schedules of the generator fire.

@@ -3,7 +3,7 @@ import re
 import unittest
 
 from common import ServerCase
-from stint_client import wait_for
+from stint_client import IS_QUICK, wait_for
 from test_dcs import DcsCase
 
 KEPT = 5
@@ -35,6 +35,7 @@ class Tasks(ServerCase):
     def settled(self, app, generations):
         wait_for(f"only {generations}", lambda: self.listed(app)[1] == generations)
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_long_history(self):
         app = self.app("history")
         self.ok(self.client.create_instance(app, "one", "score", "script", {"mode": "flood", "count": "300"}))

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from stint_client import BINARY, SANITIZER, Server, process_alive, wait_for
+from stint_client import BINARY, IS_QUICK, SANITIZER, Server, process_alive, wait_for
 
 COMMON = ("--start-limit", "60")
 
@@ -54,6 +54,7 @@ class Torture(unittest.TestCase):
         self.assertFalse(self.place.exists(), "it takes away what it made")
         self.assertEqual(workers(self.folder), [])
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_the_folder_stays_when_asked_and_serves_again(self):
         done = self.torture("--rounds", "1", "--seed", "2", "--keep")
         self.assertIn(f"Everything is kept in {self.place}", done.stdout)
@@ -77,6 +78,7 @@ class Torture(unittest.TestCase):
     def test_an_end_that_changed_is_noticed(self):
         self.spoilt("state", ("E6", "end"))
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_lost_log_is_noticed_when_all_has_settled(self):
         self.spoilt("log", ("files",), rounds=6)
 
