@@ -20,7 +20,8 @@ from dcs_routes import route_of, routes  # noqa: E402
 from stint_client import Redis, wait_for  # noqa: E402
 
 # Operations without a method in the SDK: what an endpoint says to anybody.
-WITHOUT_SDK = {("GET", "/"), ("GET", "/v2")}
+WITHOUT_SDK = {("GET", "/"), ("GET", "/v2"),  # and what links lead to: anybody's, without a key
+               *(("GET", f"/v2/*/instances/*/{kind}/*/files/*") for kind in ("backups", "redislog"))}
 DIGITS, UUID, ANY = "0" * 32, test_dcs.ABSENT, {"redis_config": []}
 
 # Every operation on an instance by the SDK's name, with arguments of the right form. The instance is the test's choice.
@@ -49,6 +50,9 @@ ASKED = {
     "show_expire_auto_scan_config": {}, "update_bigkey_autoscan_config": {"body": {}},
     "update_hotkey_auto_scan_config": {"body": {}}, "update_expire_auto_scan_config": {"body": {}},
     "create_diagnosis_task": {"body": {}}, "list_diagnosis_tasks": {}, "delete_diagnosis_task": {"body": {}},
+    "show_instance_version": {}, "show_instance_topology": {}, "list_instance_operations": {"operation": "extend"},
+    "start_instance_resize_check_job": {"body": {}}, "create_redislog": {"log_type": "run", "query_time": 0},
+    "list_redislog": {"log_type": "run"}, "create_redislog_download_link": {"id": UUID},
 }
 # The same of those on a project, or on nothing.
 ASKED_OF_PROJECT = {
@@ -445,7 +449,7 @@ class Sdk(test_dcs.DcsCase):
             self.raises(400, "DCS.4800", call, request(name, instance_id=one, body=body(True, "10.0.0.1")))
             self.raises(400, "DCS.4800", call, request(name, instance_id=one, body=body(False, *["10.0.0.1"] * 21)))
             answer = call(request(name, instance_id=one, body=body(False, "10.0.0.1")))
-        self.assertEqual(self.over(one, "UpdateConfig"), answer.job_id)
+        self.assertEqual(self.over(one, "AddWhitelist"), answer.job_id)
         shown = c.show_ip_whitelist(request("show_ip_whitelist", instance_id=one))
         self.assertEqual((shown.enable_whitelist, shown.whitelist), (False, []))
         self.assertEqual(self.connect(one).call("PING"), "PONG")
