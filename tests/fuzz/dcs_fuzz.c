@@ -44,7 +44,7 @@ static void wait_until_running(const char *uid)
 	char rest[80];
 	bool is_running = false;
 
-	snprintf(rest, sizeof rest, "/instances/%s", uid);
+	CHECK((size_t)snprintf(rest, sizeof rest, "/instances/%s", uid) < sizeof rest, "long id %s", uid);
 	for (int i = 0; i < 6000 && !is_running; i++) {
 		const struct server_answer *a = server_call("GET", in_project(rest), NULL, 0, /* may_wait= */ false);
 		const char *status = json_string_value(json_object_get(a->json, "status"));
