@@ -32,6 +32,14 @@ static const struct inject_plan plans[] = {
 	{ .what = "a short write", .kinds = KIND(DB_WRITE), .is_invisible = true },
 };
 
+/* No room, and nothing else: to be told so. */
+static bool is_full(const struct inject_plan *plan)
+{
+	return (plan->sys == ENOSPC || plan->sys == EDQUOT) && !(plan->kinds & KIND(DB_SYNC));
+}
+
+static bool says_full(enum rc rc, const struct err *err) { return rc == RC_BUSY && strstr(err->msg, "the disk is full"); }
+
 static char path[PATH_MAX], copy[PATH_MAX];
 
 static void set_paths(void)
@@ -145,6 +153,7 @@ static bool try_batch(const struct inject_plan *plan, int n)
 	inject_arm(plan, n);
 	enum rc rc = add_pair(s, account, &err);
 	bool is_met = inject_disarm() > 0;
+	EXPECT(rc == RC_OK || !is_full(plan) || says_full(rc, &err), "%s: told as %s %s", what, rc_name(rc), err.msg);
 	judge(what, plan, s, rc, &err, account);
 	store_close(s);
 	int64_t left = count_at(path, account);
@@ -248,6 +257,7 @@ static bool try_open(const struct inject_plan *plan, int n)
 	bool is_met = inject_disarm() > 0;
 	EXPECT(rc == RC_OK || rc == RC_BUSY || rc == RC_IO || (rc == RC_CORRUPT && plan->sys == EIO), "%s: %s %s", what, rc_name(rc), err.msg);
 	EXPECT(rc == RC_OK || *err.msg, "%s: without a word", what);
+	EXPECT(rc == RC_OK || !is_full(plan) || says_full(rc, &err), "%s: told as %s %s", what, rc_name(rc), err.msg);
 	EXPECT(rc == RC_OK || !plan->is_invisible, "%s: was to go unnoticed: %s", what, err.msg);
 	EXPECT((rc == RC_OK) == (s != NULL), "%s: output", what);
 	store_close(s);
