@@ -33,7 +33,6 @@ static bool is_full(int full_code, int sys)
 {
 	switch (full_code) {
 	case SQLITE_IOERR_WRITE:
-	case SQLITE_IOERR_TRUNCATE:
 	case SQLITE_IOERR_SHMOPEN:
 	case SQLITE_IOERR_SHMSIZE:
 	case SQLITE_IOERR_SHMMAP:
