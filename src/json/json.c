@@ -15,22 +15,79 @@
 enum { DEPTH_MAX = 32, NAME_MAX_LEN = 63 };
 
 json_malloc_t json_grow;
+static json_free_t give_back;
 
-/* jansson reports some pieces of memory it did not get as faults of the text: so they are noted where they fail. */
-static _Thread_local bool is_starved;
+/*
+ * jansson's lexer does not look whether it got the memory for the token it is in: without it a byte is lost, and the
+ * end of the token is searched beyond the buffer, or an assert of its own ends the process. So what is being read keeps
+ * a spare block, which the first piece of memory that is not to be had is taken from; from then on the text is at its
+ * end (feed), so that the lexer asks for nothing more. What came of it is thrown away.
+ *
+ * The lexer doubles its buffer when a byte of the text does not fit: it never asks for more than spare_size says. Others
+ * that do, such as the index of an object, are refused, which jansson copes with.
+ */
+struct reading {
+	const char *next;
+	size_t left;
+	char *spare;
+	size_t spare_size;
+	bool is_starved;
+};
+static _Thread_local struct reading *current;
+
+static size_t spare_size(size_t len) { return 2 * (len + 16); }
 
 static void *grow(size_t size)
 {
-	void *p = json_grow(size);
-	is_starved |= !p;
-	return p;
+	struct reading *r = current;
+	void *p = r && r->is_starved ? NULL : json_grow(size);
+
+	if (p || !r)
+		return p;
+	bool is_first = !r->is_starved;
+	r->is_starved = true;
+	return is_first && size <= r->spare_size ? r->spare : NULL;
+}
+
+static void shrink(void *p)
+{
+	if (!current || p != current->spare)
+		give_back(p);
 }
 
 BEFORE_MAIN static void watch_memory(void)
 {
-	json_free_t give_back;
 	json_get_alloc_funcs(&json_grow, &give_back);
-	json_set_alloc_funcs(grow, give_back);
+	json_set_alloc_funcs(grow, shrink);
+}
+
+/* A few bytes at a time: what was fed already when memory ended still fits into the lexer's buffer, which has sixteen at
+ * least for a new token, and as many more where it was just doubled. */
+static size_t feed(void *out, size_t cap, void *ctx)
+{
+	enum { FEED = 8 };
+	struct reading *r = ctx;
+	size_t n = r->is_starved ? 0 : r->left < FEED ? r->left : FEED;
+
+	must(cap >= FEED);
+	if (n > 0) /* an empty text may have no address */
+		memcpy(out, r->next, n);
+	r->next += n;
+	r->left -= n;
+	return n;
+}
+
+/* NULL with a full error of jansson's, or for want of memory. */
+static json_t *parse(struct reading *r, json_error_t *why)
+{
+	current = r;
+	json_t *root = json_load_callback(feed, r, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, why);
+	if (r->is_starved) {
+		json_decref(root); /* perhaps the text was cut where it makes sense all the same */
+		root = NULL;
+	}
+	current = NULL;
+	return root;
 }
 
 static void release(void *root) { json_decref(root); }
@@ -60,11 +117,13 @@ static bool is_shallow(const json_t *v, int left)
 
 enum rc json_read(const char *bytes, size_t len, struct arena *a, const json_t **out, struct err *err)
 {
+	struct reading r = { .next = bytes, .left = len, .spare_size = spare_size(len), .spare = json_grow(spare_size(len)) };
 	json_error_t why;
-	is_starved = false;
-	json_t *root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 
-	if (!root && is_starved)
+	r.is_starved = !r.spare;
+	json_t *root = r.spare ? parse(&r, &why) : NULL;
+	give_back(r.spare);
+	if (r.is_starved)
 		return err_set(err, RC_BUSY, "no memory is left to read JSON");
 	if (!root)
 		return err_set(err, RC_INVALID, "not JSON: %s at line %d, column %d", why.text, why.line, why.column);
