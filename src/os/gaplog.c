@@ -153,25 +153,32 @@ static enum rc read_once(int fd, int64_t offset, size_t max, struct buf *out, in
 	return RC_OK;
 }
 
-enum rc gaplog_read(const char *path, int64_t offset, size_t max, struct buf *out, int64_t *next, struct err *err)
+enum rc gaplog_read_open(int fd, int64_t offset, size_t max, struct buf *out, int64_t *next, struct err *err)
 {
 	size_t before = out->len;
 	int64_t at = offset;
 	bool is_stale;
-	int fd;
 
 	must(offset >= 0);
-	enum rc rc = file_open_regular(path, &fd, err);
-	if (rc != RC_OK)
-		return rc;
-	rc = read_once(fd, offset, max, out, &at, &is_stale, err);
+	enum rc rc = read_once(fd, offset, max, out, &at, &is_stale, err);
 	/* Once more: then offset lies in the gap, so that there is at least the note of it. */
 	if (rc == RC_OK && is_stale && at == offset)
 		rc = read_once(fd, offset, max, out, &at, &is_stale, err);
-	(void)os.close(fd); /* opened for reading: nothing to lose */
 	if (rc != RC_OK)
 		cut_back(out, before);
 	else
 		*next = at;
+	return rc;
+}
+
+enum rc gaplog_read(const char *path, int64_t offset, size_t max, struct buf *out, int64_t *next, struct err *err)
+{
+	int fd;
+
+	enum rc rc = file_open_regular(path, &fd, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = gaplog_read_open(fd, offset, max, out, next, err);
+	(void)os.close(fd); /* opened for reading: nothing to lose */
 	return rc;
 }
