@@ -53,6 +53,18 @@ struct table_ref {
 	const struct table *to;
 };
 
+/*
+ * A number the back end keeps: how many rows are alike in one or two columns, in the transaction of each change. A count
+ * by EQ of the first column, or of both, then takes the same time however many rows there are, and so does a page from
+ * the midst of a list by them that is ordered by `along`, descending. Rows that meet the table's `hot` condition are left
+ * out of it, so that rows which come and go cost nothing more; they are few, and counted when asked.
+ */
+struct total {
+	const char *name; /* of the table it is kept in (schema/); NULL ends the list */
+	const char *first, *second; /* second may be NULL */
+	const char *along; /* an INT column */
+};
+
 struct table {
 	const char *name;
 	size_t row_size;
@@ -63,6 +75,7 @@ struct table {
 	/* A condition few rows meet, on an INT column: what a partial index covers. A query that implies it is
 	 * answered from that index. May be NULL. */
 	const struct pred *hot;
+	const struct total *totals; /* may be NULL */
 };
 
 enum { STORE_VALUE_MAX = 64 << 20 /* bytes of one text or blob */ };
