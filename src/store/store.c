@@ -453,6 +453,31 @@ enum rc store_check(struct store *s, struct err *err)
 	return rc != RC_OK ? rc : settle(s, s->ops->check(s, &why), &why, err);
 }
 
+enum rc store_check_totals(struct store *s, const struct store_pause *pause, struct err *err)
+{
+	struct err why = { 0 };
+	enum rc rc = usable(s, err);
+	if (rc != RC_OK || !s->ops->check_totals)
+		return rc;
+	return settle(s, s->ops->check_totals(s, pause, &why), &why, err);
+}
+
+enum rc store_mend_totals(struct store *s, int64_t *n, struct err *err)
+{
+	struct err why = { 0 };
+	int64_t n_mended = 0;
+	bool is_own;
+	enum rc rc = enter(s, &is_own, err);
+	if (rc != RC_OK)
+		return rc;
+	if (s->ops->mend_totals)
+		rc = s->ops->mend_totals(s, &n_mended, &why);
+	rc = leave(s, is_own, rc, &why, err);
+	if (rc == RC_OK)
+		*n = n_mended;
+	return rc;
+}
+
 int store_schema_version(struct store *s) { return s->ops->schema_version(s); }
 
 enum rc store_copy(struct store *s, const char *to, struct err *err)

@@ -145,9 +145,18 @@ enum rc store_count(struct store *s, const struct query *q, int64_t *n, struct e
 /* Delete all matches, and what refers to them; *n (may be NULL) says how many matches there were. */
 enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct err *err) NODISCARD;
 
-/* PRAGMA quick_check and foreign keys for sqlite: RC_CORRUPT with the first finding. For `stint doctor`. Reads all
- * of the data: slow when there is much. */
+/* PRAGMA quick_check, foreign keys and totals for sqlite: RC_CORRUPT with the first finding. For `stint doctor`. Reads
+ * all of the data: slow when there is much. */
 enum rc store_check(struct store *s, struct err *err) NODISCARD;
+/* The totals alone: RC_CORRUPT names the first list whose number is not that of its rows. pause may be NULL; else it is
+ * asked now and then, and the rest is left out once it says so. */
+struct store_pause {
+	bool (*is_over)(void *ctx);
+	void *ctx;
+};
+enum rc store_check_totals(struct store *s, const struct store_pause *pause, struct err *err) NODISCARD;
+/* Count what is wrong anew, as one change; *n says how many lists. */
+enum rc store_mend_totals(struct store *s, int64_t *n, struct err *err) NODISCARD;
 int store_schema_version(struct store *s); /* of the data as opened */
 
 /* All data as a database of its own in the file to, which must not exist; mode 0600, not fsynced. Within

@@ -842,6 +842,25 @@ TEST(a_count_reads_what_is_kept)
 	store_close(s);
 }
 
+static bool says_yes(void *ctx) { return ctx == NULL; }
+
+TEST(a_wrong_total_is_mended)
+{
+	int64_t n = 0;
+	make_version_5();
+	struct store *s = open_as(STORE_WRITER);
+	OK(store_mend_totals(s, &n, &e));
+	EXPECT(n == 0, "nothing to do, %lld mended", (long long)n);
+	OK(sqlite_run(db_of(s), "UPDATE task_total SET n = n + 1 WHERE instance_id = 2; DELETE FROM task_total WHERE instance_id = 1;"
+				"INSERT INTO task_total VALUES (9, 0, 2, 1); DELETE FROM cache_task_total WHERE block = 1;"
+				"UPDATE project_task_total SET n = 0", &e));
+	OK(store_mend_totals(s, &n, &e));
+	EXPECT(n == 3 + 3 + 1, "%lld mended", (long long)n);
+	OK(store_check(s, &e));
+	EXPECT(count_tasks(s, 1, -1) == 1500 && count_tasks(s, 2, 3) == 299 && count_tasks(s, 9, 2) == 0, "counts");
+	store_close(s);
+}
+
 TEST(a_wrong_total_is_found)
 {
 	const struct {
@@ -850,12 +869,13 @@ TEST(a_wrong_total_is_found)
 		{ "UPDATE task_total SET n = n + 1 WHERE instance_id = 2 AND block = 1 AND state = 2", { "task_total", "instance_id 2" } },
 		{ "UPDATE task_total SET n = 476 - n WHERE instance_id = 1 AND block = 1", { "task_total", "instance_id 1" } },
 		{ "DELETE FROM task_total WHERE instance_id = 3 AND block = 2 AND state = 3", { "task_total", "instance_id 3" } },
-		{ "DELETE FROM task_total WHERE instance_id = 3", { "task_total", "not kept at all" } },
+		{ "DELETE FROM task_total WHERE instance_id = 3", { "task_total", "instance_id 3" } },
 		{ "INSERT INTO task_total VALUES (9, 0, 2, 1)", { "task_total", "instance_id 9" } },
 		{ "UPDATE cache_task_total SET n = n - 1 WHERE cache_id = 3 AND block = 4", { "cache_task_total", "cache_id 3" } },
-		{ "DELETE FROM project_task_total", { "project_task_total", "not kept at all" } },
+		{ "DELETE FROM project_task_total", { "project_task_total", "project_id p" } },
 		{ "DROP TRIGGER task_total_delete; DELETE FROM task WHERE instance_id = 1 AND generation = 77", { "task_total", "instance_id 1" } },
 	};
+	const struct store_pause at_once = { .is_over = says_yes };
 	make_version_5();
 	struct store *s = open_as(STORE_WRITER);
 	OK(store_check(s, &e));
@@ -865,6 +885,8 @@ TEST(a_wrong_total_is_found)
 		EXPECT(store_check(s, &e) == RC_CORRUPT, "%s: not found", row[i].spoils);
 		SAYS(row[i].says[0]);
 		SAYS(row[i].says[1]);
+		EXPECT(store_check_totals(s, NULL, &e) == RC_CORRUPT, "%s: not found", row[i].spoils);
+		EXPECT(store_check_totals(s, &at_once, &e) == RC_OK, "it was told to stop");
 		OK(sqlite_run(db_of(s), "ROLLBACK TO before; RELEASE before", &e));
 		OK(store_check(s, &e));
 	}
@@ -1209,6 +1231,7 @@ int main(void)
 	RUN_FRESH(a_migration_counts_the_rows_that_are_there);
 	RUN_FRESH(a_count_reads_what_is_kept);
 	RUN_FRESH(a_wrong_total_is_found);
+	RUN_FRESH(a_wrong_total_is_mended);
 	RUN_FRESH(a_deep_page_does_not_pass_over_all_before_it);
 	RUN_FRESH(a_shape_is_prepared_once);
 	RUN_FRESH(a_value_bound_anew_is_no_reason_to_prepare_anew);

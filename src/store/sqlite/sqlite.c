@@ -275,7 +275,7 @@ static enum rc sqlite_check(struct store *base, struct err *err)
 		rc = sqlite_number(db, "SELECT count(*) FROM pragma_foreign_key_check", &n_orphans, err);
 	if (rc == RC_OK && n_orphans)
 		rc = err_set(err, RC_CORRUPT, "%lld rows refer to rows that do not exist", (long long)n_orphans);
-	return rc == RC_OK ? total_check(base, err) : rc;
+	return rc == RC_OK ? total_check(base, NULL, err) : rc;
 }
 
 static int sqlite_schema_version(struct store *s) { return sqlite_of(s)->version; }
@@ -299,6 +299,8 @@ const struct store_ops sqlite_ops = {
 	.count = sqlite_count,
 	.delete = sqlite_delete,
 	.check = sqlite_check,
+	.check_totals = total_check,
+	.mend_totals = total_mend,
 	.schema_version = sqlite_schema_version,
 	.copy = sqlite_copy,
 };

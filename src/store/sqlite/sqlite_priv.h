@@ -84,8 +84,9 @@ enum rc sqlite_start(struct sqlite_store *s, const struct shape *shape, const st
 
 /* Of a list whose page lies beyond a block: narrow q to what comes after the blocks before it, if a total knows them. */
 enum rc total_seek(struct sqlite_store *s, const struct shape *shape, struct query *q, struct err *err) NODISCARD;
-/* RC_CORRUPT: a number kept is not that of the rows. Of one moment. */
-enum rc total_check(struct store *base, struct err *err) NODISCARD;
+/* store_check_totals, store_mend_totals */
+enum rc total_check(struct store *base, const struct store_pause *pause, struct err *err) NODISCARD;
+enum rc total_mend(struct store *base, int64_t *n_mended, struct err *err) NODISCARD;
 
 /* copy.c: store_copy */
 enum rc sqlite_copy(struct store *base, const char *to, struct err *err) NODISCARD;

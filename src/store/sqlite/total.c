@@ -92,125 +92,170 @@ enum rc total_seek(struct sqlite_store *s, const struct shape *shape, struct que
 
 /* ---- are they right? ---- */
 
-static sqlite3_stmt *prepared(sqlite3 *db, const struct buf *sql)
-{
-	sqlite3_stmt *stmt = NULL;
-	must(!sql->is_over);
-	return sqlite3_prepare_v2(db, buf_text(sql), -1, &stmt, NULL) == SQLITE_OK ? stmt : NULL;
-}
+/*
+ * List by list (by each value of `first`), so that what has to be sorted is never more than one list. The three
+ * statements of a total have that value as ?1.
+ */
+struct audit {
+	const struct table *table;
+	const struct total *total;
+	sqlite3_stmt *firsts;      /* every value, of rows and of numbers */
+	sqlite3_stmt *differences; /* a row where the numbers of a value are not those of its rows */
+	sqlite3_stmt *forget, *count; /* what mends it; NULL: only look */
+};
 
 /* Not the rows that a total leaves out. */
-static void add_cold(struct buf *sql, const struct table *t, const char *word)
+static void add_cold(struct buf *sql, const struct table *t)
 {
 	must(!t->hot || t->hot->cmp == CMP_LT); /* the only kind so far */
 	if (t->hot)
-		buf_addf(sql, " %s \"%s\">=%lld", word, t->hot->col, (long long)t->hot->v_int);
+		buf_addf(sql, " AND \"%s\">=%lld", t->hot->col, (long long)t->hot->v_int);
 }
 
-/* Rows where the number kept for one value of `first` is not the number of rows: none, if all is well. */
-static sqlite3_stmt *prepare_differences(sqlite3 *db, const struct table *t, const struct total *total)
+static void add_firsts(struct buf *sql, const struct audit *x)
 {
+	const char *first = x->total->first;
+	buf_addf(sql, "SELECT DISTINCT \"%s\" FROM \"%s\" UNION SELECT DISTINCT \"%s\" FROM \"%s\"", first, x->table->name, first,
+		 x->total->name);
+}
+
+static void add_differences(struct buf *sql, const struct audit *x)
+{
+	const struct total *total = x->total;
 	const char *second = total->second ? total->second : total->first;
-	struct buf sql;
 
-	buf_init(&sql, SQL_MAX);
-	buf_addf(&sql, "SELECT 1 FROM (SELECT block AS b,\"%s\" AS s,n FROM \"%s\" WHERE \"%s\"=?1", second, total->name,
+	buf_addf(sql, "SELECT 1 FROM (SELECT block AS b,\"%s\" AS s,n FROM \"%s\" WHERE \"%s\"=?1", second, total->name,
 		 total->first);
-	buf_addf(&sql, " UNION ALL SELECT \"%s\">>%d,\"%s\",-1 FROM \"%s\" WHERE \"%s\"=?1", total->along, TOTAL_SHIFT,
-		 second, t->name, total->first);
-	add_cold(&sql, t, "AND");
-	buf_adds(&sql, ") GROUP BY b,s HAVING sum(n)<>0 LIMIT 1");
-	sqlite3_stmt *stmt = prepared(db, &sql);
-	buf_fini(&sql);
-	return stmt;
+	buf_addf(sql, " UNION ALL SELECT \"%s\">>%d,\"%s\",-1 FROM \"%s\" WHERE \"%s\"=?1", total->along, TOTAL_SHIFT, second,
+		 x->table->name, total->first);
+	add_cold(sql, x->table);
+	buf_adds(sql, ") GROUP BY b,s HAVING sum(n)<>0 LIMIT 1");
 }
 
-static sqlite3_stmt *prepare_firsts(sqlite3 *db, const struct total *total)
+static void add_forget(struct buf *sql, const struct audit *x)
+{
+	buf_addf(sql, "DELETE FROM \"%s\" WHERE \"%s\"=?1", x->total->name, x->total->first);
+}
+
+static void add_recount(struct buf *sql, const struct audit *x)
+{
+	const struct total *total = x->total;
+	const char *second = total->second ? total->second : "";
+	const char *quote = total->second ? "\"" : "", *comma = total->second ? "," : "";
+
+	buf_addf(sql, "INSERT INTO \"%s\" (n,block,\"%s\"%s%s%s%s) ", total->name, total->first, comma, quote, second, quote);
+	buf_addf(sql, "SELECT count(*),\"%s\">>%d,\"%s\"%s%s%s%s FROM \"%s\" WHERE \"%s\"=?1", total->along, TOTAL_SHIFT,
+		 total->first, comma, quote, second, quote, x->table->name, total->first);
+	add_cold(sql, x->table);
+	buf_addf(sql, " GROUP BY 2%s", total->second ? ",4" : "");
+}
+
+static enum rc prepare(sqlite3 *db, const struct audit *x, void (*add)(struct buf *sql, const struct audit *x),
+		       sqlite3_stmt **out, struct err *err)
 {
 	struct buf sql;
 
 	buf_init(&sql, SQL_MAX);
-	buf_addf(&sql, "SELECT DISTINCT \"%s\" FROM \"%s\"", total->first, total->name);
-	sqlite3_stmt *stmt = prepared(db, &sql);
+	add(&sql, x);
+	must(!sql.is_over);
+	int code = sqlite3_prepare_v2(db, buf_text(&sql), -1, out, NULL);
 	buf_fini(&sql);
-	return stmt;
+	return code == SQLITE_OK ? RC_OK : sqlite_failed(db, code, x->table, "cannot check totals", err);
 }
 
-static enum rc tell_wrong(const struct table *t, const struct total *total, const char *which, struct err *err)
+static enum rc prepare_all(sqlite3 *db, struct audit *x, bool mends, struct err *err)
 {
-	return err_set(err, RC_CORRUPT, "the number of %s rows kept in %s is not that of the rows (%s %.80s)", t->name,
-		       total->name, total->first, which);
-}
-
-/* The value that firsts stands at. */
-static enum rc check_one(sqlite3 *db, const struct table *t, const struct total *total, sqlite3_stmt *firsts,
-			 sqlite3_stmt *differences, struct err *err)
-{
-	enum rc rc = RC_OK;
-	(void)sqlite3_bind_value(differences, 1, sqlite3_column_value(firsts, 0)); /* 1 is there */
-	int code = sqlite3_step(differences);
-	if (code == SQLITE_ROW)
-		rc = tell_wrong(t, total, (const char *)sqlite3_column_text(firsts, 0), err);
-	else if (code != SQLITE_DONE)
-		rc = sqlite_failed(db, code, t, "cannot check totals", err);
-	(void)sqlite3_reset(differences); /* repeats the error of the step */
+	enum rc rc = prepare(db, x, add_firsts, &x->firsts, err);
+	if (rc == RC_OK)
+		rc = prepare(db, x, add_differences, &x->differences, err);
+	if (rc == RC_OK && mends)
+		rc = prepare(db, x, add_forget, &x->forget, err);
+	if (rc == RC_OK && mends)
+		rc = prepare(db, x, add_recount, &x->count, err);
 	return rc;
 }
 
-/* Value by value, so that what has to be sorted is never more than one list. */
-static enum rc check_each(sqlite3 *db, const struct table *t, const struct total *total, struct err *err)
+static void audit_fini(struct audit *x)
 {
-	sqlite3_stmt *firsts = prepare_firsts(db, total), *differences = prepare_differences(db, t, total);
-	bool is_ready = firsts && differences;
-	int code = is_ready ? sqlite3_step(firsts) : sqlite3_errcode(db);
-	enum rc rc = RC_OK;
+	(void)sqlite3_finalize(x->firsts); /* these repeat the errors of their steps */
+	(void)sqlite3_finalize(x->differences);
+	(void)sqlite3_finalize(x->forget);
+	(void)sqlite3_finalize(x->count);
+}
 
-	for (; rc == RC_OK && code == SQLITE_ROW; code = rc == RC_OK ? sqlite3_step(firsts) : SQLITE_DONE)
-		rc = check_one(db, t, total, firsts, differences, err);
-	if (rc == RC_OK && code != SQLITE_DONE)
-		rc = sqlite_failed(db, code, t, "cannot check totals", err);
-	(void)sqlite3_finalize(firsts); /* repeats the error of the step */
-	(void)sqlite3_finalize(differences);
+/* Run a statement for the value that firsts stands at; *found (may be NULL): it gave a row. */
+static enum rc run_for(sqlite3 *db, const struct audit *x, sqlite3_stmt *stmt, bool *found, struct err *err)
+{
+	(void)sqlite3_bind_value(stmt, 1, sqlite3_column_value(x->firsts, 0)); /* 1 is there */
+	int code = sqlite3_step(stmt);
+	enum rc rc = code == SQLITE_ROW || code == SQLITE_DONE ? RC_OK
+		     : sqlite_failed(db, code, x->table, "cannot check totals", err);
+	(void)sqlite3_reset(stmt); /* repeats the error of the step */
+	if (found)
+		*found = code == SQLITE_ROW;
 	return rc;
 }
 
-/* If every number kept is right and their sum is that of all rows, none is missing. */
-static enum rc check_sum(sqlite3 *db, const struct table *t, const struct total *total, struct err *err)
+static enum rc tell_wrong(const struct audit *x, struct err *err)
 {
-	struct buf sql;
-	int64_t more = 0;
-
-	buf_init(&sql, SQL_MAX);
-	buf_addf(&sql, "SELECT (SELECT count(*) FROM \"%s\"", t->name);
-	add_cold(&sql, t, "WHERE");
-	buf_addf(&sql, ")-(SELECT coalesce(sum(n),0) FROM \"%s\")", total->name);
-	enum rc rc = sqlite_number(db, buf_text(&sql), &more, err);
-	buf_fini(&sql);
-	return rc == RC_OK && more ? tell_wrong(t, total, "not kept at all", err) : rc;
+	return err_set(err, RC_CORRUPT, "the number of %s rows kept in %s is not that of the rows (%s %.80s)", x->table->name,
+		       x->total->name, x->total->first, (const char *)sqlite3_column_text(x->firsts, 0));
 }
 
-static enum rc check_table(sqlite3 *db, const struct table *t, struct err *err)
+static enum rc check_first(sqlite3 *db, const struct audit *x, int64_t *n_mended, struct err *err)
+{
+	bool is_wrong = false;
+	enum rc rc = run_for(db, x, x->differences, &is_wrong, err);
+	if (rc != RC_OK || !is_wrong)
+		return rc;
+	if (!x->forget)
+		return tell_wrong(x, err);
+	++*n_mended;
+	rc = run_for(db, x, x->forget, NULL, err);
+	return rc == RC_OK ? run_for(db, x, x->count, NULL, err) : rc;
+}
+
+static enum rc check_total(sqlite3 *db, struct audit *x, const struct store_pause *pause, int64_t *n_mended, struct err *err)
+{
+	enum rc rc = RC_OK;
+	int code = sqlite3_step(x->firsts);
+
+	while (rc == RC_OK && code == SQLITE_ROW && !(pause && pause->is_over(pause->ctx))) {
+		rc = check_first(db, x, n_mended, err);
+		if (rc == RC_OK)
+			code = sqlite3_step(x->firsts);
+	}
+	if (rc == RC_OK && code != SQLITE_DONE && code != SQLITE_ROW)
+		rc = sqlite_failed(db, code, x->table, "cannot check totals", err);
+	return rc;
+}
+
+static enum rc check_table(sqlite3 *db, const struct table *t, const struct store_pause *pause, int64_t *n_mended,
+			   struct err *err)
 {
 	enum rc rc = RC_OK;
 	for (const struct total *total = t->totals; rc == RC_OK && total && total->name; total++) {
-		rc = check_each(db, t, total, err);
+		struct audit x = { .table = t, .total = total };
+		rc = prepare_all(db, &x, /* mends= */ n_mended, err);
 		if (rc == RC_OK)
-			rc = check_sum(db, t, total, err);
+			rc = check_total(db, &x, pause, n_mended, err);
+		audit_fini(&x);
 	}
 	return rc;
 }
 
-enum rc total_check(struct store *base, struct err *err)
+static enum rc check_all(struct store *base, const struct store_pause *pause, int64_t *n_mended, struct err *err)
 {
-	struct sqlite_store *s = sqlite_of(base);
-	bool is_own = sqlite3_get_autocommit(s->db);
-	enum rc rc = is_own ? cache_control(s, CTL_BEGIN_READ, err) : RC_OK;
-
-	if (rc != RC_OK)
-		return rc;
+	enum rc rc = RC_OK;
 	for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(all_tables); i++)
-		rc = check_table(s->db, all_tables[i], err);
-	if (is_own)
-		base->ops->end_read(base);
+		rc = check_table(sqlite_of(base)->db, all_tables[i], pause, n_mended, err);
 	return rc;
 }
+
+/* Each list is compared by one statement, so no transaction is needed around all of them. */
+enum rc total_check(struct store *base, const struct store_pause *pause, struct err *err)
+{
+	return check_all(base, pause, NULL, err);
+}
+
+enum rc total_mend(struct store *base, int64_t *n_mended, struct err *err) { return check_all(base, NULL, n_mended, err); }
