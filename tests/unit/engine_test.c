@@ -353,6 +353,42 @@ TEST(a_missed_firing_runs_once_and_a_busy_one_is_skipped)
 	end();
 }
 
+/* Of a task that is unfinished for long; every firing makes a note. */
+TEST(only_the_newest_notes_of_skipped_firings_are_kept)
+{
+	enum { FIRINGS = 25, KEPT = 20 };
+	struct event_row *rows;
+	size_t n = 0, skips = 0;
+	int64_t first_skip = 0, last_seen = 0;
+
+	begin();
+	start(0);
+	make_app();
+	EXPECT(make_instance("ok", "nightly", "0 3 ? * *") == V_OK, "instance");
+	int64_t planned = instance("ok", "nightly").cron_next_at;
+	EXPECT(make_task("ok", "nightly", NULL) == V_OK, "a pending one");
+	for (int i = 0; i < FIRINGS; i++) {
+		stop();
+		set_instance("nightly", clock_wall_ms() - 1000);
+		start(0);
+		for (int64_t until = clock_mono_ms() + 10000; clock_mono_ms() < until; usleep(5000)) {
+			if (instance("ok", "nightly").cron_next_at == planned)
+				break;
+		}
+		EXPECT(engine_task_events(view, instance("ok", "nightly").busy_task_id, arena, &rows, &n, NULL) == V_OK, "events");
+		EXPECT(n && strcmp(rows[n - 1].kind, "skipped") == 0 && rows[n - 1].id > last_seen, "firing %d is not noted", i);
+		last_seen = n ? rows[n - 1].id : 0;
+		first_skip = i == FIRINGS - KEPT ? last_seen : first_skip;
+	}
+	EXPECT(n && strcmp(rows[0].kind, "queued") == 0, "other events go with them");
+	for (size_t i = 0; i < n; i++)
+		skips += strcmp(rows[i].kind, "skipped") == 0;
+	EXPECT(skips == KEPT && rows[n - KEPT].id == first_skip, "%zu notes, the oldest is %lld", skips,
+	       (long long)rows[n - KEPT].id);
+	stop();
+	end();
+}
+
 TEST(schedules_know_the_leap_day_and_the_time_zone)
 {
 	int64_t from = utc(2026, 3, 1, 0, 0) * 1000;
@@ -1566,6 +1602,7 @@ int main(void)
 	RUN(generations_are_not_reused_after_deletion);
 	RUN(an_orderly_stop_sends_a_running_task_back_and_keeps_its_checkpoint);
 	RUN(a_missed_firing_runs_once_and_a_busy_one_is_skipped);
+	RUN(only_the_newest_notes_of_skipped_firings_are_kept);
 	RUN(schedules_know_the_leap_day_and_the_time_zone);
 	RUN(input_is_judged_with_words);
 	RUN(a_faulty_manifest_is_named_at_start);
