@@ -55,6 +55,12 @@ static bool reserve(struct buf *b, size_t more)
 	return true;
 }
 
+void buf_reserve(struct buf *b, size_t len)
+{
+	if (!b->is_over && len <= b->ceiling && b->len <= b->ceiling - len)
+		(void)reserve(b, len);
+}
+
 void buf_add(struct buf *b, const void *bytes, size_t len)
 {
 	if (!reserve(b, len))
