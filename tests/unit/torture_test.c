@@ -178,7 +178,9 @@ static void begin_copy(void) { twin_take(&model, &twin); }
 
 static void twin_shows(const struct sighting *rows, size_t n)
 {
-	model_saw_list(&twin, &twin.apps[0].instances[0], rows, n, true, 100000, 100001);
+	static int64_t now = 100000;
+	now += 10;
+	model_saw_list(&twin, &twin.apps[0].instances[0], rows, n, true, now, now + 1);
 	model_compare_end(&twin, &twin.apps[0].instances[0], 0);
 }
 
@@ -287,6 +289,31 @@ TEST(an_instance_in_a_copy_is_as_it_was_or_as_it_was_asked_to_be_meanwhile)
 	twin_follow(&twin, &model);
 	i = &twin.apps[0].instances[0];
 	EXPECT(i->is == UNSURE && twin.apps[0].is_default_open, "it may have been deleted");
+	model_fini(&twin);
+
+	begin_copy();
+	model_wishing(one, NULL);
+	model_unwish(one);
+	twin_follow(&twin, &model);
+	EXPECT(twin.apps[0].instances[0].is == THERE, "a deletion that was refused changes nothing");
+	model_fini(&twin);
+	tear_down();
+}
+
+TEST(the_tasks_of_an_instance_that_may_be_another_are_unknown_until_it_was_seen)
+{
+	struct sighting rows[] = { ended(3), ended(2), ended(1) };
+
+	set_up();
+	create(3, DONE);
+	list(rows, 3);
+	begin_copy();
+	model_wishing(one, NULL);
+	twin_follow(&twin, &model);
+	twin_shows(rows, 2);
+	EXPECT(found(0, "", ""), "the old one, whose first task was deleted long ago");
+	twin_shows(rows, 1);
+	EXPECT(found(1, "E1", "task 2 is missing"), "from then on it is known");
 	model_fini(&twin);
 	tear_down();
 }
@@ -408,6 +435,7 @@ int main(void)
 	RUN(what_was_asked_for_during_a_copy_comes_in_its_order);
 	RUN(numbers_that_a_copy_came_too_early_for_are_free_in_it);
 	RUN(an_instance_in_a_copy_is_as_it_was_or_as_it_was_asked_to_be_meanwhile);
+	RUN(the_tasks_of_an_instance_that_may_be_another_are_unknown_until_it_was_seen);
 	RUN(the_journal_proves_who_worked_when);
 	RUN(an_end_is_known_by_task_and_attempt);
 	RUN(a_seed_repeats_its_decisions);

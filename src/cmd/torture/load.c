@@ -110,6 +110,7 @@ static void create_instance(struct worker *w)
 	model_wishing(i, &wish);
 	enum outcome o = send(w, "POST", "CreateFunctionInstance", &path, NULL);
 	if (o == REFUSED) {
+		model_unwish(i);
 		unexpected(w, "the creation", i->app, i->name);
 		return;
 	}
@@ -132,6 +133,7 @@ static void update_instance(struct worker *w)
 	model_wishing(i, &wish);
 	enum outcome o = send(w, "PUT", "UpdateFunctionInstance", &INSTANCE_PATH(path_instance, i), NULL);
 	if (o == REFUSED) {
+		model_unwish(i);
 		unexpected(w, "the update", i->app, i->name);
 		return;
 	}
@@ -157,6 +159,8 @@ static void delete_instance(struct worker *w)
 	bool is_idle = model_is_idle(w->model, i);
 	model_wishing(i, NULL);
 	enum outcome o = send(w, "DELETE", "DeleteFunctionInstance", &INSTANCE_PATH(path_instance, i), NULL);
+	if (o == REFUSED)
+		model_unwish(i);
 	if (o == DONE)
 		forget_instance(w, i);
 	else if (o == LOST)
@@ -359,6 +363,8 @@ static void remove_app(struct worker *w)
 	enum outcome o = send(w, "DELETE", "RemoveAppGroup", &path, NULL);
 	if (o == REFUSED && (is_idle || !is_refused_with(w, "Task.IsRunning")))
 		unexpected(w, "the removal", app, NULL);
+	for (int k = 0; k < app->n && o == REFUSED; k++)
+		model_unwish(&app->instances[k]);
 	if (o == REFUSED)
 		return;
 	app->is = o == DONE ? ABSENT : UNSURE;

@@ -69,6 +69,7 @@ struct instance_fact {
 	size_t n_past, cap_past;
 	struct wish *others; /* what it may be as well: of a twin (twin.h) */
 	size_t n_others;
+	bool may_be_another; /* one of that name that was made anew, or the old one; its tasks are unknown: of a twin */
 	struct task_fact *tasks;             /* [generation - 1] */
 	int64_t n_tasks, cap;                /* the highest generation known */
 	int64_t n_created, n_asking, n_lost; /* creations acknowledged, under way, without an answer */
@@ -104,6 +105,8 @@ void model_fini(struct model *m);
 void model_begin_round(struct model *m);
 /* A change of an instance is about to be asked for; NULL: its deletion. For its owner. */
 void model_wishing(struct instance_fact *i, const struct wish *w);
+/* It was refused. */
+void model_unwish(struct instance_fact *i);
 
 /* A creation of a task: before it is sent, and how it went. */
 enum outcome { DONE, REFUSED, LOST };
