@@ -19,12 +19,13 @@ enum { ROUNDS_DEFAULT = 100, CONNECTIONS_DEFAULT = 4, BACKUP_EVERY_DEFAULT = 25,
 struct torture_options {
 	const char *data, *tamper;
 	int64_t rounds, seed, connections, start_limit_s, backup_every;
-	bool keeps, as_json;
+	bool keeps, as_json, has_redis;
 };
 
 struct run {
 	struct torture_options o;
 	struct session session;
+	struct caches caches;
 	struct findings findings;
 	struct totals totals;
 	struct progress bar;
@@ -68,6 +69,11 @@ static enum rc tamper(struct run *r, int64_t round, struct err *err)
 
 	if (!r->o.tamper || spoils_copies(r))
 		return RC_OK;
+	if (strcmp(r->o.tamper, DAMAGED_REDIS) == 0) {
+		if (r->o.has_redis)
+			caches_spoil(&r->caches);
+		return RC_OK;
+	}
 	plan_rng(seed_of(r), round, CONNECTIONS_MAX + 1, &rng);
 	return damage_do(&r->session.t, r->o.tamper, &rng, err);
 }
@@ -89,7 +95,7 @@ static enum rc restart_and_look(struct run *r, const struct round *n, struct err
 
 static void begin_round(struct run *r, int64_t number, struct round *n)
 {
-	bool copies = r->o.backup_every && number % r->o.backup_every == 0;
+	bool copies = r->o.backup_every && number % r->o.backup_every == 0 && !r->o.has_redis;
 
 	findings_begin_round(&r->findings, number);
 	model_begin_round(&r->session.t.model);
@@ -121,7 +127,11 @@ static enum rc run_round(struct run *r, int64_t number, struct err *err)
 	return rc;
 }
 
-static enum rc prepare(struct session *s, struct asker *a, struct err *err) { return check_prepare(&s->t, a, err); }
+static enum rc prepare(struct session *s, struct asker *a, struct err *err)
+{
+	enum rc rc = check_prepare(&s->t, a, err);
+	return rc == RC_OK && s->t.caches ? caches_prepare(s->t.caches, s->t.server.endpoint, err) : rc;
+}
 
 static enum rc run_rounds(struct run *r, struct err *err)
 {
@@ -134,6 +144,8 @@ static enum rc run_rounds(struct run *r, struct err *err)
 		rc = session_do(s, prepare, err);
 	for (int64_t round = 1; rc == RC_OK && round <= r->o.rounds && findings_count(&r->findings) == 0; round++)
 		rc = run_round(r, round, err);
+	if (rc == RC_OK && findings_count(&r->findings) == 0)
+		rc = session_end_caches(s, err);
 	if (rc == RC_OK && s->t.server.is_up && !session_end(s, &stop, words, sizeof words))
 		findings_add(&r->findings, "server", "at the end it %s", words);
 	server_kill(&s->t.server);
@@ -169,10 +181,18 @@ static enum rc run_in(struct run *r, const struct place *place, struct err *err)
 	findings_init(&r->findings);
 	model_init(&t->model, (int)r->o.connections, &r->findings);
 	progress_init(&r->bar, clock_mono_ms());
+	if (r->o.has_redis) {
+		caches_init(&r->caches, &t->cfg, &r->findings);
+		r->caches.key_id = place->key_id;
+		r->caches.key_secret = place->key_secret;
+		r->caches.project_id = place->project_id;
+		t->caches = &r->caches;
+	}
 	enum rc rc = journal_open(&t->journal, place->journal, err);
 	if (rc == RC_OK)
 		rc = run_rounds(r, err);
 	progress_end(&r->bar);
+	redis_kill_all(t->cfg.data); /* after a good end there are none */
 	return rc;
 }
 
@@ -229,7 +249,9 @@ static int run_torture(const struct command *c, int argc, char **argv)
 		           "Take a backup in every N-th round, restore it and examine the copy (default 25); 0: never."),
 		OPTION_CHOICE("tamper", &o->tamper, "WHAT", DAMAGES,
 		              "Spoil data between rounds, to see that it is noticed: record, number, state, progress, "
-		              "log, or copy: a record of each restored backup."),
+		              "log; copy: a record of each restored backup; redis: what Redis instances hold."),
+		OPTION_FLAG("dcs", &o->has_redis,
+		            "Redis instances as well: operations on them, data in them, their processes killed."),
 		OPTION_FLAG("keep", &o->keeps, "Leave the folder as it is; after a failure it always stays."),
 		OPTION_FLAG("json", &o->as_json, "Print the summary as JSON."),
 	};

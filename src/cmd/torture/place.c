@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "cmd/data.h"
+#include "cmd/torture/caches.h"
 #include "cmd/torture/journal.h"
 #include "cmd/torture/model.h"
 #include "engine/keys.h"
@@ -55,7 +56,17 @@ static enum rc claim(const char *dir, struct place *p, struct err *err)
 	return rc == RC_CONFLICT && n == 0 ? err_set(err, rc, "another run is at work in '%.300s'", dir) : rc;
 }
 
-static enum rc empty(const struct place *p, struct err *err) { return dir_prune(p->run, lock_name, err); }
+/* A run that was interrupted may have left Redis processes: they outlive everything. */
+static enum rc empty(const struct place *p, struct err *err)
+{
+	char data[PATH_MAX];
+
+	enum rc rc = path_join(data, p->run, "data", err);
+	if (rc != RC_OK)
+		return rc;
+	redis_kill_all(data);
+	return dir_prune(p->run, lock_name, err);
+}
 
 static enum rc write_manifest(const struct server_config *cfg, const char *journal, const struct trade *trade,
                               struct err *err)
@@ -114,6 +125,7 @@ static enum rc make_key(const struct server_config *cfg, struct arena *a, struct
 	if (rc == RC_OK) {
 		p->key_id = arena_dup(a, key.id);
 		p->key_secret = arena_dup(a, key.secret);
+		p->project_id = arena_dup(a, key.project_id);
 	}
 	data_keys_close(&keys);
 	return rc;

@@ -20,7 +20,7 @@ struct place {
 	char run[PATH_MAX], journal[PATH_MAX];
 	bool is_made; /* the folder itself was not there before */
 	int lock_fd;
-	const char *key_id, *key_secret;
+	const char *key_id, *key_secret, *project_id;
 };
 
 /* Take the folder, emptied, with a data folder in it that has a key, the functions and rows to train on. */

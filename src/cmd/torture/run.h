@@ -5,6 +5,7 @@
 #define CMD_TORTURE_RUN_H
 
 #include "cmd/torture/ask.h"
+#include "cmd/torture/caches.h"
 #include "cmd/torture/findings.h"
 #include "cmd/torture/journal.h"
 #include "cmd/torture/model.h"
@@ -19,6 +20,7 @@ struct torture {
 	struct findings *findings; /* of the whole run */
 	struct model model;
 	struct journal journal;
+	struct caches *caches;        /* Redis instances, NULL: none */
 	const struct journal *before; /* of what this is a copy of; NULL: of nothing */
 	const char *key_id, *key_secret;
 };
@@ -55,7 +57,8 @@ enum rc rows_log_path(const struct torture *t, const struct instance_row *i, int
 
 /* damage: spoil the stopped server's data, so that the run must find it (damage.c). */
 #define DAMAGED_COPY "copy" /* the record of a restored backup (copy.h), not of the server's */
-#define DAMAGES "record|number|state|progress|log|" DAMAGED_COPY
+#define DAMAGED_REDIS "redis" /* what the Redis instances hold (caches.h) */
+#define DAMAGES "record|number|state|progress|log|" DAMAGED_COPY "|" DAMAGED_REDIS
 enum rc damage_do(struct torture *t, const char *kind, struct rng *r, struct err *err) NODISCARD;
 
 #endif

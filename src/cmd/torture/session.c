@@ -67,6 +67,21 @@ enum rc session_restart(struct session *s, const char *crash, int64_t stillborn_
 
 /* ---- looking ---- */
 
+/* A step of the other cloud. */
+static enum rc with_caches(struct session *s, enum rc (*step)(struct caches *c, struct asker *a, struct err *err),
+                           struct err *err)
+{
+	struct asker a;
+
+	if (!s->t.caches)
+		return RC_OK;
+	enum rc rc = caches_ask_open(s->t.caches, s->t.server.endpoint, &a, err);
+	if (rc == RC_OK)
+		rc = step(s->t.caches, &a, err);
+	ask_close(&a);
+	return rc;
+}
+
 enum rc session_look(struct session *s, struct asker *a, struct err *err)
 {
 	struct torture *t = &s->t;
@@ -74,6 +89,8 @@ enum rc session_look(struct session *s, struct asker *a, struct err *err)
 	enum rc rc = rows_check_processes(t, PROCESS_LIMIT_MS, err);
 	if (rc == RC_OK)
 		rc = check_all(t, a, err);
+	if (rc == RC_OK)
+		rc = with_caches(s, caches_look, err);
 	return rc == RC_OK ? journal_read(&t->journal, t->findings, err) : rc;
 }
 
@@ -93,6 +110,8 @@ enum rc session_settle(struct session *s, struct asker *a, struct err *err)
 	struct torture *t = &s->t;
 
 	enum rc rc = rows_await_quiet(t, QUIET_LIMIT_MS, err);
+	if (rc == RC_OK)
+		rc = with_caches(s, caches_settle, err);
 	if (rc == RC_OK)
 		rc = session_look(s, a, err);
 	if (rc == RC_OK)
@@ -168,4 +187,15 @@ bool session_end(struct session *s, const struct plan *p, char *words, size_t si
 	(void)server_exit_words(server, words, size);
 	s->totals->not_reached += was_up && p->ending == ENDING_POINT;
 	return ending_allows(p->ending, was_up, s->is_armed, server->exit.exit_code, server->exit.signal);
+}
+
+static enum rc end_caches(struct session *s, struct asker *a, struct err *err)
+{
+	(void)a;
+	return with_caches(s, caches_end, err);
+}
+
+enum rc session_end_caches(struct session *s, struct err *err)
+{
+	return s->t.caches ? session_do(s, end_caches, err) : RC_OK;
 }

@@ -31,6 +31,8 @@ session_step session_look, session_settle;
 
 /* End the server as planned. False: it had ended otherwise than it may; words say how it ended. */
 bool session_end(struct session *s, const struct plan *p, char *words, size_t size);
+/* Delete all Redis instances; nothing may be left of them. */
+enum rc session_end_caches(struct session *s, struct err *err) NODISCARD;
 /* E4: with the server dead nothing goes on working for it. */
 void session_check_orphans(struct session *s);
 

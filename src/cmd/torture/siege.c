@@ -5,8 +5,13 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+/* A task's process, or with Redis instances as often one of theirs. */
 static void kill_child(struct session *s, struct rng *r)
 {
+	if (s->t.caches && rng_below(r, 2) && redis_kill_one(s->t.cfg.data, r)) {
+		s->t.caches->n_killed++;
+		return;
+	}
 	struct marked *live = mem_array(MARKED_MAX, sizeof *live);
 	size_t n = server_marked(&s->t.cfg, live);
 
@@ -62,9 +67,41 @@ static void count(struct session *s, const struct load *l, enum ending how)
 	s->totals->ended[how]++;
 }
 
+/* ---- the load ---- */
+
+/* That of both clouds. */
+static enum rc start(struct session *s, const struct siege *w, struct load *l, struct cache_load *redis,
+                     struct err *err)
+{
+	struct rng r;
+
+	enum rc rc = load_start(l, err);
+	if (rc != RC_OK || !s->t.caches)
+		return rc;
+	plan_rng(w->seed, w->round, CONNECTIONS_MAX + 2, &r);
+	rc = cache_load_start(redis, s->t.caches, s->t.server.endpoint, &r, err);
+	if (rc != RC_OK)
+		load_stop(l);
+	return rc;
+}
+
+static void stop(struct session *s, struct load *l, struct cache_load *redis)
+{
+	load_stop(l);
+	if (!s->t.caches)
+		return;
+	cache_load_stop(redis);
+	l->n_done += redis->asker.n_done;
+	l->n_refused += redis->asker.n_refused;
+	l->n_lost += redis->asker.n_lost;
+	if (redis->asker.lost_us && (!l->first_lost_us || redis->asker.lost_us < l->first_lost_us))
+		l->first_lost_us = redis->asker.lost_us;
+}
+
 enum rc siege_lay(struct session *s, const struct siege *w, struct load *l, struct err *err)
 {
 	struct torture *t = &s->t;
+	struct cache_load redis;
 	struct rng r;
 	char words[80];
 
@@ -76,15 +113,17 @@ enum rc siege_lay(struct session *s, const struct siege *w, struct load *l, stru
 		            .round = w->round,
 		            .n = w->connections };
 	plan_rng(w->seed, w->round, CONNECTIONS_MAX, &r);
-	enum rc rc = load_start(l, err);
+	enum rc rc = start(s, w, l, &redis, err);
 	if (rc != RC_OK)
 		return rc;
 	rc = watch_load(s, w, l, &r, err);
 	int64_t end_us = clock_mono_us();
 	bool lived = t->server.is_up;
 	atomic_store(&l->is_stopping, true);
+	if (t->caches)
+		atomic_store(&redis.is_stopping, true);
 	bool is_fine = session_end(s, w->plan, words, sizeof words);
-	load_stop(l);
+	stop(s, l, &redis);
 	if (!is_fine)
 		findings_add(t->findings, "server", "it %s without being asked to", words);
 	/* An armed server may have died unnoticed by then. */
