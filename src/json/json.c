@@ -218,7 +218,54 @@ static size_t plain_len(const unsigned char *p)
 	return n;
 }
 
-static void write_string(struct buf *out, const char *text)
+/* Does any of the eight bytes of w, or more of them, need a look? Sets a byte's high bit where it is not plain, and perhaps
+ * those of bytes behind it. */
+static uint64_t not_plain(uint64_t w)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+	uint64_t quote = w ^ ones * '"', backslash = w ^ ones * '\\';
+
+	return (w | (w - ones * ' ') | (quote - ones) | (backslash - ones)) & highs;
+}
+
+/* All of them bytes that stand in a JSON string as they are? As are nearly all texts. */
+static bool is_plain(const char *text, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)text, *end = p + len;
+	uint64_t w;
+
+	for (; end - p >= (ptrdiff_t)sizeof w; p += sizeof w) {
+		memcpy(&w, p, sizeof w);
+		if (not_plain(w))
+			return false;
+	}
+	while (p < end && plain_bytes[*p >> 6] >> (*p & 63) & 1)
+		p++;
+	return p == end;
+}
+
+/* lead is what stands before the first quote, and tail what follows the second one; both are one byte, or none when NUL. */
+static bool write_plain(struct buf *out, char lead, const char *text, char tail)
+{
+	size_t len = strlen(text);
+	size_t size = len + 2 + (lead != '\0') + (tail != '\0');
+	char *p = is_plain(text, len) ? buf_room(out, size) : NULL;
+
+	if (!p)
+		return false;
+	if (lead)
+		*p++ = lead;
+	*p++ = '"';
+	memcpy(p, text, len);
+	p += len;
+	*p++ = '"';
+	if (tail)
+		*p++ = tail;
+	buf_put(out, size);
+	return true;
+}
+
+static void write_any(struct buf *out, const char *text)
 {
 	const unsigned char *p = (const unsigned char *)text;
 
@@ -246,13 +293,21 @@ static void write_string(struct buf *out, const char *text)
 	buf_addc(out, '"');
 }
 
+static void write_string(struct buf *out, char lead, const char *text, char tail)
+{
+	if (write_plain(out, lead, text, tail))
+		return;
+	if (lead)
+		buf_addc(out, lead);
+	write_any(out, text);
+	if (tail)
+		buf_addc(out, tail);
+}
+
 void jw_key_exact(struct jw *w, const char *name)
 {
 	must(!w->has_key);
-	if (w->needs_comma)
-		buf_addc(w->out, ',');
-	write_string(w->out, name);
-	buf_addc(w->out, ':');
+	write_string(w->out, w->needs_comma ? ',' : '\0', name, ':');
 	w->has_key = true;
 	w->needs_comma = true;
 }
@@ -291,11 +346,14 @@ void jw_end_array(struct jw *w) { close_level(w, ']'); }
 
 void jw_text(struct jw *w, const char *text)
 {
-	begin_value(w);
-	if (text)
-		write_string(w->out, text);
-	else
-		buf_adds(w->out, "null");
+	if (!text) {
+		jw_null(w);
+		return;
+	}
+	char lead = w->needs_comma && !w->has_key ? ',' : '\0';
+	w->has_key = false;
+	w->needs_comma = true;
+	write_string(w->out, lead, text, '\0');
 }
 
 void jw_int(struct jw *w, int64_t v)
@@ -365,6 +423,92 @@ void jw_kv_bool(struct jw *w, const char *key, bool v)
 {
 	jw_key(w, key);
 	jw_bool(w, v);
+}
+
+/* ---- members of an object that is text, as this file writes it: no blanks outside of strings ---- */
+
+/* Behind the string that begins at p; NULL when it has no end. */
+static const char *behind_string(const char *p)
+{
+	if (*p != '"')
+		return NULL;
+	for (p++; *p && *p != '"'; p++) {
+		if (*p == '\\' && !*++p)
+			return NULL;
+	}
+	return *p ? p + 1 : NULL;
+}
+
+static const char *behind_scalar(const char *p)
+{
+	size_t len = strspn(p, "+-.0123456789aeflnrstuE"); /* numbers, true, false, null */
+	return len ? p + len : NULL;
+}
+
+/* Behind the object or array that begins at p, its brackets in pairs of whatever kind. */
+static const char *behind_brackets(const char *p)
+{
+	int depth = 0;
+
+	while (p && *p) {
+		if (*p == '"') {
+			p = behind_string(p);
+			continue;
+		}
+		if ((unsigned char)*p <= ' ')
+			return NULL;
+		depth += *p == '{' || *p == '[';
+		depth -= *p == '}' || *p == ']';
+		p++;
+		if (depth == 0)
+			return p;
+	}
+	return NULL;
+}
+
+static const char *behind_value(const char *p)
+{
+	if (*p == '"')
+		return behind_string(p);
+	return *p == '{' || *p == '[' ? behind_brackets(p) : behind_scalar(p);
+}
+
+/* Is the name between the quotes of member one of the list? */
+static bool is_left_out(const char *member, const char *const *names)
+{
+	for (; *names; names++) {
+		size_t len = strlen(*names);
+		if (strncmp(member + 1, *names, len) == 0 && member[1 + len] == '"')
+			return true;
+	}
+	return false;
+}
+
+/* One walk along the members; w NULL: only to see whether they have the form. */
+static bool walk_members(struct jw *w, const char *p, const char *const *but)
+{
+	if (*p != '{')
+		return false;
+	if (p[1] == '}')
+		return p[2] == '\0';
+	do {
+		const char *member = p + 1, *colon = behind_string(member);
+		const char *end = colon && *colon == ':' ? behind_value(colon + 1) : NULL;
+		if (!end)
+			return false;
+		if (w && !is_left_out(member, but)) {
+			begin_value(w);
+			buf_add(w->out, member, (size_t)(end - member));
+		}
+		p = end;
+	} while (*p == ',');
+	return p[0] == '}' && p[1] == '\0';
+}
+
+bool jw_members(struct jw *w, const char *object_text, const char *const *but)
+{
+	must(!w->has_key && w->depth > 0);
+	return walk_members(NULL, object_text, but) && walk_members(w, object_text, but);
 }
 
 void jw_value(struct jw *w, const json_t *v)
