@@ -90,7 +90,7 @@ static void loop(const struct inject_plan *plan, const char *where, bool (*try)(
 	}
 	EXPECT(n < N_MAX, "%s: no end of faults", what);
 	if (getenv("FAULT_VERBOSE"))
-		printf("# %s\n", what);
+		printf("# %s: %d calls\n", what, inject_calls());
 }
 
 /* ---- in an empty folder ---- */
