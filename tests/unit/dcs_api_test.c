@@ -851,6 +851,45 @@ TEST(backup_policies_are_checked_and_kept)
 	end();
 }
 
+
+/* ---- memory that is missing for a moment ---- */
+
+static json_malloc_t real_grow;
+static int pieces_left, pieces_missing;
+
+static void *grow_but_one(size_t size)
+{
+	bool is_missing = pieces_left-- == 0;
+	pieces_missing += is_missing;
+	return is_missing ? NULL : real_grow(size);
+}
+
+/* Id and birthday of a policy outlive its edits; one that cannot be read at the moment must not lose them. */
+TEST(a_policy_keeps_its_id_when_memory_is_missing_for_a_moment)
+{
+	const char *body = "{\"instance_backup_policy\":{" PLAN("3", "weekly", "[2]", "00:00-01:00");
+	char uid[UUID_SIZE], id[UUID_SIZE];
+
+	begin(AUTH_OFF, 1);
+	create_running(H PLAN("7", "weekly", "[1]", "00:00-01:00"), uid);
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	(void)snprintf(id, sizeof id, "%s", at("instance_backup_policy/backup_policy_id"));
+	real_grow = json_grow;
+	for (int n = 0, missing = 1; missing; n++) {
+		struct request put = { .method = "PUT", .target = one(uid, ""), .body = body };
+		pieces_left = n;
+		pieces_missing = 0;
+		json_grow = grow_but_one;
+		(void)send_request(&put);
+		json_grow = real_grow;
+		missing = pieces_missing;
+		EXPECT(seen.status == 204 || (missing && seen.status >= 500), "piece %d: %d", n, seen.status);
+		EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+		EXPECT(strcmp(at("instance_backup_policy/backup_policy_id"), id) == 0, "piece %d: another id", n);
+	}
+	end();
+}
+
 TEST(an_instance_is_shown_with_the_contracts_types)
 {
 	const struct {
@@ -1934,6 +1973,7 @@ int main(void)
 	RUN(the_servers_own_refusals_have_the_contracts_form);
 	RUN(a_creation_is_refused_in_the_contracts_order);
 	RUN(backup_policies_are_checked_and_kept);
+	RUN(a_policy_keeps_its_id_when_memory_is_missing_for_a_moment);
 	RUN(an_instance_is_shown_with_the_contracts_types);
 	RUN(lists_are_filtered_and_paged);
 	RUN(a_task_runs_is_followed_and_its_record_deleted);
