@@ -333,17 +333,53 @@ enum rc store_insert(struct store *s, const struct table *t, void *row, struct e
 	return rc;
 }
 
-enum rc store_update(struct store *s, const struct table *t, const void *row, struct err *err)
+static bool is_same(const struct table *t, int col, const void *a, const void *b)
 {
+	switch (t->cols[col].type) {
+	case COL_INT:
+		return row_int(t, col, a) == row_int(t, col, b);
+	case COL_REAL: /* by its bits, so that a NaN is itself */
+		return memcmp(row_at(t, col, a), row_at(t, col, b), sizeof(double)) == 0;
+	case COL_TEXT:
+		return strcmp(row_text(t, col, a), row_text(t, col, b)) == 0;
+	case COL_BLOB: {
+		struct blob x = row_blob(t, col, a), y = row_blob(t, col, b);
+		return x.len == y.len && memcmp(x.bytes, y.bytes, x.len) == 0;
+	}
+	}
+	return false;
+}
+
+/* was NULL: all columns but the key. */
+static enum rc update(struct store *s, const struct table *t, const void *was, const void *row, struct err *err)
+{
+	struct shape shape = { .table = t, .verb = VERB_UPDATE };
 	struct err why = { 0 };
 	bool is_own;
+
+	must(t->n_cols <= COLS_MAX);
+	for (int i = 0; i < t->n_cols; i++) {
+		bool is_key = t->cols[i].flags & COL_KEY, is_changed = !was || !is_same(t, i, was, row);
+		must(!is_key || !was || !is_changed);
+		shape.sets |= (uint64_t)(!is_key && is_changed) << i;
+	}
 	enum rc rc = enter(s, &is_own, err);
 	if (rc != RC_OK)
 		return rc;
 	rc = check_row(t, row, &why);
-	if (rc == RC_OK)
-		rc = s->ops->update(s, t, row, &why);
+	if (rc == RC_OK && shape.sets)
+		rc = s->ops->update(s, &shape, row, &why);
 	return leave(s, is_own, rc, &why, err);
+}
+
+enum rc store_update(struct store *s, const struct table *t, const void *row, struct err *err)
+{
+	return update(s, t, NULL, row, err);
+}
+
+enum rc store_change(struct store *s, const struct table *t, const void *was, const void *row, struct err *err)
+{
+	return update(s, t, was, row, err);
 }
 
 enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct err *err)

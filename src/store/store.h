@@ -123,6 +123,9 @@ void store_end_read(struct store *s);
 enum rc store_insert(struct store *s, const struct table *t, void *row, struct err *err) NODISCARD;
 /* Replace all columns of the row with the same primary key. RC_NOT_FOUND when there is none. */
 enum rc store_update(struct store *s, const struct table *t, const void *row, struct err *err) NODISCARD;
+/* The same of those columns alone in which row differs from was, which is what was read of it: quicker, since an index is
+ * written anew for every column that is set, changed or not. Both have the same primary key. RC_OK when nothing differs. */
+enum rc store_change(struct store *s, const struct table *t, const void *was, const void *row, struct err *err) NODISCARD;
 /* First match of q (its order applies; offset and limit are ignored) into row. RC_NOT_FOUND: none. */
 enum rc store_get(struct store *s, const struct query *q, void *row, struct arena *a, struct err *err) NODISCARD;
 /* All matches in order, as one array of q->table->row_size elements in a, never NULL. RC_LIMIT when a is full. */

@@ -18,13 +18,15 @@ enum verb { VERB_INSERT, VERB_UPDATE, VERB_GET, VERB_LIST, VERB_COUNT, VERB_DELE
  */
 struct shape {
 	const struct table *table;
+	uint64_t sets; /* of an update: bit i for column i */
 	uint8_t verb, n_preds, n_orders;
 	uint8_t is_hot; /* the preds imply table->hot */
 	uint8_t pred_col[QUERY_PREDS], pred_cmp[QUERY_PREDS];
 	uint8_t order_col[QUERY_ORDERS], order_desc[QUERY_ORDERS];
 	uint8_t unused[2]; /* so that there is no padding, whose bytes nobody promises */
 };
-static_assert(sizeof(struct shape) == sizeof(void *) + 4 + 2 * QUERY_PREDS + 2 * QUERY_ORDERS + 2, "no padding");
+static_assert(sizeof(struct shape) == sizeof(void *) + 8 + 4 + 2 * QUERY_PREDS + 2 * QUERY_ORDERS + 2, "no padding");
+enum { COLS_MAX = 64 /* of a table: the bits of shape.sets */ };
 
 struct store_ops {
 	const char *name;
@@ -39,7 +41,7 @@ struct store_ops {
 	enum rc (*begin_read)(struct store *s, struct err *err);
 	void (*end_read)(struct store *s);
 	enum rc (*insert)(struct store *s, const struct table *t, const void *row, int64_t *id, struct err *err);
-	enum rc (*update)(struct store *s, const struct table *t, const void *row, struct err *err);
+	enum rc (*update)(struct store *s, const struct shape *shape, const void *row, struct err *err);
 	enum rc (*get)(struct store *s, const struct shape *shape, const struct query *q, void *row, struct arena *a,
 		       struct err *err);
 	enum rc (*list)(struct store *s, const struct shape *shape, const struct query *q, struct arena *a,

@@ -886,6 +886,50 @@ static const struct shape *shape_run(struct store *s)
 	return &best->shape;
 }
 
+/* How often the program of the statement that ran last writes into an index. */
+static int index_writes(struct store *s)
+{
+	struct buf sql;
+	sqlite3_stmt *stmt = NULL;
+	int n = 0;
+	buf_init(&sql, SQL_MAX);
+	buf_adds(&sql, "EXPLAIN ");
+	sql_of_shape(&sql, shape_run(s));
+	EXPECT(sqlite3_prepare_v2(db_of(s), buf_text(&sql), -1, &stmt, NULL) == SQLITE_OK, "%s", buf_text(&sql));
+	while (sqlite3_step(stmt) == SQLITE_ROW)
+		n += strcmp((const char *)sqlite3_column_text(stmt, 1), "IdxInsert") == 0;
+	(void)sqlite3_finalize(stmt);
+	buf_fini(&sql);
+	return n;
+}
+
+/* A task's steps, as the engine makes them. */
+TEST(a_change_writes_only_the_indexes_of_what_it_sets)
+{
+	struct store *s = open_as(STORE_WRITER);
+	struct app_row app = { .name = "app" };
+	OK(store_insert(s, &table_app, &app, &e));
+	struct instance_row i = { .app_id = app.id, .name = "i" }, was_i = i;
+	OK(store_insert(s, &table_instance, &i, &e));
+	was_i = i;
+	struct task_row t = { .instance_id = i.id, .generation = 1 };
+	OK(store_insert(s, &table_task, &t, &e));
+	EXPECT(index_writes(s) == 3, "an insert writes %d", index_writes(s));
+	i.last_generation = 1;
+	i.busy_task_id = t.id;
+	OK(store_change(s, &table_instance, &was_i, &i, &e));
+	EXPECT(index_writes(s) == 0, "a create writes %d of the instance", index_writes(s));
+	struct task_row was = t;
+	t.state = 1; /* running */
+	OK(store_change(s, &table_task, &was, &t, &e));
+	EXPECT(index_writes(s) == 2, "a claim writes %d", index_writes(s));
+	was = t;
+	t.pid = 42;
+	OK(store_change(s, &table_task, &was, &t, &e));
+	EXPECT(index_writes(s) == 0, "a start writes %d", index_writes(s));
+	store_close(s);
+}
+
 TEST(the_main_queries_use_an_index_and_no_sort)
 {
 	const struct {
@@ -1052,6 +1096,7 @@ int main(void)
 	RUN_FRESH(more_shapes_than_places);
 	RUN_FRESH(a_copy_is_of_the_view_and_holds_no_writer_up);
 	RUN_FRESH(a_copy_is_refused_where_it_would_do_harm);
+	RUN_FRESH(a_change_writes_only_the_indexes_of_what_it_sets);
 	RUN_FRESH(the_main_queries_use_an_index_and_no_sort);
 	if (dir_remove(dir, &e) != RC_OK)
 		return 1;

@@ -86,29 +86,29 @@ static enum rc change(struct sqlite_store *s, sqlite3_stmt *stmt, int bound, con
 	return rc;
 }
 
-static enum rc write_row(struct sqlite_store *s, enum verb verb, const struct table *t, const void *row,
-			 const char *what, struct err *err)
+static enum rc write_row(struct sqlite_store *s, const struct shape *shape, const void *row, const char *what,
+			 struct err *err)
 {
 	sqlite3_stmt *stmt;
-	struct shape shape = { .table = t, .verb = (uint8_t)verb };
-	enum rc rc = cache_get(s, &shape, &stmt, err);
-	return rc == RC_OK ? change(s, stmt, rows_bind(stmt, t, row), t, what, err) : rc;
+	enum rc rc = cache_get(s, shape, &stmt, err);
+	return rc == RC_OK ? change(s, stmt, rows_bind(stmt, shape, row), shape->table, what, err) : rc;
 }
 
 static enum rc sqlite_insert(struct store *base, const struct table *t, const void *row, int64_t *id, struct err *err)
 {
 	struct sqlite_store *s = sqlite_of(base);
-	enum rc rc = write_row(s, VERB_INSERT, t, row, "cannot insert", err);
+	struct shape shape = { .table = t, .verb = VERB_INSERT };
+	enum rc rc = write_row(s, &shape, row, "cannot insert", err);
 	if (rc == RC_OK)
 		*id = sqlite3_last_insert_rowid(s->db);
 	return rc;
 }
 
-static enum rc sqlite_update(struct store *base, const struct table *t, const void *row, struct err *err)
+static enum rc sqlite_update(struct store *base, const struct shape *shape, const void *row, struct err *err)
 {
 	struct sqlite_store *s = sqlite_of(base);
-	enum rc rc = write_row(s, VERB_UPDATE, t, row, "cannot update", err);
-	return rc == RC_OK && sqlite3_changes64(s->db) == 0 ? refuse_absent(t, err) : rc;
+	enum rc rc = write_row(s, shape, row, "cannot update", err);
+	return rc == RC_OK && sqlite3_changes64(s->db) == 0 ? refuse_absent(shape->table, err) : rc;
 }
 
 /* ---- queries ---- */

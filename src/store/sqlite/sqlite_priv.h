@@ -66,7 +66,8 @@ enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err) N
 enum rc cache_version(struct sqlite_store *s, int64_t *version, struct err *err) NODISCARD;
 void cache_fini(struct sqlite_store *s);
 
-int rows_bind(sqlite3_stmt *stmt, const struct table *t, const void *row);             /* column i to ?i+1 */
+/* Column i to ?i+1: all for an insert, for an update the key and what it sets. */
+int rows_bind(sqlite3_stmt *stmt, const struct shape *shape, const void *row);
 bool rows_read(sqlite3_stmt *stmt, const struct table *t, void *row, struct arena *a); /* false: arena full */
 
 /* Bring db from its user_version to n, one transaction each. Neighbours may do the same at once. */
