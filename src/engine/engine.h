@@ -179,6 +179,7 @@ struct change {
 	/* the engine's own */
 	enum verdict (*apply)(struct engine *e, struct change *c);
 	void (*committed)(struct engine *e, struct change *c);
+	bool refuses_first; /* apply refuses, if it does, before it has written anything: so it needs no undo point */
 	bool is_patient; /* when the store did not take it, it waits in line again instead of being answered */
 	struct change *next;
 };

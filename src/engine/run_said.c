@@ -137,7 +137,7 @@ static struct message *message_new(struct engine *e, int64_t task_id, int64_t at
 {
 	struct arena *a = arena_new(ARENA_MAX);
 	struct message *m = arena_new_of(a, struct message);
-	*m = (struct message){ .base = { .apply = apply_message, .done = message_done, .is_patient = true },
+	*m = (struct message){ .base = { .apply = apply_message, .done = message_done, .refuses_first = true, .is_patient = true },
 			       .engine = e, .arena = a, .task_id = task_id, .attempt = attempt };
 	return m;
 }

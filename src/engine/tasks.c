@@ -82,6 +82,7 @@ void engine_task_create(struct engine *e, struct task_create *c)
 {
 	c->base.apply = apply_create;
 	c->base.committed = NULL;
+	c->base.refuses_first = true;
 	writer_submit(e, &c->base);
 }
 

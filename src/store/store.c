@@ -238,6 +238,9 @@ static enum rc end_mark(struct store *s, enum rc (*how)(struct store *s, struct 
 enum rc store_mark_keep(struct store *s, struct err *err) { return end_mark(s, s->ops->mark_keep, err); }
 enum rc store_mark_undo(struct store *s, struct err *err) { return end_mark(s, s->ops->mark_undo, err); }
 
+uint64_t store_writes(const struct store *s) { return s->n_writes; }
+enum rc store_usable(struct store *s, struct err *err) { return usable(s, err); }
+
 enum rc store_touch(struct store *s, struct err *err)
 {
 	struct err why = { 0 };
@@ -290,6 +293,7 @@ static enum rc enter(struct store *s, bool *is_own, struct err *err)
 static enum rc leave(struct store *s, bool is_own, enum rc rc, const struct err *why, struct err *err)
 {
 	rc = settle(s, rc, why, err);
+	s->n_writes += rc == RC_OK;
 	if (!is_own)
 		return rc;
 	if (rc == RC_OK)

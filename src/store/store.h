@@ -112,6 +112,10 @@ void store_rollback(struct store *s);
 enum rc store_mark(struct store *s, struct err *err) NODISCARD;
 enum rc store_mark_keep(struct store *s, struct err *err) NODISCARD;
 enum rc store_mark_undo(struct store *s, struct err *err) NODISCARD;
+/* A number that grows with each row that is written: did something in between write? */
+uint64_t store_writes(const struct store *s);
+/* RC_OK, or what every call answers until the transaction is ended, or the store reopened. */
+enum rc store_usable(struct store *s, struct err *err) NODISCARD;
 /* Within a transaction: write something that changes nothing, so that its commit shows whether the disk takes writes. */
 enum rc store_touch(struct store *s, struct err *err) NODISCARD;
 /* A consistent view for several reads outside of a write transaction: of this moment. What was got in an earlier view

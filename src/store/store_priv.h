@@ -63,6 +63,7 @@ struct store {
 	enum store_mode mode;
 	enum tx tx;
 	bool has_mark;
+	uint64_t n_writes; /* rows inserted and updated, calls that deleted: store_writes */
 	struct err dead;   /* rc not RC_OK: why the open transaction was undone */
 	struct err broken; /* rc not RC_OK: why the store must be reopened */
 };

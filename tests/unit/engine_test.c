@@ -917,6 +917,28 @@ TEST(a_refused_change_leaves_nothing_and_its_neighbours_alone)
 	end();
 }
 
+/* One that was to refuse before it writes, and does not: nothing of its batch is kept, and the next time it is undone alone. */
+TEST(a_change_that_breaks_its_promise_is_never_kept_half)
+{
+	struct waiter half_done = WAITER;
+	struct change half = { .done = wake, .ctx = &half_done, .apply = insert_and_refuse, .refuses_first = true };
+	struct app_row row;
+	begin();
+	start(0);
+	writer_submit(engine, &half);
+	wait_for(&half_done);
+	EXPECT(half.verdict == V_FAILED && strstr(half.err.msg, "half way"), "%s: %s", verdict_name(half.verdict), half.err.msg);
+	EXPECT(engine_app_get(view, "1", "half", arena, &row, NULL) == V_NO_APP, "it was kept");
+	half_done = (struct waiter)WAITER;
+	writer_submit(engine, &half);
+	wait_for(&half_done);
+	EXPECT(half.verdict == V_BAD_INPUT, "%s: %s", verdict_name(half.verdict), half.err.msg);
+	EXPECT(engine_app_get(view, "1", "half", arena, &row, NULL) == V_NO_APP, "it was kept");
+	make_app();
+	stop();
+	end();
+}
+
 /* The back-off of an ended attempt runs out in the very batch that ended it: old and new attempt meet in memory. */
 TEST(an_attempt_due_again_at_once_is_started)
 {
@@ -1581,6 +1603,7 @@ int main(void)
 	RUN(a_start_with_a_failing_disk_is_refused_in_words);
 	RUN(a_data_folder_that_vanishes_is_noticed_and_not_made_again);
 	RUN(a_refused_change_leaves_nothing_and_its_neighbours_alone);
+	RUN(a_change_that_breaks_its_promise_is_never_kept_half);
 	RUN(an_attempt_due_again_at_once_is_started);
 	RUN(a_schedule_that_is_due_while_stopping_keeps_no_processor_busy);
 	RUN(only_a_real_model_file_is_put_in_service);
