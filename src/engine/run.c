@@ -202,6 +202,8 @@ enum rc run_due(struct engine *e, int64_t now_ms, struct err *err)
 		rc = claim_pending(e, false, now_ms, a, err);
 	if (rc == RC_OK)
 		rc = claim_pending(e, true, now_ms, a, err);
+	if (rc == RC_OK && e->attempts && e->attempts->starts)
+		exec_expect(e->exec); /* it gets ready while the claim is being committed */
 	return rc == RC_OK ? find_next_due(e, now_ms, a, err) : rc;
 }
 

@@ -753,6 +753,28 @@ TEST(a_child_has_its_folder_its_group_its_limits_and_its_log)
 	close_bench();
 }
 
+/* The kernel's limit is for all threads of the user: those that are there are added, whether the look at them was taken for
+ * this start, while it was announced, or for one just before. */
+TEST(the_limit_of_processes_is_beside_those_that_are_there)
+{
+	open_bench();
+	for (int i = 1; i <= 3; i++) {
+		struct exec_spec spec = spec_of(i, sh("awk '/Max processes/ { printf \"{\\\"event\\\":\\\"%d\\\"}\\n\", $3 }' "
+		                                      "/proc/self/limits >&3; " RESULT));
+		int64_t limit = 0;
+		spec.process_limit = 1000;
+		if (i == 2)
+			exec_expect(bench.exec);
+		start_with(spec);
+		EXPECT(await_end(i)->is_success, "%s", bench.seen[i].message);
+		const char *said = buf_text(&bench.seen[i].events);
+		EXPECT(num_i64_n(said, strcspn(said, "\n"), &limit), "%s", said);
+		EXPECT(limit > 2000 + 256, "start %d: %lld leaves no room for what is there", i, (long long)limit);
+	}
+	exec_expect(bench.exec); /* and nothing comes of it */
+	close_bench();
+}
+
 /* ---- descriptor 3 ---- */
 
 TEST(a_message_may_come_in_pieces)
@@ -1267,6 +1289,7 @@ static void run_all(void)
 	RUN(a_child_has_a_clean_environment);
 	RUN(a_child_has_default_signals);
 	RUN(a_child_has_its_folder_its_group_its_limits_and_its_log);
+	RUN(the_limit_of_processes_is_beside_those_that_are_there);
 	RUN(a_message_may_come_in_pieces);
 	RUN(a_line_too_long_is_the_tasks_fault);
 	RUN(binary_zeros_are_the_tasks_fault);
