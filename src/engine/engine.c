@@ -55,15 +55,19 @@ static void set_roots(struct engine *e, const struct engine_config *cfg)
 static enum rc make_dirs(const struct engine *e, struct err *err)
 {
 	static const char *const names[] = { "import", "models", "logs", "functions.d", "cache", "backups" };
-	char path[PATH_MAX];
-	enum rc rc = RC_OK;
 
-	for (size_t i = 0; i < ARRAY_LEN(names) && rc == RC_OK; i++) {
-		rc = path_join(path, e->data_dir, names[i], err);
-		if (rc == RC_OK)
-			rc = dir_make(path, 0700, err);
-	}
-	return rc;
+	return dir_make_in(e->data_dir, names, ARRAY_LEN(names), 0700, err);
+}
+
+static enum rc look_for_keys(struct engine *e, struct err *err)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct query q = { .table = &table_key, .preds = { PRED_INT("is_active", CMP_EQ, 1) }, .n_preds = 1 };
+	struct key_row row;
+
+	enum rc rc = store_get(e->store, &q, &row, a, err);
+	e->has_keys = rc == RC_OK;
+	return rc == RC_NOT_FOUND ? RC_OK : rc;
 }
 
 static enum rc load_functions(struct engine *e, const struct engine_config *cfg, struct err *err)
@@ -99,6 +103,8 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 		rc = keyring_open(e->data_dir, &e->keys, err);
 	if (rc == RC_OK)
 		rc = writer_open_store(e, /* makes= */ true, err); /* recovers (E7) */
+	if (rc == RC_OK)
+		rc = look_for_keys(e, err);
 	if (rc == RC_OK)
 		rc = verifier_start(e, err);
 	if (rc == RC_OK)
@@ -215,6 +221,7 @@ void engine_close(struct engine *e)
 }
 
 bool engine_is_healthy(const struct engine *e) { return atomic_load(&e->is_healthy); }
+bool engine_has_keys(const struct engine *e) { return e->has_keys; }
 const struct functions *engine_functions(const struct engine *e) { return e->functions; }
 
 const char *const *engine_import_roots(const struct engine *e, int *n)

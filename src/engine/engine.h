@@ -80,6 +80,7 @@ enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct
  * commit what is waiting, close. */
 void engine_close(struct engine *e);
 bool engine_is_healthy(const struct engine *e); /* the store takes writes */
+bool engine_has_keys(const struct engine *e); /* could somebody sign a request when it was opened? */
 const struct functions *engine_functions(const struct engine *e);
 /* Import roots, DATA/import first. */
 const char *const *engine_import_roots(const struct engine *e, int *n);

@@ -54,6 +54,7 @@ struct engine {
 	ino_t store_ino;
 	struct functions *functions;
 	struct keyring *keys;
+	bool has_keys; /* active ones, at the opening */
 	struct exec *exec;
 	struct closer *closer;
 	struct keeper *keeper;

@@ -141,24 +141,31 @@ static void publish(struct verifier *v, struct flaw *flaws, size_t n, enum depth
 	mem_free(old);
 }
 
-static void make_pass(struct verifier *v, enum depth depth)
+static enum rc make_pass(struct verifier *v, struct store *s, enum depth depth, struct err *err)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(ROWS_MAX);
 	struct query q = { .table = &table_instance, .preds = { PRED_INT("model_generation", CMP_GT, 0) }, .n_preds = 1 };
 	struct instance_row *rows = NULL;
+	size_t n = 0;
+
+	enum rc rc = store_list(s, &q, a, (void **)&rows, &n, err);
+	if (rc != RC_OK)
+		return rc;
+	struct flaw *flaws = mem_array(n + 1, sizeof *flaws);
+	publish(v, flaws, collect(v, s, rows, n, depth, flaws), depth);
+	return RC_OK;
+}
+
+static void make_whole_pass(struct verifier *v)
+{
 	struct store *s = NULL;
 	struct err err = { 0 };
-	size_t n = 0;
 
 	enum rc rc = store_open_sqlite(v->engine->store_path, STORE_READER, &s, &err);
 	if (rc == RC_OK)
-		rc = store_list(s, &q, a, (void **)&rows, &n, &err);
-	if (rc == RC_OK) {
-		struct flaw *flaws = mem_array(n + 1, sizeof *flaws);
-		publish(v, flaws, collect(v, s, rows, n, depth, flaws), depth);
-	} else {
+		rc = make_pass(v, s, IS_WHOLE, &err);
+	if (rc != RC_OK)
 		log_warn("model.not_checked", "reason=\"%s\"", err.msg);
-	}
 	store_close(s);
 }
 
@@ -184,7 +191,7 @@ static void *verifier_main(void *arg)
 {
 	struct verifier *v = arg;
 	do
-		make_pass(v, IS_WHOLE);
+		make_whole_pass(v);
 	while (rest(v));
 	return NULL;
 }
@@ -201,7 +208,9 @@ enum rc verifier_start(struct engine *e, struct err *err)
 	must(pthread_condattr_destroy(&attr) == 0);
 	must(pthread_mutex_init(&v->lock, NULL) == 0);
 	e->verifier = v;
-	make_pass(v, IS_THERE); /* V1 */
+	/* V1. The writer does not run yet, so its connection is free. */
+	if (make_pass(v, e->store, IS_THERE, err) != RC_OK)
+		log_warn("model.not_checked", "reason=\"%s\"", err->msg);
 	int sys = pthread_create(&v->thread, NULL, verifier_main, v);
 	if (sys)
 		return err_sys(err, RC_IO, sys, "cannot start the verifier thread");

@@ -100,6 +100,18 @@ class Process(unittest.TestCase):
         server.stop()
         self.assertFalse(endpoint.exists())
 
+    def test_a_start_without_keys_says_so(self):
+        server = self.server()
+        server.access = {"access_key_id": "LTAInobody", "access_key_secret": "none", "project_id": "0" * 32}
+        server.start()
+        self.assertIn("key.none", server.log())
+        self.assertEqual((server.data / "secret.key").stat().st_mode & 0o777, 0o600)
+        server.stop()
+        server.key()
+        seen = len(server.log())
+        server.start()
+        self.assertNotIn("key.none", server.log()[seen:])
+
     def test_drain_answers_what_was_asked(self):
         """Requests in progress at SIGTERM are answered or refused cleanly; the exit code is 0."""
         server = self.server().start()

@@ -766,6 +766,9 @@ TEST(migrations_are_all_or_nothing)
 {
 	sqlite3 *db = NULL;
 	EXPECT(sqlite3_open(path, &db) == SQLITE_OK, "open");
+	EXPECT(migrate(db, steps, 3, &e) == RC_INTERNAL, "%s", e.msg);
+	EXPECT(number(db, "PRAGMA user_version") == 0, "some of them were kept");
+	EXPECT(number(db, "SELECT count(*) FROM sqlite_schema") == 0, "some of them were kept");
 	OK(migrate(db, steps, 1, &e));
 	EXPECT(number(db, "PRAGMA user_version") == 1, "version");
 	EXPECT(number(db, "PRAGMA application_id") == STORE_APPLICATION_ID, "application id");
