@@ -100,8 +100,6 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 	if (rc == RC_OK)
 		rc = writer_open_store(e, /* makes= */ true, err); /* recovers (E7) */
 	if (rc == RC_OK)
-		rc = verifier_start(e, err);
-	if (rc == RC_OK)
 		rc = closer_start(e, err);
 	run_handlers(e, &handlers);
 	if (rc == RC_OK)
@@ -110,6 +108,8 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 		log_warn("exec.no_adoption", "what leaves its process group is not ended with its task");
 	if (rc == RC_OK)
 		rc = writer_start(e, err);
+	if (rc == RC_OK)
+		rc = verifier_start(e, err); /* it may have something for the writer */
 	if (rc == RC_OK)
 		rc = keeper_start(e, err);
 	if (rc == RC_OK)
