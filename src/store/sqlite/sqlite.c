@@ -20,13 +20,14 @@ static void sqlite_close(struct store *base)
 
 static enum rc sqlite_begin(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_BEGIN, err); }
 
-/* Locks and frames come first: without them nothing is kept. What fails later, the index of the log for lack of room or
+/* Locks and frames come first (the latter told as a full disk or a quota): without them nothing is kept. What fails later, the index of the log for lack of room or
  * memory, fails with the frames on the disk: whoever opens the files after a crash finds the transaction. */
 static enum rc sqlite_commit(struct store *s, struct err *err)
 {
 	enum rc rc = cache_control(sqlite_of(s), CTL_COMMIT, err);
-	int code = sqlite3_errcode(sqlite_of(s)->db) & 0xff;
-	if (rc == RC_BUSY && code != SQLITE_FULL && code != SQLITE_BUSY)
+	int code = sqlite3_extended_errcode(sqlite_of(s)->db);
+	bool is_before = (code & 0xff) == SQLITE_BUSY || code == SQLITE_FULL || code == SQLITE_IOERR_WRITE;
+	if (rc == RC_BUSY && !is_before)
 		err->rc = rc = RC_IO;
 	return rc;
 }
