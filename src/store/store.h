@@ -131,6 +131,11 @@ enum rc store_touch(struct store *s, struct err *err) NODISCARD;
  * is had again without asking the database if nobody changed anything since. */
 enum rc store_begin_read(struct store *s, struct err *err) NODISCARD;
 void store_end_read(struct store *s);
+/* End the view, but let the next store_begin_read go on with it for as long as nobody has changed anything since: that costs
+ * neither a lock nor a call of the kernel. Any other call on the store first ends it for good. So does store_rest, which is
+ * due before the thread waits for anything: what the view sees cannot be cut from the log. */
+void store_pause_read(struct store *s);
+void store_rest(struct store *s); /* nothing paused is fine */
 
 /* row points to a struct of t's shape. insert fills the COL_AUTO column of row when it was 0. */
 enum rc store_insert(struct store *s, const struct table *t, void *row, struct err *err) NODISCARD;

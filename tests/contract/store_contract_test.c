@@ -682,6 +682,19 @@ TEST(reads_may_be_bracketed)
 	(void)add_app("b");
 }
 
+TEST(a_paused_view_hides_nothing)
+{
+	OK(store_begin_read(s, &e));
+	EXPECT(count_of(&table_app) == 0, "rows");
+	store_pause_read(s);
+	(void)add_app("a");
+	OK(store_begin_read(s, &e));
+	EXPECT(count_of(&table_app) == 1, "in the next view");
+	store_pause_read(s);
+	EXPECT(count_of(&table_app) == 1, "outside of one");
+	store_rest(s);
+}
+
 TEST(a_sound_store_checks_well)
 {
 	add_parents();
@@ -1044,6 +1057,7 @@ int main(void)
 	RUN_ON_EACH(a_rollback_with_a_mark_undoes_all);
 	RUN_ON_EACH(a_refused_change_alone_leaves_nothing_open);
 	RUN_ON_EACH(reads_may_be_bracketed);
+	RUN_ON_EACH(a_paused_view_hides_nothing);
 	RUN_ON_EACH(a_sound_store_checks_well);
 	RUN_ON_EACH(totals_are_those_of_the_rows);
 	RUN(random_sequences_agree);
