@@ -254,7 +254,7 @@ static enum rc adapt_database(struct restore *r, struct err *err)
 	if (rc == RC_OK)
 		rc = store_open_sqlite(path, STORE_WRITER, &s, err); /* an older one is brought up to date */
 	if (rc == RC_OK)
-		rc = store_check(s, err);
+		rc = store_check(s, STORE_QUICK, err);
 	if (rc == RC_OK)
 		rc = adapt(r, s, err);
 	store_close(s);

@@ -132,9 +132,11 @@ enum rc store_count(struct store *s, const struct query *q, int64_t *n, struct e
 /* Delete all matches, and what refers to them; *n (may be NULL) says how many matches there were. */
 enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct err *err) NODISCARD;
 
-/* PRAGMA quick_check and foreign keys for sqlite: RC_CORRUPT with the first finding. For `stint doctor`. Reads all
- * of the data: slow when there is much. */
-enum rc store_check(struct store *s, struct err *err) NODISCARD;
+/* RC_CORRUPT with the first finding. Reads all of the data: slow when there is much. A quick check (PRAGMA quick_check for
+ * sqlite) looks at the form of all pages, at types and at references; a full one (integrity_check) also compares every
+ * index with its table, which takes several times as long. */
+enum store_depth { STORE_QUICK, STORE_FULL };
+enum rc store_check(struct store *s, enum store_depth depth, struct err *err) NODISCARD;
 int store_schema_version(struct store *s); /* of the data as opened */
 
 /* All data as a database of its own in the file to, which must not exist; mode 0600, not fsynced. Within

@@ -48,7 +48,7 @@ struct store_ops {
 			 struct err *err);
 	enum rc (*delete)(struct store *s, const struct shape *shape, const struct query *q, int64_t *n,
 			  struct err *err);
-	enum rc (*check)(struct store *s, struct err *err);
+	enum rc (*check)(struct store *s, enum store_depth depth, struct err *err);
 	int (*schema_version)(struct store *s);
 	enum rc (*copy)(struct store *s, const char *to, struct err *err); /* NULL: cannot */
 };

@@ -4,7 +4,8 @@
  *
  * One connection asks for everything, so it can tell each answer in advance. Values only grow: value n of a key is
  * written after n - 1, so what is read must lie between the last that Redis acknowledged and the last that was sent.
- * With a replica only what WAIT has confirmed counts as acknowledged, since a failover may take the end (docs/cache.md).
+ * With a replica only what WAIT has confirmed counts as acknowledged, since a failover may take the end; without one,
+ * what Redis has handed to the kernel, which it puts off while an fsync takes long (docs/cache.md).
  *
  * Threads: the load has its own; all else is for the session's while no load runs.
  */
