@@ -325,16 +325,19 @@ static void *work(void *arg)
 	struct cache_load *l = arg;
 
 	while (!l->asker.lost_us && !atomic_load(&l->is_stopping)) {
+		must(pthread_rwlock_rdlock(l->gate) == 0);
 		do_something(l);
+		must(pthread_rwlock_unlock(l->gate) == 0);
 		remote_pause((long)rng_below(&l->rng, PAUSE_SPREAD_MS));
 	}
 	return NULL;
 }
 
 enum rc cache_load_start(struct cache_load *l, struct caches *c, const char *endpoint, const struct rng *rng,
-                         struct err *err)
+                         pthread_rwlock_t *gate, struct err *err)
 {
 	l->caches = c;
+	l->gate = gate;
 	l->rng = *rng;
 	atomic_init(&l->is_stopping, false);
 	enum rc rc = caches_ask_open(c, endpoint, &l->asker, err);
