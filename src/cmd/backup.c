@@ -80,12 +80,14 @@ static enum rc list_file(struct backup *b, const char *relative, const struct fi
 }
 
 /* RC_NOT_FOUND: there is none. */
-static enum rc copy_one(struct backup *b, const char *relative, struct file_sum *sum, struct err *err)
+static enum rc copy_one(struct backup *b, const char *relative, bool is_log, struct file_sum *sum, struct err *err)
 {
 	char from[PATH_MAX], to[PATH_MAX];
 
 	enum rc rc = paths_of(b, relative, from, to, err);
-	return rc == RC_OK ? file_copy(from, to, sum, err) : rc;
+	if (rc != RC_OK)
+		return rc;
+	return is_log ? log_copy(from, to, sum, err) : file_copy(from, to, sum, err);
 }
 
 /* What no row names: settings, manifests of functions, import/, whatever else the operator keeps there. */
@@ -119,7 +121,7 @@ static enum rc copy_other(void *ctx, struct tree_entry *e, struct err *err)
 		note(b, "'%.300s' is no regular file and was left out", e->path);
 		return RC_OK;
 	}
-	enum rc rc = copy_one(b, e->relative, &sum, err);
+	enum rc rc = copy_one(b, e->relative, /* is_log= */ false, &sum, err);
 	if (rc == RC_NOT_FOUND)
 		return RC_OK; /* removed meanwhile */
 	return rc == RC_OK ? list_file(b, e->relative, &sum, err) : rc;
@@ -179,7 +181,7 @@ static enum rc copy_named(struct backup *b, const struct named_file *f, bool *is
 	*is_there = true;
 	if (is_copied(b, f->path))
 		return RC_OK;
-	enum rc rc = copy_one(b, f->path, &sum, err);
+	enum rc rc = copy_one(b, f->path, f->kind == FILE_LOG, &sum, err);
 	if (rc == RC_NOT_FOUND || rc == RC_INVALID) {
 		*is_there = !f->is_due;
 		return RC_OK;

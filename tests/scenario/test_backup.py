@@ -449,8 +449,8 @@ class RedisData(DcsCase, Words):
         child = wait_for("the deletion to stand still", held)
         self.addCleanup(lambda: process_alive(child) and os.kill(child, signal.SIGCONT))
         before = set(redis_processes(self.server.data))
-        source, _ = self.backup(self.server, "backup")
-        copy = self.restored(self.server, source).start()
+        source, _ = self.backup(self.server, "while-going")
+        copy = self.restored(self.server, source, "restored-while-going").start()
 
         def deletion():
             tasks = copy.dcs.ask("GET", "tasks", limit=10).json["tasks"]
