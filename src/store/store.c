@@ -489,11 +489,11 @@ enum rc store_count(struct store *s, const struct query *q, int64_t *n, struct e
 	return rc;
 }
 
-enum rc store_check(struct store *s, struct err *err)
+enum rc store_check(struct store *s, enum store_depth depth, struct err *err)
 {
 	struct err why = { 0 };
 	enum rc rc = usable(s, err);
-	return rc != RC_OK ? rc : settle(s, s->ops->check(s, &why), &why, err);
+	return rc != RC_OK ? rc : settle(s, s->ops->check(s, depth, &why), &why, err);
 }
 
 enum rc store_check_totals(struct store *s, const struct store_pause *pause, struct err *err)

@@ -150,10 +150,12 @@ enum rc store_count(struct store *s, const struct query *q, int64_t *n, struct e
 /* Delete all matches, and what refers to them; *n (may be NULL) says how many matches there were. */
 enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct err *err) NODISCARD;
 
-/* PRAGMA quick_check and foreign keys for sqlite: RC_CORRUPT with the first finding. For `stint doctor`. Reads all
- * of the data: slow when there is much. */
-enum rc store_check(struct store *s, struct err *err) NODISCARD;
-/* Are the totals those of the rows? RC_CORRUPT names the first list whose number is not that of its rows. pause may be NULL; else it is
+/* RC_CORRUPT with the first finding. Reads all of the data: slow when there is much. A quick check (PRAGMA quick_check for
+ * sqlite) looks at the form of all pages, at types and references; a full one (integrity_check) also compares
+ * every index with its table, which takes several times as long. */
+enum store_depth { STORE_QUICK, STORE_FULL };
+enum rc store_check(struct store *s, enum store_depth depth, struct err *err) NODISCARD;
+/* Are the totals those of the rows? RC_CORRUPT names the first list whose number is another. pause may be NULL; else it is
  * asked now and then, and the rest is left out once it says so. */
 struct store_pause {
 	bool (*is_over)(void *ctx);

@@ -54,7 +54,7 @@ struct store_ops {
 			 struct err *err);
 	enum rc (*delete)(struct store *s, const struct shape *shape, const struct query *q, int64_t *n,
 			  struct err *err);
-	enum rc (*check)(struct store *s, struct err *err);
+	enum rc (*check)(struct store *s, enum store_depth depth, struct err *err);
 	enum rc (*check_totals)(struct store *s, const struct store_pause *pause, struct err *err); /* NULL: keeps none */
 	enum rc (*mend_totals)(struct store *s, int64_t *n_mended, struct err *err);
 	int (*schema_version)(struct store *s);

@@ -698,7 +698,7 @@ TEST(a_paused_view_hides_nothing)
 TEST(a_sound_store_checks_well)
 {
 	add_parents();
-	OK(store_check(s, &e));
+	OK(store_check(s, STORE_FULL, &e));
 	EXPECT(store_schema_version(s) >= 1, "%d", store_schema_version(s));
 }
 
@@ -1010,7 +1010,7 @@ static void random_run(uint64_t seed, int *n_ok)
 	}
 	for (int k = 0; k < STORES; k++) {
 		if (both[k]->tx == TX_NONE)
-			OK(store_check(both[k], &e));
+			OK(store_check(both[k], STORE_FULL, &e));
 		OK(store_check_totals(both[k], NULL, &e));
 		store_close(both[k]);
 	}

@@ -1,4 +1,5 @@
 """The doctor names every way a data folder can be broken, and changes nothing; a running server tells what it can see."""
+import contextlib
 import json
 import os
 import shutil
@@ -117,6 +118,18 @@ class Folder(DoctorCase):
             bits[at:at + 8] = b"\xee" * 8
         db.write_bytes(bits)
         self.finds(self.data, "database", "bad", "stint restore")
+
+    def test_index_that_lacks_a_row(self):
+        """Its pages are whole; only a comparison with the table tells."""
+        def schema(old, new):
+            with contextlib.closing(sqlite3.connect(self.data / "stint.db")) as db, db:
+                db.execute("PRAGMA writable_schema=ON")
+                db.execute("UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'template_newest'", (old, new))
+        schema("id DESC)", "id DESC) WHERE id < 0")
+        with contextlib.closing(sqlite3.connect(self.data / "stint.db")) as db, db:
+            db.execute("INSERT INTO template (uid) VALUES ('x')")
+        schema("id DESC) WHERE id < 0", "id DESC)")
+        self.finds(self.data, "database", "bad", "missing from index", "stint restore")
 
     def test_no_database_of_ours(self):
         whole = (self.data / "stint.db").read_bytes()

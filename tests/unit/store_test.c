@@ -243,12 +243,28 @@ TEST(damage_is_called_damage)
 	EXPECT(store_list(s, &(struct query){ .table = &table_app }, a, (void **)&rows, &n, &e) == RC_CORRUPT, "%s",
 	       e.msg);
 	EXPECT(n == 7 && !rows, "touched");
-	EXPECT(store_check(s, &e) == RC_CORRUPT, "%s", e.msg);
+	EXPECT(store_check(s, STORE_FULL, &e) == RC_CORRUPT, "%s", e.msg);
 	SAYS("damaged");
 	EXPECT(add_app(s, "b") == RC_CORRUPT, "%s", e.msg);
 	store_close(s);
 	spoil_page(1);
 	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_CORRUPT, "%s", e.msg);
+}
+
+TEST(an_index_that_lacks_a_row_is_found_by_a_full_check)
+{
+	store_close(open_as(STORE_WRITER));
+	/* A row comes while the index is said to be for others: its pages are whole, and what they say is not. */
+	tamper("PRAGMA writable_schema=ON;"
+	       "UPDATE sqlite_schema SET sql = sql || ' WHERE id < 0' WHERE name='template_newest'");
+	tamper("INSERT INTO template (uid) VALUES ('x')");
+	tamper("PRAGMA writable_schema=ON;"
+	       "UPDATE sqlite_schema SET sql = replace(sql, ' WHERE id < 0', '') WHERE name='template_newest'");
+	struct store *s = open_as(STORE_READER);
+	OK(store_check(s, STORE_QUICK, &e));
+	EXPECT(store_check(s, STORE_FULL, &e) == RC_CORRUPT, "%s", e.msg);
+	SAYS("missing from index template_newest");
+	store_close(s);
 }
 
 /* ---- neighbours ---- */
@@ -655,7 +671,7 @@ TEST(a_full_disk_undoes_the_transaction_and_passes)
 	set_max_pages(s, 100);
 	OK(store_insert(s, &table_app, &row, &e));
 	EXPECT(count_apps(s) == 2, "room again");
-	OK(store_check(s, &e));
+	OK(store_check(s, STORE_FULL, &e));
 	store_close(s);
 }
 
@@ -779,7 +795,7 @@ static bool pair_with_fault(int n, int code)
 	int64_t left = count_apps(s);
 	EXPECT(rc == RC_OK ? left == 2 : left == 0 || left == 2, "fault %d: %lld rows after %s", n, (long long)left,
 	       rc_name(rc));
-	OK(store_check(s, &e));
+	OK(store_check(s, STORE_FULL, &e));
 	if (left == 0)
 		OK(add_pair(s));
 	store_close(s);
@@ -838,7 +854,7 @@ TEST(kill_9_around_a_commit)
 		struct store *s = open_as(STORE_WRITER);
 		EXPECT(count_apps(s) == row[i].left, "%s: %lld rows", row[i].point ? row[i].point : "NULL",
 		       (long long)count_apps(s));
-		OK(store_check(s, &e));
+		OK(store_check(s, STORE_FULL, &e));
 		store_close(s);
 	}
 }
@@ -1250,7 +1266,7 @@ static int64_t count_in(const char *file)
 {
 	struct store *s = NULL;
 	OK(store_open_sqlite(file, STORE_READER, &s, &e));
-	OK(store_check(s, &e));
+	OK(store_check(s, STORE_FULL, &e));
 	int64_t n = count_apps(s);
 	store_close(s);
 	return n;
@@ -1319,6 +1335,7 @@ int main(void)
 	RUN_FRESH(a_reader_wants_an_up_to_date_schema);
 	RUN_FRESH(columns_must_be_the_described_ones);
 	RUN_FRESH(damage_is_called_damage);
+	RUN_FRESH(an_index_that_lacks_a_row_is_found_by_a_full_check);
 	RUN_FRESH(a_reader_sees_what_is_committed_at_once);
 	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);
 	RUN_FRESH(a_paused_view_goes_on_until_somebody_writes);

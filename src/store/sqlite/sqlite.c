@@ -256,11 +256,12 @@ static enum rc sqlite_delete(struct store *base, const struct shape *shape, cons
 
 /* ---- the whole file ---- */
 
-static enum rc check_pages(sqlite3 *db, struct err *err)
+static enum rc check_pages(sqlite3 *db, enum store_depth depth, struct err *err)
 {
+	const char *sql = depth == STORE_FULL ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)";
 	sqlite3_stmt *stmt = NULL;
 	enum rc rc = RC_OK;
-	int code = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+	int code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_step(stmt);
 	const char *finding = code == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
@@ -272,11 +273,11 @@ static enum rc check_pages(sqlite3 *db, struct err *err)
 	return rc;
 }
 
-static enum rc sqlite_check(struct store *base, struct err *err)
+static enum rc sqlite_check(struct store *base, enum store_depth depth, struct err *err)
 {
 	sqlite3 *db = sqlite_of(base)->db;
 	int64_t n_orphans = 0;
-	enum rc rc = check_pages(db, err);
+	enum rc rc = check_pages(db, depth, err);
 	if (rc == RC_OK)
 		rc = sqlite_number(db, "SELECT count(*) FROM pragma_foreign_key_check", &n_orphans, err);
 	if (rc == RC_OK && n_orphans)
