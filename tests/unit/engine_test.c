@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "engine/priv.h"
 #include "os/file.h"
+#include "sign/hash.h"
 #include "test.h"
 
 static char data_dir[2048];
@@ -1592,6 +1593,81 @@ TEST(a_task_in_progress_is_not_counted_nor_removed)
 	end();
 }
 
+/* ---- secrets opened lately ---- */
+
+struct keys_world {
+	struct keyring *ring;
+	struct key_cache *cache;
+	struct store *store;
+};
+
+static enum rc find_cached(struct keys_world *w, const char *id, struct access_key *out)
+{
+	return keyring_find_cached(w->ring, w->cache, w->store, id, arena, out, NULL);
+}
+
+static struct key_row row_of_key(struct keys_world *w, const char *id)
+{
+	struct query q = { .table = &table_key, .preds = { PRED_TEXT("access_key_id", CMP_EQ, id) }, .n_preds = 1 };
+	struct key_row row = { 0 };
+	EXPECT(store_get(w->store, &q, &row, arena, NULL) == RC_OK, "%s", id);
+	return row;
+}
+
+static void put_secret(struct keys_world *w, const char *id, struct blob secret)
+{
+	struct key_row row = row_of_key(w, id);
+	row.secret = secret;
+	EXPECT(store_update(w->store, &table_key, &row, NULL) == RC_OK, "%s", id);
+}
+
+static void expect_same_key(struct keys_world *w, const char *id)
+{
+	struct access_key plain, cached;
+	struct hash_key made;
+
+	EXPECT(keyring_find(w->ring, w->store, id, arena, &plain, NULL) == RC_OK, "%s", id);
+	EXPECT(find_cached(w, id, &cached) == RC_OK, "%s", id);
+	EXPECT(strcmp(plain.secret, cached.secret) == 0, "%s", id);
+	hash_key_init(&made, plain.secret, strlen(plain.secret));
+	EXPECT(!plain.prepared && memcmp(&made, cached.prepared, sizeof made) == 0, "%s", id);
+}
+
+/* More keys than the cache has places, so that some take each other's. */
+TEST(a_cached_secret_is_that_of_its_row)
+{
+	enum { KEYS = 70 };
+	struct access_key keys[KEYS], found;
+	struct keys_world w = { .cache = key_cache_new() };
+	char path[4096];
+
+	begin();
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(keyring_open(data_dir, &w.ring, NULL) == RC_OK, "keyring");
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &w.store, NULL) == RC_OK, "store");
+	for (int i = 0; i < KEYS; i++)
+		EXPECT(keyring_create(w.ring, w.store, NULL, "k", arena, &keys[i], NULL) == RC_OK, "%d", i);
+	for (int i = 0; i < 2 * KEYS; i++)
+		expect_same_key(&w, keys[i % KEYS].id);
+	const char *id = keys[0].id, *other = keys[1].id;
+	struct blob own = row_of_key(&w, id).secret;
+	put_secret(&w, id, row_of_key(&w, other).secret); /* which the cache knows as the other's */
+	EXPECT(find_cached(&w, other, &found) == RC_OK && find_cached(&w, id, &found) == RC_CORRUPT, "another key's secret");
+	put_secret(&w, id, (struct blob){ own.bytes, own.len - 1 });
+	EXPECT(find_cached(&w, id, &found) == RC_CORRUPT, "cut off");
+	put_secret(&w, id, (struct blob){ own.bytes, 3 });
+	EXPECT(find_cached(&w, id, &found) == RC_CORRUPT, "no secret");
+	put_secret(&w, id, own);
+	expect_same_key(&w, id);
+	EXPECT(keyring_set_active(w.store, id, false, NULL) == RC_OK, "switch off");
+	EXPECT(find_cached(&w, id, &found) == RC_OK && !found.is_active, "it is seen to be off");
+	EXPECT(keyring_delete(w.store, id, NULL) == RC_OK && find_cached(&w, id, &found) == RC_NOT_FOUND, "deleted");
+	store_close(w.store);
+	keyring_free(w.ring);
+	key_cache_free(w.cache);
+	end();
+}
+
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
@@ -1636,5 +1712,6 @@ int main(void)
 	RUN(old_records_go_by_number_and_by_age_and_what_serves_stays);
 	RUN(a_heavy_record_goes_in_pieces);
 	RUN(a_task_in_progress_is_not_counted_nor_removed);
+	RUN(a_cached_secret_is_that_of_its_row);
 	return test_failures != 0;
 }
