@@ -124,7 +124,11 @@ class Session:
 
     def __enter__(self):
         self.server.start()
-        self.take({"op": "create_app", "app": ALWAYS_APP})
+        try:
+            self.take({"op": "create_app", "app": ALWAYS_APP})
+        except Mismatch:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
