@@ -133,7 +133,7 @@ static enum rc open_source(const char *path, int *fd, unsigned *mode, struct err
 
 enum rc file_sum(const char *path, struct file_sum *out, struct err *err)
 {
-	struct file_sum sum;
+	struct file_sum sum = { 0 };
 	int in;
 
 	enum rc rc = open_source(path, &in, &sum.mode, err);
@@ -179,7 +179,7 @@ static enum rc copy_open(int in, const char *from, const char *to, struct file_s
 
 enum rc file_copy(const char *from, const char *to, struct file_sum *out, struct err *err)
 {
-	struct file_sum sum;
+	struct file_sum sum = { 0 };
 	int in;
 
 	enum rc rc = open_source(from, &in, &sum.mode, err);
