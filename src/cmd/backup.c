@@ -6,7 +6,8 @@
  *     absent because its row was deleted since. Then the database is copied once more, and what a copy already has is
  *     not copied again: each round is shorter than the one before.
  *  B2 One that is absent again, and named by a database that was copied after it was found absent, is really missing
- *     (or, with a wrong checksum, damaged): that is said, and ends the backup unless it was asked to go on.
+ *     (or, with a wrong checksum, damaged): that is said, and ends the backup unless it is only a log, or it was asked
+ *     to go on.
  *  B3 The manifest is written after all else is on disk, and the mark of an unfinished folder goes after that.
  *
  * The database is read in one transaction, which holds no writer up. Redis instances are asked for a save of
@@ -79,12 +80,14 @@ static enum rc list_file(struct backup *b, const char *relative, const struct fi
 }
 
 /* RC_NOT_FOUND: there is none. */
-static enum rc copy_one(struct backup *b, const char *relative, struct file_sum *sum, struct err *err)
+static enum rc copy_one(struct backup *b, const char *relative, bool is_log, struct file_sum *sum, struct err *err)
 {
 	char from[PATH_MAX], to[PATH_MAX];
 
 	enum rc rc = paths_of(b, relative, from, to, err);
-	return rc == RC_OK ? file_copy(from, to, sum, err) : rc;
+	if (rc != RC_OK)
+		return rc;
+	return is_log ? log_copy(from, to, sum, err) : file_copy(from, to, sum, err);
 }
 
 /* What no row names: settings, manifests of functions, import/, whatever else the operator keeps there. */
@@ -118,7 +121,7 @@ static enum rc copy_other(void *ctx, struct tree_entry *e, struct err *err)
 		note(b, "'%.300s' is no regular file and was left out", e->path);
 		return RC_OK;
 	}
-	enum rc rc = copy_one(b, e->relative, &sum, err);
+	enum rc rc = copy_one(b, e->relative, /* is_log= */ false, &sum, err);
 	if (rc == RC_NOT_FOUND)
 		return RC_OK; /* removed meanwhile */
 	return rc == RC_OK ? list_file(b, e->relative, &sum, err) : rc;
@@ -169,7 +172,7 @@ static enum rc copy_database(struct backup *b, struct err *err)
 	return rc;
 }
 
-/* *is_there: as it should be, or absent as it may be. */
+/* *is_there: as it should be, or absent as it may be whether its row is still there or not. */
 static enum rc copy_named(struct backup *b, const struct named_file *f, bool *is_there, struct err *err)
 {
 	char to[PATH_MAX];
@@ -178,9 +181,9 @@ static enum rc copy_named(struct backup *b, const struct named_file *f, bool *is
 	*is_there = true;
 	if (is_copied(b, f->path))
 		return RC_OK;
-	enum rc rc = copy_one(b, f->path, &sum, err);
+	enum rc rc = copy_one(b, f->path, f->kind == FILE_LOG, &sum, err);
 	if (rc == RC_NOT_FOUND || rc == RC_INVALID) {
-		*is_there = !file_kind_is_fixed(f->kind);
+		*is_there = !f->is_due;
 		return RC_OK;
 	}
 	if (rc != RC_OK)
@@ -216,10 +219,10 @@ static enum rc copy_all_named(struct backup *b, size_t *n_new, struct err *err)
 		rc = copy_named(b, f, &is_there, err);
 		if (rc != RC_OK || is_there)
 			continue;
-		absent[n_absent++] = arena_dup(kept, f->path);
 		bool is_damaged = was_absent(b, f->path);
+		absent[n_absent++] = arena_dup(kept, f->path);
 		*n_new += !is_damaged;
-		if (is_damaged && !b->leaves_damaged)
+		if (is_damaged && !b->leaves_damaged && file_kind_is_fixed(f->kind))
 			rc = refuse_damaged(f, err);
 	}
 	arena_free(b->kept);

@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "os/calls.h"
 #include "os/file.h"
+#include "os/gaplog.h"
 
 enum { DEPTH_MAX = 24, PART_SIZE = 1 << 17 };
 
@@ -81,38 +82,70 @@ static enum rc write_part(int fd, const char *path, const char *bytes, size_t le
 	return RC_OK;
 }
 
-/* All of in into the hash, and to out unless it is -1. */
-static enum rc pump(int in, const char *from, int out, const char *to, EVP_MD_CTX *hash, int64_t *size, struct err *err)
+/* What goes where: from a file, or with is_log from a task's, into a hash and to another file. */
+struct pump {
+	const char *from, *to;
+	int in, out; /* out -1: only into the hash */
+	bool is_log;
+	EVP_MD_CTX *hash;
+	int64_t size;
+};
+
+static enum rc pump_part(struct pump *p, const char *bytes, size_t len, struct err *err)
+{
+	must(EVP_DigestUpdate(p->hash, bytes, len) == 1);
+	p->size += (int64_t)len;
+	return p->out < 0 ? RC_OK : write_part(p->out, p->to, bytes, len, err);
+}
+
+static enum rc pump_file(struct pump *p, struct err *err)
 {
 	char part[PART_SIZE];
 
 	for (;;) {
-		ssize_t n = os.read(in, part, sizeof part);
+		ssize_t n = os.read(p->in, part, sizeof part);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_sys(err, RC_IO, errno, "cannot read '%.300s'", from);
+			return err_sys(err, RC_IO, errno, "cannot read '%.300s'", p->from);
 		if (n == 0)
 			return RC_OK;
-		must(EVP_DigestUpdate(hash, part, (size_t)n) == 1);
-		*size += n;
-		enum rc rc = out < 0 ? RC_OK : write_part(out, to, part, (size_t)n, err);
+		enum rc rc = pump_part(p, part, (size_t)n, err);
 		if (rc != RC_OK)
 			return rc;
 	}
 }
 
-static enum rc pump_summed(int in, const char *from, int out, const char *to, struct file_sum *sum, struct err *err)
+static enum rc pump_log(struct pump *p, struct err *err)
+{
+	int64_t end, at = 0, next = 0;
+	struct buf part;
+
+	enum rc rc = file_size_open(p->in, &end, err);
+	buf_init(&part, PART_SIZE + GAPLOG_NOTE_MAX);
+	for (bool is_over = false; rc == RC_OK && !is_over; at = next) {
+		buf_reset(&part);
+		rc = gaplog_read_open(p->in, at, PART_SIZE, &part, &next, err);
+		is_over = next == at || next >= end;
+		if (rc == RC_OK)
+			rc = pump_part(p, buf_text(&part), part.len, err);
+	}
+	buf_fini(&part);
+	return rc == RC_OK ? RC_OK : err_wrap(err, rc, "'%.300s'", p->from);
+}
+
+static enum rc pump_summed(struct pump *p, struct file_sum *sum, struct err *err)
 {
 	unsigned char digest[32];
 	struct file_sum s = { .mode = sum->mode };
-	EVP_MD_CTX *hash = EVP_MD_CTX_new();
 
-	must(hash);
-	must(EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1);
-	enum rc rc = pump(in, from, out, to, hash, &s.size, err);
-	must(EVP_DigestFinal_ex(hash, digest, NULL) == 1);
-	EVP_MD_CTX_free(hash);
+	p->hash = EVP_MD_CTX_new();
+	must(p->hash);
+	must(EVP_DigestInit_ex(p->hash, EVP_sha256(), NULL) == 1);
+	enum rc rc = p->is_log ? pump_log(p, err) : pump_file(p, err);
+	must(EVP_DigestFinal_ex(p->hash, digest, NULL) == 1);
+	EVP_MD_CTX_free(p->hash);
+	s.size = p->size;
 	for (size_t i = 0; i < sizeof digest; i++)
 		(void)snprintf(s.sha256 + 2 * i, 3, "%02x", digest[i]);
 	if (rc == RC_OK)
@@ -139,7 +172,8 @@ enum rc file_sum(const char *path, struct file_sum *out, struct err *err)
 	enum rc rc = open_source(path, &in, &sum.mode, err);
 	if (rc != RC_OK)
 		return rc;
-	rc = pump_summed(in, path, -1, NULL, &sum, err);
+	struct pump p = { .from = path, .in = in, .out = -1 };
+	rc = pump_summed(&p, &sum, err);
 	(void)os.close(in); /* opened for reading: nothing to lose */
 	if (rc == RC_OK)
 		*out = sum;
@@ -158,38 +192,49 @@ static enum rc make_parents(const char *path, struct err *err)
 }
 
 /* What it makes, it removes when it fails; what was there before stays. */
-static enum rc copy_open(int in, const char *from, const char *to, struct file_sum *sum, struct err *err)
+static enum rc copy_open(struct pump *p, struct file_sum *sum, struct err *err)
 {
-	int out = os.open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int out = p->out = os.open(p->to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (out < 0)
 		return err_sys(err, errno == ENOSPC ? RC_BUSY : errno == EEXIST ? RC_CONFLICT : RC_IO, errno,
-		               "cannot create '%.300s'", to);
-	enum rc rc = pump_summed(in, from, out, to, sum, err);
+		               "cannot create '%.300s'", p->to);
+	enum rc rc = pump_summed(p, sum, err);
 	if (rc == RC_OK && fchmod(out, (mode_t)sum->mode | 0400) != 0)
-		rc = err_sys(err, RC_IO, errno, "cannot set the mode of '%.300s'", to);
+		rc = err_sys(err, RC_IO, errno, "cannot set the mode of '%.300s'", p->to);
 	if (rc == RC_OK && os.fsync(out) != 0)
 		rc = err_sys(err, errno == ENOSPC || errno == EDQUOT ? RC_BUSY : RC_IO, errno, "cannot fsync '%.300s'",
-		             to);
+		             p->to);
 	if (os.close(out) != 0 && rc == RC_OK)
-		rc = err_sys(err, RC_IO, errno, "cannot close '%.300s'", to);
+		rc = err_sys(err, RC_IO, errno, "cannot close '%.300s'", p->to);
 	if (rc != RC_OK)
-		(void)os.unlink(to); /* the first failure is the one to report */
+		(void)os.unlink(p->to); /* the first failure is the one to report */
+	return rc;
+}
+
+static enum rc copy(struct pump *p, struct file_sum *out, struct err *err)
+{
+	struct file_sum sum = { 0 };
+
+	enum rc rc = open_source(p->from, &p->in, &sum.mode, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = make_parents(p->to, err);
+	if (rc == RC_OK)
+		rc = copy_open(p, &sum, err);
+	(void)os.close(p->in); /* opened for reading: nothing to lose */
+	if (rc == RC_OK)
+		*out = sum;
 	return rc;
 }
 
 enum rc file_copy(const char *from, const char *to, struct file_sum *out, struct err *err)
 {
-	struct file_sum sum = { 0 };
-	int in;
+	struct pump p = { .from = from, .to = to };
+	return copy(&p, out, err);
+}
 
-	enum rc rc = open_source(from, &in, &sum.mode, err);
-	if (rc != RC_OK)
-		return rc;
-	rc = make_parents(to, err);
-	if (rc == RC_OK)
-		rc = copy_open(in, from, to, &sum, err);
-	(void)os.close(in); /* opened for reading: nothing to lose */
-	if (rc == RC_OK)
-		*out = sum;
-	return rc;
+enum rc log_copy(const char *from, const char *to, struct file_sum *out, struct err *err)
+{
+	struct pump p = { .from = from, .to = to, .is_log = true };
+	return copy(&p, out, err);
 }

@@ -4,6 +4,7 @@
  * Looking is read-only and happens beside everything; mending is a task, AutoRecovery, so the rule of one task at a time
  * per instance holds for it too, and the history shows it. A cache that is found not serving twice in a row shows
  * ERROR; the task goes off at once and, while it does not help, again after 2 s, 4 s, 8 s ... at most 5 minutes.
+ * One that is found well once is forgotten; one that breaks again before that goes on where it was in this row.
  * A cache whose master serves but whose replica is down, or cannot write its append-only file, is mended alike, without
  * showing ERROR.
  * It also makes the automatic backups of a cache's policy, drops those that have had their time (backup_plan.h), and has
@@ -54,11 +55,27 @@ struct keeper {
 	struct seen *seen;
 };
 
-static struct patient *patient_of(struct keeper *k, int64_t cache_id)
+static struct patient *find_patient(const struct keeper *k, int64_t cache_id)
 {
 	struct patient *p = k->patients;
 	while (p && p->cache_id != cache_id)
 		p = p->next;
+	return p;
+}
+
+/* While it is being mended, which may take longer than a round, it is not well yet: how often it was tried is kept. */
+static void keep_patient(struct keeper *k, int64_t cache_id)
+{
+	struct patient *p = find_patient(k, cache_id);
+	if (!p)
+		return;
+	p->bad_looks = 0;
+	p->is_seen = true;
+}
+
+static struct patient *patient_of(struct keeper *k, int64_t cache_id)
+{
+	struct patient *p = find_patient(k, cache_id);
 	if (!p) {
 		p = mem_new(struct patient);
 		*p = (struct patient){ .cache_id = cache_id, .next = k->patients };
@@ -68,7 +85,7 @@ static struct patient *patient_of(struct keeper *k, int64_t cache_id)
 	return p;
 }
 
-/* Those that were not looked at this round are deleted, or busy, or well. */
+/* Those that were not noted in this round are deleted, or well. */
 static void forget_others(struct keeper *k)
 {
 	for (struct patient **at = &k->patients; *at;) {
@@ -290,8 +307,10 @@ static void look_after(struct keeper *k, const struct cache_row *row, bool is_bu
 	cache_look(&c, LOOK_LIMIT_MS, &view);
 	if (view.is_serving)
 		keep_figures(k, row->id, &view.nodes[c.master]);
-	if (is_busy)
-		return; /* an operation has it in hand; only look */
+	if (is_busy) { /* an operation has it in hand; only look */
+		keep_patient(k, row->id);
+		return;
+	}
 	if (is_whole(&c, &view)) {
 		if (strcmp(row->status, "ERROR") == 0)
 			set_status(k, row, "RUNNING");

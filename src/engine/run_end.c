@@ -15,6 +15,7 @@
 #include "engine/priv.h"
 #include "json/json.h"
 #include "os/file.h"
+#include "os/gaplog.h"
 
 /* The run's figures that the instance shows as its data report. */
 static void write_data_report(struct jw *w, const struct task_row *t, struct arena *a)
@@ -259,17 +260,12 @@ void run_handlers(struct engine *e, struct exec_handlers *out)
 /* ---- recovery ---- */
 
 /* E4: nothing of the attempt may live beside the next one. */
-static enum rc kill_left(struct engine *e, const struct task_row *t, struct arena *a, struct err *err)
+static enum rc kill_left(const struct engine *e, const struct instance_row *i, const struct task_row *t, struct err *err)
 {
-	struct instance_row i;
 	char dir[PATH_MAX], file[PATH_MAX];
 
-	enum rc rc = row_instance(e->store, t->instance_id, a, &i, err);
-	if (rc != RC_OK)
-		return rc;
-	if (t->pid > 0)
-		rc = exec_kill_group((pid_t)t->pid, t->pid_start, err);
-	path_of_generation(e, &i, t->generation, dir);
+	enum rc rc = t->pid > 0 ? exec_kill_group((pid_t)t->pid, t->pid_start, err) : RC_OK;
+	path_of_generation(e, i, t->generation, dir);
 	if (rc == RC_OK)
 		rc = path_join(file, dir, TASK_FILE, err);
 	if (rc == RC_OK && !is_cache_task(t)) /* what that one started is to live on, whatever it inherited */
@@ -277,13 +273,31 @@ static enum rc kill_left(struct engine *e, const struct task_row *t, struct aren
 	return rc;
 }
 
+/* What it wrote after the dead server's last look. Nobody writes any more, and a next attempt may never come. */
+static void bound_log(const struct engine *e, const struct instance_row *i, const struct task_row *t)
+{
+	const struct function *f = functions_by_version(e->functions, i->function, i->version_id);
+	char path[PATH_MAX];
+	struct err err = { 0 };
+
+	if (!f || !f->limits.log_mib)
+		return;
+	engine_task_log_path(e, i, t->generation, path);
+	if (gaplog_bound_path(path, f->limits.log_mib << 20, &err) != RC_OK)
+		log_warn("files.log_not_bounded", "task=%lld path=%s reason=\"%s\"", (long long)t->id, path, err.msg);
+}
+
 static enum rc recover_one(struct engine *e, struct task_row *t, int64_t now, struct arena *a, struct err *err)
 {
 	static const char why[] = "the server ended while the task ran";
+	struct instance_row i;
 
-	enum rc rc = kill_left(e, t, a, err);
+	enum rc rc = row_instance(e->store, t->instance_id, a, &i, err);
+	if (rc == RC_OK)
+		rc = kill_left(e, &i, t, err);
 	if (rc != RC_OK)
 		return rc;
+	bound_log(e, &i, t);
 	if (t->attempt < t->max_attempts)
 		return requeue(e, t, why, 0, now, err);
 	t->fault = FAULT_MACHINE;

@@ -9,18 +9,18 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "exec/quota.h"
+#include "exec/tasklog.h"
 #include "os/calls.h"
+#include "os/gaplog.h"
 
 enum {
 	SPEC_SIZE_MAX = 262144, /* the command line with all its texts */
 	LINES_PER_TURN = 64,    /* then the other children have their turn */
-	LOG_CHECK_MS = 1000,
 	EXCERPT_SIZE = 80, /* of a wrong line, in the message about it */
 };
 
@@ -45,6 +45,7 @@ struct child *child_new(const struct exec_spec *spec)
 	must(spec->timeout_ms >= 0 && spec->stall_ms >= 0 && spec->grace_ms >= 0);
 	must(spec->memory_limit >= 0 && spec->log_limit >= 0 && spec->cpu_limit_ms >= 0);
 	must(spec->disk_limit >= 0 && spec->process_limit >= 0);
+	must(!spec->log_limit || spec->log_limit >= GAPLOG_LIMIT_MIN);
 	c->arena = arena_new(SPEC_SIZE_MAX);
 	c->spec = *spec;
 	c->spec.argv = copy_argv(c->arena, spec->argv);
@@ -62,7 +63,7 @@ struct child *child_new(const struct exec_spec *spec)
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)
-		(void)os.close(*fd); /* read ends and append-only logs: nothing to learn */
+		(void)os.close(*fd); /* ends of a pipe: nothing to learn */
 	*fd = -1;
 }
 
@@ -81,21 +82,6 @@ void child_free(struct child *c)
 
 /* ---- the end ---- */
 
-/* A log that grew past its limit between two looks is cut, so the limit holds afterwards. */
-static void trim_log(struct child *c)
-{
-	struct stat st;
-	char note[96];
-
-	if (c->log_fd < 0 || fstat(c->log_fd, &st) != 0 || st.st_size <= c->spec.log_limit)
-		return;
-	int len = snprintf(note, sizeof note, "\n[the log was cut here: its limit is %lld bytes]\n",
-	                   (long long)c->spec.log_limit);
-	if (ftruncate(c->log_fd, (off_t)c->spec.log_limit) != 0 || os.write(c->log_fd, note, (size_t)len) != len)
-		log_warn("exec.log_not_cut", "task=%lld path=%s errno=%d", (long long)c->spec.task_id, c->spec.log_path,
-		         errno);
-}
-
 static void finish(struct child *c, struct host *h, const struct err *no_start)
 {
 	const struct end_facts facts = {
@@ -112,9 +98,8 @@ static void finish(struct child *c, struct host *h, const struct err *no_start)
 	struct end_class class;
 
 	must(c->state != CHILD_DONE);
-	trim_log(c);
+	tasklog_end(c);
 	close_fd(&c->pipe_fd);
-	close_fd(&c->log_fd);
 	c->state = CHILD_DONE;
 	classify_end(&facts, &class);
 	const struct exec_end end = {
@@ -170,14 +155,6 @@ static const char *const *make_env(struct child *c)
 	return env;
 }
 
-static enum rc open_log(const struct child *c, int *fd, struct err *err)
-{
-	*fd = os.open(c->spec.log_path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (*fd < 0)
-		return err_sys(err, RC_IO, errno, "cannot open the log '%.200s'", c->spec.log_path);
-	return RC_OK;
-}
-
 /* Only our end does not block: a program that writes fast shall wait, not fail. */
 static enum rc open_pipe(int ends[2], struct err *err)
 {
@@ -187,17 +164,17 @@ static enum rc open_pipe(int ends[2], struct err *err)
 	return RC_OK;
 }
 
-static enum rc spawn(struct child *c, struct host *h, int pipe_fd, int log_fd, struct err *err)
+static enum rc spawn(struct child *c, struct host *h, int pipe_fd, struct err *err)
 {
 	const char *const *env = make_env(c);
-	const int fds[] = { h->null_fd, log_fd, log_fd, pipe_fd, h->lifeline_fd };
+	const int fds[] = { h->null_fd, c->log_fd, c->log_fd, pipe_fd, h->lifeline_fd };
 	const struct proc_spec spec = {
 		.argv = c->spec.argv,
 		.envp = env,
 		.work_dir = c->spec.work_dir,
 		.fds = fds,
 		.n_fds = (int)ARRAY_LEN(fds),
-		.limits = quota_of_kernel(&c->spec, quota_needs_look(&c->spec) ? host_family(h) : &h->family),
+		.limits = quota_of_kernel(c, quota_needs_look(&c->spec) ? host_family(h) : &h->family),
 		.dies_with_parent = true,
 	};
 
@@ -236,21 +213,16 @@ static enum rc watch_both(struct child *c, const struct host *h, struct err *err
 
 static enum rc try_start(struct child *c, struct host *h, struct err *err)
 {
-	int ends[2] = { -1, -1 }, log_fd = -1;
-	enum rc rc = open_log(c, &log_fd, err);
+	int ends[2] = { -1, -1 };
+	enum rc rc = tasklog_open(c, err);
 
 	if (rc == RC_OK)
 		rc = open_pipe(ends, err);
 	if (rc == RC_OK)
-		rc = spawn(c, h, ends[1], log_fd, err);
+		rc = spawn(c, h, ends[1], err);
 	close_fd(&ends[1]);
 	c->pipe_fd = ends[0];
-	c->log_fd = log_fd;
-	if (rc == RC_OK)
-		rc = watch_both(c, h, err);
-	if (rc != RC_OK || !c->spec.log_limit)
-		close_fd(&c->log_fd);
-	return rc;
+	return rc == RC_OK ? watch_both(c, h, err) : rc;
 }
 
 static int64_t later(int64_t from, int64_t ms) { return ms > INT64_MAX - from ? INT64_MAX : from + ms; }
@@ -269,7 +241,7 @@ void child_start(struct child *c, struct host *h)
 	c->is_listening = true;
 	c->heard_at = h->now_mono;
 	c->timeout_at = c->spec.timeout_ms ? later(h->now_mono, c->spec.timeout_ms) : INT64_MAX;
-	c->log_check_at = c->spec.log_limit ? h->now_mono + LOG_CHECK_MS : INT64_MAX;
+	tasklog_begin(c, h);
 	(void)proc_start_mark(c->proc.pid, &mark);
 	h->handlers.on_start(h->handlers.ctx, c->spec.task_id, c->spec.attempt, c->proc.pid, mark);
 }
@@ -309,18 +281,6 @@ static int64_t stall_at(const struct child *c)
 	return is_counted ? later(c->heard_at, c->spec.stall_ms) : INT64_MAX;
 }
 
-static void check_log(struct child *c, const struct host *h)
-{
-	struct stat st;
-	char text[120];
-
-	c->log_check_at = h->now_mono + LOG_CHECK_MS;
-	if (fstat(c->log_fd, &st) != 0 || st.st_size <= c->spec.log_limit)
-		return;
-	quota_say(c, STOP_LOG_FULL, text, sizeof text);
-	child_stop(c, h, STOP_LOG_FULL, "%s", text);
-}
-
 bool child_is_measured(const struct child *c)
 {
 	return c->state == CHILD_RUNNING && !c->is_killed && (quota_needs_look(&c->spec) || c->spec.disk_limit);
@@ -342,8 +302,8 @@ static void enforce_limits(struct child *c, const struct host *h)
 	if (c->why == STOP_NONE && h->now_mono >= stall_at(c))
 		child_stop(c, h, STOP_STALL, "it reported nothing on descriptor 3 for %lld ms",
 		           (long long)c->spec.stall_ms);
-	if (c->why == STOP_NONE && h->now_mono >= c->log_check_at)
-		check_log(c, h);
+	if (!c->is_killed && h->now_mono >= c->log_check_at)
+		tasklog_check(c, h);
 	if (h->is_measuring && child_is_measured(c))
 		quota_check(c, h);
 	if (c->why != STOP_NONE && !c->is_killed && h->now_mono >= c->kill_at)
@@ -361,7 +321,7 @@ int64_t child_due(const struct child *c, const struct host *h)
 	if (c->state != CHILD_RUNNING || c->is_killed)
 		return INT64_MAX;
 	if (c->why != STOP_NONE)
-		return c->kill_at;
+		return least(c->kill_at, c->log_check_at);
 	return least(c->timeout_at, least(stall_at(c), c->log_check_at));
 }
 

@@ -39,8 +39,8 @@ struct exec_spec {
 	int64_t timeout_ms;           /* whole attempt; 0 none */
 	int64_t stall_ms;             /* longest silence on fd 3; 0 none */
 	int64_t grace_ms;             /* between SIGTERM and SIGKILL */
-	int64_t log_limit;            /* ceiling of the log file in bytes, 0 none: looked at every second, and the log
-					 is cut to it (and a line that says so) at the end */
+	int64_t log_limit;            /* what the log file may take of the disk in bytes, at least GAPLOG_LIMIT_MIN; 0 none.
+					 Past it the middle of the log is dropped (exec/tasklog.h) */
 	/* Of all processes of the attempt together, measured several times a second; 0 none. The kernel holds each
 	 * process to a wider limit meanwhile (struct proc_limits), so that none runs away between two looks. */
 	int64_t memory_limit;         /* bytes resident */

@@ -143,6 +143,14 @@ int family_kill(const struct family *f, pid_t leader)
 	return n;
 }
 
+void family_raise_file_limit(const struct family *f, pid_t leader, int64_t size)
+{
+	for (size_t i = 0; i < f->procs.n; i++) {
+		if (f->leaders[i] == leader && f->procs.rows[i].state != 'Z')
+			procs_raise_file_limit(&f->procs.rows[i], size);
+	}
+}
+
 int64_t family_user_threads(const struct family *f)
 {
 	int64_t n = 0;

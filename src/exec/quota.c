@@ -15,15 +15,23 @@ enum {
 	PROCESS_SLACK = 256,  /* the user's other tasks start processes as well */
 };
 #define DATA_SLACK (INT64_C(1) << 30) /* stacks of threads are counted by their size, not by their use */
+#define FILE_SLACK (INT64_C(1) << 30) /* more than a flood of its log writes between two looks */
 
-/* Its log is a file as well, and the kernel makes no difference. */
-static int64_t file_limit(const struct exec_spec *s) { return s->disk_limit ? s->disk_limit + s->log_limit : 0; }
-
-struct proc_limits quota_of_kernel(const struct exec_spec *s, const struct family *f)
+/* Its log is a file as well, and the kernel makes no difference; what was dropped from its middle counts there too. */
+static int64_t file_limit(const struct child *c)
 {
+	const struct exec_spec *s = &c->spec;
+	return s->disk_limit ? s->disk_limit + c->log_size + s->log_limit + FILE_SLACK : 0;
+}
+
+struct proc_limits quota_of_kernel(struct child *c, const struct family *f)
+{
+	const struct exec_spec *s = &c->spec;
+
+	c->file_limit = file_limit(c);
 	return (struct proc_limits){
 		.data_size = s->memory_limit ? 2 * s->memory_limit + DATA_SLACK : 0,
-		.file_size = file_limit(s),
+		.file_size = c->file_limit,
 		.cpu_s = s->cpu_limit_ms ? s->cpu_limit_ms / 1000 + CPU_SLACK_S : 0,
 		.processes = s->process_limit ? family_user_threads(f) + 2 * s->process_limit + PROCESS_SLACK : 0,
 		.is_first_victim = s->limit_of != NULL,
@@ -86,6 +94,16 @@ static void check_disk(struct child *c, const struct host *h)
 		stop(c, h, STOP_DISK, used, c->spec.disk_limit);
 }
 
+/* A log that keeps its bound but has a gap goes on growing for the kernel. Of each look anew: a process that was just being
+ * forked when its parent's limit was raised has the old one, and room enough until now. */
+static void make_room_for_log(struct child *c, const struct host *h)
+{
+	if (!c->file_limit || c->log_size <= c->spec.log_limit)
+		return;
+	c->file_limit = file_limit(c);
+	family_raise_file_limit(&h->family, c->proc.pid, c->file_limit);
+}
+
 void quota_check(struct child *c, const struct host *h)
 {
 	const struct exec_spec *s = &c->spec;
@@ -104,6 +122,7 @@ void quota_check(struct child *c, const struct host *h)
 		stop(c, h, STOP_CPU, c->cpu_ms, s->cpu_limit_ms);
 	if (s->disk_limit && h->now_mono >= c->disk_look_at)
 		check_disk(c, h);
+	make_room_for_log(c, h);
 }
 
 /* The kernel counts for a child also what its memory was before it became the program: ours. */
@@ -119,7 +138,7 @@ static bool has_full_log(const struct child *c)
 {
 	struct stat st;
 	return c->log_fd >= 0 && c->spec.disk_limit && fstat(c->log_fd, &st) == 0 &&
-	       st.st_size >= file_limit(&c->spec);
+	       st.st_size >= c->file_limit;
 }
 
 void quota_blame(struct child *c)

@@ -13,7 +13,8 @@
 
 #include "exec/child.h"
 
-struct proc_limits quota_of_kernel(const struct exec_spec *s, const struct family *f);
+/* For its start; its log is open. */
+struct proc_limits quota_of_kernel(struct child *c, const struct family *f);
 bool quota_needs_look(const struct exec_spec *s);
 /* In a turn that measures: the family has been looked at. */
 void quota_check(struct child *c, const struct host *h);

@@ -19,7 +19,7 @@ static int real_clone(int (*fn)(void *), void *stack_top, int flags, void *arg, 
 #define REAL { .open = real_open, .read = read, .write = write, .fsync = fsync, .close = close, \
 	       .rename = rename, .unlink = unlink, .mkdir = mkdir, .opendir = opendir, .readdir = readdir, \
 	       .openat = real_openat, .unlinkat = unlinkat, .rmdir = rmdir, .pipe2 = pipe2, \
-	       .epoll_ctl = epoll_ctl, .clone = real_clone }
+	       .fallocate = fallocate, .epoll_ctl = epoll_ctl, .clone = real_clone }
 /* clang-format on */
 
 struct os_calls os = REAL;

@@ -25,6 +25,7 @@ struct os_calls {
 	int (*unlinkat)(int dir_fd, const char *name, int flags);
 	int (*rmdir)(const char *path);
 	int (*pipe2)(int fds[2], int flags);
+	int (*fallocate)(int fd, int mode, off_t offset, off_t len);
 	int (*epoll_ctl)(int epoll_fd, int op, int fd, struct epoll_event *event);
 	/* The five arguments of clone(2) that we use; the last one receives the pidfd (CLONE_PIDFD). */
 	int (*clone)(int (*fn)(void *), void *stack_top, int flags, void *arg, int *pidfd);

@@ -144,7 +144,7 @@ NO_SANITIZE static bool set_limits(const struct plan *p)
 	if (l->is_first_victim)
 		be_first_victim();
 	return setrlimit(RLIMIT_CORE, &no_core) == 0 && set_limit(RLIMIT_DATA, l->data_size, l->data_size) &&
-	       set_limit(RLIMIT_FSIZE, l->file_size, l->file_size) &&
+	       set_limit(RLIMIT_FSIZE, l->file_size, INT64_MAX) &&
 	       set_limit(RLIMIT_CPU, l->cpu_s, l->cpu_s + CPU_GRACE_S) &&
 	       set_limit(RLIMIT_NPROC, l->processes, l->processes);
 }

@@ -23,7 +23,7 @@ enum { PROC_FDS_MAX = 8 };
 /* What the kernel itself holds a child to, each of its processes by itself (setrlimit); 0: no limit. */
 struct proc_limits {
 	int64_t data_size;         /* bytes of private writable memory */
-	int64_t file_size;         /* bytes of any file it writes: SIGXFSZ */
+	int64_t file_size;         /* bytes of any file it writes: SIGXFSZ; may be raised later (os/procs.h) */
 	int64_t cpu_s;             /* SIGXCPU, and SIGKILL five seconds of processor time later */
 	int64_t processes;         /* of all the user's, threads included; the kernel does not hold root to it */
 	bool is_first_victim;      /* when the machine's memory runs out, this one goes before the caller */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/buf.h"
@@ -116,7 +117,7 @@ const struct procs_row *procs_find(const struct procs *p, pid_t pid)
 	return p->n ? bsearch(&key, p->rows, p->n, sizeof key, by_pid) : NULL;
 }
 
-void procs_kill(const struct procs_row *row)
+static bool is_still(const struct procs_row *row)
 {
 	struct procs_row now;
 	char name[24];
@@ -124,10 +125,26 @@ void procs_kill(const struct procs_row *row)
 	(void)snprintf(name, sizeof name, "%d", (int)row->pid);
 	int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return;
-	if (row->pid > 1 && read_row(fd, name, row->pid, &now) && now.start_ticks == row->start_ticks)
-		(void)kill(row->pid, SIGKILL); /* gone by itself meanwhile: as good */
+		return false;
+	bool is = row->pid > 1 && read_row(fd, name, row->pid, &now) && now.start_ticks == row->start_ticks;
 	(void)close(fd);
+	return is;
+}
+
+void procs_kill(const struct procs_row *row)
+{
+	if (is_still(row))
+		(void)kill(row->pid, SIGKILL); /* gone by itself meanwhile: as good */
+}
+
+void procs_raise_file_limit(const struct procs_row *row, int64_t size)
+{
+	struct rlimit limit;
+
+	if (!is_still(row) || prlimit(row->pid, RLIMIT_FSIZE, NULL, &limit) != 0 || limit.rlim_cur >= (rlim_t)size)
+		return;
+	limit.rlim_cur = (rlim_t)size < limit.rlim_max ? (rlim_t)size : limit.rlim_max;
+	(void)prlimit(row->pid, RLIMIT_FSIZE, &limit, NULL); /* gone, or another user's now: it stays as it is */
 }
 
 bool procs_may_have_adopted(void)

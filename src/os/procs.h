@@ -40,6 +40,8 @@ void procs_kill(const struct procs_row *row);
 bool procs_may_have_adopted(void);
 /* Bytes that the process alone holds, and its share of what it shares; -1: the kernel does not say. */
 int64_t procs_share_size(pid_t pid);
+/* Let files that it writes grow to size bytes (RLIMIT_FSIZE), if that is more than now and the kernel lets us. */
+void procs_raise_file_limit(const struct procs_row *row, int64_t size);
 /* What the process was started with as variable name: into out, cut to its size. False: not there, or not readable. */
 bool procs_env(pid_t pid, const char *name, char *out, size_t out_size);
 

@@ -22,6 +22,7 @@ static struct {
 	atomic_bool is_armed;
 	atomic_int left;  /* calls before the first that fails */
 	atomic_int fired;
+	_Atomic pthread_t only; /* 0: any */
 	int armed_with;
 	struct inject_plan plan; /* written while not armed */
 } state;
@@ -31,6 +32,9 @@ static _Thread_local bool is_spared;
 static bool hits(enum inject_kind kind)
 {
 	if (is_spared || !atomic_load(&state.is_armed) || !(state.plan.kinds & (1u << kind)))
+		return false;
+	pthread_t only = atomic_load(&state.only);
+	if (only && !pthread_equal(only, pthread_self()))
 		return false;
 	int before = atomic_fetch_sub(&state.left, 1);
 	if (before > 1 || (before < 1 && !state.plan.goes_on))
@@ -76,10 +80,12 @@ int inject_calls(void) { return state.armed_with - atomic_load(&state.left); }
 int inject_disarm(void)
 {
 	atomic_store(&state.is_armed, false);
+	atomic_store(&state.only, 0);
 	return inject_fired();
 }
 
 void inject_spare_me(void) { is_spared = true; }
+void inject_single_out(pthread_t thread) { atomic_store(&state.only, thread); }
 
 /* ---- the table of kernel calls ---- */
 
@@ -111,6 +117,10 @@ static DIR *f_opendir(const char *path) { return fails(INJECT_DIR) ? NULL : os_r
 static struct dirent *f_readdir(DIR *dir) { return fails(INJECT_DIR) ? NULL : os_real.readdir(dir); }
 static int f_openat(int fd, const char *name, int flags) { return fails(INJECT_OPEN) ? -1 : os_real.openat(fd, name, flags); }
 static int f_pipe2(int fds[2], int flags) { return fails(INJECT_PIPE) ? -1 : os_real.pipe2(fds, flags); }
+static int f_fallocate(int fd, int mode, off_t at, off_t len)
+{
+	return fails(INJECT_FALLOCATE) ? -1 : os_real.fallocate(fd, mode, at, len);
+}
 static int f_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
 {
 	/* Taking one out fails only where it is not in. */
@@ -124,7 +134,8 @@ static int f_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *pi
 static const struct os_calls faulty = {
 	.open = f_open, .read = f_read, .write = f_write, .fsync = f_fsync, .close = f_close, .rename = f_rename,
 	.unlink = f_unlink, .mkdir = f_mkdir, .opendir = f_opendir, .readdir = f_readdir, .openat = f_openat,
-	.unlinkat = f_unlinkat, .rmdir = f_rmdir, .pipe2 = f_pipe2, .epoll_ctl = f_epoll_ctl, .clone = f_clone,
+	.unlinkat = f_unlinkat, .rmdir = f_rmdir, .pipe2 = f_pipe2, .fallocate = f_fallocate,
+	.epoll_ctl = f_epoll_ctl, .clone = f_clone,
 };
 
 /* ---- below SQLite ---- */

@@ -30,6 +30,12 @@ def leave(clears=False):
     message(event=f"helper {helper.pid}")
 
 
+def flood_log(size):
+    """Lines of 20 bytes, numbered."""
+    for at in range(0, size // 20, 1000):
+        os.write(1, b"".join(b"line %014d\n" % n for n in range(at, at + 1000)))
+
+
 def misbehave(mode, given):
     """The modes that only end when somebody ends them; False: none of them."""
     if mode == "deaf":
@@ -50,8 +56,7 @@ def misbehave(mode, given):
         while True:
             pass
     elif mode == "log_flood":
-        while True:
-            os.write(1, b"words, words, words\n" * 1000)
+        flood_log(1 << 62)
     elif mode == "fd3_flood":
         while True:
             message(event="again")
@@ -123,6 +128,35 @@ def main():
         os.close(1)
         os.close(2)
         return 0
+    elif mode == "log_burst":  # count MiB, once the gate is open
+        wait_for_file(given["gate"])
+        flood_log(int(given["count"]) << 20)
+        print("the last words", flush=True)
+    elif mode == "mute":  # no log any more, but reports
+        os.close(1)
+        os.close(2)
+        message(progress=40)
+        wait_for_file(given["gate"])
+    elif mode == "hung_up":  # has said all it had to say, and goes on working and printing
+        message(result={"rows": 7, "attempt": task["attempt"]})
+        os.close(3)
+        wait_for_file(given["gate"])
+        print("still at work", flush=True)
+        return 0
+    elif mode == "hung_up_for_ever":
+        os.close(3)
+        stay()
+    elif mode == "heirs":  # in no group and without a parent: hold all pipes, and flood them when this one has ended
+        for _ in range(3):
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    message(event=f"helper {os.getpid()}")
+                    while True:
+                        message(event="again")
+                        os.write(1, b"and again\n")
+                os._exit(0)
+            os.wait()
     elif mode == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif mode == "environment":

@@ -545,6 +545,42 @@ TEST(backups_follow_their_task)
 	end();
 }
 
+/* ---- what does not get well ---- */
+
+/* When the recoveries of a cache were made, the first ones first; how many there are. */
+static size_t recoveries_of(int64_t cache_id, int64_t at[], size_t max)
+{
+	struct task_row *rows;
+	size_t n = 0, n_found = 0;
+	int64_t total = 0;
+	struct cache_task_filter f = { .project_id = PROJECT, .cache_id = cache_id, .created_from = INT64_MIN,
+				       .created_until = INT64_MAX, .limit = 100 };
+	EXPECT(engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK, "list");
+	for (size_t i = n; i > 0 && n_found < max; i--) { /* newest first */
+		if (strcmp(rows[i - 1].kind, "AutoRecovery") == 0)
+			at[n_found++] = rows[i - 1].created_at;
+	}
+	return n_found;
+}
+
+/* Each recovery takes longer than a round of the keeper, and none helps. */
+TEST(recoveries_that_do_not_help_come_later_and_later)
+{
+	int64_t at[3] = { 0 };
+	begin();
+	start(1);
+	struct cache_create c = create("single", 128); /* of nodes that nobody made */
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	set_child("sleep 1.2; echo '{\"result\":{}}' >&3");
+	int64_t id = get(c.uid).id;
+	for (int64_t until = clock_mono_ms() + 60000; recoveries_of(id, at, 3) < 3 && clock_mono_ms() < until; usleep(50000))
+		arena_reset(arena);
+	EXPECT(at[1] - at[0] >= 1900, "after %lld ms", (long long)(at[1] - at[0]));
+	EXPECT(at[2] - at[1] >= 3900, "after %lld ms", (long long)(at[2] - at[1]));
+	stop();
+	end();
+}
+
 /* ---- analyses that run by themselves; the keeper looks every second ---- */
 
 /* A schedule whose first firing was due a moment ago. */
@@ -810,6 +846,10 @@ int main(void)
 	RUN(quotas_lists_and_the_other_dialect);
 	RUN(backups_follow_their_task);
 	RUN(one_scan_of_a_kind_at_a_time_beside_an_operation);
+	if (getenv("STINT_QUICK"))
+		printf("skipped recoveries_that_do_not_help_come_later_and_later: it takes ten seconds\n");
+	else
+		RUN(recoveries_that_do_not_help_come_later_and_later);
 	RUN(a_schedule_fires_once_for_all_that_was_missed);
 	RUN(a_firing_that_meets_a_scan_is_skipped_and_told);
 	RUN(a_firing_waits_for_an_instance_and_goes_with_it);

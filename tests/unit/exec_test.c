@@ -27,6 +27,7 @@
 #include "exec/classify.h"
 #include "os/calls.h"
 #include "os/file.h"
+#include "os/gaplog.h"
 #include "os/proc.h"
 #include "test.h"
 
@@ -744,7 +745,7 @@ TEST(a_child_has_its_folder_its_group_its_limits_and_its_log)
 	start_with(spec);
 	struct seen *s = await_end(2);
 	int pid = (int)s->pid;
-	(void)snprintf(want, sizeof want, "before\n%s\noops\n3145728\n2097152\n62\n500\n0\n%d\n%d\n", dir, pid, pid);
+	(void)snprintf(want, sizeof want, "before\n%s\noops\n3145728\n4194304\n62\n500\n0\n%d\n%d\n", dir, pid, pid);
 	EXPECT(s->is_success, "%s", s->message);
 	EXPECT(strcmp(log_text(2), want) == 0, "%s instead of %s", log_text(2), want);
 	start_with(spec_of(3, sh("echo x")));
@@ -879,45 +880,167 @@ TEST(stop_ends_a_willing_child_softly_and_a_deaf_one_hard)
 	}
 }
 
-TEST(limits_of_time_and_log_are_enforced)
+TEST(limits_of_time_are_enforced)
 {
 	static const struct {
 		const char *script;
-		int64_t timeout_ms, stall_ms, log_limit;
+		int64_t timeout_ms, stall_ms;
 		enum task_fault fault;
 		const char *code, *says;
 	} row[] = {
-		{ STAY, 50, 0, 0, FAULT_TIMEOUT, "Task.TimedOut", "limit of 50 ms" },
-		{ "while :; do echo '{\"progress\":1}' >&3; done", 300, 250, 0, FAULT_TIMEOUT, "Task.TimedOut",
-		  "300 ms" },
-		{ STAY, 20000, 50, 0, FAULT_TIMEOUT, "Task.Stalled", "nothing on descriptor 3 for 50 ms" },
-		{ "exec 3>&-; " STAY, 0, 50, 0, FAULT_TIMEOUT, "Task.Stalled", "50 ms" },
-		{ "head -c 100000 /dev/zero; " STAY, 0, 0, 10000, FAULT_USER, "Task.LogFull", "limit of 10000 bytes" },
+		{ STAY, 50, 0, FAULT_TIMEOUT, "Task.TimedOut", "limit of 50 ms" },
+		{ "while :; do echo '{\"progress\":1}' >&3; done", 300, 250, FAULT_TIMEOUT, "Task.TimedOut", "300 ms" },
+		{ STAY, 20000, 50, FAULT_TIMEOUT, "Task.Stalled", "nothing on descriptor 3 for 50 ms" },
+		{ "exec 3>&-; " STAY, 0, 50, FAULT_TIMEOUT, "Task.Stalled", "50 ms" },
 	};
 	FOR_EACH_ROW (i, row) {
 		struct exec_spec spec = spec_of(4, sh(row[i].script));
 		spec.timeout_ms = row[i].timeout_ms;
 		spec.stall_ms = row[i].stall_ms;
-		spec.log_limit = row[i].log_limit;
 		open_bench();
 		start_with(spec);
 		expect_end(await_end(4), row[i].script, false, row[i].fault, row[i].code, row[i].says);
 		close_bench();
 	}
-	struct stat st;
-	EXPECT(stat(log_path(4), &st) == 0 && st.st_size > 10000 && st.st_size < 10100, "%lld", (long long)st.st_size);
 }
 
-TEST(a_log_that_grew_too_fast_is_cut)
+/* ---- the log ---- */
+
+enum { LOG_LIMIT = 1 << 20 };
+
+static int64_t log_disk_size(int64_t task_id)
 {
-	struct exec_spec spec = spec_of(5, sh("head -c 100000 /dev/zero | tr '\\0' x; " RESULT));
-	spec.log_limit = 1000;
+	struct stat st;
+	must(stat(log_path(task_id), &st) == 0);
+	return (int64_t)st.st_blocks * 512;
+}
+
+/* All of it as a reader sees it; borrowed until the next call. */
+static const char *read_log(int64_t task_id)
+{
+	static struct buf text;
+	struct err e = { 0 };
+	int64_t at = 0, next = -1;
+
+	buf_fini(&text);
+	for (buf_init(&text, 8 << 20);; at = next) {
+		EXPECT(gaplog_read(log_path(task_id), at, LOG_LIMIT, &text, &next, &e) == RC_OK, "%s", e.msg);
+		if (next == at)
+			return buf_text(&text);
+	}
+}
+
+static bool log_ends_with(int64_t task_id, const char *text)
+{
+	struct buf end;
+	int64_t size, next;
+
+	buf_init(&end, 100);
+	must(file_size(log_path(task_id), &size, NULL) == RC_OK && size >= (int64_t)strlen(text));
+	must(gaplog_read(log_path(task_id), size - (int64_t)strlen(text), 100, &end, &next, NULL) == RC_OK);
+	bool does = strcmp(buf_text(&end), text) == 0;
+	buf_fini(&end);
+	return does;
+}
+
+TEST(a_flooded_log_keeps_its_beginning_and_its_newest_part)
+{
+	struct exec_spec spec = spec_of(5, sh("echo first; head -c 20000000 /dev/zero | tr '\\0' x; echo; echo last; " RESULT));
+	int64_t size;
+	char note[80];
+
+	spec.log_limit = LOG_LIMIT;
 	open_bench();
 	start_with(spec);
 	EXPECT(await_end(5)->is_success, "%s", bench.seen[5].message);
-	const char *text = log_text(5);
-	EXPECT(strspn(text, "x") == 1000 && strstr(text, "cut here: its limit is 1000 bytes"), "%zu", strlen(text));
+	const char *text = read_log(5);
+	must(file_size(log_path(5), &size, NULL) == RC_OK);
+	EXPECT(size == 6 + 20000000 + 6, "%lld", (long long)size);
+	EXPECT(log_disk_size(5) <= LOG_LIMIT, "it takes %lld", (long long)log_disk_size(5));
+	EXPECT(strncmp(text, "first\nxxx", 9) == 0 && strcmp(text + strlen(text) - 9, "xxx\nlast\n") == 0, "%.20s", text);
+	const char *at = strstr(text, "\n[");
+	EXPECT(at != NULL, "nothing says that bytes are missing");
+	(void)snprintf(note, sizeof note, "[%lld bytes were dropped here: ",
+	               (long long)(size - ((int64_t)strlen(text) - (int64_t)(at ? strcspn(at + 1, "\n") + 2 : 0))));
+	EXPECT(at && strncmp(at + 1, note, strlen(note)) == 0, "%.60s instead of %s", at ? at + 1 : "", note);
 	close_bench();
+}
+
+static struct seen *flood_log(struct exec_spec spec)
+{
+	(void)unlink(log_path(spec.task_id)); /* of the test before */
+	spec.log_limit = LOG_LIMIT;
+	spec.grace_ms = 200;
+	open_bench();
+	start_with(spec);
+	struct seen *s = await_end(spec.task_id);
+	close_bench();
+	return s;
+}
+
+TEST(a_flood_is_bounded_as_long_as_it_goes_on)
+{
+	struct exec_spec spec = spec_of(5, sh("trap '' TERM; exec yes"));
+	spec.timeout_ms = 1000;
+	expect_end(flood_log(spec), "flood", false, FAULT_TIMEOUT, "Task.TimedOut", "limit of 1000 ms");
+	EXPECT(log_disk_size(5) <= LOG_LIMIT, "it takes %lld", (long long)log_disk_size(5));
+	EXPECT(strstr(read_log(5), " bytes were dropped here: "), "nothing says so");
+}
+
+static int keep_all(int fd, int mode, off_t from, off_t len)
+{
+	(void)fd, (void)mode, (void)from, (void)len;
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
+TEST(where_the_middle_cannot_be_dropped_a_flood_ends_the_task)
+{
+	static const struct {
+		const char *script;
+		bool is_success;
+	} row[] = {
+		{ "head -c 9000000 /dev/zero | tr '\\0' x; " STAY, false },
+		{ "trap '' TERM; while :; do head -c 1000000 /dev/zero | tr '\\0' x; done", false },
+		{ "head -c 3000000 /dev/zero | tr '\\0' x; " RESULT, true }, /* it ends before anybody looks */
+	};
+	FOR_EACH_ROW (i, row) {
+		os.fallocate = keep_all;
+		struct seen *s = flood_log(spec_of(5, sh(row[i].script)));
+		os = os_real;
+		/* The third may be looked at after all; then it is ended like the others. */
+		if (!s->is_success)
+			expect_end(s, row[i].script, false, FAULT_USER, "Task.LogFull",
+			           "larger than the limit of 1048576 bytes, and the file system cannot drop the middle");
+		EXPECT(!s->is_success || row[i].is_success, "%s", row[i].script);
+		const char *text = read_log(5);
+		EXPECT(strspn(text, "x") == LOG_LIMIT, "%zu", strspn(text, "x"));
+		EXPECT(strstr(text, "cut here: its limit is 1048576 bytes"), "%zu", strlen(text));
+	}
+}
+
+TEST(a_log_without_end_ends_the_task)
+{
+	expect_end(flood_log(spec_of(5, sh("truncate -s 1025G /proc/self/fd/1; " STAY))), "1025 GiB", false, FAULT_USER,
+	           "Task.LogFull", "it wrote more than 1099511627776 bytes to its log");
+	EXPECT(log_disk_size(5) <= LOG_LIMIT, "it takes %lld", (long long)log_disk_size(5));
+}
+
+/* To the kernel the log is a file of the task like any other, with a size that counts what was dropped too. In blocks of
+ * 512 bytes: 1 GiB and the 2 MiB of both limits; the log is then twice made longer than the kernel lets it be at first. */
+TEST(a_limit_of_disk_leaves_a_log_room_to_go_on)
+{
+	struct exec_spec spec = spec_of(5, sh("echo $(ulimit -f); truncate -s 1000M /proc/self/fd/1\n"
+	                                      "while [ $(ulimit -f) -lt 4000000 ]; do :; done\n"
+	                                      "truncate -s 2000M /proc/self/fd/1 || exit 9\n"
+	                                      "while [ $(ulimit -f) -lt 6000000 ]; do :; done\n"
+	                                      "echo last; " RESULT));
+	spec.disk_limit = 1 << 20;
+	EXPECT(flood_log(spec)->is_success, "%s", bench.seen[5].message);
+	const char *text = read_log(5);
+	EXPECT(strncmp(text, "2101248\n", 8) == 0, "%.20s", text);
+	EXPECT(log_ends_with(5, "last\n"), "what came after it went on is gone");
+	EXPECT(log_disk_size(5) <= LOG_LIMIT, "it takes %lld", (long long)log_disk_size(5));
 }
 
 /* Each of these would go on for ever, or to a bound that harms no machine. */
@@ -939,7 +1062,7 @@ TEST(limits_of_use_end_the_whole_attempt_and_say_which)
 		  "its files took more than 1 MiB (limit of function score)" },
 		{ "mkdir -p d/e; for i in 1 2 3 4 5 6 7 8; do head -c 200000 /dev/zero > d/e/$i; done; " STAY, 0, 0,
 		  1 << 20, 0, FAULT_USER, "Task.DiskLimit", "1 MiB" },
-		{ "exec head -c 3000000 /dev/zero > big", 0, 0, 1 << 20, 0, FAULT_USER, "Task.DiskLimit", "1 MiB" },
+		{ "exec truncate -s 2G big", 0, 0, 1 << 20, 0, FAULT_USER, "Task.DiskLimit", "1 MiB" },
 		{ "i=0; while [ $i -lt 60 ]; do (read x <&4) & i=$((i+1)); done; wait", 0, 0, 0, 20, FAULT_USER,
 		  "Task.ProcessLimit", "it had more than 20 processes (limit of function score)" },
 	};
@@ -1274,8 +1397,12 @@ static void run_all(void)
 	RUN(silence_is_counted_from_the_acknowledgement_on);
 	RUN(what_an_ended_child_left_is_delivered_first);
 	RUN(stop_ends_a_willing_child_softly_and_a_deaf_one_hard);
-	RUN(limits_of_time_and_log_are_enforced);
-	RUN(a_log_that_grew_too_fast_is_cut);
+	RUN(limits_of_time_are_enforced);
+	RUN(a_flooded_log_keeps_its_beginning_and_its_newest_part);
+	RUN(a_flood_is_bounded_as_long_as_it_goes_on);
+	RUN(where_the_middle_cannot_be_dropped_a_flood_ends_the_task);
+	RUN(a_log_without_end_ends_the_task);
+	RUN(a_limit_of_disk_leaves_a_log_room_to_go_on);
 	RUN(limits_of_use_end_the_whole_attempt_and_say_which);
 	RUN(what_stays_below_its_limits_is_left_alone);
 	RUN(close_stops_all_and_tells_of_each);

@@ -7,7 +7,7 @@
 #include "api/opensearch/answer.h"
 #include "api/opensearch/routes.h"
 #include "api/opensearch/scope.h"
-#include "os/file.h"
+#include "os/gaplog.h"
 
 enum { DETAIL_MAX_SIZE = 64 << 20, LOG_PART_SIZE = 1 << 20 };
 
@@ -140,7 +140,7 @@ void console_task_log(struct call *c)
 {
 	struct scope s;
 	struct err err = { 0 };
-	int64_t offset = 0;
+	int64_t offset = 0, end;
 	char path[PATH_MAX], *next;
 	struct buf body;
 
@@ -151,11 +151,12 @@ void console_task_log(struct call *c)
 		return;
 	}
 	engine_task_log_path(c->engine, &s.instance, s.generation, path);
-	buf_init(&body, LOG_PART_SIZE);
-	enum rc rc = file_read_part(path, offset, LOG_PART_SIZE, &body, &err);
+	buf_init(&body, LOG_PART_SIZE + GAPLOG_NOTE_MAX);
+	end = offset;
+	enum rc rc = gaplog_read(path, offset, LOG_PART_SIZE, &body, &end, &err);
 	if (rc == RC_NOT_FOUND) /* not begun yet */
 		rc = RC_OK;
-	next = arena_printf(c->arena, "%lld", (long long)(offset + (int64_t)body.len));
+	next = arena_printf(c->arena, "%lld", (long long)end);
 	if (!rc && !next)
 		rc = err_set(&err, RC_LIMIT, "no memory for the answer");
 	if (rc) {
