@@ -72,6 +72,7 @@ struct engine_config {
 	struct retention_rules retention;
 	bool adopts_orphans;              /* exec_adopt_orphans: only where nobody else starts children */
 	int64_t verify_every_ms;          /* models in service are compared with their checksums; 0: only at start */
+	int64_t look_every_ms;            /* between looks at the processes of all caches; 0: 1000 */
 };
 
 /* Opens the store, migrates, recovers (E7), loads functions, starts writer, supervisor and scheduler. */

@@ -63,7 +63,7 @@ struct engine {
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
-	int64_t instances_max, stop_grace_ms, verify_every_ms;
+	int64_t instances_max, stop_grace_ms, verify_every_ms, look_every_ms;
 
 	pthread_t writer;
 	bool has_writer;
