@@ -134,6 +134,17 @@ enum rc json_read(const char *bytes, size_t len, struct arena *a, const json_t *
 	return RC_OK;
 }
 
+enum rc json_read_kept(const char *text, struct arena *a, const json_t **out, struct err *err)
+{
+	enum rc rc = *text ? json_read(text, strlen(text), a, out, err) : RC_INVALID;
+
+	if (rc == RC_BUSY)
+		return rc;
+	if (rc != RC_OK)
+		*out = NULL;
+	return RC_OK;
+}
+
 /* The PascalCase twin of a camelCase name. */
 static void to_pascal(const char *camel, char out[NAME_MAX_LEN + 1])
 {

@@ -23,6 +23,9 @@
 
 /* RC_INVALID says line and column; RC_BUSY: no memory left, which says nothing about the bytes. *out is released with the arena: never json_decref it. */
 enum rc json_read(const char *bytes, size_t len, struct arena *a, const json_t **out, struct err *err) NODISCARD;
+/* Text that this program kept itself: *out is NULL where it is empty or cannot be read any more, and callers go on without.
+ * Only RC_BUSY comes back: what is there must not be passed over because memory is missing at the moment. */
+enum rc json_read_kept(const char *text, struct arena *a, const json_t **out, struct err *err) NODISCARD;
 /* Where parsed values get their memory. Tests put one here that answers NULL for the n-th piece. */
 extern json_malloc_t json_grow;
 /* Member of an object under camelCase name or its PascalCase twin; NULL when absent or JSON null. */

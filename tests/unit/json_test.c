@@ -306,6 +306,25 @@ TEST(faults_of_the_text_are_told_as_before)
 	}
 }
 
+/* What was kept and is unreadable is gone without; what is readable is never passed over. */
+TEST(kept_text_is_passed_over_only_when_it_cannot_be_read)
+{
+	struct arena *a = arena_new(1 << 20);
+	const json_t *out = NULL;
+	struct err err = { 0 };
+
+	EXPECT(json_read_kept("{\"a\":1}", a, &out, &err) == RC_OK && json_object_get(out, "a"), "%s", err.msg);
+	EXPECT(json_read_kept("", a, &out, &err) == RC_OK && !out, "empty");
+	EXPECT(json_read_kept("{\"a\":", a, &out, &err) == RC_OK && !out, "damaged");
+	memory.real = json_grow;
+	memory.left = 4;
+	memory.missing = 0;
+	json_grow = grow_until;
+	EXPECT(json_read_kept("{\"a\":1}", a, &out, &err) == RC_BUSY && strstr(err.msg, "no memory"), "%s", err.msg);
+	json_grow = memory.real;
+	arena_free(a);
+}
+
 int main(void)
 {
 	RUN(writer_places_commas_and_escapes);
@@ -318,5 +337,6 @@ int main(void)
 	RUN(both_casings_are_found_and_types_checked);
 	RUN(memory_that_ends_at_any_piece_is_told_and_nothing_else);
 	RUN(faults_of_the_text_are_told_as_before);
+	RUN(kept_text_is_passed_over_only_when_it_cannot_be_read);
 	return test_failures != 0;
 }
