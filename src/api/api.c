@@ -31,6 +31,7 @@ struct api {
 	struct loop *loops;
 	struct nonces *nonces;
 	struct figures *figures;
+	struct route_index *opensearch_routes, *dcs_routes;
 	_Atomic(const struct http_server *) server;
 	atomic_bool is_draining;
 	pthread_mutex_t lock;      /* owed */
@@ -52,6 +53,13 @@ static struct figures *new_figures(void)
 	return figures;
 }
 
+static struct route_index *new_index(const struct dialect *dialect)
+{
+	size_t n;
+	const struct route *routes = dialect->routes(&n);
+	return route_index_new(routes, n);
+}
+
 enum rc api_open(const struct api_config *cfg, struct api **out, struct err *err)
 {
 	if (cfg->threads < 1)
@@ -63,6 +71,8 @@ enum rc api_open(const struct api_config *cfg, struct api **out, struct err *err
 	api->loops = mem_array((size_t)cfg->threads, sizeof *api->loops);
 	api->nonces = nonces_new(cfg->nonces_max ? cfg->nonces_max : NONCES_MAX);
 	api->figures = new_figures();
+	api->opensearch_routes = new_index(&opensearch_dialect);
+	api->dcs_routes = new_index(&dcs_dialect);
 	must(pthread_mutex_init(&api->lock, NULL) == 0);
 	must(pthread_cond_init(&api->settled, NULL) == 0);
 	*out = api;
@@ -87,6 +97,8 @@ void api_close(struct api *api)
 	mem_free(api->loops);
 	nonces_free(api->nonces);
 	figures_free(api->figures);
+	route_index_free(api->opensearch_routes);
+	route_index_free(api->dcs_routes);
 	pthread_cond_destroy(&api->settled);
 	pthread_mutex_destroy(&api->lock);
 	mem_free(api);
@@ -231,12 +243,11 @@ static void run(struct call *c)
 
 static enum route_verdict find_route(struct call *c, struct path *path, const struct route **out)
 {
-	size_t n;
-	const struct route *routes = c->dialect->routes(&n);
+	const struct route_index *routes = c->dialect == &dcs_dialect ? c->api->dcs_routes : c->api->opensearch_routes;
 
 	if (!c->dialect->settle_path(path))
 		return ROUTE_NO_PATH;
-	return route_find(routes, n, c->req->method, path, out, &c->args, c->methods);
+	return route_find(routes, c->req->method, path, out, &c->args, c->methods);
 }
 
 static void dispatch(struct call *c, struct path *path)
@@ -285,13 +296,13 @@ void api_handle(void *ctx, struct http_req *req)
 	struct loop *loop = &api->loops[req->loop];
 	struct path path;
 	struct err err = { 0 };
-	struct call *c = arena_new_of(req->arena, struct call);
+	struct call *c = arena_room(req->arena, sizeof *c);
 
 	if (!c) {
 		reply_without_memory(req);
 		return;
 	}
-	/* The arena's memory is zero already, and a call is large for the change in it. */
+	memset(c, 0, offsetof(struct call, change));
 	c->api = api;
 	c->engine = api->engine;
 	c->req = req;

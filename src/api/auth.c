@@ -22,6 +22,7 @@ static enum rc find_key(void *ctx, const char *access_key_id, struct arena *a, s
 	*out = (struct sign_key){
 		.access_key_id = key.id,
 		.secret = key.secret,
+		.prepared = key.prepared,
 		.status = key.is_active ? SIGN_KEY_ACTIVE : SIGN_KEY_INACTIVE,
 		.account = key.account,
 	};

@@ -1,5 +1,8 @@
 #include "api/percent.h"
 
+#include <stdbool.h>
+#include <string.h>
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -31,6 +34,13 @@ enum rc percent_decode(const char *bytes, size_t len, enum percent_plus plus, st
 
 	if (!text)
 		return err_set(err, RC_LIMIT, "the request needs more memory than it may take");
+	/* Nearly every segment means itself. */
+	bool is_itself = !memchr(bytes, '%', len) && !memchr(bytes, '\0', len) &&
+			 (plus == PERCENT_PLUS_STAYS || !memchr(bytes, '+', len));
+	if (is_itself) {
+		*out = text;
+		return RC_OK;
+	}
 	for (const char *p = bytes; p < end; to++) {
 		*to = take_byte(&p, end, plus);
 		if (*to == '\0')

@@ -123,6 +123,8 @@ void *arena_alloc(struct arena *a, size_t size)
 	return p ? memset(p, 0, size) : NULL;
 }
 
+void *arena_room(struct arena *a, size_t size) { return take(a, size); }
+
 void *arena_array(struct arena *a, size_t n, size_t size)
 {
 	size_t bytes;

@@ -24,6 +24,7 @@ void arena_reset(struct arena *a);               /* empty it, forget "full"; cle
 bool arena_is_full(const struct arena *a);
 
 void *arena_alloc(struct arena *a, size_t size);            /* zeroed, 16-byte aligned, or NULL */
+void *arena_room(struct arena *a, size_t size);             /* the same, not zeroed */
 void *arena_array(struct arena *a, size_t n, size_t size);  /* the same, product checked */
 char *arena_dup(struct arena *a, const char *text);         /* NULL text gives NULL */
 char *arena_dup_n(struct arena *a, const char *bytes, size_t len);

@@ -37,8 +37,7 @@ char *buf_take(struct buf *b)
 
 const char *buf_text(const struct buf *b) { return b->bytes ? b->bytes : ""; }
 
-/* Room for more bytes and the NUL, or is_over. */
-static bool reserve(struct buf *b, size_t more)
+static bool grow(struct buf *b, size_t more)
 {
 	if (b->is_over || more > b->ceiling || b->len > b->ceiling - more) {
 		b->is_over = true;
@@ -53,6 +52,28 @@ static bool reserve(struct buf *b, size_t more)
 		b->cap = cap;
 	}
 	return true;
+}
+
+/* Room for more bytes and the NUL, or is_over. Nearly always it is there. */
+static inline bool reserve(struct buf *b, size_t more)
+{
+	bool is_there = !b->is_over && more < b->cap - b->len && b->len + more <= b->ceiling;
+	return is_there || grow(b, more);
+}
+
+void buf_reserve(struct buf *b, size_t len)
+{
+	if (!b->is_over && len <= b->ceiling && b->len <= b->ceiling - len)
+		(void)grow(b, len);
+}
+
+char *buf_room(struct buf *b, size_t len) { return reserve(b, len) ? b->bytes + b->len : NULL; }
+
+void buf_put(struct buf *b, size_t len)
+{
+	must(len < b->cap - b->len);
+	b->len += len;
+	b->bytes[b->len] = '\0';
 }
 
 void buf_add(struct buf *b, const void *bytes, size_t len)
@@ -81,9 +102,14 @@ void buf_addi(struct buf *b, int64_t v)
 	char *p = text + sizeof text;
 	uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 
-	do
+	for (; left >= 100; left /= 100) {
+		unsigned two = (unsigned)(left % 100);
+		*--p = (char)('0' + two % 10);
+		*--p = (char)('0' + two / 10);
+	}
+	if (left >= 10)
 		*--p = (char)('0' + left % 10);
-	while ((left /= 10) > 0);
+	*--p = (char)('0' + (left >= 10 ? left / 10 : left));
 	if (v < 0)
 		*--p = '-';
 	buf_add(b, p, (size_t)(text + sizeof text - p));

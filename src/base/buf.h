@@ -26,6 +26,10 @@ void buf_fini(struct buf *b);
 void buf_reset(struct buf *b);                          /* empty, keep storage */
 char *buf_take(struct buf *b);                          /* never NULL; b is empty afterwards */
 const char *buf_text(const struct buf *b);              /* "" when empty */
+void buf_reserve(struct buf *b, size_t len);            /* room for len more at once; past the ceiling: nothing */
+/* Where len more bytes may be written, to be counted by buf_put; NULL, and is_over, past the ceiling. */
+char *buf_room(struct buf *b, size_t len);
+void buf_put(struct buf *b, size_t len);                /* so many of them were */
 void buf_add(struct buf *b, const void *bytes, size_t len);
 void buf_adds(struct buf *b, const char *text);
 void buf_addc(struct buf *b, char c);

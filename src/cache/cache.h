@@ -83,6 +83,8 @@ struct cache_instance {
 struct cache_run {
 	const char *program;                 /* NULL: redis-server, looked up in PATH */
 	int64_t timeout_ms;                  /* for the whole operation, > 0; undoing it has as much again */
+	const char *order;                   /* what all attempts at one flush or restore have in common, and the healing
+	                                      * between them; at most 255 bytes. NULL: it is never tried again */
 	void *ctx;                           /* of the functions below, each of which may be NULL */
 	/* A step begins or moves on; name is stable ("start node", "copy"), percent of the operation 0..99, never falling. */
 	void (*on_step)(void *ctx, const char *name, int percent);
@@ -110,7 +112,8 @@ enum cache_patience { CACHE_WAIT_FOR_HUNG, CACHE_KILL_HUNG };
 /*
  * Make the processes what the description says, whatever happened: adopt those that run (told by run_id, or by being
  * started from our configuration file), start those that do not, put back the data of an interrupted restore, promote
- * a replica that was in step when the master is dead, point replicas at the master, apply settings. It does not wait
+ * a replica that was in step when the master is dead, point replicas at the master, apply settings, let clients write
+ * unless run->order is that of a flush or restore which was cut off. It does not wait
  * for replicas to catch up. For the start of the server, after an interrupted operation, and when a node died.
  * A node that has a process but does not answer in time: RC_BUSY, or it is killed and started again.
  */
@@ -155,8 +158,11 @@ enum rc cache_rename(struct cache_instance *c, const struct cache_rename *rename
 /* How soon a node is promoted (struct cache_node). RC_NOT_FOUND: no such node. */
 enum rc cache_set_priority(struct cache_instance *c, int number, int priority, const struct cache_run *run,
 			   struct err *err) NODISCARD;
-/* Erase all keys of all databases. */
+/* Erase all keys of all databases. For the moment it takes clients can read, but not write (NOPERM). */
 enum rc cache_flush(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
+/* Was the flush or restore of that order carried out? Ask before trying again: clients write since, and a repetition would
+ * take that away. Before it was, they cannot write, also between attempts, as long as these name the order. */
+bool cache_has_erased(const struct cache_instance *c, const char *order);
 /* One replica more, with its own host; done when it is in step. */
 enum rc cache_add_replica(struct cache_instance *c, const char *host, const struct cache_run *run,
 			  struct err *err) NODISCARD;

@@ -51,8 +51,9 @@ void conf_bind(const struct cache_instance *c, int node, char *out, size_t size)
 /* CONFIG SET of all that a description says about a running node, in one command; nothing is changed on failure. */
 enum rc conf_apply(struct wire *w, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 enum rc conf_apply_all(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
-enum rc conf_apply_password(struct wire *w, const struct cache_instance *c, struct err *err) NODISCARD;
-void conf_default_user(const struct cache_instance *c, struct buf *out);
+/* Tell a running node, or all, what clients may do and with which password; while there is a seal they may not write. */
+enum rc conf_apply_account(struct wire *w, const struct cache_instance *c, struct err *err) NODISCARD;
+enum rc conf_apply_accounts(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
 
 /* ---- instance.c ---- */
 /* Restart the instance if a node has other names for commands than the description. All nodes run. */
@@ -128,6 +129,18 @@ enum rc restore_tidy(const struct cache_instance *c, int node, struct err *err) 
 bool restore_is_open(const struct cache_instance *c, int node);
 /* Put back what an unfinished restore laid aside. The node has no process. */
 enum rc restore_undo(const struct cache_instance *c, int node, struct err *err) NODISCARD;
+
+/* ---- seal.c ---- */
+bool seal_is_there(const struct cache_instance *c);
+/* On disk only: nodes that run are told by conf_apply_account. */
+enum rc seal_set(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+enum rc seal_break(const struct cache_instance *c, struct err *err) NODISCARD;
+/* Keep the seal of op's own order, an earlier attempt's; break any other. */
+enum rc seal_settle(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+/* Let the nodes that run, and their files, know whether there is a seal. */
+enum rc seal_tell(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+/* All is replaced: note that op's order was carried out, then let clients write. */
+enum rc seal_end(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
 
 /* ---- copy.c ---- */
 /* Copy and hash; out is new, complete and durable, or not there. */

@@ -14,6 +14,8 @@
 	"noeviction|allkeys-lru|allkeys-lfu|allkeys-random|volatile-lru|volatile-lfu|volatile-random|volatile-ttl"
 #define OUT_LIMIT "client-output-buffer-slave-"
 
+enum { ACCOUNT_WORDS = 48, ACCOUNT_MAX = 2048 };
+
 const struct param_rule cache_rules[] = {
 	{ "timeout", PARAM_INT, false, "0", 0, 7200, NULL,
 	  "Seconds after which an idle client is disconnected; 0 never." },
@@ -228,12 +230,14 @@ void conf_bind(const struct cache_instance *c, int node, char *out, size_t size)
 	must(len > 0 && (size_t)len < size);
 }
 
-void conf_default_user(const struct cache_instance *c, struct buf *out)
+static void default_user(const struct cache_instance *c, struct buf *out)
 {
+	buf_adds(out, "on resetpass ");
 	if (*c->password_hash)
-		buf_addf(out, "on resetpass #%s ~* &* +@all %s", c->password_hash, denied_commands);
+		buf_addf(out, "#%s", c->password_hash);
 	else
-		buf_addf(out, "on resetpass nopass ~* &* +@all %s", denied_commands);
+		buf_adds(out, "nopass");
+	buf_addf(out, " ~* &* +@all %s%s", denied_commands, seal_is_there(c) ? " -@write" : "");
 }
 
 /* Settings whose names or shapes differ in Redis, gathered into one line there. */
@@ -307,12 +311,39 @@ enum rc conf_apply_all(const struct op *op, const struct cache_instance *c, stru
 	return rc;
 }
 
-enum rc conf_apply_password(struct wire *w, const struct cache_instance *c, struct err *err)
+/* Redis takes all words of it or none. */
+enum rc conf_apply_account(struct wire *w, const struct cache_instance *c, struct err *err)
 {
-	char hash[CACHE_HASH_SIZE + 1];
-	(void)snprintf(hash, sizeof hash, "#%s", c->password_hash);
-	enum rc rc = wire_call(w, NULL, err, "ACL", "SETUSER", "default", "resetpass", *c->password_hash ? hash : "nopass");
+	const char *argv[ACCOUNT_WORDS] = { "ACL", "SETUSER", "default" };
+	int argc = 3;
+	struct buf text;
+
+	buf_init(&text, ACCOUNT_MAX);
+	default_user(c, &text);
+	must(!text.is_over);
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.bytes[i] == ' ')
+			text.bytes[i] = '\0';
+	}
+	for (const char *p = text.bytes; p < text.bytes + text.len; p += strlen(p) + 1) {
+		must(argc < ACCOUNT_WORDS);
+		argv[argc++] = p;
+	}
+	enum rc rc = wire_callv(w, NULL, err, argv, argc);
 	act_done();
+	buf_fini(&text);
+	return rc;
+}
+
+enum rc conf_apply_accounts(const struct op *op, const struct cache_instance *c, struct err *err)
+{
+	enum rc rc = RC_OK;
+	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
+		CLEANUP(wire_closep) struct wire *w = NULL;
+		rc = node_open(op, c, i, &w, err);
+		if (rc == RC_OK)
+			rc = conf_apply_account(w, c, err);
+	}
 	return rc;
 }
 
@@ -373,7 +404,7 @@ static void add_accounts(struct buf *out, const struct cache_instance *c, const 
 
 	cache_hash_password(secret, hash);
 	buf_adds(out, "user default ");
-	conf_default_user(c, out);
+	default_user(c, out);
 	buf_addf(out, "\nuser %s on #%s ~* &* +@all\n", ADMIN_USER, hash);
 	buf_addf(out, "masteruser %s\nmasterauth %s\n", ADMIN_USER, secret);
 }

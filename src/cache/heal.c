@@ -8,7 +8,8 @@
  *  H3 A promoted replica takes the clients' address only when the old master has no process.
  *  H4 A node's folder that the description does not name is of an addition that was cut off, or of a removal that was
  *     told and not finished: its process and its data go.
- *  H5 Commands have the description's names again, by a restart if need be, and writes are not held back.
+ *  H5 Clients may write, but for an operation that goes on replacing all data in this attempt (seal.c).
+ *  H6 Commands have the description's names again, by a restart if need be, and writes are not held back.
  */
 #include <limits.h>
 #include <string.h>
@@ -191,23 +192,13 @@ static void rewrite_files(const struct op *op, const struct cache_instance *c)
 	}
 }
 
-static enum rc apply_passwords(const struct op *op, const struct cache_instance *c, struct err *err)
-{
-	enum rc rc = RC_OK;
-	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
-		CLEANUP(wire_closep) struct wire *w = NULL;
-		rc = node_open(op, c, i, &w, err);
-		if (rc == RC_OK)
-			rc = conf_apply_password(w, c, err);
-	}
-	return rc;
-}
-
 static enum rc heal(const struct op *op, struct cache_instance *c, enum cache_patience patience, struct err *err)
 {
 	struct health h;
 	enum rc rc = check_folder(c, err);
 
+	if (rc == RC_OK)
+		rc = seal_settle(op, c, err);
 	if (rc == RC_OK)
 		rc = undo_restores(op, c, err);
 	if (rc == RC_OK)
@@ -218,6 +209,8 @@ static enum rc heal(const struct op *op, struct cache_instance *c, enum cache_pa
 		rc = clear_the_way(c, patience, &h, err);
 	if (rc == RC_OK)
 		rc = adopt(op, c, &h, err);
+	if (rc == RC_OK && seal_is_there(c))
+		rc = seal_tell(op, c, err); /* before clients find another master */
 	if (rc == RC_OK)
 		rc = find_master(op, c, &h, err);
 	if (rc == RC_OK)
@@ -230,7 +223,7 @@ static enum rc heal(const struct op *op, struct cache_instance *c, enum cache_pa
 	if (rc == RC_OK)
 		rc = conf_apply_all(op, c, err);
 	if (rc == RC_OK)
-		rc = apply_passwords(op, c, err);
+		rc = conf_apply_accounts(op, c, err);
 	if (rc == RC_OK)
 		rc = let_write(op, c, err);
 	if (rc == RC_OK)

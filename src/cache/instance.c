@@ -181,18 +181,6 @@ enum rc cache_check_resize(const struct cache_instance *c, int64_t capacity, con
 	return rc == RC_OK ? check_use(&op, c, capacity, err) : rc;
 }
 
-static enum rc apply_password(const struct op *op, const struct cache_instance *c, struct err *err)
-{
-	enum rc rc = RC_OK;
-	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
-		CLEANUP(wire_closep) struct wire *w = NULL;
-		rc = node_open(op, c, i, &w, err);
-		if (rc == RC_OK)
-			rc = conf_apply_password(w, c, err);
-	}
-	return rc;
-}
-
 enum rc cache_set_password(struct cache_instance *c, const char *password_hash, const struct cache_run *run,
                            struct err *err)
 {
@@ -204,7 +192,7 @@ enum rc cache_set_password(struct cache_instance *c, const char *password_hash, 
 		return err_set(err, RC_INVALID, "the password's hash is not SHA-256 in lower-case hex");
 	(void)snprintf(work.password_hash, sizeof work.password_hash, "%s", password_hash);
 	enum rc rc = cache_check(&work, err);
-	return rc == RC_OK ? change(&op, c, &work, apply_password, err) : rc;
+	return rc == RC_OK ? change(&op, c, &work, conf_apply_accounts, err) : rc;
 }
 
 /* ---- port ---- */
@@ -501,25 +489,53 @@ enum rc cache_rename(struct cache_instance *c, const struct cache_rename *rename
 
 /* ---- flush ---- */
 
+/* Whether Redis did it is not known after these. */
+static bool is_in_doubt(enum rc rc) { return rc == RC_IO || rc == RC_TIMEOUT; }
+
+/* Redis has refused: nothing is erased, and clients may write again. */
+static enum rc refused(const struct op *op, const struct cache_instance *c, enum rc rc, struct err *err)
+{
+	struct err second = { .rc = RC_OK };
+	enum rc back = seal_break(c, &second);
+
+	if (back == RC_OK)
+		back = seal_tell(op, c, &second);
+	return back == RC_OK ? rc : err_wrap(err, RC_IO, "(and clients cannot write: %.120s)", second.msg);
+}
+
+/* In doubt, the seal stays: another attempt at this order erases again, and any other healing breaks it. */
+static enum rc erase_sealed(const struct op *op, const struct cache_instance *c, struct wire *w, struct err *err)
+{
+	char copies[12];
+
+	(void)snprintf(copies, sizeof copies, "%d", c->n_nodes - 1);
+	enum rc rc = conf_apply_account(w, c, err);
+	if (rc == RC_OK)
+		rc = wire_call(w, NULL, err, conf_command(c, "flushall"), "ASYNC");
+	act_done();
+	if (rc != RC_OK)
+		return is_in_doubt(rc) ? rc : refused(op, c, rc, err);
+	/* A replica that is away erases when it is back; nothing to fail for. */
+	rc = wire_call(w, NULL, err, "WAIT", copies, "2000");
+	return rc == RC_OK ? seal_end(op, c, err) : rc;
+}
+
 enum rc cache_flush(struct cache_instance *c, const struct cache_run *run, struct err *err)
 {
 	CLEANUP(wire_closep) struct wire *w = NULL;
-	char copies[12];
 	int percent;
-	struct op op = op_start(run, &percent);
+	struct op op = op_start(run, &percent), firm = op_undo(&op); /* short, and not to be left half done */
 
 	enum rc rc = cache_check(c, err);
 	if (rc == RC_OK)
 		rc = master_check(&op, c, err);
 	if (rc == RC_OK)
-		rc = node_open(&op, c, c->master, &w, err);
+		rc = node_open(&firm, c, c->master, &w, err);
 	op_step(&op, "erase", 10);
 	if (rc == RC_OK)
-		rc = wire_call(w, NULL, err, conf_command(c, "flushall"), "ASYNC");
-	act_done();
-	(void)snprintf(copies, sizeof copies, "%d", c->n_nodes - 1);
-	if (rc == RC_OK) /* a replica that is away erases when it is back; nothing to fail for */
-		rc = wire_call(w, NULL, err, "WAIT", copies, "2000");
+		rc = seal_set(&op, c, err);
+	if (rc == RC_OK)
+		rc = erase_sealed(&firm, c, w, err);
 	op_step(&op, "rewrite append-only file", 50);
 	if (rc == RC_OK)
 		let_pass(aof_rewrite(&op, w, NULL)); /* the keys are gone, and the file says so: this only makes it short */

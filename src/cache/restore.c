@@ -4,7 +4,8 @@
  *  R1 before-restore/complete is there from the moment all old data is in that folder until it begins to move back.
  *     So data files beside it are new ones, to be thrown away by undoing; without it they are old ones.
  *  R2 The restore is done when the folders are renamed to after-restore, master first: from then on nothing is undone.
- *  R3 Undoing may be cut off anywhere and begun again; every start of a node does it first (node_start).
+ *  R3 Clients cannot write from before R1 until after R2 (seal.c): what they wrote to the new data would be lost by undoing.
+ *  R4 Undoing may be cut off anywhere and begun again; every start of a node does it first (node_start).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -117,6 +118,13 @@ enum rc restore_tidy(const struct cache_instance *c, int node, struct err *err)
 
 /* ---- the restore ---- */
 
+static void drop_stage(const struct cache_instance *c)
+{
+	char staged[PATH_MAX];
+	if (node_file(c, c->master, STAGED, staged, NULL) == RC_OK)
+		let_pass(file_remove(staged, NULL)); /* only space */
+}
+
 /* A copy beside the data, so that the backup's folder plays no part once Redis is stopped. */
 static enum rc stage(const struct op *op, const struct cache_instance *c, const char *file, const char *sha256,
                      struct err *err)
@@ -138,7 +146,7 @@ static enum rc stage(const struct op *op, const struct cache_instance *c, const 
 		rc = err_set(err, RC_CORRUPT, "'%.200s' is no save of Redis", file);
 	buf_fini(&head);
 	if (rc != RC_OK)
-		let_pass(file_remove(staged, NULL));
+		drop_stage(c);
 	return rc;
 }
 
@@ -194,17 +202,17 @@ static enum rc swap(const struct op *op, struct cache_instance *c, struct err *e
 static enum rc go_back(const struct op *op, struct cache_instance *c, struct err *err)
 {
 	struct op undo = op_undo(op);
-	char staged[PATH_MAX];
 	enum rc rc = RC_OK;
 
 	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++)
 		rc = node_kill(c, i, err);
 	if (rc == RC_OK)
+		rc = seal_break(c, err);
+	if (rc == RC_OK)
 		rc = start_all(&undo, c, err);
 	if (rc == RC_OK)
 		rc = replica_wait_all(&undo, c, err);
-	if (node_file(c, c->master, STAGED, staged, NULL) == RC_OK)
-		let_pass(file_remove(staged, NULL)); /* only space */
+	drop_stage(c);
 	return rc;
 }
 
@@ -222,10 +230,16 @@ enum rc cache_restore(struct cache_instance *c, const char *file, const char *sh
 		rc = stage(&op, c, file, sha256, err);
 	if (rc != RC_OK)
 		return rc;
+	rc = seal_set(&op, c, err);
+	if (rc != RC_OK) {
+		drop_stage(c);
+		return rc;
+	}
 	rc = swap(&op, &work, err);
 	if (rc == RC_OK) {
+		struct op firm = op_undo(&op);
 		*c = work;
-		return rc;
+		return seal_end(&firm, c, err);
 	}
 	work = *c;
 	if (go_back(&op, &work, &second) != RC_OK)

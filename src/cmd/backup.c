@@ -6,7 +6,8 @@
  *     absent because its row was deleted since. Then the database is copied once more, and what a copy already has is
  *     not copied again: each round is shorter than the one before.
  *  B2 One that is absent again, and named by a database that was copied after it was found absent, is really missing
- *     (or, with a wrong checksum, damaged): that is said, and ends the backup unless it was asked to go on.
+ *     (or, with a wrong checksum, damaged): that is said, and ends the backup unless it is only a log, or it was asked
+ *     to go on.
  *  B3 The manifest is written after all else is on disk, and the mark of an unfinished folder goes after that.
  *
  * The database is read in one transaction, which holds no writer up. Redis instances are asked for a save of
@@ -171,7 +172,7 @@ static enum rc copy_database(struct backup *b, struct err *err)
 	return rc;
 }
 
-/* *is_there: as it should be, or absent as it may be. */
+/* *is_there: as it should be, or absent as it may be whether its row is still there or not. */
 static enum rc copy_named(struct backup *b, const struct named_file *f, bool *is_there, struct err *err)
 {
 	char to[PATH_MAX];
@@ -182,7 +183,7 @@ static enum rc copy_named(struct backup *b, const struct named_file *f, bool *is
 		return RC_OK;
 	enum rc rc = copy_one(b, f->path, f->kind == FILE_LOG, &sum, err);
 	if (rc == RC_NOT_FOUND || rc == RC_INVALID) {
-		*is_there = !file_kind_is_fixed(f->kind);
+		*is_there = !f->is_due;
 		return RC_OK;
 	}
 	if (rc != RC_OK)
@@ -218,10 +219,10 @@ static enum rc copy_all_named(struct backup *b, size_t *n_new, struct err *err)
 		rc = copy_named(b, f, &is_there, err);
 		if (rc != RC_OK || is_there)
 			continue;
-		absent[n_absent++] = arena_dup(kept, f->path);
 		bool is_damaged = was_absent(b, f->path);
+		absent[n_absent++] = arena_dup(kept, f->path);
 		*n_new += !is_damaged;
-		if (is_damaged && !b->leaves_damaged)
+		if (is_damaged && !b->leaves_damaged && file_kind_is_fixed(f->kind))
 			rc = refuse_damaged(f, err);
 	}
 	arena_free(b->kept);

@@ -30,7 +30,7 @@ static enum rc add(struct collector *c, enum file_kind kind, const char *path, c
 	const char *own_path = arena_dup(c->arena, path), *own_sum = arena_dup(c->arena, sha256);
 	if (!c->v.files || !own_path || !own_sum || !whose)
 		return err_set(err, RC_LIMIT, "the data folder names more files than this command can hold");
-	c->v.files[c->v.n_files++] = (struct named_file){ kind, own_path, own_sum, whose };
+	c->v.files[c->v.n_files++] = (struct named_file){ kind, own_path, own_sum, whose, file_kind_is_fixed(kind) };
 	return RC_OK;
 }
 
@@ -63,6 +63,8 @@ static enum rc add_task(struct collector *c, const struct instance_row *i, const
 	enum rc rc = path_below_log(i, t->generation, path, err);
 	if (rc == RC_OK)
 		rc = add(c, FILE_LOG, path, "", whose, err);
+	if (rc == RC_OK)
+		c->v.files[c->v.n_files - 1].is_due = task_state_is_final((enum task_state)t->state) && t->attempt > 0;
 	if (rc != RC_OK || t->generation == i->model_generation || !made_model(t, a, &sha256))
 		return rc;
 	rc = path_below_model(i, t->generation, path, err);

@@ -18,7 +18,7 @@
 enum file_kind {
 	FILE_SERVING,  /* the model in service of an instance (E8) */
 	FILE_MODEL,    /* the model of an earlier generation that is kept */
-	FILE_LOG,      /* of a task; absent until its first attempt */
+	FILE_LOG,      /* of a task; absent until its first attempt, and when a user has taken it away */
 	FILE_RDB,      /* a backup of a Redis instance that succeeded */
 	FILE_SECRET,   /* the administration's secret of a Redis instance; absent until it was made */
 	FILE_KINDS
@@ -29,6 +29,7 @@ struct named_file {
 	const char *path;    /* relative to the data folder */
 	const char *sha256;  /* as recorded; "" unknown */
 	const char *whose;   /* in words: "ctr one (app group id 1), generation 3" */
+	bool is_due;         /* it is there for as long as its row; a FILE_LOG is once its task has ended */
 };
 
 /* Files of these kinds never change under their path: a checksum that does not hold means damage. */

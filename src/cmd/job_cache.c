@@ -3,7 +3,8 @@
  * work through cache/cache.h, and the new description goes back in the result.
  *
  * A second attempt first heals: the operation before it was cut off, and only looking at the processes tells what is
- * true. Each operation here can be done twice with the same end, which is what makes that safe.
+ * true. Each operation here can be done twice with the same end, which is what makes that safe; but for a flush and a
+ * restore, which would take away what clients wrote in between and therefore look first whether they were done.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -100,7 +101,14 @@ static enum rc delete_replica(struct operation *o, struct err *err)
 }
 
 static enum rc restart(struct operation *o, struct err *err) { return cache_restart(&o->cache, &o->run, err); }
-static enum rc flush(struct operation *o, struct err *err) { return cache_flush(&o->cache, &o->run, err); }
+
+/* Only a later attempt asks: numbers of tasks that a restored database has forgotten are given again. */
+static bool was_carried_out(const struct operation *o) { return o->is_retry && cache_has_erased(&o->cache, o->order); }
+
+static enum rc flush(struct operation *o, struct err *err)
+{
+	return was_carried_out(o) ? RC_OK : cache_flush(&o->cache, &o->run, err);
+}
 
 static enum rc set_password(struct operation *o, struct err *err)
 {
@@ -171,6 +179,8 @@ static enum rc restore(struct operation *o, struct err *err)
 	const char *sha256 = json_string_value(json_object_get(o->args, "sha256"));
 	if (!file)
 		return err_set(err, RC_INTERNAL, "the task file names no backup file");
+	if (was_carried_out(o))
+		return RC_OK;
 	return cache_restore(&o->cache, file, sha256 ? sha256 : "", &o->run, err);
 }
 
@@ -304,7 +314,8 @@ static enum rc run_operation(struct operation *o, const struct errand *errand, s
 	jw_object(&w);
 	/* cppcheck-suppress autoVariables; taken back below */
 	o->result = &w;
-	o->run = (struct cache_run){ .timeout_ms = OPERATION_MS, .ctx = &steps, .on_step = on_step, .should_stop = job_should_stop };
+	o->run = (struct cache_run){ .timeout_ms = OPERATION_MS, .order = o->order, .ctx = &steps, .on_step = on_step,
+				     .should_stop = job_should_stop };
 	enum rc rc = operate(o, errand, a, err);
 	crash_point("cache.step"); /* all is done, and nobody knows */
 	end_steps(&steps, rc);
@@ -332,6 +343,7 @@ enum rc job_cache(const json_t *task, struct arena *a, struct err *err)
 	const char *kind = json_string_value(json_object_get(task, "kind"));
 	struct errand errand = { kind ? cache_op_of(kind) : CACHE_OPS, kind ? scan_of(kind) : SCAN_KINDS };
 
+	(void)snprintf(o.order, sizeof o.order, "%lld", (long long)json_integer_value(json_object_get(task, "generation")));
 	if (errand.op == CACHE_OPS && errand.scan == SCAN_KINDS)
 		return err_set(err, RC_INTERNAL, "no operation is named '%.60s'", kind ? kind : "");
 	must(errand.op == CACHE_OPS || operations[errand.op]);

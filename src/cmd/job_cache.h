@@ -14,6 +14,7 @@ struct operation {
 	struct cache_run run;
 	struct jw *result; /* inside the result object, for what an operation adds */
 	bool is_retry;
+	char order[24]; /* the same for each attempt at this task, and no other's */
 };
 
 /* Adds "scan" to the result. */

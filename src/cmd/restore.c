@@ -7,6 +7,7 @@
  *  T1 Redis instances and backups get paths in the new folder. What was known of their processes is forgotten: those
  *     belong to the folder the backup was made from, and the server of the copy must not take them for its own.
  *  T2 So it must with the processes of tasks that ran: their numbers are forgotten, before a start would end them (E4).
+ *     And their checkpoints, which are in no backup: an attempt is not to look for a file that is not there.
  *  T3 The tasks themselves stay as they were; the next start resumes or fails them (E7).
  */
 #include <errno.h>
@@ -214,14 +215,17 @@ static enum rc move_caches(struct restore *r, struct store *s, struct err *err)
 	return rc;
 }
 
-static enum rc forget_processes(struct restore *r, struct store *s, struct err *err)
+static enum rc forget_attempts(struct restore *r, struct store *s, struct err *err)
 {
-	struct query q = { .table = &table_task, .preds = { PRED_INT("state", CMP_EQ, TASK_RUNNING) }, .n_preds = 1 };
+	struct query q = { .table = &table_task, .preds = { PRED_INT("state", CMP_LE, TASK_RUNNING) }, .n_preds = 1 };
 	struct task_row *rows;
+	size_t n;
 
-	enum rc rc = store_list(s, &q, r->arena, (void **)&rows, &r->n_running, err);
-	for (size_t i = 0; rc == RC_OK && i < r->n_running; i++) {
+	enum rc rc = store_list(s, &q, r->arena, (void **)&rows, &n, err);
+	for (size_t i = 0; rc == RC_OK && i < n; i++) {
+		r->n_running += rows[i].state == TASK_RUNNING;
 		rows[i].pid = rows[i].pid_start = 0;
+		rows[i].checkpoint = "";
 		rc = store_update(s, &table_task, &rows[i], err);
 	}
 	return rc;
@@ -234,7 +238,7 @@ static enum rc adapt(struct restore *r, struct store *s, struct err *err)
 		return rc;
 	rc = move_caches(r, s, err);
 	if (rc == RC_OK)
-		rc = forget_processes(r, s, err);
+		rc = forget_attempts(r, s, err);
 	if (rc == RC_OK)
 		return store_commit(s, err);
 	store_rollback(s);

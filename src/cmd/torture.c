@@ -3,393 +3,217 @@
  * after each restart. What a round does is cmd/torture/plan.h, what must hold cmd/torture/model.h.
  *
  * A round: load on the running server; its end, by signal or at a crash point; a start, timed; a look at everything.
+ * Every now and then a backup is made beside the load, restored, and examined likewise (cmd/torture/copy.h).
  * Exit 0 when all promises held, 1 when one was broken.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/args.h"
-#include "cmd/remote.h"
 #include "cmd/say.h"
-#include "cmd/torture/load.h"
 #include "cmd/torture/place.h"
-#include "cmd/torture/report.h"
-#include "cmd/torture/run.h"
+#include "cmd/torture/siege.h"
 
-enum { ROUNDS_DEFAULT = 100, CONNECTIONS_DEFAULT = 4, START_LIMIT_S = 5, ARENA_MAX = 1 << 20 };
-enum {
-	PROCESS_LIMIT_MS = 5000,
-	ORPHAN_LIMIT_MS = 2000,
-	ORPHAN_LOOK_MS = 5,
-	QUIET_LIMIT_MS = 90000,
-	FILES_LIMIT_MS = 5000
-};
-enum { STOP_LIMIT_MS = 20000 };
-
+enum { ROUNDS_DEFAULT = 100, CONNECTIONS_DEFAULT = 4, BACKUP_EVERY_DEFAULT = 25, START_LIMIT_S = 5, ARENA_MAX = 1 << 20 };
 struct torture_options {
 	const char *data, *tamper;
-	int64_t rounds, seed, connections, start_limit_s;
-	bool keeps, as_json;
+	int64_t rounds, seed, connections, start_limit_s, backup_every;
+	bool keeps, as_json, has_redis;
 };
 
-struct session {
+struct run {
 	struct torture_options o;
-	struct torture t;
+	struct session session;
+	struct caches caches;
+	struct findings findings;
 	struct totals totals;
 	struct progress bar;
-	bool is_armed; /* the running server will die at a crash point */
 };
 
-static uint64_t seed_of(const struct session *s) { return (uint64_t)s->o.seed; }
+static uint64_t seed_of(const struct run *r) { return (uint64_t)r->o.seed; }
 
-/* ---- starting ---- */
+/* ---- a round ---- */
 
-static void count_start(struct session *s)
+/* What a round is, and what came of it. */
+struct round {
+	int64_t number;
+	struct plan plan, next;
+	struct siege siege;
+	struct load load;
+};
+
+static void report_round(struct run *r, const struct round *n)
 {
-	s->totals.starts++;
-	if (s->t.server.start_ms > s->totals.slowest_start_ms)
-		s->totals.slowest_start_ms = s->t.server.start_ms;
+	const struct load *l = &n->load;
+	const struct copy *c = n->siege.copy;
+	char line[300], copy[80] = "";
+
+	if (c)
+		(void)snprintf(copy, sizeof copy, ", backup of %lld ms restored", (long long)c->took_ms);
+	(void)snprintf(line, sizeof line,
+	               "round %4lld  %-11s %-24s %5lld requests, %lld unanswered, up again in %lld ms%s: %s",
+	               (long long)n->number, ending_word(n->plan.ending), n->plan.crash,
+	               (long long)(l->n_done + l->n_refused + l->n_lost), (long long)l->n_lost,
+	               (long long)r->session.t.server.start_ms, copy, findings_count(&r->findings) ? "BROKEN" : "ok");
+	progress_line(&r->bar, line);
+	if (r->bar.is_on_terminal)
+		progress_show(&r->bar, (int)(100 * n->number / r->o.rounds), ending_word(n->plan.ending), clock_mono_ms());
 }
 
-/* A server that is ready. One that dies at its armed point before is started again, unarmed. */
-static enum rc bring_up(struct session *s, const char *crash, struct err *err)
-{
-	enum rc rc = server_start(&s->t.cfg, crash, &s->t.server, err);
+static bool spoils_copies(const struct run *r) { return r->o.tamper && strcmp(r->o.tamper, DAMAGED_COPY) == 0; }
 
-	if (rc == RC_BUSY && *crash && s->t.server.exit.signal == SIGKILL) {
-		s->totals.died_early++;
-		return bring_up(s, "", err);
+static enum rc tamper(struct run *r, int64_t round, struct err *err)
+{
+	struct rng rng;
+
+	if (!r->o.tamper || spoils_copies(r))
+		return RC_OK;
+	if (strcmp(r->o.tamper, DAMAGED_REDIS) == 0) {
+		if (r->o.has_redis)
+			caches_spoil(&r->caches);
+		return RC_OK;
 	}
-	s->is_armed = *crash != '\0';
+	plan_rng(seed_of(r), round, CONNECTIONS_MAX + 1, &rng);
+	return damage_do(&r->session.t, r->o.tamper, &rng, err);
+}
+
+static enum rc restart_and_look(struct run *r, const struct round *n, struct err *err)
+{
+	struct session *s = &r->session;
+	/* The next round's server looks at this round's end, unless all its tasks are to come to theirs first. */
+	bool settles = n->plan.settles || n->number == r->o.rounds;
+
+	enum rc rc = session_restart(s, settles ? "" : n->next.crash, n->plan.stillborn_ms, err);
 	if (rc == RC_OK)
-		count_start(s);
-	else if (rc == RC_BUSY || rc == RC_TIMEOUT)
-		findings_add(&s->t.findings, "start", "%s", err->msg);
+		rc = session_do(s, settles ? session_settle : session_look, err);
+	if (rc == RC_OK && n->plan.ending == ENDING_STOP && s->t.model.n_made_unanswered)
+		findings_add(&r->findings, "stop", "%lld change(s) were made and not answered in an orderly stop",
+		             (long long)s->t.model.n_made_unanswered);
 	return rc;
 }
 
-/* E4: with the server dead nothing goes on working for it. */
-static void check_orphans(struct session *s)
+static void begin_round(struct run *r, int64_t number, struct round *n)
 {
-	struct marked *live = mem_array(MARKED_MAX, sizeof *live);
-	int64_t until_ms = clock_mono_ms() + ORPHAN_LIMIT_MS;
+	bool copies = r->o.backup_every && number % r->o.backup_every == 0 && !r->o.has_redis;
 
-	while (server_marked(&s->t.cfg, live) > 0 && clock_mono_ms() < until_ms)
-		remote_pause(ORPHAN_LOOK_MS);
-	if (server_marked(&s->t.cfg, live) > 0)
-		findings_add(&s->t.findings, "E4", "process %d still works on %.300s, %d ms after its server died",
-		             (int)live[0].pid, live[0].task, ORPHAN_LIMIT_MS);
-	mem_free(live);
+	findings_begin_round(&r->findings, number);
+	model_begin_round(&r->session.t.model);
+	*n = (struct round){ .number = number };
+	plan_make(seed_of(r), number, &n->plan);
+	plan_make(seed_of(r), number + 1, &n->next);
+	n->siege = (struct siege){ .seed = seed_of(r),
+		                   .round = number,
+		                   .connections = (int)r->o.connections,
+		                   .plan = &n->plan,
+		                   .copy = copies ? mem_new(struct copy) : NULL };
 }
 
-/* The start between two rounds, sometimes cut off first. */
-static enum rc restart(struct session *s, const char *crash, const struct plan *p, struct err *err)
+static enum rc run_round(struct run *r, int64_t number, struct err *err)
 {
-	if (p->stillborn_ms < 0)
-		return bring_up(s, crash, err);
-	enum rc rc = server_start_and_kill(&s->t.cfg, p->stillborn_ms, &s->t.server, err);
-	if (rc == RC_BUSY)
-		findings_add(&s->t.findings, "start", "%s", err->msg);
-	s->totals.stillborn += rc == RC_OK;
-	check_orphans(s);
-	return rc == RC_OK ? bring_up(s, crash, err) : rc;
-}
+	struct round n;
 
-/* ---- looking ---- */
-
-typedef enum rc step_fn(struct session *s, struct asker *a, struct err *err);
-
-static enum rc look(struct session *s, struct asker *a, struct err *err)
-{
-	struct torture *t = &s->t;
-
-	enum rc rc = rows_check_processes(t, PROCESS_LIMIT_MS, err);
+	begin_round(r, number, &n);
+	enum rc rc = siege_lay(&r->session, &n.siege, &n.load, err);
 	if (rc == RC_OK)
-		rc = check_all(t, a, err);
-	return rc == RC_OK ? journal_read(&t->journal, &t->findings, err) : rc;
-}
-
-static enum rc examine(struct session *s, struct err *err)
-{
-	const char *const argv[] = { s->t.cfg.exe, "doctor", "--data", s->t.cfg.data, NULL };
-	int code;
-
-	enum rc rc = server_run_command(&s->t.cfg, argv, "doctor.txt", &code, err);
-	if (rc == RC_OK && code != 0)
-		findings_add(&s->t.findings, "E8", "`stint doctor` ended with %d; see doctor.txt", code);
-	return rc;
-}
-
-/* Let every task end, then look at all that only holds when nothing runs. */
-static enum rc settle(struct session *s, struct asker *a, struct err *err)
-{
-	struct torture *t = &s->t;
-
-	enum rc rc = rows_await_quiet(t, QUIET_LIMIT_MS, err);
+		rc = tamper(r, number, err);
 	if (rc == RC_OK)
-		rc = look(s, a, err);
-	if (rc == RC_OK)
-		rc = judge_all(t, a, err);
-	if (rc == RC_OK)
-		rc = rows_check_files(t, FILES_LIMIT_MS, err);
-	if (rc == RC_OK)
-		rc = check_delete_some(t, a,
-		                       err); /* the start's sweep is over: their files are this server's to remove */
-	if (rc == RC_OK)
-		rc = rows_check_files(t, FILES_LIMIT_MS, err);
-	if (rc == RC_OK)
-		rc = examine(s, err);
-	s->totals.settled += rc == RC_OK;
+		rc = restart_and_look(r, &n, err);
+	if (rc == RC_OK && n.siege.copy && findings_count(&r->findings) == 0)
+		rc = copy_examine(n.siege.copy, &n.siege, spoils_copies(r), err);
+	r->totals.rounds = number;
+	report_round(r, &n);
+	copy_free(n.siege.copy);
 	return rc;
 }
 
 static enum rc prepare(struct session *s, struct asker *a, struct err *err)
 {
-	return check_prepare(&s->t, a, seed_of(s), err);
+	enum rc rc = check_prepare(&s->t, a, err);
+	return rc == RC_OK && s->t.caches ? caches_prepare(s->t.caches, s->t.server.endpoint, err) : rc;
 }
 
-static enum rc try_step(struct session *s, step_fn *step, struct err *err)
+static enum rc run_rounds(struct run *r, struct err *err)
 {
-	struct asker a;
-
-	enum rc rc = ask_open(s->t.server.endpoint, s->t.key_id, s->t.key_secret, &a, err);
-	if (rc == RC_OK)
-		rc = step(s, &a, err);
-	ask_close(&a);
-	return rc;
-}
-
-/* A step; when an armed server dies on the way, again on one that is not. */
-static enum rc with_server(struct session *s, step_fn *step, struct err *err)
-{
-	char words[80];
-
-	enum rc rc = try_step(s, step, err);
-	if (rc == RC_OK || !server_wait(&s->t.server, rc == RC_BUSY ? ORPHAN_LIMIT_MS : 0))
-		return rc;
-	if (!s->is_armed || s->t.server.exit.signal != SIGKILL) {
-		findings_add(&s->t.findings, "server", "it %s without being asked to",
-		             server_exit_words(&s->t.server, words, sizeof words));
-		return rc;
-	}
-	s->totals.died_early++;
-	rc = bring_up(s, "", err);
-	return rc == RC_OK ? with_server(s, step, err) : rc;
-}
-
-/* ---- a round ---- */
-
-static void kill_child(struct session *s, struct rng *r)
-{
-	struct marked *live = mem_array(MARKED_MAX, sizeof *live);
-	size_t n = server_marked(&s->t.cfg, live);
-
-	if (n > 0) {
-		const struct marked *m = &live[rng_below(r, n)];
-		(void)kill(m->pid, SIGKILL); /* ended meanwhile: as good */
-		s->totals.child_kills++;
-	}
-	mem_free(live);
-}
-
-/* Wait through the load, killing children on the way. When it was over: the server's death or the plan's time. */
-static void watch_load(struct session *s, const struct plan *p, struct rng *r)
-{
-	int64_t from_ms = clock_mono_ms();
-	int next = 0;
-
-	for (bool died = false; !died;) {
-		int64_t until = next < p->n_child_kills ? p->child_kill_ms[next] : p->load_ms;
-		int64_t left = until - (clock_mono_ms() - from_ms);
-		died = server_wait(&s->t.server, left > 0 ? left : 0);
-		if (died || next == p->n_child_kills)
-			return;
-		kill_child(s, r);
-		next++;
-	}
-}
-
-static bool is_orderly(const struct server *s) { return s->exit.signal == 0 && s->exit.exit_code == 0; }
-
-static bool stop_server(struct server *server, char *words, size_t size)
-{
-	server_signal(server, SIGTERM);
-	if (!server_wait(server, STOP_LIMIT_MS)) {
-		server_kill(server);
-		(void)snprintf(words, size, "did not stop within %d ms", STOP_LIMIT_MS);
-		return false;
-	}
-	(void)server_exit_words(server, words, size);
-	return is_orderly(server);
-}
-
-/* End the server as planned. False: it had ended otherwise than it may. */
-static bool end_server(struct session *s, const struct plan *p, char *words, size_t size)
-{
-	struct server *server = &s->t.server;
-	bool was_up = server->is_up;
-
-	if (was_up && p->ending == ENDING_STOP)
-		return stop_server(server, words, size);
-	if (was_up && p->ending == ENDING_CUT) {
-		server_signal(server, SIGTERM);
-		(void)server_wait(server, p->cut_ms);
-	}
-	bool has_stopped = was_up && !server->is_up; /* faster than it was to be cut off */
-	server_kill(server);
-	(void)server_exit_words(server, words, size);
-	s->totals.not_reached += was_up && p->ending == ENDING_POINT;
-	if (has_stopped)
-		return is_orderly(server);
-	return (was_up || s->is_armed) && server->exit.signal == SIGKILL;
-}
-
-static enum rc put_under_load(struct session *s, int64_t round, const struct plan *p, struct load *l, struct err *err)
-{
-	struct torture *t = &s->t;
-	struct rng r;
-	char words[80];
-
-	*l = (struct load){ .model = &t->model,
-		            .endpoint = t->server.endpoint,
-		            .key_id = t->key_id,
-		            .key_secret = t->key_secret,
-		            .seed = seed_of(s),
-		            .round = round,
-		            .n = (int)s->o.connections };
-	plan_rng(seed_of(s), round, CONNECTIONS_MAX, &r);
-	enum rc rc = load_start(l, err);
-	if (rc != RC_OK)
-		return rc;
-	watch_load(s, p, &r);
-	int64_t end_us = clock_mono_us();
-	bool lived = t->server.is_up;
-	atomic_store(&l->is_stopping, true);
-	bool is_fine = end_server(s, p, words, sizeof words);
-	load_stop(l);
-	if (!is_fine)
-		findings_add(&t->findings, "server", "it %s without being asked to", words);
-	/* An armed server may have died unnoticed by then. */
-	if (lived && !s->is_armed && l->first_lost_us && l->first_lost_us < end_us)
-		findings_add(&t->findings, "answer", "a request got no answer while the server lived");
-	check_orphans(s);
-	s->totals.done += l->n_done;
-	s->totals.refused += l->n_refused;
-	s->totals.lost += l->n_lost;
-	s->totals.ended[p->ending]++;
-	return RC_OK;
-}
-
-static void report_round(struct session *s, int64_t round, const struct plan *p, const struct load *l)
-{
-	char line[240];
-	size_t n = findings_count(&s->t.findings);
-
-	(void)snprintf(
-	        line, sizeof line, "round %4lld  %-11s %-24s %5lld requests, %lld unanswered, up again in %lld ms: %s",
-	        (long long)round, ending_word(p->ending), p->crash, (long long)(l->n_done + l->n_refused + l->n_lost),
-	        (long long)l->n_lost, (long long)s->t.server.start_ms, n ? "BROKEN" : "ok");
-	progress_line(&s->bar, line);
-	if (s->bar.is_on_terminal)
-		progress_show(&s->bar, (int)(100 * round / s->o.rounds), ending_word(p->ending), clock_mono_ms());
-}
-
-static enum rc tamper(struct session *s, int64_t round, struct err *err)
-{
-	struct rng r;
-
-	if (!s->o.tamper)
-		return RC_OK;
-	plan_rng(seed_of(s), round, CONNECTIONS_MAX + 1, &r);
-	return damage_do(&s->t, s->o.tamper, &r, err);
-}
-
-static enum rc run_round(struct session *s, int64_t round, struct err *err)
-{
-	struct plan p, next;
-	struct load l = { .n = 0 };
-
-	findings_begin_round(&s->t.findings, round);
-	s->t.model.n_made_unanswered = 0;
-	plan_make(seed_of(s), round, &p);
-	plan_make(seed_of(s), round + 1, &next);
-	enum rc rc = put_under_load(s, round, &p, &l, err);
-	if (rc == RC_OK)
-		rc = tamper(s, round, err);
-	/* The next round's server looks at this round's end, unless all its tasks are to come to theirs first. */
-	bool settles = p.settles || round == s->o.rounds;
-	if (rc == RC_OK)
-		rc = restart(s, settles ? "" : next.crash, &p, err);
-	if (rc == RC_OK)
-		rc = with_server(s, settles ? settle : look, err);
-	if (rc == RC_OK && p.ending == ENDING_STOP && s->t.model.n_made_unanswered)
-		findings_add(&s->t.findings, "stop", "%lld change(s) were made and not answered in an orderly stop",
-		             (long long)s->t.model.n_made_unanswered);
-	s->totals.rounds = round;
-	report_round(s, round, &p, &l);
-	return rc;
-}
-
-static enum rc run_rounds(struct session *s, struct err *err)
-{
+	struct session *s = &r->session;
 	struct plan stop = { .ending = ENDING_STOP };
 	char words[80];
 
-	enum rc rc = bring_up(s, "", err);
+	enum rc rc = session_bring_up(s, "", err);
 	if (rc == RC_OK)
-		rc = with_server(s, prepare, err);
-	for (int64_t round = 1; rc == RC_OK && round <= s->o.rounds && findings_count(&s->t.findings) == 0; round++)
-		rc = run_round(s, round, err);
-	if (rc == RC_OK && s->t.server.is_up && !end_server(s, &stop, words, sizeof words))
-		findings_add(&s->t.findings, "server", "at the end it %s", words);
+		rc = session_do(s, prepare, err);
+	for (int64_t round = 1; rc == RC_OK && round <= r->o.rounds && findings_count(&r->findings) == 0; round++)
+		rc = run_round(r, round, err);
+	if (rc == RC_OK && findings_count(&r->findings) == 0)
+		rc = session_end_caches(s, err);
+	if (rc == RC_OK && s->t.server.is_up && !session_end(s, &stop, words, sizeof words))
+		findings_add(&r->findings, "server", "at the end it %s", words);
 	server_kill(&s->t.server);
 	return rc;
 }
 
 /* ---- the whole ---- */
 
-static int print_report(const struct command *c, const struct session *s, const char *kept)
+static int print_report(const struct command *c, const struct run *r, const char *kept)
 {
 	struct buf out;
 
 	buf_init(&out, 1 << 20);
-	if (s->o.as_json)
-		report_json(&s->totals, &s->t, s->o.seed, kept, &out);
+	if (r->o.as_json)
+		report_json(&r->totals, &r->session.t, r->o.seed, kept, &out);
 	else
-		report_words(&s->totals, &s->t, s->o.seed, kept, &out);
+		report_words(&r->totals, &r->session.t, r->o.seed, kept, &out);
 	int code = say_text(c, &out);
 	buf_fini(&out);
-	return code ? code : s->t.findings.n_all > 0;
+	return code ? code : r->findings.n_all > 0;
 }
 
-static int run_session(const struct command *c, struct session *s)
+static enum rc run_in(struct run *r, const struct place *place, struct err *err)
+{
+	struct torture *t = &r->session.t;
+
+	t->cfg.start_limit_ms = r->o.start_limit_s * 1000;
+	t->key_id = place->key_id;
+	t->key_secret = place->key_secret;
+	t->findings = &r->findings;
+	t->seed = seed_of(r);
+	r->session.totals = &r->totals;
+	findings_init(&r->findings);
+	model_init(&t->model, (int)r->o.connections, &r->findings);
+	progress_init(&r->bar, clock_mono_ms());
+	if (r->o.has_redis) {
+		caches_init(&r->caches, &t->cfg, &r->findings);
+		r->caches.key_id = place->key_id;
+		r->caches.key_secret = place->key_secret;
+		r->caches.project_id = place->project_id;
+		t->caches = &r->caches;
+	}
+	enum rc rc = journal_open(&t->journal, place->journal, err);
+	if (rc == RC_OK)
+		rc = run_rounds(r, err);
+	progress_end(&r->bar);
+	redis_kill_all(t->cfg.data); /* after a good end there are none */
+	return rc;
+}
+
+static int run_session(const struct command *c, struct run *r)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct torture *t = &r->session.t;
 	struct place place;
 	struct err err = { 0 };
 
-	enum rc rc = place_take(s->o.data, a, &place, &s->t.cfg, &err);
+	enum rc rc = place_take(r->o.data, a, &place, &t->cfg, &err);
 	if (rc != RC_OK)
 		return say_failed(c, rc, &err);
-	s->t.cfg.start_limit_ms = s->o.start_limit_s * 1000;
-	s->t.key_id = place.key_id;
-	s->t.key_secret = place.key_secret;
-	findings_init(&s->t.findings);
-	model_init(&s->t.model, (int)s->o.connections, &s->t.findings);
-	progress_init(&s->bar, clock_mono_ms());
-	rc = journal_open(&s->t.journal, place.journal, &err);
-	if (rc == RC_OK)
-		rc = run_rounds(s, &err);
-	progress_end(&s->bar);
-	bool is_broken = findings_count(&s->t.findings) > 0;
-	bool keeps = s->o.keeps || is_broken || rc != RC_OK;
-	int code = rc == RC_OK || is_broken ? print_report(c, s, keeps ? place.run : NULL) : say_failed(c, rc, &err);
+	rc = run_in(r, &place, &err);
+	bool is_broken = findings_count(&r->findings) > 0;
+	bool keeps = r->o.keeps || is_broken || rc != RC_OK;
+	int code = rc == RC_OK || is_broken ? print_report(c, r, keeps ? place.run : NULL) : say_failed(c, rc, &err);
 	place_leave(&place, keeps);
-	journal_close(&s->t.journal);
-	model_fini(&s->t.model);
-	findings_fini(&s->t.findings);
+	journal_close(&t->journal);
+	model_fini(&t->model);
+	findings_fini(&r->findings);
 	return code;
 }
 
@@ -402,14 +226,15 @@ static int64_t any_seed(void)
 
 static int run_torture(const struct command *c, int argc, char **argv)
 {
-	struct session *s = mem_new(struct session);
-	struct torture_options *o = &s->o;
+	struct run *r = mem_new(struct run);
+	struct torture_options *o = &r->o;
 	const char *operands[OPERANDS_MAX];
 	int code;
 
 	*o = (struct torture_options){ .rounds = ROUNDS_DEFAULT,
 		                       .seed = any_seed(),
 		                       .connections = CONNECTIONS_DEFAULT,
+		                       .backup_every = BACKUP_EVERY_DEFAULT,
 		                       .start_limit_s = START_LIMIT_S };
 	struct opt opts[] = {
 		OPTION_TEXT("data", &o->data, "DIR", "Folder to work in: new, empty, or of an earlier run. Required."),
@@ -420,18 +245,22 @@ static int run_torture(const struct command *c, int argc, char **argv)
 		           "How many ask at once (default 4)."),
 		OPTION_INT("start-limit", &o->start_limit_s, "SECONDS", 1, 600,
 		           "Longest start that is accepted (default 5)."),
+		OPTION_INT("backup-every", &o->backup_every, "N", 0, 1000000,
+		           "Take a backup in every N-th round, restore it and examine the copy (default 25); 0: never."),
 		OPTION_CHOICE("tamper", &o->tamper, "WHAT", DAMAGES,
-		              "Spoil data between rounds, to see that it is noticed: record, number, state, progress "
-		              "or log."),
+		              "Spoil data between rounds, to see that it is noticed: record, number, state, progress, "
+		              "log; copy: a record of each restored backup; redis: what Redis instances hold."),
+		OPTION_FLAG("dcs", &o->has_redis,
+		            "Redis instances as well: operations on them, data in them, their processes killed."),
 		OPTION_FLAG("keep", &o->keeps, "Leave the folder as it is; after a failure it always stays."),
 		OPTION_FLAG("json", &o->as_json, "Print the summary as JSON."),
 	};
 	if (args_read(c, opts, ARRAY_LEN(opts), argc, argv, operands, &code)) {
 		struct err err;
-		code = o->data ? run_session(c, s)
+		code = o->data ? run_session(c, r)
 		               : say_failed(c, err_set(&err, RC_INVALID, "give a folder to work in: --data DIR"), &err);
 	}
-	mem_free(s);
+	mem_free(r);
 	return code;
 }
 

@@ -13,6 +13,7 @@
 #include "base/must.h"
 #include "base/rand.h"
 #include "os/file.h"
+#include "sign/hash.h"
 #include "store/tables.h"
 
 enum { KEY_LEN = 32, NONCE_LEN = 12, TAG_LEN = 16, SECRET_MAX = 256, ID_RANDOM = 20, SECRET_LEN = 30 };
@@ -195,24 +196,127 @@ static enum rc get_row(struct store *s, const char *id, struct arena *a, struct 
 	return store_get(s, &q, out, a, err);
 }
 
+/* The secret of a row as text. */
+static enum rc open_secret(const struct keyring *k, const struct key_row *row, char secret[SECRET_MAX + 1], struct err *err)
+{
+	size_t len = row->secret.len - NONCE_LEN - TAG_LEN;
+
+	if (row->secret.len <= NONCE_LEN + TAG_LEN || len > SECRET_MAX)
+		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s has a wrong length", row->access_key_id);
+	if (!unseal(k, row->access_key_id, row->secret.bytes, len, secret))
+		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s does not fit DATA/secret.key",
+			       row->access_key_id);
+	return RC_OK;
+}
+
 enum rc keyring_find(struct keyring *k, struct store *s, const char *id, struct arena *a, struct access_key *out,
 		     struct err *err)
 {
+	char text[SECRET_MAX + 1];
 	struct key_row row;
 
 	enum rc rc = get_row(s, id, a, &row, err);
+	if (rc == RC_OK)
+		rc = open_secret(k, &row, text, err);
 	if (rc != RC_OK)
 		return rc;
-	size_t len = row.secret.len - NONCE_LEN - TAG_LEN;
-	if (row.secret.len <= NONCE_LEN + TAG_LEN || len > SECRET_MAX)
-		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s has a wrong length", id);
-	char *secret = arena_alloc(a, len + 1);
+	const char *secret = arena_dup(a, text);
+	mem_wipe(text, sizeof text);
 	if (!secret)
 		return err_set(err, RC_LIMIT, "out of request memory");
-	if (!unseal(k, row.access_key_id, row.secret.bytes, len, secret))
-		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s does not fit DATA/secret.key", id);
 	*out = public_part(&row);
 	out->secret = secret;
+	return RC_OK;
+}
+
+/* ---- secrets opened lately ---- */
+
+enum { CACHE_PLACES = 64 /* a power of two */, SEALED_MAX = NONCE_LEN + SECRET_MAX + TAG_LEN, ID_MAX = 127 };
+
+struct opened {
+	char id[ID_MAX + 1];
+	size_t sealed_len;
+	unsigned char sealed[SEALED_MAX];
+	char secret[SECRET_MAX + 1];
+	struct hash_key prepared;
+};
+
+struct key_cache {
+	struct opened *places[CACHE_PLACES];
+};
+
+struct key_cache *key_cache_new(void) { return mem_new(struct key_cache); }
+
+static void forget(struct opened *o)
+{
+	if (o)
+		mem_wipe(o, sizeof *o);
+	mem_free(o);
+}
+
+void key_cache_free(struct key_cache *c)
+{
+	for (int i = 0; c && i < CACHE_PLACES; i++)
+		forget(c->places[i]);
+	mem_free(c);
+}
+
+/* Its first byte is of the nonce, which is random. */
+static struct opened **place_of(struct key_cache *c, const struct key_row *row)
+{
+	return &c->places[((const unsigned char *)row->secret.bytes)[0] & (CACHE_PLACES - 1)];
+}
+
+static bool is_of(const struct opened *o, const struct key_row *row)
+{
+	return o && o->sealed_len == row->secret.len && memcmp(o->sealed, row->secret.bytes, o->sealed_len) == 0 &&
+	       strcmp(o->id, row->access_key_id) == 0;
+}
+
+static enum rc open_row(const struct keyring *k, struct key_cache *c, const struct key_row *row, struct opened **out,
+			struct err *err)
+{
+	char secret[SECRET_MAX + 1];
+
+	enum rc rc = open_secret(k, row, secret, err);
+	if (rc != RC_OK)
+		return rc;
+	struct opened **place = place_of(c, row), *o = *place;
+	if (!o)
+		*place = o = mem_new(struct opened);
+	(void)snprintf(o->id, sizeof o->id, "%s", row->access_key_id);
+	o->sealed_len = row->secret.len;
+	memcpy(o->sealed, row->secret.bytes, o->sealed_len);
+	memcpy(o->secret, secret, sizeof secret);
+	hash_key_init(&o->prepared, o->secret, strlen(o->secret));
+	mem_wipe(secret, sizeof secret);
+	*out = o;
+	return RC_OK;
+}
+
+enum rc keyring_find_cached(struct keyring *k, struct key_cache *c, struct store *s, const char *id, struct arena *a,
+			    struct access_key *out, struct err *err)
+{
+	struct key_row row;
+
+	if (strlen(id) > ID_MAX)
+		return keyring_find(k, s, id, a, out, err);
+	enum rc rc = get_row(s, id, a, &row, err);
+	if (rc != RC_OK)
+		return rc;
+	struct opened *o = row.secret.len ? *place_of(c, &row) : NULL;
+	if (!is_of(o, &row))
+		rc = open_row(k, c, &row, &o, err);
+	if (rc != RC_OK)
+		return rc;
+	const char *secret = arena_dup(a, o->secret);
+	struct hash_key *prepared = arena_new_of(a, struct hash_key);
+	if (!secret || !prepared)
+		return err_set(err, RC_LIMIT, "out of request memory");
+	*prepared = o->prepared;
+	*out = public_part(&row);
+	out->secret = secret;
+	out->prepared = prepared;
 	return RC_OK;
 }
 

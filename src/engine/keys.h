@@ -11,8 +11,11 @@
 #include "base/err.h"
 #include "store/store.h"
 
+struct hash_key;
+
 struct access_key {
 	const char *id, *secret, *account, *project_id, *name;
+	const struct hash_key *prepared; /* of the secret (sign/hash.h); NULL unless found through a key_cache */
 	bool is_active;
 	int64_t created_at;
 };
@@ -28,6 +31,16 @@ enum rc keyring_create(struct keyring *k, struct store *s, const char *account, 
 /* RC_NOT_FOUND: unknown. */
 enum rc keyring_find(struct keyring *k, struct store *s, const char *id, struct arena *a, struct access_key *out,
 		     struct err *err) NODISCARD;
+/*
+ * Secrets opened lately. What is kept belongs to the very bytes of a row, so that a key which is switched off, deleted or made
+ * anew is seen as by keyring_find: only the deciphering, and the first half of each MAC, are not done again.
+ * Threads: one owner at a time. Freed, it wipes.
+ */
+struct key_cache;
+struct key_cache *key_cache_new(void);
+void key_cache_free(struct key_cache *c); /* NULL is fine */
+enum rc keyring_find_cached(struct keyring *k, struct key_cache *c, struct store *s, const char *id, struct arena *a,
+			    struct access_key *out, struct err *err) NODISCARD;
 /* All keys, secrets left NULL. */
 enum rc keyring_list(struct store *s, struct arena *a, struct access_key **out, size_t *n, struct err *err) NODISCARD;
 enum rc keyring_set_active(struct store *s, const char *id, bool is_active, struct err *err) NODISCARD;

@@ -93,6 +93,7 @@ struct engine {
 struct engine_view {
 	struct engine *engine;
 	struct store *store;
+	struct key_cache *keys;
 	int depth; /* of engine_view_begin */
 };
 

@@ -13,7 +13,7 @@ enum rc engine_view_open(struct engine *e, struct engine_view **out, struct err 
 	if (rc != RC_OK)
 		return rc;
 	struct engine_view *v = mem_new(struct engine_view);
-	*v = (struct engine_view){ .engine = e, .store = s };
+	*v = (struct engine_view){ .engine = e, .store = s, .keys = key_cache_new() };
 	*out = v;
 	return RC_OK;
 }
@@ -23,6 +23,7 @@ void engine_view_close(struct engine_view *v)
 	if (!v)
 		return;
 	store_close(v->store);
+	key_cache_free(v->keys);
 	mem_free(v);
 }
 
@@ -376,7 +377,7 @@ enum verdict engine_default_get(struct engine_view *v, int64_t app_id, const cha
 enum rc engine_key_find(struct engine_view *v, const char *access_key_id, struct arena *a, struct access_key *out,
 			struct err *err)
 {
-	return keyring_find(v->engine->keys, v->store, access_key_id, a, out, err);
+	return keyring_find_cached(v->engine->keys, v->keys, v->store, access_key_id, a, out, err);
 }
 
 /* ---- metrics ---- */

@@ -21,6 +21,7 @@
 enum {
 	DUE_AT_ONCE = 64,  /* cron firings and claims of one batch, so that none grows without bound */
 	CACHE_PLACES = 16, /* operations on caches at once */
+	SKIPS_KEPT = 20,   /* notes of skipped firings, of one task */
 	TASK_FILE_MAX = 4 << 20,
 };
 
@@ -69,6 +70,28 @@ void run_free(struct engine *e)
 
 /* ---- what is due ---- */
 
+/* On a task that stands for long every firing would add a row: the newest are kept. The count is in the metrics. */
+static enum rc note_skip(struct engine *e, int64_t task_id, int64_t now_ms, struct arena *a, struct err *err)
+{
+	struct event_row *rows;
+	size_t n = 0;
+	struct query q = { .table = &table_event,
+			   .preds = { PRED_INT("task_id", CMP_EQ, task_id), PRED_TEXT("kind", CMP_EQ, "skipped") },
+			   .n_preds = 2,
+			   .orders = { { .col = "id", .is_desc = true } },
+			   .offset = SKIPS_KEPT,
+			   .limit = 1 };
+
+	enum rc rc = row_event_add(e->store, task_id, 0, now_ms, "skipped", "a scheduled run was skipped: this one is unfinished",
+				   err);
+	if (rc == RC_OK)
+		rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
+	if (rc != RC_OK || n == 0)
+		return rc;
+	q.preds[q.n_preds++] = (struct pred)PRED_INT("id", CMP_LE, rows[0].id);
+	return store_delete(e->store, &q, NULL, err);
+}
+
 /* A schedule fired: a task, or a note on the one that is still unfinished. */
 static enum rc fire(struct engine *e, struct instance_row *i, int64_t now_ms, struct arena *a, struct err *err)
 {
@@ -79,8 +102,7 @@ static enum rc fire(struct engine *e, struct instance_row *i, int64_t now_ms, st
 	i->cron_next_at = zone_cron_next(i->cron, now_ms);
 	if (i->busy_task_id) {
 		e->tally.cron_skipped++;
-		rc = row_event_add(e->store, i->busy_task_id, 0, now_ms, "skipped", "a scheduled run was skipped: this one is unfinished",
-				   err);
+		rc = note_skip(e, i->busy_task_id, now_ms, a, err);
 		return rc == RC_OK ? store_update(e->store, &table_instance, i, err) : rc;
 	}
 	e->tally.cron_fired++;

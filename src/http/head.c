@@ -15,16 +15,23 @@ static bool fail(struct head_fault *fault, int status, const char *why)
 	return false;
 }
 
-static bool is_letter_or_digit(unsigned char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+/* What a byte of a token (tchar of RFC 9110, 5.6.2) is in lower case; 0 for any other byte. */
+static const unsigned char token_bytes[256] = {
+	['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
+	['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`',  ['|'] = '|',   ['~'] = '~',
+	['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7',
+	['8'] = '8', ['9'] = '9',
+	['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd', ['e'] = 'e', ['f'] = 'f', ['g'] = 'g', ['h'] = 'h',
+	['i'] = 'i', ['j'] = 'j', ['k'] = 'k', ['l'] = 'l', ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p',
+	['q'] = 'q', ['r'] = 'r', ['s'] = 's', ['t'] = 't', ['u'] = 'u', ['v'] = 'v', ['w'] = 'w', ['x'] = 'x',
+	['y'] = 'y', ['z'] = 'z',
+	['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd', ['E'] = 'e', ['F'] = 'f', ['G'] = 'g', ['H'] = 'h',
+	['I'] = 'i', ['J'] = 'j', ['K'] = 'k', ['L'] = 'l', ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p',
+	['Q'] = 'q', ['R'] = 'r', ['S'] = 's', ['T'] = 't', ['U'] = 'u', ['V'] = 'v', ['W'] = 'w', ['X'] = 'x',
+	['Y'] = 'y', ['Z'] = 'z',
+};
 
-/* tchar of RFC 9110, 5.6.2 */
-static bool is_token_char(unsigned char c)
-{
-	return is_letter_or_digit(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
-}
+static bool is_token_char(unsigned char c) { return token_bytes[c] != 0; }
 
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
@@ -173,38 +180,79 @@ static bool parse_request_line(struct head *h, int *minor, struct arena *a, char
 
 /* ---- header lines ---- */
 
-static char *trim(char *text)
+/* A line and its length; what is behind it is a NUL. */
+struct line {
+	char *at;
+	size_t len;
+};
+
+static char *trim(char *text, size_t len)
 {
-	while (is_blank(*text))
+	while (is_blank(*text)) {
 		text++;
-	size_t len = strlen(text);
+		len--;
+	}
 	while (len && is_blank(text[len - 1]))
 		text[--len] = '\0';
 	return text;
 }
 
-static bool is_clean_value(const char *value)
+static bool is_clean_byte(unsigned char c) { return (c >= ' ' && c != 0x7f) || c == '\t'; }
+
+/* The high bit of each byte that may be a control character or not ASCII, and perhaps of bytes behind such a one. */
+static uint64_t needs_a_look(uint64_t w)
 {
-	for (const char *p = value; *p; p++)
-		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
+	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+	uint64_t del = w ^ ones * 0x7f;
+
+	return (w | (w - ones * ' ') | (del - ones)) & highs;
+}
+
+/* Eight bytes at a time: values are most of a head. */
+static bool is_clean_value(const char *value, size_t len)
+{
+	const char *p = value, *end = value + len;
+	uint64_t w;
+
+	while (p < end) {
+		if (end - p >= (ptrdiff_t)sizeof w) {
+			memcpy(&w, p, sizeof w);
+			if (!needs_a_look(w)) {
+				p += sizeof w;
+				continue;
+			}
+		}
+		if (!is_clean_byte((unsigned char)*p++))
 			return false;
+	}
 	return true;
 }
 
-static bool parse_header(struct http_header *out, char *line, struct head_fault *fault)
+/* Lower the letters of a token up to the colon, which becomes its end. NULL: what stands there is no token. */
+static char *end_of_name(char *name)
 {
-	if (is_blank(line[0]))
+	char *p = name;
+
+	for (unsigned char c; (c = token_bytes[(unsigned char)*p]) != 0; p++)
+		*p = (char)c;
+	if (*p != ':' || p == name)
+		return NULL;
+	*p = '\0';
+	return p;
+}
+
+static bool parse_header(struct http_header *out, struct line line, struct head_fault *fault)
+{
+	if (is_blank(line.at[0]))
 		return fail(fault, 400, "a folded header line is not allowed");
-	char *value = line;
-	char *name = cut(&value, ':');
-	if (!name || !is_token(name))
+	char *end = end_of_name(line.at);
+	if (!end)
 		return fail(fault, 400, "a header line is not NAME: VALUE");
-	if (!is_clean_value(value))
+	char *value = end + 1;
+	size_t len = (size_t)(line.at + line.len - value);
+	if (!is_clean_value(value, len))
 		return fail(fault, 400, "a header value has a control character");
-	for (char *p = name; *p; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p - 'A' + 'a');
-	*out = (struct http_header){ name, trim(value) };
+	*out = (struct http_header){ line.at, trim(value, len) };
 	return true;
 }
 
@@ -232,8 +280,13 @@ struct framing {
 	bool is_close, is_keep;
 };
 
+/* Of the few headers that matter here each begins with one of these letters; most others do not. */
+static bool may_matter(const char *name) { return name[0] == 'c' || name[0] == 'h' || name[0] == 't' || name[0] == 'e'; }
+
 static bool note_header(struct head *h, struct framing *f, const struct http_header *header, struct head_fault *fault)
 {
+	if (!may_matter(header->name))
+		return true;
 	if (strcmp(header->name, "host") == 0) {
 		f->hosts++;
 	} else if (strcmp(header->name, "content-length") == 0) {
@@ -271,37 +324,40 @@ static bool settle(struct head *h, const struct framing *f, int minor, struct he
 
 /* ---- all of it ---- */
 
-/* The next line as a string of its own. head_scan saw to it that every line ends in CR LF. */
-static char *next_line(char **rest)
+/* The next line as a string of its own. head_scan saw to it that every line ends in CR LF. False: there is none. */
+static bool next_line(char **rest, char *end, struct line *out)
 {
-	char *line = *rest, *lf = strchr(line, '\n');
+	char *line = *rest, *lf = memchr(line, '\n', (size_t)(end - line));
 	if (!lf)
-		return NULL;
+		return false;
 	lf[-1] = '\0';
 	*rest = lf + 1;
-	return line;
+	*out = (struct line){ line, (size_t)(lf - 1 - line) };
+	return true;
 }
 
-static size_t count_lines(const char *text)
+static size_t count_lines(const char *text, size_t len)
 {
+	const char *end = text + len;
 	size_t n = 0;
-	for (const char *p = strchr(text, '\n'); p; p = strchr(p + 1, '\n'))
+	for (const char *p = memchr(text, '\n', len); p; p = memchr(p + 1, '\n', (size_t)(end - p - 1)))
 		n++;
 	return n;
 }
 
-static bool parse_lines(struct head *h, struct arena *a, char *text, struct head_fault *fault)
+static bool parse_lines(struct head *h, struct arena *a, char *text, size_t len, struct head_fault *fault)
 {
-	size_t n_lines = count_lines(text); /* request line and the empty line count too */
+	size_t n_lines = count_lines(text, len); /* request line and the empty line count too */
 	if (n_lines > HEAD_HEADERS_LIMIT + 2)
 		return fail(fault, 431, "the request has too many headers");
 	struct http_header *headers = arena_array(a, n_lines, sizeof(*headers));
-	char *rest = text, *line = next_line(&rest);
+	char *rest = text, *end = text + len;
+	struct line line;
 	int minor = 0;
-	if (!headers || !line || !parse_request_line(h, &minor, a, line, fault))
+	if (!headers || !next_line(&rest, end, &line) || !parse_request_line(h, &minor, a, line.at, fault))
 		return false;
 	struct framing framing = { 0 };
-	for (line = next_line(&rest); line && *line; line = next_line(&rest)) {
+	while (next_line(&rest, end, &line) && line.len) {
 		struct http_header *header = &headers[h->n_headers];
 		if (!parse_header(header, line, fault) || !note_header(h, &framing, header, fault))
 			return false;
@@ -318,7 +374,7 @@ bool head_parse(struct head *out, struct arena *a, const char *bytes, size_t len
 		return fail(fault, 400, "the request head has a NUL byte");
 	char *text = arena_dup_n(a, bytes, len);
 	struct head h = { 0 };
-	if (!text || !parse_lines(&h, a, text, fault) || arena_is_full(a))
+	if (!text || !parse_lines(&h, a, text, len, fault) || arena_is_full(a))
 		return false;
 	*out = h;
 	return true;

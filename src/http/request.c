@@ -15,7 +15,7 @@
 #include "base/rand.h"
 #include "os/calls.h"
 
-enum { REQUEST_MAGIC = 0x72657131 };
+enum { REQUEST_MAGIC = 0x72657131, USUAL_HEAD_SIZE = 384 };
 
 struct request *request_new(struct loop *l, struct conn *c, const char *peer)
 {
@@ -172,6 +172,7 @@ void request_render(struct request *r, const struct http_reply *reply)
 	must(reply->body_len < REPLY_MAX / 2);
 	if (atomic_load(&r->server->is_stopping))
 		r->is_kept_alive = false;
+	buf_reserve(&r->out, USUAL_HEAD_SIZE + reply->body_len); /* one allocation */
 	render_head(r, reply);
 	bool sends_body = may_have_body(reply->status) && strcmp(r->pub.method, "HEAD") != 0;
 	if (sends_body)

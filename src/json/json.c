@@ -15,22 +15,79 @@
 enum { DEPTH_MAX = 32, NAME_MAX_LEN = 63 };
 
 json_malloc_t json_grow;
+static json_free_t give_back;
 
-/* jansson reports some pieces of memory it did not get as faults of the text: so they are noted where they fail. */
-static _Thread_local bool is_starved;
+/*
+ * jansson's lexer does not look whether it got the memory for the token it is in: without it a byte is lost, and the
+ * end of the token is searched beyond the buffer, or an assert of its own ends the process. So what is being read keeps
+ * a spare block, which the first piece of memory that is not to be had is taken from; from then on the text is at its
+ * end (feed), so that the lexer asks for nothing more. What came of it is thrown away.
+ *
+ * The lexer doubles its buffer when a byte of the text does not fit: it never asks for more than spare_size says. Others
+ * that do, such as the index of an object, are refused, which jansson copes with.
+ */
+struct reading {
+	const char *next;
+	size_t left;
+	char *spare;
+	size_t spare_size;
+	bool is_starved;
+};
+static _Thread_local struct reading *current;
+
+static size_t spare_size(size_t len) { return 2 * (len + 16); }
 
 static void *grow(size_t size)
 {
-	void *p = json_grow(size);
-	is_starved |= !p;
-	return p;
+	struct reading *r = current;
+	void *p = r && r->is_starved ? NULL : json_grow(size);
+
+	if (p || !r)
+		return p;
+	bool is_first = !r->is_starved;
+	r->is_starved = true;
+	return is_first && size <= r->spare_size ? r->spare : NULL;
+}
+
+static void shrink(void *p)
+{
+	if (!current || p != current->spare)
+		give_back(p);
 }
 
 BEFORE_MAIN static void watch_memory(void)
 {
-	json_free_t give_back;
 	json_get_alloc_funcs(&json_grow, &give_back);
-	json_set_alloc_funcs(grow, give_back);
+	json_set_alloc_funcs(grow, shrink);
+}
+
+/* A few bytes at a time: what was fed already when memory ended still fits into the lexer's buffer, which has sixteen at
+ * least for a new token, and as many more where it was just doubled. */
+static size_t feed(void *out, size_t cap, void *ctx)
+{
+	enum { FEED = 8 };
+	struct reading *r = ctx;
+	size_t n = r->is_starved ? 0 : r->left < FEED ? r->left : FEED;
+
+	must(cap >= FEED);
+	if (n > 0) /* an empty text may have no address */
+		memcpy(out, r->next, n);
+	r->next += n;
+	r->left -= n;
+	return n;
+}
+
+/* NULL with a full error of jansson's, or for want of memory. */
+static json_t *parse(struct reading *r, json_error_t *why)
+{
+	current = r;
+	json_t *root = json_load_callback(feed, r, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, why);
+	if (r->is_starved) {
+		json_decref(root); /* perhaps the text was cut where it makes sense all the same */
+		root = NULL;
+	}
+	current = NULL;
+	return root;
 }
 
 static void release(void *root) { json_decref(root); }
@@ -60,11 +117,13 @@ static bool is_shallow(const json_t *v, int left)
 
 enum rc json_read(const char *bytes, size_t len, struct arena *a, const json_t **out, struct err *err)
 {
+	struct reading r = { .next = bytes, .left = len, .spare_size = spare_size(len), .spare = json_grow(spare_size(len)) };
 	json_error_t why;
-	is_starved = false;
-	json_t *root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 
-	if (!root && is_starved)
+	r.is_starved = !r.spare;
+	json_t *root = r.spare ? parse(&r, &why) : NULL;
+	give_back(r.spare);
+	if (r.is_starved)
 		return err_set(err, RC_BUSY, "no memory is left to read JSON");
 	if (!root)
 		return err_set(err, RC_INVALID, "not JSON: %s at line %d, column %d", why.text, why.line, why.column);
@@ -148,7 +207,54 @@ static size_t plain_len(const unsigned char *p)
 	return n;
 }
 
-static void write_string(struct buf *out, const char *text)
+/* Does any of the eight bytes of w, or more of them, need a look? Sets a byte's high bit where it is not plain, and perhaps
+ * those of bytes behind it. */
+static uint64_t not_plain(uint64_t w)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+	uint64_t quote = w ^ ones * '"', backslash = w ^ ones * '\\';
+
+	return (w | (w - ones * ' ') | (quote - ones) | (backslash - ones)) & highs;
+}
+
+/* All of them bytes that stand in a JSON string as they are? As are nearly all texts. */
+static bool is_plain(const char *text, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)text, *end = p + len;
+	uint64_t w;
+
+	for (; end - p >= (ptrdiff_t)sizeof w; p += sizeof w) {
+		memcpy(&w, p, sizeof w);
+		if (not_plain(w))
+			return false;
+	}
+	while (p < end && plain_bytes[*p >> 6] >> (*p & 63) & 1)
+		p++;
+	return p == end;
+}
+
+/* lead is what stands before the first quote, and tail what follows the second one; both are one byte, or none when NUL. */
+static bool write_plain(struct buf *out, char lead, const char *text, char tail)
+{
+	size_t len = strlen(text);
+	size_t size = len + 2 + (lead != '\0') + (tail != '\0');
+	char *p = is_plain(text, len) ? buf_room(out, size) : NULL;
+
+	if (!p)
+		return false;
+	if (lead)
+		*p++ = lead;
+	*p++ = '"';
+	memcpy(p, text, len);
+	p += len;
+	*p++ = '"';
+	if (tail)
+		*p++ = tail;
+	buf_put(out, size);
+	return true;
+}
+
+static void write_any(struct buf *out, const char *text)
 {
 	const unsigned char *p = (const unsigned char *)text;
 
@@ -176,13 +282,21 @@ static void write_string(struct buf *out, const char *text)
 	buf_addc(out, '"');
 }
 
+static void write_string(struct buf *out, char lead, const char *text, char tail)
+{
+	if (write_plain(out, lead, text, tail))
+		return;
+	if (lead)
+		buf_addc(out, lead);
+	write_any(out, text);
+	if (tail)
+		buf_addc(out, tail);
+}
+
 void jw_key_exact(struct jw *w, const char *name)
 {
 	must(!w->has_key);
-	if (w->needs_comma)
-		buf_addc(w->out, ',');
-	write_string(w->out, name);
-	buf_addc(w->out, ':');
+	write_string(w->out, w->needs_comma ? ',' : '\0', name, ':');
 	w->has_key = true;
 	w->needs_comma = true;
 }
@@ -221,11 +335,14 @@ void jw_end_array(struct jw *w) { close_level(w, ']'); }
 
 void jw_text(struct jw *w, const char *text)
 {
-	begin_value(w);
-	if (text)
-		write_string(w->out, text);
-	else
-		buf_adds(w->out, "null");
+	if (!text) {
+		jw_null(w);
+		return;
+	}
+	char lead = w->needs_comma && !w->has_key ? ',' : '\0';
+	w->has_key = false;
+	w->needs_comma = true;
+	write_string(w->out, lead, text, '\0');
 }
 
 void jw_int(struct jw *w, int64_t v)
@@ -295,6 +412,92 @@ void jw_kv_bool(struct jw *w, const char *key, bool v)
 {
 	jw_key(w, key);
 	jw_bool(w, v);
+}
+
+/* ---- members of an object that is text, as this file writes it: no blanks outside of strings ---- */
+
+/* Behind the string that begins at p; NULL when it has no end. */
+static const char *behind_string(const char *p)
+{
+	if (*p != '"')
+		return NULL;
+	for (p++; *p && *p != '"'; p++) {
+		if (*p == '\\' && !*++p)
+			return NULL;
+	}
+	return *p ? p + 1 : NULL;
+}
+
+static const char *behind_scalar(const char *p)
+{
+	size_t len = strspn(p, "+-.0123456789aeflnrstuE"); /* numbers, true, false, null */
+	return len ? p + len : NULL;
+}
+
+/* Behind the object or array that begins at p, its brackets in pairs of whatever kind. */
+static const char *behind_brackets(const char *p)
+{
+	int depth = 0;
+
+	while (p && *p) {
+		if (*p == '"') {
+			p = behind_string(p);
+			continue;
+		}
+		if ((unsigned char)*p <= ' ')
+			return NULL;
+		depth += *p == '{' || *p == '[';
+		depth -= *p == '}' || *p == ']';
+		p++;
+		if (depth == 0)
+			return p;
+	}
+	return NULL;
+}
+
+static const char *behind_value(const char *p)
+{
+	if (*p == '"')
+		return behind_string(p);
+	return *p == '{' || *p == '[' ? behind_brackets(p) : behind_scalar(p);
+}
+
+/* Is the name between the quotes of member one of the list? */
+static bool is_left_out(const char *member, const char *const *names)
+{
+	for (; *names; names++) {
+		size_t len = strlen(*names);
+		if (strncmp(member + 1, *names, len) == 0 && member[1 + len] == '"')
+			return true;
+	}
+	return false;
+}
+
+/* One walk along the members; w NULL: only to see whether they have the form. */
+static bool walk_members(struct jw *w, const char *p, const char *const *but)
+{
+	if (*p != '{')
+		return false;
+	if (p[1] == '}')
+		return p[2] == '\0';
+	do {
+		const char *member = p + 1, *colon = behind_string(member);
+		const char *end = colon && *colon == ':' ? behind_value(colon + 1) : NULL;
+		if (!end)
+			return false;
+		if (w && !is_left_out(member, but)) {
+			begin_value(w);
+			buf_add(w->out, member, (size_t)(end - member));
+		}
+		p = end;
+	} while (*p == ',');
+	return p[0] == '}' && p[1] == '\0';
+}
+
+bool jw_members(struct jw *w, const char *object_text, const char *const *but)
+{
+	must(!w->has_key && w->depth > 0);
+	return walk_members(NULL, object_text, but) && walk_members(w, object_text, but);
 }
 
 void jw_value(struct jw *w, const json_t *v)

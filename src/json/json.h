@@ -54,6 +54,10 @@ void jw_null(struct jw *w);
 void jw_value(struct jw *w, const json_t *v);             /* a parsed value again; keys are data */
 void jw_raw(struct jw *w, const char *json_text);         /* already JSON; trusted */
 
+/* The members of an object that struct jw has written before, as they are, but for those named in but (NULL ends it; plain
+ * names). For texts of ours that need no reading. False, and nothing written: it is not in the form that struct jw writes. */
+bool jw_members(struct jw *w, const char *object_text, const char *const *but);
+
 /* key and value in one call */
 void jw_kv_text(struct jw *w, const char *key, const char *text);
 void jw_kv_int(struct jw *w, const char *key, int64_t v);

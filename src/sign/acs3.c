@@ -1,12 +1,14 @@
 /*
  * The verifier is a chain of checks in the contract's order (auth.md section 6); the first that fails puts the
  * refusal into struct check and ends the chain. Memory is bounded by the arena and by CANON_TEXT_MAX.
+ * Every request goes this way, so the header fields are sorted once, looked up by name, and what is signed of them is
+ * one walk along two sorted lists; texts that only a refusal or a test wants to see are made for these alone.
  */
 #include "sign/acs3.h"
 
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/buf.h"
 #include "base/clock.h"
@@ -15,6 +17,9 @@
 #include "sign/hash.h"
 
 #define SCHEME "ACS3-HMAC-SHA256"
+#define DATE "x-acs-date"
+#define NONCE "x-acs-signature-nonce"
+#define CONTENT_HASH "x-acs-content-sha256"
 
 #define REFUSALS(X)                                                                                                    \
 	X(NO_AUTHORIZATION, "MissingAccessKeyId", 400)                                                                 \
@@ -56,15 +61,29 @@ struct claim {
 	struct slice key_id, signed_names, signature;
 };
 
+/* The fields that a signature covers, in ascending order of their names. */
+struct covered {
+	const struct canon_field **list;
+	size_t n;
+};
+
+/* What a correct server or client computes. */
+struct product {
+	char string_to_sign[sizeof SCHEME + CANON_HASH_LEN + 1]; /* "SCHEME\nhash" */
+	unsigned char mac[HASH_LEN];
+};
+
 /* One verification under way. */
 struct check {
 	const struct sign_request *req;
+	struct canon_fields fields;
 	int64_t now_s;
 	struct arena *a;
 	struct claim claim;
+	struct covered covered;
 	struct sign_refusal refusal;
-	struct sign_trace trace;
-	bool is_over; /* the canonical request outgrew CANON_TEXT_MAX */
+	struct sign_trace *trace; /* NULL: nobody wants it */
+	bool is_over;             /* the canonical request outgrew CANON_TEXT_MAX */
 };
 
 PRINTF(3, 4) static bool refuse(struct check *c, enum why why, const char *fmt, ...)
@@ -85,12 +104,15 @@ void sign_sha256_hex(const void *bytes, size_t len, char out[65])
 	canon_hex(hash, sizeof hash, out);
 }
 
-static void hmac_hex(const char *secret, const char *text, char out[65])
+/* Most requests that read have no body. */
+static void body_hash(const struct sign_request *req, char out[CANON_HASH_LEN + 1])
 {
-	unsigned char mac[HASH_LEN];
+	static const char of_nothing[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-	hash_hmac(secret, strlen(secret), text, strlen(text), mac);
-	canon_hex(mac, sizeof mac, out);
+	if (req->body_len)
+		sign_sha256_hex(req->body, req->body_len, out);
+	else
+		memcpy(out, of_nothing, sizeof of_nothing);
 }
 
 /* The path is taken as received, since SDKs differ in what they escape, but for three replacements. */
@@ -117,53 +139,67 @@ static void add_uri(struct buf *out, const char *raw_path)
 	}
 }
 
-/* Every name in names must be in the request, and x-acs-content-sha256 as well. */
-static void add_canonical_request(struct buf *out, const struct sign_request *req, struct slice names, struct arena *a)
+/* x-acs-content-sha256 must be among the fields. */
+static void add_canonical_request(struct buf *out, const struct sign_request *req, const struct canon_fields *fields,
+				  struct slice names, const struct covered *covered, struct arena *a)
 {
-	struct slice rest = names, value;
-
 	buf_adds(out, req->method);
 	buf_addc(out, '\n');
 	add_uri(out, req->raw_path);
 	buf_addc(out, '\n');
 	canon_query(out, req->raw_query, a);
 	buf_addc(out, '\n');
-	while (rest.len) {
-		struct slice name = slice_cut(&rest, ';');
-		must(canon_header(req, name, &value));
-		slice_add(out, name);
+	for (size_t i = 0; i < covered->n; i++) {
+		slice_add(out, covered->list[i]->name);
 		buf_addc(out, ':');
-		slice_add(out, value);
+		slice_add(out, covered->list[i]->value);
 		buf_addc(out, '\n');
 	}
 	buf_addc(out, '\n');
 	slice_add(out, names);
 	buf_addc(out, '\n');
-	must(canon_header(req, slice_of("x-acs-content-sha256"), &value));
-	slice_add(out, value);
+	const struct canon_field *hash = canon_field(fields, slice_of(CONTENT_HASH));
+	must(hash);
+	slice_add(out, hash->value);
 }
 
-/* Compute all a correct server or client computes. False when the arena or CANON_TEXT_MAX is too small. */
-static bool compute(const struct sign_request *req, const struct claim *claim, const char *secret, struct arena *a,
-                    struct sign_trace *out)
+static void hash_canonical_request(const struct buf *text, char string_to_sign[])
 {
+	static const char first_line[] = SCHEME "\n";
+	unsigned char hash[HASH_LEN];
+
+	hash_sha256(buf_text(text), text->len, hash);
+	memcpy(string_to_sign, first_line, sizeof first_line - 1);
+	canon_hex(hash, sizeof hash, string_to_sign + sizeof first_line - 1);
+}
+
+/* False when the arena or CANON_TEXT_MAX is too small. The canonical request is kept only for a trace. */
+static bool compute(const struct sign_request *req, const struct canon_fields *fields, struct slice names,
+		    const struct covered *covered, const struct hash_key *key, struct arena *a, struct product *out,
+		    const char **canonical_request)
+{
+	enum { USUAL_SIZE = 1024 }; /* most fit: one allocation */
 	struct buf text;
-	char hash[CANON_HASH_LEN + 1], mac[CANON_HASH_LEN + 1];
 
 	buf_init(&text, CANON_TEXT_MAX);
-	add_canonical_request(&text, req, claim->signed_names, a);
-	bool is_over = text.is_over;
-	sign_sha256_hex(buf_text(&text), text.len, hash);
-	out->canonical_request = arena_dup_n(a, buf_text(&text), text.len);
+	buf_reserve(&text, USUAL_SIZE);
+	add_canonical_request(&text, req, fields, names, covered, a);
+	bool is_good = !text.is_over && !arena_is_full(a);
+	hash_canonical_request(&text, out->string_to_sign);
+	if (canonical_request)
+		*canonical_request = arena_dup_n(a, buf_text(&text), text.len);
 	buf_fini(&text);
-	out->string_to_sign = arena_printf(a, SCHEME "\n%s", hash);
-	if (is_over || !out->string_to_sign)
-		return false;
-	hmac_hex(secret, out->string_to_sign, mac);
-	out->authorization =
-	        arena_printf(a, SCHEME " Credential=%.*s,SignedHeaders=%.*s,Signature=%s", (int)claim->key_id.len,
-	                     claim->key_id.at, (int)claim->signed_names.len, claim->signed_names.at, mac);
-	return !arena_is_full(a);
+	hash_mac(key, out->string_to_sign, strlen(out->string_to_sign), out->mac);
+	return is_good;
+}
+
+static char *authorization_of(struct slice key_id, struct slice names, const struct product *made, struct arena *a)
+{
+	char mac[CANON_HASH_LEN + 1];
+
+	canon_hex(made->mac, sizeof made->mac, mac);
+	return arena_printf(a, SCHEME " Credential=%.*s,SignedHeaders=%.*s,Signature=%s", (int)key_id.len, key_id.at,
+			    (int)names.len, names.at, mac);
 }
 
 static bool is_one_line(struct check *c)
@@ -172,6 +208,16 @@ static bool is_one_line(struct check *c)
 		return refuse(c, WHY_MALFORMED, "The request has more than %d headers.", CANON_HEADERS_MAX);
 	return !canon_has_line_break(c->req) ||
 	       refuse(c, WHY_MALFORMED, "The request line or a header holds a line break.");
+}
+
+/* False, without a refusal: the arena is full. */
+static bool sorts_fields(struct check *c) { return canon_fields_of(c->req, c->a, &c->fields); }
+
+/* The value of the first field of that name; an empty one is as good as none. */
+static struct slice value_of(const struct check *c, const char *name)
+{
+	const struct canon_field *f = canon_field(&c->fields, slice_of(name));
+	return f ? f->value : (struct slice){ "", 0 };
 }
 
 /* "a;b;c": lower case, strictly ascending, so that none repeats. */
@@ -206,11 +252,11 @@ static bool parse_claim(struct slice text, struct claim *out)
 
 static bool read_claim(struct check *c)
 {
-	struct slice name = slice_of("authorization"), text = { "", 0 };
+	struct slice name = slice_of("authorization"), text = value_of(c, name.at);
+	const struct canon_field *f = canon_field(&c->fields, name), *end = c->fields.list + c->fields.n;
 
-	if (canon_count(c->req, name) > 1)
+	if (f && f + 1 < end && slice_compare(f[1].name, name) == 0)
 		return refuse(c, WHY_MALFORMED, "Authorization is given more than once.");
-	(void)canon_header(c->req, name, &text); /* absent reads as empty */
 	if (slice_take(&text, SCHEME " ") || slice_is(text, SCHEME))
 		return parse_claim(text, &c->claim) ||
 		       refuse(c, WHY_MALFORMED,
@@ -223,9 +269,9 @@ static bool read_claim(struct check *c)
 
 static bool repeats_nothing(struct check *c)
 {
-	const char *name = canon_find_repeat(c->req, c->claim.signed_names);
+	const struct canon_field *f = canon_field_repeat(&c->fields, c->claim.signed_names);
 
-	return !name || refuse(c, WHY_MALFORMED, "Header %.100s is given more than once.", name);
+	return !f || refuse(c, WHY_MALFORMED, "Header %.100s is given more than once.", f->name.at);
 }
 
 static bool has_required(struct check *c)
@@ -234,17 +280,15 @@ static bool has_required(struct check *c)
 		const char *name;
 		enum why why;
 	} required[] = {
-		{ "x-acs-date", WHY_NO_DATE },
-		{ "x-acs-signature-nonce", WHY_NO_NONCE },
+		{ DATE, WHY_NO_DATE },
+		{ NONCE, WHY_NO_NONCE },
 		{ "x-acs-action", WHY_NO_ACTION },
 		{ "x-acs-version", WHY_NO_VERSION },
-		{ "x-acs-content-sha256", WHY_MALFORMED },
+		{ CONTENT_HASH, WHY_MALFORMED },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(required); i++) {
-		struct slice value = { "", 0 };
-		(void)canon_header(c->req, slice_of(required[i].name), &value); /* empty is as good as absent */
-		if (!value.len)
+		if (!value_of(c, required[i].name).len)
 			return refuse(c, required[i].why, "Header %s is mandatory for this request.", required[i].name);
 	}
 	return true;
@@ -253,10 +297,9 @@ static bool has_required(struct check *c)
 static bool is_dated_now(struct check *c)
 {
 	char text[CLOCK_TEXT_SIZE] = "";
-	struct slice value;
+	struct slice value = value_of(c, DATE);
 	int64_t date_s;
 
-	must(canon_header(c->req, slice_of("x-acs-date"), &value));
 	if (value.len < sizeof text)
 		memcpy(text, value.at, value.len);
 	if (!clock_parse_iso(text, &date_s))
@@ -278,12 +321,12 @@ static bool has_active_key(struct check *c, const struct sign_key *key)
 /* A temporary key works with its own token only, a permanent one with none. */
 static bool has_right_token(struct check *c, const struct sign_key *key)
 {
-	struct slice token;
-	bool is_given = canon_header(c->req, slice_of("x-acs-security-token"), &token);
+	const struct canon_field *given = canon_field(&c->fields, slice_of("x-acs-security-token"));
+	struct slice token = given ? given->value : (struct slice){ "", 0 };
 
 	if (!key->security_token)
-		return !is_given || refuse(c, WHY_TOKEN_OTHER, "A permanent access key goes without a security token.");
-	if (!is_given || !token.len)
+		return !given || refuse(c, WHY_TOKEN_OTHER, "A permanent access key goes without a security token.");
+	if (!token.len)
 		return refuse(c, WHY_NO_TOKEN, "Header x-acs-security-token is mandatory for a temporary access key.");
 	if (!slice_is_printable(token) || token.len > CANON_TOKEN_MAX)
 		return refuse(c, WHY_TOKEN_MALFORMED, "The security token is not readable.");
@@ -294,68 +337,125 @@ static bool has_right_token(struct check *c, const struct sign_key *key)
 	return true;
 }
 
-static bool signs_enough(struct check *c)
+/* The fields that SignedHeaders names: both lists ascend. The names are as many as fields at most, since each has one. */
+static bool find_covered(struct check *c)
 {
 	struct slice rest = c->claim.signed_names;
+	const struct canon_field *f = c->fields.list, *end = f + c->fields.n;
+	struct covered covered = { arena_array(c->a, c->fields.n + 1, sizeof *covered.list), 0 };
 
+	if (!covered.list)
+		return false;
 	while (rest.len) {
 		struct slice name = slice_cut(&rest, ';');
-		if (!canon_count(c->req, name))
+		while (f < end && slice_compare(f->name, name) < 0)
+			f++;
+		if (f == end || slice_compare(f->name, name) != 0)
 			return refuse(c, WHY_MISMATCH, "SignedHeaders names %.*s, which the request does not have.",
-			              (int)name.len, name.at);
+				      (int)name.len, name.at);
+		covered.list[covered.n++] = f++;
 	}
+	c->covered = covered;
+	return true;
+}
+
+static bool is_in(struct slice text, const char *prefix) { return slice_take(&text, prefix); }
+
+/* Host and every x-acs-* must be covered. */
+static bool signs_enough(struct check *c)
+{
+	const struct canon_field *f = c->fields.list, *end = f + c->fields.n;
+	size_t n = 0;
+
+	if (!find_covered(c))
+		return false;
 	if (!canon_list_has(c->claim.signed_names, slice_of("host")))
 		return refuse(c, WHY_MISMATCH, "SignedHeaders must name host.");
-	for (size_t i = 0; i < c->req->n_headers; i++) {
-		const char *name = c->req->headers[i].name;
-		if (canon_name_begins(name, "x-acs-") && !canon_list_has(c->claim.signed_names, slice_of(name)))
-			return refuse(c, WHY_MISMATCH, "SignedHeaders must name %.100s.", name);
+	for (; f < end; f++) {
+		if (n < c->covered.n && c->covered.list[n] == f)
+			n++;
+		else if (is_in(f->name, "x-acs-"))
+			return refuse(c, WHY_MISMATCH, "SignedHeaders must name %.100s.", f->name.at);
 	}
 	return true;
+}
+
+static bool compute_all(struct check *c, const struct hash_key *key, struct product *made)
+{
+	struct sign_trace *t = c->trace;
+
+	bool is_good = compute(c->req, &c->fields, c->claim.signed_names, &c->covered, key, c->a, made,
+			       t ? &t->canonical_request : NULL);
+	if (is_good && t) {
+		t->string_to_sign = arena_dup(c->a, made->string_to_sign);
+		t->authorization = authorization_of(c->claim.key_id, c->claim.signed_names, made, c->a);
+	}
+	return is_good && !arena_is_full(c->a);
 }
 
 /*
  * MAC first, then the body's hash. The vendor's SDKs compare the string to sign in the message with their own
  * and blame the secret when the two are equal; so a wrong body says so before that.
  */
-static bool is_signed(struct check *c, const char *secret)
+static bool is_signed(struct check *c, const struct hash_key *key)
 {
-	char hash[CANON_HASH_LEN + 1];
-	struct slice claimed;
+	char hash[CANON_HASH_LEN + 1], mac[CANON_HASH_LEN + 1];
+	struct product made;
 
 	if (!signs_enough(c))
 		return false;
-	c->is_over = !compute(c->req, &c->claim, secret, c->a, &c->trace);
+	c->is_over = !compute_all(c, key, &made);
 	if (c->is_over)
 		return false;
-	const char *mac = c->trace.authorization + strlen(c->trace.authorization) - CANON_HASH_LEN;
-	sign_sha256_hex(c->req->body, c->req->body_len, hash);
+	canon_hex(made.mac, sizeof made.mac, mac);
 	if (CRYPTO_memcmp(mac, c->claim.signature.at, CANON_HASH_LEN) != 0)
 		return refuse(c, WHY_MISMATCH,
 		              "Specified signature does not match our calculation. server StringToSign is [%s]",
-		              c->trace.string_to_sign);
-	must(canon_header(c->req, slice_of("x-acs-content-sha256"), &claimed));
-	if (!slice_is(claimed, hash))
+		              made.string_to_sign);
+	body_hash(c->req, hash);
+	if (!slice_is(value_of(c, CONTENT_HASH), hash))
 		return refuse(c, WHY_MISMATCH,
 		              "x-acs-content-sha256 does not match the body, whose SHA-256 is %s. Specified signature "
 		              "does not match our calculation. server StringToSign is [%s]",
-		              hash, c->trace.string_to_sign);
+		              hash, made.string_to_sign);
 	return true;
+}
+
+static bool is_signed_by(struct check *c, const struct sign_key *key)
+{
+	struct hash_key made;
+
+	if (key->prepared)
+		return is_signed(c, key->prepared);
+	hash_key_init(&made, key->secret, strlen(key->secret));
+	bool is_good = is_signed(c, &made);
+	OPENSSL_cleanse(&made, sizeof made);
+	return is_good;
+}
+
+static struct hash_key nobodys_key;
+
+static void make_nobodys_key(void)
+{
+	static const char secret[] = "secret-of-a-key-that-does-not-exist";
+	hash_key_init(&nobodys_key, secret, sizeof secret - 1);
 }
 
 /* Spend on an unknown key what a known one costs, so that timing does not tell them apart. */
 static void pretend(struct check *c)
 {
-	(void)is_signed(c, "secret-of-a-key-that-does-not-exist"); /* its verdict is not the one to give */
-	c->trace = (struct sign_trace){ 0 };
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	must(pthread_once(&once, make_nobodys_key) == 0);
+	(void)is_signed(c, &nobodys_key); /* its verdict is not the one to give */
+	if (c->trace)
+		*c->trace = (struct sign_trace){ 0 };
 	(void)refuse(c, WHY_KEY_UNKNOWN, "The specified access key is not found.");
 }
 
 static bool is_first_use(struct check *c, struct nonces *nonces, const char *key_id)
 {
-	struct slice value;
-
-	must(canon_header(c->req, slice_of("x-acs-signature-nonce"), &value));
+	struct slice value = value_of(c, NONCE);
 	const char *nonce = arena_dup_n(c->a, value.at, value.len);
 	if (!nonce)
 		return false;
@@ -374,11 +474,12 @@ enum rc acs3_verify(const struct sign_request *req, int64_t now_s, bool check_si
                     void *lookup_ctx, struct nonces *nonces, struct arena *a, struct sign_key *key,
                     struct sign_refusal *refusal, struct sign_trace *trace, struct err *err)
 {
-	struct check c = { .req = req, .now_s = now_s, .a = a };
+	struct sign_trace made = { 0 };
+	struct check c = { .req = req, .now_s = now_s, .a = a, .trace = trace ? &made : NULL };
 	struct sign_key found = { 0 };
 	bool is_known = false;
 
-	if (is_one_line(&c) && read_claim(&c) && repeats_nothing(&c) && has_required(&c) && is_dated_now(&c)) {
+	if (is_one_line(&c) && sorts_fields(&c) && read_claim(&c) && repeats_nothing(&c) && has_required(&c) && is_dated_now(&c)) {
 		const char *key_id = arena_dup_n(a, c.claim.key_id.at, c.claim.key_id.len);
 		enum rc rc = key_id ? lookup(lookup_ctx, key_id, a, &found, err) : RC_LIMIT;
 		is_known = rc == RC_OK;
@@ -387,7 +488,7 @@ enum rc acs3_verify(const struct sign_request *req, int64_t now_s, bool check_si
 		else if (key_id && !is_known)
 			return rc;
 		else if (is_known && has_active_key(&c, &found) && check_signature)
-			(void)(has_right_token(&c, &found) && is_signed(&c, found.secret) &&
+			(void)(has_right_token(&c, &found) && is_signed_by(&c, &found) &&
 			       is_first_use(&c, nonces, key_id)); /* each leaves its verdict in c */
 	}
 	if (c.is_over || arena_is_full(a))
@@ -395,65 +496,61 @@ enum rc acs3_verify(const struct sign_request *req, int64_t now_s, bool check_si
 	if (is_known)
 		*key = found;
 	if (trace)
-		*trace = c.trace;
+		*trace = made;
 	*refusal = c.refusal;
 	return RC_OK;
 }
 
-static int compare_texts(const void *x, const void *y)
+/* What of the request's fields we sign. False: the arena is full. */
+static bool choose_covered(const struct canon_fields *fields, struct arena *a, struct covered *out)
 {
-	const char *const *p = x, *const *q = y;
-	return strcmp(*p, *q);
-}
+	struct covered covered = { arena_array(a, fields->n + 1, sizeof *covered.list), 0 };
 
-static char *lower(struct arena *a, const char *text)
-{
-	char *p = arena_dup(a, text);
-
-	for (char *c = p; c && *c; c++) {
-		if (*c >= 'A' && *c <= 'Z')
-			*c = (char)(*c - 'A' + 'a');
-	}
-	return p;
-}
-
-/* "content-type;host;x-acs-action": what of the request's headers we sign. NULL when the arena is full. */
-static const char *names_to_sign(const struct sign_request *req, struct arena *a)
-{
-	const char **names = arena_array(a, req->n_headers + 1, sizeof *names);
-	size_t n = 0, size = 1;
-
-	for (size_t i = 0; i < req->n_headers && names; i++) {
-		const char *name = req->headers[i].name;
-		bool wanted = canon_name_begins(name, "x-acs-") || canon_name_is(name, slice_of("host")) ||
-		              canon_name_is(name, slice_of("content-type"));
-		if (!wanted)
+	for (size_t i = 0; i < fields->n && covered.list; i++) {
+		const struct canon_field *f = &fields->list[i];
+		bool is_wanted = is_in(f->name, "x-acs-") || slice_is(f->name, "host") || slice_is(f->name, "content-type");
+		if (!is_wanted)
 			continue;
-		size += strlen(name) + 1;
-		names[n++] = lower(a, name);
+		must(covered.n == 0 || slice_compare(covered.list[covered.n - 1]->name, f->name) != 0);
+		covered.list[covered.n++] = f;
 	}
+	*out = covered;
+	return covered.list != NULL;
+}
+
+/* "content-type;host;x-acs-action". NULL when the arena is full. */
+static const char *join_names(const struct covered *covered, struct arena *a)
+{
+	size_t size = 1, used = 0;
+
+	for (size_t i = 0; i < covered->n; i++)
+		size += covered->list[i]->name.len + 1;
 	char *list = arena_alloc(a, size);
-	if (arena_is_full(a))
-		return NULL;
-	qsort(names, n, sizeof *names, compare_texts);
-	for (size_t i = 0, used = 0; i < n; i++) {
-		size_t len = strlen(names[i]);
-		must(i == 0 || strcmp(names[i - 1], names[i]) != 0);
+	for (size_t i = 0; i < covered->n && list; i++) {
+		struct slice name = covered->list[i]->name;
 		if (i)
 			list[used++] = ';';
-		memcpy(list + used, names[i], len);
-		used += len;
+		memcpy(list + used, name.at, name.len);
+		used += name.len;
 	}
 	return list;
 }
 
 char *acs3_authorization(const struct sign_request *req, const char *access_key_id, const char *secret, struct arena *a)
 {
-	const char *names = names_to_sign(req, a);
-	struct sign_trace made = { 0 };
+	struct canon_fields fields;
+	struct covered covered;
+	struct hash_key key;
+	struct product made;
 
-	if (!names)
+	if (!canon_fields_of(req, a, &fields) || !choose_covered(&fields, a, &covered))
 		return NULL;
-	struct claim claim = { .key_id = slice_of(access_key_id), .signed_names = slice_of(names) };
-	return compute(req, &claim, secret, a, &made) ? arena_dup(a, made.authorization) : NULL;
+	const char *list = join_names(&covered, a);
+	if (!list)
+		return NULL;
+	struct slice names = slice_of(list);
+	hash_key_init(&key, secret, strlen(secret));
+	bool is_good = compute(req, &fields, names, &covered, &key, a, &made, NULL);
+	OPENSSL_cleanse(&key, sizeof key);
+	return is_good ? authorization_of(slice_of(access_key_id), names, &made, a) : NULL;
 }

@@ -31,11 +31,14 @@ struct sign_request {
 	size_t body_len;
 };
 
+struct hash_key;
+
 enum sign_key_status { SIGN_KEY_ACTIVE, SIGN_KEY_INACTIVE };
 
 struct sign_key {
 	const char *access_key_id;
 	const char *secret;
+	const struct hash_key *prepared; /* of the secret (sign/hash.h), when the caller keeps it; NULL: made from it */
 	const char *security_token; /* NULL: a permanent key */
 	int64_t expires_s;          /* of a temporary key; 0: never */
 	enum sign_key_status status;

@@ -63,11 +63,11 @@ void canon_hex(const unsigned char *bytes, size_t len, char *out)
 
 bool canon_is_hash(struct slice s)
 {
-	for (size_t i = 0; i < s.len; i++) {
-		if (!((s.at[i] >= '0' && s.at[i] <= '9') || (s.at[i] >= 'a' && s.at[i] <= 'f')))
-			return false;
-	}
-	return s.len == CANON_HASH_LEN;
+	bool is_good = s.len == CANON_HASH_LEN;
+
+	for (size_t i = 0; i < CANON_HASH_LEN && is_good; i++)
+		is_good = (s.at[i] >= '0' && s.at[i] <= '9') || (s.at[i] >= 'a' && s.at[i] <= 'f');
+	return is_good;
 }
 
 bool canon_is_name(struct slice s)
@@ -98,7 +98,12 @@ struct slice canon_take_member(struct slice *rest)
 	return member;
 }
 
-static bool breaks_line(const char *text) { return text[strcspn(text, "\r\n")] != '\0'; }
+/* strcspn prepares a table at each call, which for texts as short as these takes longer than the search. */
+static bool breaks_line(const char *text)
+{
+	size_t len = strlen(text);
+	return memchr(text, '\n', len) || memchr(text, '\r', len);
+}
 
 bool canon_has_line_break(const struct sign_request *req)
 {
@@ -131,24 +136,30 @@ size_t canon_count(const struct sign_request *req, struct slice name)
 	return n;
 }
 
+static struct slice without_blanks(const char *text)
+{
+	struct slice s = slice_of(text);
+
+	while (s.len && canon_is_blank(s.at[0]))
+		s = (struct slice){ s.at + 1, s.len - 1 };
+	while (s.len && canon_is_blank(s.at[s.len - 1]))
+		s.len--;
+	return s;
+}
+
 bool canon_header(const struct sign_request *req, struct slice name, struct slice *value)
 {
 	for (size_t i = 0; i < req->n_headers; i++) {
 		if (!canon_name_is(req->headers[i].name, name))
 			continue;
-		struct slice v = slice_of(req->headers[i].value);
-		while (v.len && canon_is_blank(v.at[0]))
-			v = (struct slice){ v.at + 1, v.len - 1 };
-		while (v.len && canon_is_blank(v.at[v.len - 1]))
-			v.len--;
-		*value = v;
+		*value = without_blanks(req->headers[i].value);
 		return true;
 	}
 	return false;
 }
 
 /* Those of both schemes: a request signed by one must not carry what the other would read twice. */
-static bool is_single_kind(const char *name, struct slice signed_names)
+static bool is_single_kind(struct slice name, struct slice signed_names)
 {
 	static const char *const single[] = { "authorization",        "host",         "date",
 		                              "content-type",         "content-md5",  "x-sdk-date",
@@ -156,22 +167,91 @@ static bool is_single_kind(const char *name, struct slice signed_names)
 		                              "x-security-token",     "x-auth-token" };
 
 	for (size_t i = 0; i < ARRAY_LEN(single); i++) {
-		if (canon_name_is(name, slice_of(single[i])))
+		if (canon_name_is(single[i], name))
 			return true;
 	}
-	return canon_name_begins(name, "x-acs-") || canon_name_begins(name, "x-opensearch-") ||
-	       canon_list_has(signed_names, slice_of(name));
+	return canon_name_begins(name.at, "x-acs-") || canon_name_begins(name.at, "x-opensearch-") ||
+	       canon_list_has(signed_names, name);
 }
 
 const char *canon_find_repeat(const struct sign_request *req, struct slice signed_names)
 {
 	for (size_t i = 0; i < req->n_headers; i++) {
-		const char *name = req->headers[i].name;
-		if (is_single_kind(name, signed_names) && canon_count(req, slice_of(name)) > 1)
-			return name;
+		struct slice name = slice_of(req->headers[i].name);
+		if (is_single_kind(name, signed_names) && canon_count(req, name) > 1)
+			return name.at;
 	}
 	return NULL;
 }
+
+/* ---- fields by name ---- */
+
+static bool has_upper_case(struct slice s)
+{
+	bool found = false;
+	for (size_t i = 0; i < s.len; i++)
+		found |= s.at[i] >= 'A' && s.at[i] <= 'Z';
+	return found;
+}
+
+/* Borrowed where it is in lower case already. .at is NULL when the arena is full. */
+static struct slice lower_name(const char *name, struct arena *a)
+{
+	struct slice s = slice_of(name);
+
+	if (!has_upper_case(s))
+		return s;
+	char *p = arena_dup_n(a, s.at, s.len);
+	for (size_t i = 0; p && i < s.len; i++) {
+		if (p[i] >= 'A' && p[i] <= 'Z')
+			p[i] = (char)(p[i] - 'A' + 'a');
+	}
+	return (struct slice){ p, s.len };
+}
+
+bool canon_fields_of(const struct sign_request *req, struct arena *a, struct canon_fields *out)
+{
+	struct canon_field *list = arena_array(a, req->n_headers + 1, sizeof *list);
+
+	for (size_t n = 0; list && n < req->n_headers; n++) {
+		struct canon_field f = { lower_name(req->headers[n].name, a), without_blanks(req->headers[n].value) };
+		size_t at = n;
+		if (!f.name.at)
+			return false;
+		for (; at > 0 && slice_compare(list[at - 1].name, f.name) > 0; at--)
+			list[at] = list[at - 1];
+		list[at] = f;
+	}
+	if (list)
+		*out = (struct canon_fields){ list, req->n_headers };
+	return list != NULL;
+}
+
+const struct canon_field *canon_field(const struct canon_fields *f, struct slice name)
+{
+	size_t from = 0, to = f->n;
+
+	while (from < to) {
+		size_t middle = (from + to) / 2;
+		if (slice_compare(f->list[middle].name, name) < 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from < f->n && slice_compare(f->list[from].name, name) == 0 ? &f->list[from] : NULL;
+}
+
+const struct canon_field *canon_field_repeat(const struct canon_fields *f, struct slice signed_names)
+{
+	for (size_t i = 1; i < f->n; i++) {
+		if (slice_compare(f->list[i - 1].name, f->list[i].name) == 0 &&
+		    is_single_kind(f->list[i].name, signed_names))
+			return &f->list[i];
+	}
+	return NULL;
+}
+
+/* ---- percent-encoding and queries ---- */
 
 static bool is_unreserved(char c)
 {
@@ -280,7 +360,7 @@ static struct pair *read_pairs(const char *raw_query, struct arena *a, size_t *n
 void canon_query(struct buf *out, const char *raw_query, struct arena *a)
 {
 	size_t n;
-	struct pair *pairs = read_pairs(raw_query, a, &n);
+	struct pair *pairs = *raw_query ? read_pairs(raw_query, a, &n) : NULL;
 
 	if (!pairs)
 		return;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "base/arena.h"
+#include "base/attr.h"
 #include "base/buf.h"
 #include "sign/acs3.h"
 
@@ -68,6 +69,25 @@ bool canon_name_begins(const char *header_name, const char *prefix);
 size_t canon_count(const struct sign_request *req, struct slice name);
 /* Value of the first field of that name without the blanks around it. False, *value untouched: there is none. */
 bool canon_header(const struct sign_request *req, struct slice name, struct slice *value);
+
+/* The header fields of a request in ascending order of their names, fields of one name in order of arrival: what is asked
+ * for by name is then found in a few comparisons, and a sorted list of names in one walk. */
+struct canon_field {
+	struct slice name;  /* in lower case */
+	struct slice value; /* without the blanks around it */
+};
+
+struct canon_fields {
+	struct canon_field *list;
+	size_t n;
+};
+
+/* False: the arena is full, and *out is untouched. Takes n_headers squared when they come in descending order. */
+bool canon_fields_of(const struct sign_request *req, struct arena *a, struct canon_fields *out) NODISCARD;
+/* The first field of that name, or NULL. Those behind it that have the name are the list's next ones. */
+const struct canon_field *canon_field(const struct canon_fields *f, struct slice name);
+/* canon_find_repeat among sorted fields. */
+const struct canon_field *canon_field_repeat(const struct canon_fields *f, struct slice signed_names);
 
 /* enc: A-Z a-z 0-9 - _ . ~ stay, any other byte becomes %XX in upper case. */
 void canon_encode(struct buf *out, struct slice bytes);

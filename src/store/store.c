@@ -63,7 +63,34 @@ static bool implies(const struct pred *p, const struct pred *hot)
 	return (p->cmp == CMP_EQ && v > h) || (p->cmp == CMP_GT && v >= h) || (p->cmp == CMP_GE && v > h);
 }
 
-static struct shape shape_of(enum verb verb, const struct query *q)
+/* Does "col = v" hold only for values for which hot does not? */
+static bool excludes(const struct pred *p, const struct pred *hot)
+{
+	return p->cmp == CMP_EQ && strcmp(p->col, hot->col) == 0 && !implies(p, hot);
+}
+
+static bool is_by(const struct query *q, const char *col)
+{
+	for (int i = 0; i < q->n_preds; i++) {
+		if (strcmp(q->preds[i].col, col) == 0 && q->preds[i].cmp == CMP_EQ)
+			return true;
+	}
+	return false;
+}
+
+/* 1 + the place of the total that knows the number of matches of q (but for hot ones); 0: none does. */
+static int total_of(const struct query *q)
+{
+	for (int i = 0; q->table->totals && q->table->totals[i].name; i++) {
+		const struct total *t = &q->table->totals[i];
+		bool by_second = t->second && is_by(q, t->second);
+		if (is_by(q, t->first) && q->n_preds == 1 + by_second)
+			return i + 1;
+	}
+	return 0;
+}
+
+struct shape shape_of(enum verb verb, const struct query *q)
 {
 	const struct table *t = q->table;
 	struct shape shape = { .table = t, .verb = (uint8_t)verb };
@@ -79,7 +106,11 @@ static struct shape shape_of(enum verb verb, const struct query *q)
 		shape.pred_col[i] = (uint8_t)col;
 		shape.pred_cmp[i] = (uint8_t)p->cmp;
 		shape.is_hot |= t->hot && implies(p, t->hot);
+		shape.is_cold |= t->hot && excludes(p, t->hot);
 	}
+	/* A total knows nothing of hot rows. */
+	if ((verb == VERB_COUNT || verb == VERB_LIST) && !shape.is_hot)
+		shape.total = (uint8_t)total_of(q);
 	if (verb != VERB_GET && verb != VERB_LIST)
 		return shape;
 	for (int i = 0; i < QUERY_ORDERS && q->orders[i].col; i++) {
@@ -420,6 +451,31 @@ enum rc store_check(struct store *s, struct err *err)
 	struct err why = { 0 };
 	enum rc rc = usable(s, err);
 	return rc != RC_OK ? rc : settle(s, s->ops->check(s, &why), &why, err);
+}
+
+enum rc store_check_totals(struct store *s, const struct store_pause *pause, struct err *err)
+{
+	struct err why = { 0 };
+	enum rc rc = usable(s, err);
+	if (rc != RC_OK || !s->ops->check_totals)
+		return rc;
+	return settle(s, s->ops->check_totals(s, pause, &why), &why, err);
+}
+
+enum rc store_mend_totals(struct store *s, int64_t *n, struct err *err)
+{
+	struct err why = { 0 };
+	int64_t n_mended = 0;
+	bool is_own;
+	enum rc rc = enter(s, &is_own, err);
+	if (rc != RC_OK)
+		return rc;
+	if (s->ops->mend_totals)
+		rc = s->ops->mend_totals(s, &n_mended, &why);
+	rc = leave(s, is_own, rc, &why, err);
+	if (rc == RC_OK)
+		*n = n_mended;
+	return rc;
 }
 
 int store_schema_version(struct store *s) { return s->ops->schema_version(s); }

@@ -53,6 +53,18 @@ struct table_ref {
 	const struct table *to;
 };
 
+/*
+ * A number the back end keeps: how many rows are alike in one or two columns, in the transaction of each change. A count
+ * by EQ of the first column, or of both, then takes the same time however many rows there are, and so does a page from
+ * the midst of a list by them that is ordered by `along`, descending. Rows that meet the table's `hot` condition are left
+ * out of it, so that rows which come and go cost nothing more; they are few, and counted when asked.
+ */
+struct total {
+	const char *name; /* of the table it is kept in (schema/); NULL ends the list */
+	const char *first, *second; /* second may be NULL */
+	const char *along; /* an INT column */
+};
+
 struct table {
 	const char *name;
 	size_t row_size;
@@ -63,6 +75,7 @@ struct table {
 	/* A condition few rows meet, on an INT column: what a partial index covers. A query that implies it is
 	 * answered from that index. May be NULL. */
 	const struct pred *hot;
+	const struct total *totals; /* may be NULL */
 };
 
 enum { STORE_VALUE_MAX = 64 << 20 /* bytes of one text or blob */ };
@@ -132,9 +145,18 @@ enum rc store_count(struct store *s, const struct query *q, int64_t *n, struct e
 /* Delete all matches, and what refers to them; *n (may be NULL) says how many matches there were. */
 enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct err *err) NODISCARD;
 
-/* PRAGMA quick_check and foreign keys for sqlite: RC_CORRUPT with the first finding. For `stint doctor`. Reads all
- * of the data: slow when there is much. */
+/* PRAGMA quick_check, foreign keys and totals for sqlite: RC_CORRUPT with the first finding. For `stint doctor`. Reads
+ * all of the data: slow when there is much. */
 enum rc store_check(struct store *s, struct err *err) NODISCARD;
+/* The totals alone: RC_CORRUPT names the first list whose number is not that of its rows. pause may be NULL; else it is
+ * asked now and then, and the rest is left out once it says so. */
+struct store_pause {
+	bool (*is_over)(void *ctx);
+	void *ctx;
+};
+enum rc store_check_totals(struct store *s, const struct store_pause *pause, struct err *err) NODISCARD;
+/* Count what is wrong anew, as one change; *n says how many lists. */
+enum rc store_mend_totals(struct store *s, int64_t *n, struct err *err) NODISCARD;
 int store_schema_version(struct store *s); /* of the data as opened */
 
 /* All data as a database of its own in the file to, which must not exist; mode 0600, not fsynced. Within

@@ -10,7 +10,8 @@
 #include <assert.h>
 #include "store/store.h"
 
-enum verb { VERB_INSERT, VERB_UPDATE, VERB_GET, VERB_LIST, VERB_COUNT, VERB_DELETE, VERBS };
+enum verb { VERB_INSERT, VERB_UPDATE, VERB_GET, VERB_LIST, VERB_COUNT, VERB_DELETE,
+	    VERB_BLOCKS /* of a total, last first: for a back end's own use */, VERBS };
 
 /*
  * A statement without its values: columns as places in table->cols. Made by store.c from a query, so that a back end
@@ -22,9 +23,13 @@ struct shape {
 	uint8_t is_hot; /* the preds imply table->hot */
 	uint8_t pred_col[QUERY_PREDS], pred_cmp[QUERY_PREDS];
 	uint8_t order_col[QUERY_ORDERS], order_desc[QUERY_ORDERS];
-	uint8_t unused[2]; /* so that there is no padding, whose bytes nobody promises */
+	uint8_t is_cold; /* the preds exclude table->hot */
+	uint8_t total;   /* 1 + place in table->totals of the one that covers the preds; 0: none */
 };
-static_assert(sizeof(struct shape) == sizeof(void *) + 4 + 2 * QUERY_PREDS + 2 * QUERY_ORDERS + 2, "no padding");
+static_assert(sizeof(struct shape) == sizeof(void *) + 4 + 2 * QUERY_PREDS + 2 * QUERY_ORDERS + 2,
+	      "no padding, whose bytes nobody promises");
+
+struct shape shape_of(enum verb verb, const struct query *q);
 
 struct store_ops {
 	const char *name;
@@ -49,6 +54,8 @@ struct store_ops {
 	enum rc (*delete)(struct store *s, const struct shape *shape, const struct query *q, int64_t *n,
 			  struct err *err);
 	enum rc (*check)(struct store *s, struct err *err);
+	enum rc (*check_totals)(struct store *s, const struct store_pause *pause, struct err *err); /* NULL: keeps none */
+	enum rc (*mend_totals)(struct store *s, int64_t *n_mended, struct err *err);
 	int (*schema_version)(struct store *s);
 	enum rc (*copy)(struct store *s, const char *to, struct err *err); /* NULL: cannot */
 };

@@ -64,8 +64,11 @@ static const struct table_ref task_refs[] = { { "instance_id", &table_instance }
 static_assert(TASK_PENDING == 0 && TASK_RUNNING == 1 && TASK_SUCCESS == 2 && TASK_FAILED == 3,
 	      "task states are stored as numbers");
 static const struct pred task_hot = PRED_INT("state", CMP_LT, TASK_SUCCESS);
+static const struct total task_totals[] = {
+	{ .name = "task_total", .first = "instance_id", .second = "state", .along = "generation" }, { .name = NULL }
+};
 const struct table table_task = { TABLE("task", struct task_row), COLS(task_cols), .uniques = task_uniques,
-				  .refs = task_refs, .hot = &task_hot };
+				  .refs = task_refs, .hot = &task_hot, .totals = task_totals };
 
 #define ROW struct event_row
 static const struct col event_cols[] = {
@@ -108,8 +111,13 @@ const struct table table_cache = { TABLE("cache", struct cache_row), COLS(cache_
 static const struct col cache_task_cols[] = { KEY(task_id), COL(cache_id), COL(project_id) };
 #undef ROW
 static const struct table_ref cache_task_refs[] = { { "task_id", &table_task }, { NULL, NULL } };
+static const struct total cache_task_totals[] = {
+	{ .name = "cache_task_total", .first = "cache_id", .second = "project_id", .along = "task_id" },
+	{ .name = "project_task_total", .first = "project_id", .along = "task_id" },
+	{ .name = NULL },
+};
 const struct table table_cache_task = { TABLE("cache_task", struct cache_task_row), COLS(cache_task_cols),
-					.refs = cache_task_refs };
+					.refs = cache_task_refs, .totals = cache_task_totals };
 
 #define ROW struct backup_row
 static const struct col backup_cols[] = {

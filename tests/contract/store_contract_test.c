@@ -689,6 +689,149 @@ TEST(a_sound_store_checks_well)
 	EXPECT(store_schema_version(s) >= 1, "%d", store_schema_version(s));
 }
 
+/* ---- totals: counts and pages that a back end need not count out ---- */
+
+enum { GROUPS = 3, CHANGES = 40, MANY = 3000 };
+
+/* As many as a list gives, and each page of it is the same piece of the whole. */
+static void expect_counted(struct rng *r, struct query q)
+{
+	void *all, *page;
+	size_t n_all = 0, n = 0;
+	int64_t counted = -1;
+	OK(store_count(s, &q, &counted, &e));
+	OK(store_list(s, &q, a, &all, &n_all, &e));
+	EXPECT(counted == (int64_t)n_all, "%s: counts %lld of %zu", q.table->name, (long long)counted, n_all);
+	for (int i = 0; i < 8; i++) {
+		q.offset = (int64_t)rng_below(r, n_all + 3);
+		q.limit = 4;
+		OK(store_list(s, &q, a, &page, &n, &e));
+		size_t from = (size_t)q.offset < n_all ? (size_t)q.offset : n_all;
+		EXPECT(n == (n_all - from < 4 ? n_all - from : 4), "%s: %zu rows at %zu of %zu", q.table->name, n, from, n_all);
+		for (size_t k = 0; k < n; k++) {
+			const char *diff = difference(q.table, (char *)page + k * q.table->row_size,
+						      (char *)all + (from + k) * q.table->row_size);
+			EXPECT(!diff, "%s: %s of row %zu of %zu", q.table->name, diff, from + k, n_all);
+		}
+	}
+}
+
+static void expect_all_counted(struct rng *r)
+{
+	static const char *const projects[] = { "p", "q" };
+	struct query tasks = { .table = &table_task, .orders = { { "generation", true } } };
+	struct query links = { .table = &table_cache_task, .orders = { { "task_id", true } } };
+	for (int64_t i = 1; i <= GROUPS; i++) {
+		tasks.preds[0] = links.preds[0] = (struct pred)PRED_INT("instance_id", CMP_EQ, i);
+		links.preds[0].col = "cache_id";
+		tasks.n_preds = links.n_preds = 1;
+		expect_counted(r, tasks);
+		expect_counted(r, links);
+		for (int64_t k = 0; k < 4; k++) {
+			tasks.preds[1] = (struct pred)PRED_INT("state", CMP_EQ, k);
+			links.preds[1] = (struct pred)PRED_TEXT("project_id", CMP_EQ, projects[k % 2]);
+			tasks.n_preds = links.n_preds = 2;
+			expect_counted(r, tasks);
+			expect_counted(r, links);
+		}
+	}
+	FOR_EACH_ROW(i, projects) {
+		links.preds[0] = (struct pred)PRED_TEXT("project_id", CMP_EQ, projects[i]);
+		links.n_preds = 1;
+		expect_counted(r, links);
+	}
+	arena_reset(a);
+}
+
+static struct task_row random_task(struct rng *r)
+{
+	return (struct task_row){ .instance_id = 1 + (int64_t)rng_below(r, GROUPS),
+				  .generation = (int64_t)rng_below(r, 40000) - 3000,
+				  .state = rng_below(r, 20) ? 2 + (int64_t)rng_below(r, 2) : (int64_t)rng_below(r, 2) };
+}
+
+static void add_random_task(struct rng *r)
+{
+	struct task_row row = random_task(r);
+	if (rng_below(r, 4))
+		row.instance_id = 1;
+	enum rc rc = store_insert(s, &table_task, &row, &e);
+	EXPECT(rc == RC_OK || rc == RC_CONFLICT, "%s", e.msg);
+	if (rc != RC_OK || rng_below(r, 2))
+		return;
+	struct cache_task_row link = { row.id, 1 + (int64_t)rng_below(r, GROUPS), rng_below(r, 3) ? "p" : "q" };
+	OK(store_insert(s, &table_cache_task, &link, &e));
+}
+
+static void change_random_task(struct rng *r)
+{
+	struct task_row row = random_task(r), old;
+	struct cache_task_row link = { 1 + (int64_t)rng_below(r, MANY), 1 + (int64_t)rng_below(r, GROUPS), "q" };
+	row.id = 1 + (int64_t)rng_below(r, MANY);
+	enum rc rc = get_twin(&table_task, &row, &old);
+	if (rc == RC_OK && rng_below(r, 2)) { /* the usual one: it ends */
+		row = old;
+		row.state = 3;
+	}
+	rc = store_update(s, &table_task, &row, &e);
+	EXPECT(rc == RC_OK || rc == RC_CONFLICT || rc == RC_NOT_FOUND, "%s", e.msg);
+	rc = store_update(s, &table_cache_task, &link, &e);
+	EXPECT(rc == RC_OK || rc == RC_NOT_FOUND, "%s", e.msg);
+}
+
+static void change_at_random(struct rng *r)
+{
+	int64_t id = 1 + (int64_t)rng_below(r, MANY);
+	struct query some = { .table = &table_task, .n_preds = 2,
+			      .preds = { PRED_INT("id", CMP_GE, id), PRED_INT("id", CMP_LT, id + 9) } };
+	switch (rng_below(r, 4)) {
+	case 0:
+		OK(store_delete(s, &some, NULL, &e));
+		break;
+	case 1:
+		add_random_task(r);
+		break;
+	default:
+		change_random_task(r);
+		break;
+	}
+}
+
+TEST(totals_are_those_of_the_rows)
+{
+	struct rng r;
+	rng_init(&r, 7);
+	int64_t app = add_app("a");
+	for (int i = 0; i < GROUPS; i++)
+		(void)add_instance(app, (const char *const[]){ "x", "y", "z" }[i]);
+	OK(store_begin(s, &e));
+	for (int i = 0; i < MANY; i++)
+		add_random_task(&r);
+	OK(store_commit(s, &e));
+	expect_all_counted(&r);
+	OK(store_begin(s, &e));
+	for (int i = 0; i < CHANGES; i++) {
+		OK(store_mark(s, &e));
+		for (int k = 0; k < 5; k++)
+			change_at_random(&r);
+		OK(i % 4 ? store_mark_keep(s, &e) : store_mark_undo(s, &e));
+	}
+	expect_all_counted(&r);
+	store_rollback(s);
+	expect_all_counted(&r);
+	OK(store_begin(s, &e));
+	for (int i = 0; i < CHANGES; i++)
+		change_at_random(&r);
+	OK(store_delete(s, &(struct query){ .table = &table_instance, .preds = { PRED_INT("id", CMP_EQ, 2) }, .n_preds = 1 },
+			NULL, &e));
+	OK(store_commit(s, &e));
+	expect_all_counted(&r);
+	OK(store_check(s, &e));
+	OK(store_delete(s, &(struct query){ .table = &table_app }, NULL, &e));
+	expect_all_counted(&r);
+	OK(store_check(s, &e));
+}
+
 /* ---- random sequences ---- */
 
 enum { STORES = ARRAY_LEN(openers), STEPS = 4000 };
@@ -901,6 +1044,7 @@ int main(void)
 	RUN_ON_EACH(a_refused_change_alone_leaves_nothing_open);
 	RUN_ON_EACH(reads_may_be_bracketed);
 	RUN_ON_EACH(a_sound_store_checks_well);
+	RUN_ON_EACH(totals_are_those_of_the_rows);
 	RUN(random_sequences_agree);
 	if (dir_remove(dir, &e) != RC_OK)
 		return 1;

@@ -279,6 +279,7 @@ static void *make_key(void *arg)
 	struct access_key key;
 	char path[PATH_MAX];
 
+	inject_single_out(pthread_self());
 	making = (struct key_making){ .err = { 0 } };
 	must(path_join(path, world.dir, "stint.db", NULL) == RC_OK);
 	making.rc = keyring_open(world.dir, &k, &making.err);
@@ -378,6 +379,7 @@ static bool try_once(const struct op *op, const struct inject_plan *plan, int n)
 	(void)snprintf(what, sizeof what, "%s, %s at call %d", op->name, plan->what, n);
 	(void)snprintf(name, sizeof name, "i%d", number++);
 	op->prepare(name);
+	inject_single_out(world.engine->writer);
 	inject_arm(plan, n);
 	enum verdict v = op->run(name, &err);
 	bool is_met = inject_disarm() > 0;

@@ -22,6 +22,7 @@ static struct {
 	atomic_bool is_armed;
 	atomic_int left;  /* calls before the first that fails */
 	atomic_int fired;
+	_Atomic pthread_t only; /* 0: any */
 	int armed_with;
 	struct inject_plan plan; /* written while not armed */
 } state;
@@ -31,6 +32,9 @@ static _Thread_local bool is_spared;
 static bool hits(enum inject_kind kind)
 {
 	if (is_spared || !atomic_load(&state.is_armed) || !(state.plan.kinds & (1u << kind)))
+		return false;
+	pthread_t only = atomic_load(&state.only);
+	if (only && !pthread_equal(only, pthread_self()))
 		return false;
 	int before = atomic_fetch_sub(&state.left, 1);
 	if (before > 1 || (before < 1 && !state.plan.goes_on))
@@ -76,10 +80,12 @@ int inject_calls(void) { return state.armed_with - atomic_load(&state.left); }
 int inject_disarm(void)
 {
 	atomic_store(&state.is_armed, false);
+	atomic_store(&state.only, 0);
 	return inject_fired();
 }
 
 void inject_spare_me(void) { is_spared = true; }
+void inject_single_out(pthread_t thread) { atomic_store(&state.only, thread); }
 
 /* ---- the table of kernel calls ---- */
 

@@ -5,11 +5,14 @@
  * allocator, jansson's allocator, and the growth of arenas. inject_install puts counting wrappers into all of them,
  * before anything else in the program; arming and disarming then is a matter of a moment, whatever threads run.
  *
- * Threads: arm and disarm from one thread; the wrappers from any.
+ * Threads: arm and disarm from one thread; the wrappers from any. A loop that wants the n-th call to be the same one in
+ * every run singles out the thread it tests: others, which look at something once a second, would otherwise take hits
+ * meant for it, and always find one more call to be made to fail.
  */
 #ifndef FAULT_INJECT_H
 #define FAULT_INJECT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #define INJECT_TABLE(X)                                                                                                \
@@ -44,6 +47,8 @@ int inject_disarm(void);
 int inject_calls(void);
 /* The calling thread is never met: it looks, others are tested. */
 void inject_spare_me(void);
+/* That thread alone is met, until disarmed. */
+void inject_single_out(pthread_t thread);
 
 /* What a leak would show in: open descriptors of this process; children that nobody waited for (which end by themselves
  * are waited for here and counted). */

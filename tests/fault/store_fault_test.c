@@ -21,8 +21,8 @@ enum { N_MAX = 1 << 20 };
 static const struct inject_plan plans[] = {
 	{ .what = "an I/O error", .kinds = DB_ALL, .sys = EIO },
 	{ .what = "I/O errors from then on", .kinds = DB_ALL, .sys = EIO, .goes_on = true },
-	{ .what = "a full disk", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX), .sys = ENOSPC },
-	{ .what = "a full disk from then on", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX), .sys = ENOSPC, .goes_on = true },
+	{ .what = "a full disk", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX) | KIND(DB_MMAP), .sys = ENOSPC },
+	{ .what = "a full disk from then on", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX) | KIND(DB_MMAP), .sys = ENOSPC, .goes_on = true },
 	{ .what = "a quota", .kinds = KIND(DB_WRITE), .sys = EDQUOT, .goes_on = true },
 	{ .what = "a failing sync", .kinds = KIND(DB_SYNC), .sys = EIO },
 	{ .what = "a sync that finds the disk full", .kinds = KIND(DB_SYNC), .sys = ENOSPC },
@@ -31,6 +31,19 @@ static const struct inject_plan plans[] = {
 	{ .what = "an interrupted call", .kinds = KIND(DB_READ) | KIND(DB_WRITE), .sys = EINTR, .is_invisible = true },
 	{ .what = "a short write", .kinds = KIND(DB_WRITE), .is_invisible = true },
 };
+
+/* No room, and nothing else: to be told so. */
+static bool is_full(const struct inject_plan *plan)
+{
+	return (plan->sys == ENOSPC || plan->sys == EDQUOT) && !(plan->kinds & KIND(DB_SYNC));
+}
+
+/* Where it was found before anything was in doubt; and what has another cause is not told so. */
+static bool is_told_right(const struct inject_plan *plan, enum rc rc, const struct err *err)
+{
+	bool says_full = strstr(err->msg, "the disk is full") != NULL;
+	return rc == RC_OK || (is_full(plan) ? rc == RC_BUSY && says_full : !says_full);
+}
 
 static char path[PATH_MAX], copy[PATH_MAX];
 
@@ -145,6 +158,7 @@ static bool try_batch(const struct inject_plan *plan, int n)
 	inject_arm(plan, n);
 	enum rc rc = add_pair(s, account, &err);
 	bool is_met = inject_disarm() > 0;
+	EXPECT(is_told_right(plan, rc, &err), "%s: told as %s %s", what, rc_name(rc), err.msg);
 	judge(what, plan, s, rc, &err, account);
 	store_close(s);
 	int64_t left = count_at(path, account);
@@ -233,6 +247,23 @@ TEST(a_log_index_without_room_is_a_doubt)
 	}
 }
 
+/* What the kernel said lately is not what it says now. */
+TEST(an_error_after_a_full_disk_is_told_as_itself)
+{
+	static const struct inject_plan full = { .what = "full", .kinds = KIND(DB_WRITE), .sys = EDQUOT, .goes_on = true };
+	static const struct inject_plan broken = { .what = "broken", .kinds = KIND(DB_WRITE), .sys = EIO, .goes_on = true };
+	struct err err = { 0 };
+	struct store *s = open_anew();
+
+	inject_arm(&full, 1);
+	EXPECT(add_pair(s, "lately", &err) == RC_BUSY && strstr(err.msg, "the disk is full"), "%s", err.msg);
+	(void)inject_disarm();
+	inject_arm(&broken, 1);
+	EXPECT(add_pair(s, "now", &err) == RC_IO && !strstr(err.msg, "full"), "%s", err.msg);
+	(void)inject_disarm();
+	store_close(s);
+}
+
 /* ---- opening ---- */
 
 static bool try_open(const struct inject_plan *plan, int n)
@@ -248,6 +279,7 @@ static bool try_open(const struct inject_plan *plan, int n)
 	bool is_met = inject_disarm() > 0;
 	EXPECT(rc == RC_OK || rc == RC_BUSY || rc == RC_IO || (rc == RC_CORRUPT && plan->sys == EIO), "%s: %s %s", what, rc_name(rc), err.msg);
 	EXPECT(rc == RC_OK || *err.msg, "%s: without a word", what);
+	EXPECT(is_told_right(plan, rc, &err), "%s: told as %s %s", what, rc_name(rc), err.msg);
 	EXPECT(rc == RC_OK || !plan->is_invisible, "%s: was to go unnoticed: %s", what, err.msg);
 	EXPECT((rc == RC_OK) == (s != NULL), "%s: output", what);
 	store_close(s);
@@ -340,6 +372,7 @@ int main(void)
 	set_paths();
 	RUN(a_batch_is_whole_or_absent_also_after_a_kill);
 	RUN(a_log_index_without_room_is_a_doubt);
+	RUN(an_error_after_a_full_disk_is_told_as_itself);
 	RUN(an_opening_that_fails_spoils_nothing);
 	RUN(a_checkpoint_that_fails_loses_nothing);
 	RUN(a_touch_writes_and_so_meets_the_full_disk);

@@ -64,7 +64,10 @@ static void check_route(const struct route *routes, size_t n, const char *method
 	struct path_args args = { 0 }, again;
 	char methods[ROUTE_METHODS_SIZE] = "";
 
-	switch (route_find(routes, n, method, p, &found, &args, methods)) {
+	struct route_index *x = route_index_new(routes, n);
+	enum route_verdict verdict = route_find(x, method, p, &found, &args, methods);
+	route_index_free(x);
+	switch (verdict) {
 	case ROUTE_FOUND:
 		CHECK(strcmp(found->method, method) == 0, "%s for %s", found->method, method);
 		CHECK(path_match(found->path, p, &again) && again.n == args.n, "%s does not fit", found->path);

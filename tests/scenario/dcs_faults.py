@@ -4,13 +4,15 @@ operation at a step, and the check that all is as it should be afterwards (docs/
 A case is an operation, a victim and a step. The task's child stops itself at its n-th passing of a crash point
 (src/base/crash.h), so what dies, dies exactly there; n grows until the operation ends without having stopped. "cache.step"
 is passed at the steps a task tells, "cache.act" after each single thing it does (a file, a process, a setting).
-A full run takes every case, a quick one a sample that STINT_TEST_SEED draws.
+A full run takes every case, a quick one a sample that STINT_TEST_SEED draws. FAULT_ONLY="flush restore": only these operations.
 """
+import contextlib
 import os
 import pathlib
 import re
 import signal
 import threading
+import time
 import zlib
 
 from stint_client import Redis, process_alive, redis_processes, wait_for
@@ -36,10 +38,12 @@ def is_chosen(*what, of=SAMPLE_OF):
 
 
 class Operation:
-    """Its name, how it is asked for, what must be before, and what a success changes in the case's expectations."""
+    """Its name, how it is asked for, what must be before, and what a success changes in the case's expectations.
+    after: more to look at when it succeeded. replaces: all data goes; is_scan: an analysis, which answers at once."""
 
-    def __init__(self, name, ask, before=None, success=None):
-        self.name, self.ask, self.before, self.success = name, ask, before, success
+    def __init__(self, name, ask, before=None, success=None, after=None, replaces=False, is_scan=False):
+        self.name, self.ask, self.before, self.success, self.after = name, ask, before, success, after
+        self.replaces, self.is_scan = replaces, is_scan
 
 
 def spec_of(case, size=None):
@@ -105,25 +109,134 @@ def has_three(case, wanted):
         case.plain("AddReplica" if wanted else "DelReplica", add_replica if wanted else del_replica)
 
 
+def counts_uses(case):
+    """Hot keys are only looked for under a policy that counts; it is set once."""
+    config = case.of("GET", "configs").json["redis_config"]
+    if next(c["param_value"] for c in config if c["param_name"] == "maxmemory-policy") != "allkeys-lfu":
+        case.plain("UpdateConfigurations", lambda c: c.of("PUT", "async-configs", body={"redis_config": [
+            {"param_id": "2", "param_name": "maxmemory-policy", "param_value": "allkeys-lfu"}]}))
+
+
+def newest(case, name, *segments):
+    """The newest record of an analysis."""
+    return case.of("GET", *segments, limit=1).json[name][0]
+
+
+def found_hot_keys(case):
+    scan = newest(case, "records", "hotkey-tasks")
+    keys = case.of("GET", "hotkey-task", scan["id"]).json["keys"]
+    names = {k["name"] for k in keys}
+    case.assertTrue(names and names <= set(case.data), names)
+
+
+def has_expired_keys(case):
+    case.expiring = 200
+
+
+def walked_all_keys(case):
+    case.assertEqual(newest(case, "records", "auto-expire", "histories")["status"], "success")
+
+
+def diagnose(case):
+    begin = int(case.made_at * 1000)
+    return case.of("POST", "diagnosis", body={"begin_time": str(begin), "end_time": str(int(time.time() * 1000))})
+
+
+def judged_each_node(case):
+    """Every node is in the report, one that was dead with nothing but failed items."""
+    report = newest(case, "diagnosis_report_list", "diagnosis")
+    case.assertEqual(report["status"], "finished")
+    shown = case.dcs.ask("GET", "diagnosis", report["report_id"]).json
+    nodes = shown["diagnosis_node_report_list"]
+    case.assertEqual(len(nodes), len(case.nodes()), nodes)
+    for node in nodes:
+        items = [i for d in node["diagnosis_dimension_list"] for i in d["diagnosis_item_list"]]
+        case.assertEqual(len(items), 9)
+        case.assertEqual(node["failed_sum"], sum(i["result"] == "failed" for i in items))
+
+
 OPERATIONS = [
     Operation("resize", resize),
     Operation("add-replica", add_replica, before=lambda c: has_three(c, False)),
     Operation("del-replica", del_replica, before=lambda c: has_three(c, True)),
     Operation("restart", action("restart")),
     Operation("soft-restart", action("soft_restart")),
-    Operation("flush", action("flush"), success=lambda c: c.expect({})),
+    Operation("flush", action("flush"), success=lambda c: c.expect({}), replaces=True),
     Operation("password", password, success=lambda c: setattr(c, "password", c.new_password)),
     Operation("switchover", lambda c: c.of("PUT", "async-swap")),
     Operation("backup", lambda c: c.of("POST", "backups", body={}), before=lambda c: c.drop_backups()),
-    Operation("restore", restore, before=lambda c: c.make_backup(), success=lambda c: c.expect(c.saved)),
+    Operation("restore", restore, before=lambda c: c.make_backup(), success=lambda c: c.expect(c.saved), replaces=True),
     Operation("port", port, success=lambda c: setattr(c, "port", c.new_port)),
     Operation("configure", configure),
     Operation("rename", rename, success=lambda c: setattr(c, "renames", c.new_renames)),
-    Operation("big-keys", lambda c: c.of("POST", "bigkey-task")),
+    Operation("big-keys", lambda c: c.of("POST", "bigkey-task"), is_scan=True),
+    Operation("hot-keys", lambda c: c.of("POST", "hotkey-task"), before=counts_uses, after=found_hot_keys, is_scan=True),
+    Operation("expired-keys", lambda c: c.of("POST", "auto-expire", "scan"), before=has_expired_keys, after=walked_all_keys,
+              is_scan=True),
+    Operation("diagnosis", diagnose, after=judged_each_node, is_scan=True),
     Operation("offline-analysis", lambda c: c.of("POST", "offline", "key-analysis", body={
-        "node_id": c.of("GET", "logical-nodes").json["nodes"][0]["node_id"]})),
+        "node_id": c.of("GET", "logical-nodes").json["nodes"][0]["node_id"]}), is_scan=True),
 ]
 BY_NAME = {o.name: o for o in OPERATIONS}
+ONLY = os.environ.get("FAULT_ONLY", "").split() or list(BY_NAME)
+
+
+class Latecomer:
+    """A client that writes as soon as it sees that the old data has gone, while an operation replaces it all. What was
+    acknowledged to it may never be lost, however often the operation is tried."""
+    PAUSE_S = 0.02
+
+    def __init__(self, case):
+        self.old = case.data["key-0"]
+        self.open = lambda ip=case.show(case.one)["ip"], port=case.port, password=case.password: \
+            Redis(ip, port, password, timeout=5)
+        self.written, self.in_doubt, self.refused = {}, {}, 0
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        while not self.stopping.wait(self.PAUSE_S):
+            try:
+                connection = self.open()
+            except OSError:
+                continue
+            try:
+                while not self.stopping.wait(self.PAUSE_S):
+                    self.turn(connection)
+            except OSError:  # it went, or refused
+                pass
+            finally:
+                connection.close()
+
+    def turn(self, connection):
+        if connection.call("GET", "key-0") == self.old:
+            return
+        name = f"late-{len(self.written) + len(self.in_doubt)}"
+        try:
+            connection.call("SET", name, "late")
+            self.written[name] = "late"
+        except OSError as refusal:
+            if str(refusal).startswith("-NOPERM"):
+                self.refused += 1
+            else:
+                self.in_doubt[name] = "late"
+            raise
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join()
+
+    def left(self):
+        """All that must be there, and of the rest what is."""
+        connection = self.open()
+        try:
+            return self.written | {k: v for k, v in self.in_doubt.items() if connection.call("GET", k) == v}
+        finally:
+            connection.close()
 
 
 class FaultCase(DcsCase):
@@ -140,7 +253,7 @@ class FaultCase(DcsCase):
 
     def setUp(self):
         self.one = None
-        self.numbers = 0
+        self.numbers = self.expiring = 0
         self.addCleanup(self.withdraw)
 
     def number(self):
@@ -157,7 +270,7 @@ class FaultCase(DcsCase):
         self.one = self.ok(self.dcs.ask("POST", "instances", body=body)).json["instances"][0]["instance_id"]
         self.running(self.one)
         self.forget()
-        self.port = body["port"]
+        self.port, self.made_at = body["port"], time.time()
         self.addCleanup(self.leave, self.one)
 
     def forget(self):
@@ -188,6 +301,9 @@ class FaultCase(DcsCase):
             self.data = {f"key-{i}": f"{marker}-{i}" for i in range(20)}
             for key, value in self.data.items():
                 connection.call("SET", key, value)
+            for i in range(self.expiring):
+                connection.call("SET", f"gone-{i}", marker, "PX", 1)
+            self.expiring = 0
             copies = len(self.nodes()) - 1
             if copies:
                 assert connection.call("WAIT", copies, 20000) == copies, "a replica is not in step"
@@ -349,12 +465,33 @@ class FaultCase(DcsCase):
             self.withdraw()
             self.finish(operation, what, must_succeed=True)
             return False
-        has_struck = self.strike(victim, child)
-        self.withdraw()
-        result["thread"].join(SETTLED_S)
-        # Without its child, or its server, an operation is tried again. A node's death may make it impossible.
-        self.finish(operation, what, must_succeed=not has_struck or victim in ("server", "child", "both"))
+        # Without its child, or its server, an operation is tried again. A node's death may make it impossible, and may
+        # take the last writes with it.
+        is_repeated = victim in ("server", "child", "both")
+        late = Latecomer(self) if is_repeated and operation.replaces else None
+        with late or contextlib.nullcontext():
+            if late and self.has_gone():
+                wait_for("a late write, or a refusal", lambda: late.written or late.refused, SETTLED_S)
+            has_struck = self.strike(victim, child)
+            self.withdraw()
+            result["thread"].join(SETTLED_S)
+            self.ended()
+        self.finish(operation, what, must_succeed=not has_struck or is_repeated, late=late)
         return True
+
+    def ended(self):
+        return self.dcs.ended(self.newest_task()["id"], SETTLED_S)
+
+    def has_gone(self):
+        """Do clients see that the old data is not there any more?"""
+        try:
+            connection = self.redis()
+        except OSError:
+            return False
+        try:
+            return connection.call("GET", "key-0") != self.data["key-0"]
+        finally:
+            connection.close()
 
     def ready(self, operation):
         if operation.before:
@@ -379,7 +516,7 @@ class FaultCase(DcsCase):
 
     def every_operation(self, victim, point="cache.step"):
         self.make()
-        for operation in OPERATIONS:
+        for operation in (o for o in OPERATIONS if o.name in ONLY):
             self.every_step(operation, victim, point)
 
     def start_afresh(self):
@@ -394,9 +531,8 @@ class FaultCase(DcsCase):
 
     # ---- afterwards ----
 
-    def finish(self, operation, what, must_succeed=False):
-        task = self.newest_task()
-        job = self.dcs.ended(task["id"], SETTLED_S)
+    def finish(self, operation, what, must_succeed=False, late=None):
+        job = self.ended()
         if must_succeed:
             self.assertEqual(job["status"], "SUCCESS", f"{what}: {job}")
         if job["status"] == "SUCCESS":
@@ -404,7 +540,11 @@ class FaultCase(DcsCase):
                 operation.success(self)
         else:
             self.assertRegex(job["fail_reason"] or "", r"\w+ \w+", f"{what}: it does not say why: {job}")
+        if late:
+            self.data |= late.left()
         self.calm(what)
+        if operation.after and job["status"] == "SUCCESS":
+            operation.after(self)
 
     def calm(self, what):
         """The instance rests, is whole, has its data, and nothing is left over."""
@@ -478,7 +618,7 @@ class FaultCase(DcsCase):
         """Files in the instance's folders that nobody needs."""
         left = []
         for entry in folder.iterdir():
-            if entry.name == "admin.key":
+            if entry.name in ("admin.key", "erased"):
                 continue
             if not re.fullmatch(r"node-\d+", entry.name):
                 left.append(entry.name)

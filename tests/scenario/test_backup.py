@@ -164,6 +164,68 @@ class Backup(Words):
                 return
         self.fail("the backup was never held in time")
 
+    def test_log_vanishes_after_the_database_was_copied(self):
+        """Like a model: no record of an ended task comes without its log."""
+        server = self.server()
+        bare = "import os; os.write(3, b'{\"result\":{}}\\n')"  # leaves no model, whose absence would be noticed
+        server.add_function("maker", run=[sys.executable, "-c", bare])
+        server.start()
+        self.ok(server.client.create_app("shop"))
+        self.ok(server.client.create_instance("shop", "one", "maker", "script", {}))
+        for generation in (1, 2):
+            self.ok(server.client.create_task("shop", "one", "maker"))
+            self.assertEqual(server.client.finished("shop", "one", generation, "maker")["state"], "success")
+        target = server.folder / "backup"
+        process = subprocess.Popen([BINARY, "backup", "--data", str(server.data), "--to", str(target), "--json"],
+                                   env={**os.environ, "STINT_CRASH_POINT": "backup.database stop"},
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        wait_for("the copy of the database", lambda: pathlib.Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "T")
+        log = next((server.data / "logs").rglob("1.log"))
+        self.ok(server.client.delete_task("shop", "one", 1, "maker"))
+        wait_for("the log to go", lambda: not log.exists())
+        process.send_signal(signal.SIGCONT)
+        told, problem = process.communicate(timeout=WAIT_S)
+        self.assertEqual(process.returncode, 0, problem)
+        self.assertEqual((json.loads(told)["rounds"], json.loads(told)["notes"]), (2, 0), problem)
+        copy = self.restored(server, target).start()
+        listed = [row["Generation"] for row in copy.client.list_tasks("shop", "one", "maker", pageSize=10).json["Result"]]
+        self.assertEqual(sorted(map(int, listed)), sorted(int(p.stem) for p in (copy.data / "logs").rglob("*.log")))
+
+    def test_log_that_somebody_took_away_holds_no_backup_up(self):
+        server = self.small()
+        next((server.data / "logs").rglob("1.log")).unlink()
+        target, done = self.backup(server, "backup", "--json")
+        self.assertEqual(json.loads(done.stdout)["notes"], 1, "it is told")
+        self.assertIn("1.log' is missing", done.stderr)
+        self.restored(server, target)
+
+    def test_an_attempt_in_the_copy_is_not_sent_to_a_checkpoint_that_is_not_there(self):
+        server = self.server()
+        gate = server.folder / "gate"
+        child = ("import json, os, time\n"
+                 "task = json.load(open(os.environ['STINT_TASK']))\n"
+                 "name = task['checkpoint']\n"
+                 "if name: open(name).read()\n"
+                 "open('ckpt-1', 'w').write('so far')\n"
+                 "os.write(3, b'{\"progress\":60}\\n{\"checkpoint\":\"ckpt-1\"}\\n')\n"
+                 f"while not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
+                 "os.write(3, json.dumps({'result': {'from': name}}).encode() + b'\\n')\n")
+        server.add_function("keeper", run=[sys.executable, "-c", child])
+        server.start()
+        self.ok(server.client.create_app("shop"))
+        self.ok(server.client.create_instance("shop", "one", "keeper", "script", {}))
+        self.ok(server.client.create_task("shop", "one", "keeper"))
+        detail = lambda at: at.client.detail("shop", "one", 1, "keeper").json  # noqa: E731
+        wait_for("the checkpoint", lambda: detail(server)["checkpoint"] == "ckpt-1")
+        source, _ = self.backup(server, "backup")
+        copy = self.restored(server, source).start()
+        wait_for("the second attempt", lambda: detail(copy)["attempt"] == 2)
+        self.assertGreaterEqual(detail(copy)["progress"], 60, "E6 holds over a restore")
+        gate.touch()
+        ended = copy.client.finished("shop", "one", 1, "keeper")
+        self.assertEqual((ended["state"], ended["result"]), ("success", {"from": ""}), ended)
+
     def test_running_task_is_resumed_in_the_copy(self):
         """...and the copy's start leaves the process of the original alone."""
         server = self.server()

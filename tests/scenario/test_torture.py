@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from stint_client import BINARY, IS_QUICK, SANITIZER, Server, process_alive, wait_for
+from stint_client import BINARY, IS_QUICK, SANITIZER, Server, process_alive, redis_processes, wait_for
 
 COMMON = ("--start-limit", "60")
 
@@ -53,6 +53,40 @@ class Torture(unittest.TestCase):
         self.assertEqual(sum(line.startswith("round ") for line in done.stderr.splitlines()), 5, done.stderr)
         self.assertFalse(self.place.exists(), "it takes away what it made")
         self.assertEqual(workers(self.folder), [])
+
+    def test_a_restored_backup_passes_as_the_original_does(self):
+        done = self.torture("--rounds", "2", "--seed", "7", "--backup-every", "2", "--json", "--connections", "2")
+        summary = json.loads(done.stdout)
+        self.assertEqual((summary["copies"], summary["broken"]), (1, []), summary)
+        lines = [line for line in done.stderr.splitlines() if line.startswith("round ")]
+        self.assertNotIn("restored", lines[0])
+        self.assertRegex(lines[1], r", backup of \d+ ms restored: ok$")
+
+    def test_a_restored_backup_that_lacks_a_record_is_noticed(self):
+        """What is spoilt may be too new to be missed, so every round's copy is."""
+        done = self.torture("--rounds", "15", "--seed", "9", "--backup-every", "1", "--tamper", "copy", "--json", code=1)
+        summary = json.loads(done.stdout)
+        self.assertEqual(summary["broken"][0]["rule"], "E1", summary)
+        self.assertTrue(summary["broken"][0]["text"].startswith("the restored copy: "), summary)
+        self.assertTrue((self.place / "copy" / "backup" / "MANIFEST").exists(), "it is left to look at")
+
+    @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
+    def test_redis_instances_keep_every_promise_and_leave_nothing(self):
+        done = self.torture("--rounds", "4", "--seed", "3", "--dcs", "--json", "--connections", "2")
+        summary = json.loads(done.stdout)
+        self.assertEqual((summary["rounds"], summary["broken"]), (4, []), summary)
+        self.assertGreater(summary["redis"]["made"], 0, summary)
+        self.assertGreater(summary["redis"]["written"], 0, summary)
+        self.assertEqual(redis_processes(self.place), [])
+        self.assertFalse(self.place.exists(), "it takes away what it made")
+
+    @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
+    def test_lost_data_of_redis_is_noticed_and_its_processes_end_with_the_run(self):
+        done = self.torture("--rounds", "15", "--seed", "3", "--dcs", "--tamper", "redis", "--json", code=1)
+        summary = json.loads(done.stdout)
+        self.assertEqual(summary["broken"][0]["rule"], "data", summary)
+        self.assertTrue((self.place / "data" / "cache").is_dir(), "after a failure everything stays")
+        wait_for("the end of its Redis processes", lambda: not redis_processes(self.place))
 
     @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_the_folder_stays_when_asked_and_serves_again(self):
@@ -114,7 +148,7 @@ class Torture(unittest.TestCase):
         done = Server.run(None, "torture", check=False)
         self.assertEqual((done.returncode, "--data DIR" in done.stderr), (64, True), done)
         self.assertIn("--rounds is an integer", self.torture("--rounds", "0", code=64).stderr)
-        self.assertIn("record|number|state|progress|log", self.torture("--tamper", "luck", code=64).stderr)
+        self.assertIn("record|number|state|progress|log|copy|redis", self.torture("--tamper", "luck", code=64).stderr)
         self.assertFalse(self.place.exists())
         done = Server.run(None, "torture-act", str(self.folder), check=False)
         self.assertEqual((done.returncode, "only a server under" in done.stderr), (64, True), done)

@@ -244,9 +244,13 @@ class Cache(Worker):
             self.expect(self.dcs.of("DELETE", self.uid, "tasks", task["id"]), 200, 404)
 
     def leave(self):
-        self.pause_s = 0
-        if self.uid:
-            self.dcs.of("DELETE", self.uid)
+        """What was begun last, a backup most likely, comes to its end first: until then a deletion is refused."""
+        end, answer = time.monotonic() + TASK_END_S, None
+        while self.uid and (not answer or answer.status != 204) and time.monotonic() < end:
+            answer = self.dcs.of("DELETE", self.uid)
+            time.sleep(0.1)
+        if answer and answer.status != 204:
+            self.failure = self.failure or f"the Redis instance cannot be deleted: {answer}"
 
 
 class Crew:
@@ -270,6 +274,11 @@ class Crew:
         for worker in self.workers:
             worker.join(TASK_END_S)
 
+    def leave(self):
+        for worker in self.workers:
+            if isinstance(worker, Cache):
+                worker.leave()
+
     def calls(self):
         return sum(worker.calls for worker in self.workers)
 
@@ -281,10 +290,7 @@ class Crew:
 
     def leftovers(self):
         """Processes of the Redis instance that are still there some time after its deletion."""
-        for worker in self.workers:
-            if isinstance(worker, Cache):
-                worker.leave()
-        end = time.monotonic() + 30
+        end = time.monotonic() + TASK_END_S
         while redis_processes(self.server.folder) and time.monotonic() < end:
             time.sleep(0.1)
         return redis_processes(self.server.folder)

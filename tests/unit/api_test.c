@@ -347,7 +347,10 @@ static enum route_verdict find(const char *method, const char *raw_path, const s
 	const struct route *routes = api_routes(&n);
 
 	EXPECT(path_split(raw_path, a, &path, &err) == RC_OK, "%s: %s", raw_path, err.msg);
-	return route_find(routes, n, method, &path, out, args, methods);
+	struct route_index *x = route_index_new(routes, n);
+	enum route_verdict verdict = route_find(x, method, &path, out, args, methods);
+	route_index_free(x);
+	return verdict;
 }
 
 #define F "/v4/openapi/app-groups/my-app/functions/ctr"

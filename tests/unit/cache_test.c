@@ -610,8 +610,14 @@ static void spoil_file(const char *path)
 	must(close(fd) == 0);
 }
 
-/* A restore in a process of its own that dies at its n-th act. False: it has fewer, and was done. */
-static bool restore_dies(struct cache_instance *c, const char *file, int n)
+/* A restore, without a file a flush. */
+static enum rc replace_all(struct cache_instance *c, const char *file, const struct cache_run *how, struct err *err)
+{
+	return file ? cache_restore(c, file, "", how, err) : cache_flush(c, how, err);
+}
+
+/* In a process of its own that dies at its n-th act. False: it has fewer, and was done. */
+static bool replacing_dies(struct cache_instance *c, const char *file, const struct cache_run *how, int n)
 {
 	char point[32];
 	int status;
@@ -622,7 +628,7 @@ static bool restore_dies(struct cache_instance *c, const char *file, int n)
 	must(pid >= 0);
 	if (pid == 0) {
 		crash_arm(point);
-		_exit(cache_restore(c, file, "", &run, NULL) == RC_OK ? 0 : 1);
+		_exit(replace_all(c, file, how, NULL) == RC_OK ? 0 : 1);
 	}
 	must(waitpid(pid, &status, 0) == pid);
 	bool has_died = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
@@ -640,7 +646,7 @@ static void cut_restores(struct cache_instance *c, const char *file, int stride)
 
 	for (int n = 1; dies; n += stride) {
 		EXPECT_ANSWER("OK", c, NULL, "MSET", "a", "new", "b", "more");
-		dies = restore_dies(c, file, n);
+		dies = replacing_dies(c, file, &run, n);
 		EXPECT(cache_heal(c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "act %d: %s", n, e.msg);
 		bool is_done = strcmp(ASK(c, NULL, "GET", "a"), "old") == 0;
 		EXPECT(is_done || !was_done, "act %d: undone, though done after an earlier one", n);
@@ -653,6 +659,55 @@ static void cut_restores(struct cache_instance *c, const char *file, int stride)
 			              traces[i % ARRAY_LEN(traces)]) > 0);
 			EXPECT(!file_exists(trace), "act %d: %s stays", n, trace);
 		}
+	}
+	EXPECT_ANSWER("OK", c, NULL, "MSET", "a", "new", "b", "more");
+}
+
+/* What a client writes once it sees that the old data has gone; true when Redis took it. */
+static bool wrote_after(struct cache_instance *c, const char *late)
+{
+	return strcmp(ASK(c, NULL, "GET", "b"), "(nil)") == 0 && strcmp(ASK(c, NULL, "SET", late, "kept"), "OK") == 0;
+}
+
+/* Whenever it dies, another attempt brings it to its end and takes away nothing that a client wrote after the data went. */
+static void cut_and_repeat(struct cache_instance *c, const char *file, int stride)
+{
+	struct err e = { .rc = RC_OK };
+	bool dies = true;
+	int n_late = 0;
+	char order[12];
+
+	for (int n = 1; dies; n += stride) {
+		must(snprintf(order, sizeof order, "%d", n) > 0);
+		const struct cache_run how = { .timeout_ms = PATIENCE_MS, .order = order };
+		EXPECT_ANSWER("OK", c, NULL, "MSET", "a", "new", "b", "more");
+		EXPECT(!cache_has_erased(c, order), "order %s is done before it begins", order);
+		dies = replacing_dies(c, file, &how, n);
+		bool is_first = wrote_after(c, "first");
+		EXPECT(cache_heal(c, CACHE_WAIT_FOR_HUNG, &how, &e) == RC_OK, "act %d: %s", n, e.msg);
+		bool is_second = wrote_after(c, "second");
+		EXPECT(cache_has_erased(c, order) || replace_all(c, file, &how, &e) == RC_OK, "act %d: %s", n, e.msg);
+		EXPECT(cache_has_erased(c, order), "act %d: not noted", n);
+		EXPECT(!is_first || strcmp(ASK(c, NULL, "GET", "first"), "kept") == 0, "act %d: the first write is lost", n);
+		EXPECT(!is_second || strcmp(ASK(c, NULL, "GET", "second"), "kept") == 0, "act %d: the second write is lost", n);
+		EXPECT_ANSWER(file ? "old" : "(nil)", c, NULL, "GET", "a");
+		EXPECT_ANSWER("(nil)", c, NULL, "GET", "b");
+		EXPECT_ANSWER("OK", c, NULL, "SET", "b", "more");
+		n_late += is_first;
+	}
+	EXPECT(n_late > 0, "no client ever wrote in between");
+	EXPECT_ANSWER("OK", c, NULL, "MSET", "a", "new", "b", "more");
+}
+
+/* After the last attempt somebody else heals, and clients may write again whatever became of it. */
+static void cut_and_given_up(struct cache_instance *c, const char *file, int stride)
+{
+	struct err e = { .rc = RC_OK };
+	const struct cache_run how = { .timeout_ms = PATIENCE_MS, .order = "given-up" };
+
+	for (int n = 1; replacing_dies(c, file, &how, n); n += stride) {
+		EXPECT(cache_heal(c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "act %d: %s", n, e.msg);
+		EXPECT_ANSWER("OK", c, NULL, "MSET", "a", "new", "b", "more");
 	}
 	EXPECT_ANSWER("OK", c, NULL, "MSET", "a", "new", "b", "more");
 }
@@ -682,10 +737,15 @@ static void check_backup(enum cache_mode mode, const char *name)
 	EXPECT(cache_restore(&c, spoilt, "", &run, &e) != RC_OK && strstr(e.msg, "redis-server"), "%s", e.msg);
 	EXPECT_ANSWER("new", &c, NULL, "GET", "a");
 	cut_restores(&c, file, mode == CACHE_HA ? 5 : 1);
+	cut_and_repeat(&c, file, mode == CACHE_HA ? 4 : 2);
+	cut_and_repeat(&c, NULL, 1);
+	cut_and_given_up(&c, file, mode == CACHE_HA ? 7 : 3);
+	cut_and_given_up(&c, NULL, 2);
 	EXPECT(cache_restore(&c, file, b.sha256, &run, &e) == RC_OK, "%s", e.msg);
 	EXPECT_ANSWER("old", &c, NULL, "GET", "a");
 	EXPECT_ANSWER("(nil)", &c, NULL, "GET", "b");
 	EXPECT_ANSWER("OK", &c, NULL, "SET", "c", "after");
+	EXPECT(strstr(ASK(&c, NULL, "CONFIG", "GET", "port"), "NOPERM"), "clients may do more than before");
 	EXPECT(cache_restart(&c, &run, &e) == RC_OK, "%s", e.msg);
 	EXPECT_ANSWER("after", &c, NULL, "GET", "c");
 	cache_look(&c, 3000, &view);

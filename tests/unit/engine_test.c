@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "engine/priv.h"
 #include "os/file.h"
+#include "sign/hash.h"
 #include "test.h"
 
 static char data_dir[2048];
@@ -349,6 +350,42 @@ TEST(a_missed_firing_runs_once_and_a_busy_one_is_skipped)
 	i = instance("ok", "nightly");
 	EXPECT(i.last_generation == 2 && i.cron_next_at == planned, "no third task");
 	EXPECT(has_event(i.busy_task_id, "skipped"), "recorded");
+	stop();
+	end();
+}
+
+/* Of a task that is unfinished for long; every firing makes a note. */
+TEST(only_the_newest_notes_of_skipped_firings_are_kept)
+{
+	enum { FIRINGS = 25, KEPT = 20 };
+	struct event_row *rows;
+	size_t n = 0, skips = 0;
+	int64_t first_skip = 0, last_seen = 0;
+
+	begin();
+	start(0);
+	make_app();
+	EXPECT(make_instance("ok", "nightly", "0 3 ? * *") == V_OK, "instance");
+	int64_t planned = instance("ok", "nightly").cron_next_at;
+	EXPECT(make_task("ok", "nightly", NULL) == V_OK, "a pending one");
+	for (int i = 0; i < FIRINGS; i++) {
+		stop();
+		set_instance("nightly", clock_wall_ms() - 1000);
+		start(0);
+		for (int64_t until = clock_mono_ms() + 10000; clock_mono_ms() < until; usleep(5000)) {
+			if (instance("ok", "nightly").cron_next_at == planned)
+				break;
+		}
+		EXPECT(engine_task_events(view, instance("ok", "nightly").busy_task_id, arena, &rows, &n, NULL) == V_OK, "events");
+		EXPECT(n && strcmp(rows[n - 1].kind, "skipped") == 0 && rows[n - 1].id > last_seen, "firing %d is not noted", i);
+		last_seen = n ? rows[n - 1].id : 0;
+		first_skip = i == FIRINGS - KEPT ? last_seen : first_skip;
+	}
+	EXPECT(n && strcmp(rows[0].kind, "queued") == 0, "other events go with them");
+	for (size_t i = 0; i < n; i++)
+		skips += strcmp(rows[i].kind, "skipped") == 0;
+	EXPECT(skips == KEPT && rows[n - KEPT].id == first_skip, "%zu notes, the oldest is %lld", skips,
+	       (long long)rows[n - KEPT].id);
 	stop();
 	end();
 }
@@ -1556,6 +1593,81 @@ TEST(a_task_in_progress_is_not_counted_nor_removed)
 	end();
 }
 
+/* ---- secrets opened lately ---- */
+
+struct keys_world {
+	struct keyring *ring;
+	struct key_cache *cache;
+	struct store *store;
+};
+
+static enum rc find_cached(struct keys_world *w, const char *id, struct access_key *out)
+{
+	return keyring_find_cached(w->ring, w->cache, w->store, id, arena, out, NULL);
+}
+
+static struct key_row row_of_key(struct keys_world *w, const char *id)
+{
+	struct query q = { .table = &table_key, .preds = { PRED_TEXT("access_key_id", CMP_EQ, id) }, .n_preds = 1 };
+	struct key_row row = { 0 };
+	EXPECT(store_get(w->store, &q, &row, arena, NULL) == RC_OK, "%s", id);
+	return row;
+}
+
+static void put_secret(struct keys_world *w, const char *id, struct blob secret)
+{
+	struct key_row row = row_of_key(w, id);
+	row.secret = secret;
+	EXPECT(store_update(w->store, &table_key, &row, NULL) == RC_OK, "%s", id);
+}
+
+static void expect_same_key(struct keys_world *w, const char *id)
+{
+	struct access_key plain, cached;
+	struct hash_key made;
+
+	EXPECT(keyring_find(w->ring, w->store, id, arena, &plain, NULL) == RC_OK, "%s", id);
+	EXPECT(find_cached(w, id, &cached) == RC_OK, "%s", id);
+	EXPECT(strcmp(plain.secret, cached.secret) == 0, "%s", id);
+	hash_key_init(&made, plain.secret, strlen(plain.secret));
+	EXPECT(!plain.prepared && memcmp(&made, cached.prepared, sizeof made) == 0, "%s", id);
+}
+
+/* More keys than the cache has places, so that some take each other's. */
+TEST(a_cached_secret_is_that_of_its_row)
+{
+	enum { KEYS = 70 };
+	struct access_key keys[KEYS], found;
+	struct keys_world w = { .cache = key_cache_new() };
+	char path[4096];
+
+	begin();
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(keyring_open(data_dir, &w.ring, NULL) == RC_OK, "keyring");
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &w.store, NULL) == RC_OK, "store");
+	for (int i = 0; i < KEYS; i++)
+		EXPECT(keyring_create(w.ring, w.store, NULL, "k", arena, &keys[i], NULL) == RC_OK, "%d", i);
+	for (int i = 0; i < 2 * KEYS; i++)
+		expect_same_key(&w, keys[i % KEYS].id);
+	const char *id = keys[0].id, *other = keys[1].id;
+	struct blob own = row_of_key(&w, id).secret;
+	put_secret(&w, id, row_of_key(&w, other).secret); /* which the cache knows as the other's */
+	EXPECT(find_cached(&w, other, &found) == RC_OK && find_cached(&w, id, &found) == RC_CORRUPT, "another key's secret");
+	put_secret(&w, id, (struct blob){ own.bytes, own.len - 1 });
+	EXPECT(find_cached(&w, id, &found) == RC_CORRUPT, "cut off");
+	put_secret(&w, id, (struct blob){ own.bytes, 3 });
+	EXPECT(find_cached(&w, id, &found) == RC_CORRUPT, "no secret");
+	put_secret(&w, id, own);
+	expect_same_key(&w, id);
+	EXPECT(keyring_set_active(w.store, id, false, NULL) == RC_OK, "switch off");
+	EXPECT(find_cached(&w, id, &found) == RC_OK && !found.is_active, "it is seen to be off");
+	EXPECT(keyring_delete(w.store, id, NULL) == RC_OK && find_cached(&w, id, &found) == RC_NOT_FOUND, "deleted");
+	store_close(w.store);
+	keyring_free(w.ring);
+	key_cache_free(w.cache);
+	end();
+}
+
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
@@ -1566,6 +1678,7 @@ int main(void)
 	RUN(generations_are_not_reused_after_deletion);
 	RUN(an_orderly_stop_sends_a_running_task_back_and_keeps_its_checkpoint);
 	RUN(a_missed_firing_runs_once_and_a_busy_one_is_skipped);
+	RUN(only_the_newest_notes_of_skipped_firings_are_kept);
 	RUN(schedules_know_the_leap_day_and_the_time_zone);
 	RUN(input_is_judged_with_words);
 	RUN(a_faulty_manifest_is_named_at_start);
@@ -1599,5 +1712,6 @@ int main(void)
 	RUN(old_records_go_by_number_and_by_age_and_what_serves_stays);
 	RUN(a_heavy_record_goes_in_pieces);
 	RUN(a_task_in_progress_is_not_counted_nor_removed);
+	RUN(a_cached_secret_is_that_of_its_row);
 	return test_failures != 0;
 }

@@ -1,6 +1,7 @@
 #include "json/json.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include "test.h"
 
 TEST(writer_places_commas_and_escapes)
@@ -91,6 +92,94 @@ TEST(both_casings_are_found_and_types_checked)
 	arena_free(a);
 }
 
+/* ---- memory that ends ---- */
+
+static struct {
+	int left, missing; /* pieces that are still to be had; that were not to be had */
+	bool is_for_good;
+	json_malloc_t real;
+} memory;
+
+static void *grow_until(size_t size)
+{
+	bool is_missing = memory.left <= 0 && (memory.is_for_good || !memory.missing);
+
+	memory.left--;
+	memory.missing += is_missing;
+	return is_missing ? NULL : memory.real(size);
+}
+
+/* With each piece of memory missing in turn. How many pieces it needs. */
+static int starve(const char *text, bool for_good)
+{
+	for (int n = 0;; n++) {
+		struct arena *a = arena_new(1 << 20);
+		const json_t *out = NULL;
+		struct err err = { 0 };
+
+		memory.left = n;
+		memory.missing = 0;
+		memory.is_for_good = for_good;
+		json_grow = grow_until;
+		enum rc rc = json_read(text, strlen(text), a, &out, &err);
+		bool met = memory.missing > 0;
+		json_grow = memory.real;
+		EXPECT(rc == (met ? RC_BUSY : RC_OK), "%.40s, piece %d: %s %s", text, n, rc_name(rc), err.msg);
+		EXPECT(!met || (!out && strstr(err.msg, "no memory")), "%.40s, piece %d: %s", text, n, err.msg);
+		arena_free(a);
+		if (!met)
+			return n;
+	}
+}
+
+/* jansson's lexer loses bytes of a token that it gets no memory for, and then stops the process or reads beyond its
+ * buffer: at a quote that got lost, and where it takes back the byte after a number or a word. */
+TEST(memory_that_ends_at_any_piece_is_told_and_nothing_else)
+{
+	static char longest[70000];
+	static const char *const texts[] = {
+		"1234567890123456",
+		"[123456789012345,1234567890123456,12345678901234567]",
+		"[1.2345678901234567890123456789012345e-10]",
+		"{\"fourteen chars\":\"fifteen chars..\",\"sixteen chars...\":[true,false,null]}",
+		"[\"\xc3\xa9t\xc3\xa9 \xe2\x82\xac\xe2\x82\xac\xe2\x82\xac \xf0\x9f\x98\x80\xf0\x9f\x98\x80\",\"\\u20ac\\ud83d\\ude00\\n\"]",
+		"[[],[[]],{},{\"a\":{\"b\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}}]",
+		"[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\",\"0123456789abcdef0123456789abcdef0123456789abcdef\"]",
+		"{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,\"i\":9,\"j\":10,\"a key that is longer than all\":11}",
+		longest,
+	};
+	memset(longest, 'x', sizeof longest - 1);
+	longest[0] = longest[sizeof longest - 2] = '"';
+	memory.real = json_grow;
+	FOR_EACH_ROW(i, texts) {
+		EXPECT(starve(texts[i], /* for_good= */ false) > 3, "%.40s: nothing was missing", texts[i]);
+		EXPECT(starve(texts[i], /* for_good= */ true) > 3, "%.40s: nothing was missing", texts[i]);
+	}
+}
+
+/* What is refused for another reason stays so, and no memory is no excuse for bytes that were never looked at. */
+TEST(faults_of_the_text_are_told_as_before)
+{
+	static const struct {
+		const char *text, *says;
+	} row[] = {
+		{ "", "line 1, column 0" },
+		{ "[1,2", "line 1, column 4" },
+		{ "[1,\n 2,\n x]", "line 3, column 2" },
+		{ "[\"abcdefghijklmnopqrstuvwxyz", "premature end" },
+		{ "{\"a\":1,\"a\":2}", "duplicate" },
+		{ "[1] x", "end of file expected" },
+	};
+	FOR_EACH_ROW(i, row) {
+		struct arena *a = arena_new(4096);
+		const json_t *out = NULL;
+		struct err err = { 0 };
+		EXPECT(json_read(row[i].text, strlen(row[i].text), a, &out, &err) == RC_INVALID, "%s: %s", row[i].text, err.msg);
+		EXPECT(strstr(err.msg, row[i].says) && !out, "%s: %s", row[i].text, err.msg);
+		arena_free(a);
+	}
+}
+
 int main(void)
 {
 	RUN(writer_places_commas_and_escapes);
@@ -98,5 +187,7 @@ int main(void)
 	RUN(reader_refuses_what_is_not_strict_json);
 	RUN(reader_bounds_the_depth);
 	RUN(both_casings_are_found_and_types_checked);
+	RUN(memory_that_ends_at_any_piece_is_told_and_nothing_else);
+	RUN(faults_of_the_text_are_told_as_before);
 	return test_failures != 0;
 }

@@ -125,6 +125,7 @@ TEST(a_route_is_found_by_method_and_path)
 		{ "GET", "/things/1/2", ROUTE_NO_PATH, NULL, "" },
 		{ "GET", "/", ROUTE_NO_PATH, NULL, "" },
 	};
+	struct route_index *x = route_index_new(table, ARRAY_LEN(table));
 	FOR_EACH_ROW(i, row) {
 		struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
 		struct path path = { 0 };
@@ -132,8 +133,7 @@ TEST(a_route_is_found_by_method_and_path)
 		struct path_args args;
 		char methods[ROUTE_METHODS_SIZE];
 		EXPECT(path_split(row[i].path, a, &path, NULL) == RC_OK, "%s", row[i].path);
-		enum route_verdict v =
-			route_find(table, ARRAY_LEN(table), row[i].method, &path, &route, &args, methods);
+		enum route_verdict v = route_find(x, row[i].method, &path, &route, &args, methods);
 		EXPECT(v == row[i].verdict, "%s %s gave %d", row[i].method, row[i].path, (int)v);
 		if (row[i].operation)
 			EXPECT(route && strcmp(route->operation, row[i].operation) == 0, "%s %s", row[i].method,
@@ -141,6 +141,7 @@ TEST(a_route_is_found_by_method_and_path)
 		if (row[i].methods)
 			EXPECT(strcmp(methods, row[i].methods) == 0, "%s has '%s'", row[i].path, methods);
 	}
+	route_index_free(x);
 }
 
 int main(void)

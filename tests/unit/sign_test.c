@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "sign/canon.h"
+#include "sign/hash.h"
 #include "vectors.h"
 
 static const char *header_value(const struct scene *s, const char *name)
@@ -497,6 +498,87 @@ TEST(failures_are_no_verdicts)
 	arena_free(a);
 }
 
+TEST(a_prepared_key_verifies_as_its_secret_does)
+{
+	static const struct {
+		const char *prepared_of;
+		const char *code;
+	} rows[] = { { "a secret", NULL }, { "another", "SignatureDoesNotMatch" } };
+	struct arena *a = arena_new(ARENA_SIZE);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct nonces *n = nonces_new(10);
+		struct scene s;
+		struct hash_key k;
+		scene_init(&s);
+		sign(&s, a);
+		hash_key_init(&k, rows[i].prepared_of, strlen(rows[i].prepared_of));
+		s.key.prepared = &k;
+		s.key.secret = NULL; /* not asked for */
+		struct verdict v = verify(&s, n, a);
+		EXPECT(v.rc == RC_OK && same(v.refusal.code, rows[i].code), "%s: %s", rows[i].prepared_of, code_of(&v));
+		nonces_free(n);
+	}
+	arena_free(a);
+}
+
+/* RFC 4231, cases 1, 2 and 6 (a key longer than a block); and a state that is used again. */
+TEST(published_macs)
+{
+	static const struct {
+		const char *key, *text, *mac;
+	} rows[] = {
+		{ "\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b", "Hi There",
+		  "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7" },
+		{ "Jefe", "what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
+		{ NULL, "Test Using Larger Than Block-Size Key - Hash Key First",
+		  "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54" },
+	};
+	char long_key[132] = { 0 };
+
+	memset(long_key, 0xaa, 131);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *key = rows[i].key ? rows[i].key : long_key;
+		unsigned char mac[HASH_LEN];
+		char hex[2 * HASH_LEN + 1];
+		struct hash_key k;
+		hash_key_init(&k, key, strlen(key));
+		for (int use = 0; use < 2; use++) {
+			hash_mac(&k, rows[i].text, strlen(rows[i].text), mac);
+			canon_hex(mac, sizeof mac, hex);
+			EXPECT(same(hex, rows[i].mac), "%zu, use %d: %s", i, use, hex);
+		}
+		hash_hmac(key, strlen(key), rows[i].text, strlen(rows[i].text), mac);
+		canon_hex(mac, sizeof mac, hex);
+		EXPECT(same(hex, rows[i].mac), "%zu: %s", i, hex);
+	}
+}
+
+static struct slice field_at(const struct canon_fields *f, size_t i) { return f->list[i].value; }
+
+TEST(fields_are_found_by_name_in_order_of_arrival)
+{
+	static const struct sign_header headers[] = {
+		{ "x-b", " 1\t" }, { "Host", "h" }, { "a", "" }, { "X-B", "2" }, { "x", "3" }, { "x-bb", "4" },
+	};
+	const struct sign_request req = { .method = "GET", .raw_path = "/", .raw_query = "", .headers = headers,
+					  .n_headers = ARRAY_LEN(headers) };
+	static const char *const order[] = { "", "h", "3", "1", "2", "4" };
+	struct arena *a = arena_new(ARENA_SIZE);
+	struct canon_fields f;
+
+	EXPECT(canon_fields_of(&req, a, &f) && f.n == ARRAY_LEN(order), "%zu", f.n);
+	for (size_t i = 0; i < ARRAY_LEN(order); i++)
+		EXPECT(slice_is(field_at(&f, i), order[i]), "%zu: %.*s", i, (int)field_at(&f, i).len, field_at(&f, i).at);
+	const struct canon_field *found = canon_field(&f, slice_of("x-b"));
+	EXPECT(found && slice_is(found->value, "1"), "the first of two");
+	EXPECT(!canon_field(&f, slice_of("x-")) && !canon_field(&f, slice_of("z")) && !canon_field(&f, slice_of("")), "absent");
+	EXPECT(!canon_field_repeat(&f, slice_of("host")), "x-b decides nothing");
+	found = canon_field_repeat(&f, slice_of("host;x-b"));
+	EXPECT(found && slice_is(found->name, "x-b"), "a signed one given twice");
+	arena_free(a);
+}
+
 TEST(what_the_arena_lacked_costs_no_nonce)
 {
 	struct arena *a = arena_new(ARENA_SIZE);
@@ -746,6 +828,9 @@ int main(void)
 	RUN(lax_mode_wants_form_and_a_known_key);
 	RUN(unknown_key_leaves_key_and_trace_empty);
 	RUN(failures_are_no_verdicts);
+	RUN(a_prepared_key_verifies_as_its_secret_does);
+	RUN(published_macs);
+	RUN(fields_are_found_by_name_in_order_of_arrival);
 	RUN(what_the_arena_lacked_costs_no_nonce);
 	RUN(published_hashes);
 	RUN(path_is_signed_as_received_but_for_three_replacements);

@@ -786,6 +786,146 @@ TEST(migrations_are_all_or_nothing)
 	(void)sqlite3_close(db);
 }
 
+/* ---- totals ---- */
+
+/* Three instances' tasks as version 5 kept them: i has 1500 i, every tenth of them failed, the newest under way. */
+static const char rows_of_5[] =
+	"INSERT INTO app (id, name) VALUES (1, 'a');"
+	"INSERT INTO instance (id, app_id, name) VALUES (1, 1, 'x'), (2, 1, 'y'), (3, 1, 'z');"
+	"WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < 4500) "
+	"INSERT INTO task (instance_id, generation, state) SELECT i.id, n, CASE WHEN n = 1500 * i.id THEN 1 "
+	"WHEN n % 10 = 0 THEN 3 ELSE 2 END FROM instance i, g WHERE n <= 1500 * i.id;"
+	"INSERT INTO cache_task (task_id, cache_id, project_id) SELECT id, instance_id, 'p' FROM task";
+
+static void make_version_5(void)
+{
+	sqlite3 *db = NULL;
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK, "open");
+	OK(migrate(db, schema_migrations, 5, &e));
+	OK(sqlite_run(db, rows_of_5, &e));
+	(void)sqlite3_close(db);
+}
+
+static int64_t count_tasks(struct store *s, int64_t instance_id, int64_t state)
+{
+	struct query q = { .table = &table_task, .n_preds = state < 0 ? 1 : 2,
+			   .preds = { PRED_INT("instance_id", CMP_EQ, instance_id), PRED_INT("state", CMP_EQ, state) } };
+	int64_t n = -1;
+	OK(store_count(s, &q, &n, &e));
+	return n;
+}
+
+TEST(a_migration_counts_the_rows_that_are_there)
+{
+	make_version_5();
+	struct store *s = open_as(STORE_WRITER);
+	for (int64_t i = 1; i <= 3; i++) {
+		EXPECT(count_tasks(s, i, -1) == 1500 * i, "all of %d: %lld", (int)i, (long long)count_tasks(s, i, -1));
+		EXPECT(count_tasks(s, i, 3) == 150 * i - 1, "failed of %d: %lld", (int)i, (long long)count_tasks(s, i, 3));
+		EXPECT(count_tasks(s, i, 1) == 1, "running of %d", (int)i);
+	}
+	struct query q = { .table = &table_cache_task, .preds = { PRED_TEXT("project_id", CMP_EQ, "p") }, .n_preds = 1 };
+	int64_t n = 0;
+	OK(store_count(s, &q, &n, &e));
+	EXPECT(n == 9000, "of the project: %lld", (long long)n);
+	OK(store_check(s, &e));
+	store_close(s);
+}
+
+/* Counting looks at the number that is kept, else it would not say what we put there. */
+TEST(a_count_reads_what_is_kept)
+{
+	make_version_5();
+	struct store *s = open_as(STORE_WRITER);
+	OK(sqlite_run(db_of(s), "UPDATE task_total SET n = n + 7 WHERE instance_id = 2 AND block = 1 AND state = 3", &e));
+	EXPECT(count_tasks(s, 2, -1) == 3007 && count_tasks(s, 2, 3) == 306 && count_tasks(s, 2, 2) == 2700, "kept");
+	store_close(s);
+}
+
+static bool says_yes(void *ctx) { return ctx == NULL; }
+
+TEST(a_wrong_total_is_mended)
+{
+	int64_t n = 0;
+	make_version_5();
+	struct store *s = open_as(STORE_WRITER);
+	OK(store_mend_totals(s, &n, &e));
+	EXPECT(n == 0, "nothing to do, %lld mended", (long long)n);
+	OK(sqlite_run(db_of(s), "UPDATE task_total SET n = n + 1 WHERE instance_id = 2; DELETE FROM task_total WHERE instance_id = 1;"
+				"INSERT INTO task_total VALUES (9, 0, 2, 1); DELETE FROM cache_task_total WHERE block = 1;"
+				"UPDATE project_task_total SET n = 0", &e));
+	OK(store_mend_totals(s, &n, &e));
+	EXPECT(n == 3 + 3 + 1, "%lld mended", (long long)n);
+	OK(store_check(s, &e));
+	EXPECT(count_tasks(s, 1, -1) == 1500 && count_tasks(s, 2, 3) == 299 && count_tasks(s, 9, 2) == 0, "counts");
+	store_close(s);
+}
+
+TEST(a_wrong_total_is_found)
+{
+	const struct {
+		const char *spoils, *says[2];
+	} row[] = {
+		{ "UPDATE task_total SET n = n + 1 WHERE instance_id = 2 AND block = 1 AND state = 2", { "task_total", "instance_id 2" } },
+		{ "UPDATE task_total SET n = 476 - n WHERE instance_id = 1 AND block = 1", { "task_total", "instance_id 1" } },
+		{ "DELETE FROM task_total WHERE instance_id = 3 AND block = 2 AND state = 3", { "task_total", "instance_id 3" } },
+		{ "DELETE FROM task_total WHERE instance_id = 3", { "task_total", "instance_id 3" } },
+		{ "INSERT INTO task_total VALUES (9, 0, 2, 1)", { "task_total", "instance_id 9" } },
+		{ "UPDATE cache_task_total SET n = n - 1 WHERE cache_id = 3 AND block = 4", { "cache_task_total", "cache_id 3" } },
+		{ "DELETE FROM project_task_total", { "project_task_total", "project_id p" } },
+		{ "DROP TRIGGER task_total_delete; DELETE FROM task WHERE instance_id = 1 AND generation = 77", { "task_total", "instance_id 1" } },
+	};
+	const struct store_pause at_once = { .is_over = says_yes };
+	make_version_5();
+	struct store *s = open_as(STORE_WRITER);
+	OK(store_check(s, &e));
+	FOR_EACH_ROW(i, row) {
+		OK(sqlite_run(db_of(s), "SAVEPOINT before", &e));
+		OK(sqlite_run(db_of(s), row[i].spoils, &e));
+		EXPECT(store_check(s, &e) == RC_CORRUPT, "%s: not found", row[i].spoils);
+		SAYS(row[i].says[0]);
+		SAYS(row[i].says[1]);
+		EXPECT(store_check_totals(s, NULL, &e) == RC_CORRUPT, "%s: not found", row[i].spoils);
+		EXPECT(store_check_totals(s, &at_once, &e) == RC_OK, "it was told to stop");
+		OK(sqlite_run(db_of(s), "ROLLBACK TO before; RELEASE before", &e));
+		OK(store_check(s, &e));
+	}
+	store_close(s);
+}
+
+/* Steps of SQLite's machine for a list's page, which is what grows with what it passes over. */
+static int steps_of_page(struct store *s, struct query q, int64_t offset)
+{
+	void *rows;
+	size_t n = 0;
+	int n_steps = 0;
+	q.offset = offset;
+	q.limit = 10;
+	OK(store_list(s, &q, a, &rows, &n, &e)); /* prepared from now on */
+	for (sqlite3_stmt *p = sqlite3_next_stmt(db_of(s), NULL); p; p = sqlite3_next_stmt(db_of(s), p))
+		(void)sqlite3_stmt_status(p, SQLITE_STMTSTATUS_VM_STEP, /* reset= */ 1);
+	OK(store_list(s, &q, a, &rows, &n, &e));
+	EXPECT(n == 10, "%zu rows at %lld", n, (long long)offset);
+	for (sqlite3_stmt *p = sqlite3_next_stmt(db_of(s), NULL); p; p = sqlite3_next_stmt(db_of(s), p))
+		n_steps += sqlite3_stmt_status(p, SQLITE_STMTSTATUS_VM_STEP, /* reset= */ 1);
+	return n_steps;
+}
+
+TEST(a_deep_page_does_not_pass_over_all_before_it)
+{
+	make_version_5();
+	struct store *s = open_as(STORE_WRITER);
+	OK(sqlite_run(db_of(s), "WITH RECURSIVE g(n) AS (SELECT 4501 UNION ALL SELECT n + 1 FROM g WHERE n < 60000) "
+				"INSERT INTO task (instance_id, generation, state) SELECT 3, n, 2 + n % 2 FROM g", &e));
+	struct query q = { .table = &table_task, .n_preds = 1, .orders = { { "generation", true } },
+			   .preds = { PRED_INT("instance_id", CMP_EQ, 3), PRED_INT("state", CMP_EQ, 3) } };
+	for (; q.n_preds <= 2; q.n_preds++) {
+		int near = steps_of_page(s, q, 1000), far = steps_of_page(s, q, 26000);
+		EXPECT(far < near + 4000, "%d steps at 1,000, %d at 26,000", near, far);
+	}
+	store_close(s);
+}
+
 /* ---- statements and plans ---- */
 
 TEST(a_shape_is_prepared_once)
@@ -961,6 +1101,47 @@ TEST(the_main_queries_use_an_index_and_no_sort)
 	store_close(s);
 }
 
+TEST(counts_look_a_number_up)
+{
+	const struct {
+		const char *what;
+		struct query q;
+		const char *uses;
+	} row[] = {
+		{ "how many tasks an instance has", { .table = &table_task, .n_preds = 1,
+		  .preds = { PRED_INT("instance_id", CMP_EQ, 1) } }, "task_total USING PRIMARY KEY (instance_id=?)" },
+		{ "and of those the ones kept in no total", { .table = &table_task, .n_preds = 1,
+		  .preds = { PRED_INT("instance_id", CMP_EQ, 1) } },
+		  "task USING COVERING INDEX task_of_state (instance_id=? AND state<?)" },
+		{ "how many of a state", { .table = &table_task, .n_preds = 2,
+		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_EQ, 3) } },
+		  "task_total USING PRIMARY KEY (instance_id=?)" },
+		{ "how many are unfinished", { .table = &table_task, .n_preds = 2,
+		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_LT, 2) } },
+		  "task USING COVERING INDEX task_of_state (instance_id=? AND state<?)" },
+		{ "how many of a project", { .table = &table_cache_task, .n_preds = 1,
+		  .preds = { PRED_TEXT("project_id", CMP_EQ, "p") } }, "project_task_total USING PRIMARY KEY (project_id=?)" },
+		{ "how many of a cache", { .table = &table_cache_task, .n_preds = 2,
+		  .preds = { PRED_TEXT("project_id", CMP_EQ, "p"), PRED_INT("cache_id", CMP_EQ, 1) } },
+		  "cache_task_total USING PRIMARY KEY (cache_id=?)" },
+	};
+	struct store *s = open_as(STORE_WRITER);
+	FOR_EACH_ROW(i, row) {
+		int64_t n;
+		OK(store_count(s, &row[i].q, &n, &e));
+		const char *plan = plan_of(s, shape_run(s));
+		EXPECT(strstr(plan, row[i].uses), "%s: %s", row[i].what, plan);
+		EXPECT(!strstr(plan, "TEMP B-TREE") && !strstr(plan, "SCAN task"), "%s: %s", row[i].what, plan);
+	}
+	/* Blocks come in the order of the list, as they lie. */
+	struct query q = { .table = &table_task, .preds = { PRED_INT("instance_id", CMP_EQ, 1) }, .n_preds = 1 };
+	struct shape blocks = shape_of(VERB_COUNT, &q);
+	blocks.verb = VERB_BLOCKS;
+	const char *plan = plan_of(s, &blocks);
+	EXPECT(strstr(plan, "PRIMARY KEY (instance_id=?)") && !strstr(plan, "TEMP B-TREE"), "blocks: %s", plan);
+	store_close(s);
+}
+
 /* ---- copies ---- */
 
 static int64_t count_in(const char *file)
@@ -1047,12 +1228,18 @@ int main(void)
 	RUN_FRESH(every_failing_write_or_sync_leaves_all_or_nothing);
 	RUN_FRESH(kill_9_around_a_commit);
 	RUN_FRESH(migrations_are_all_or_nothing);
+	RUN_FRESH(a_migration_counts_the_rows_that_are_there);
+	RUN_FRESH(a_count_reads_what_is_kept);
+	RUN_FRESH(a_wrong_total_is_found);
+	RUN_FRESH(a_wrong_total_is_mended);
+	RUN_FRESH(a_deep_page_does_not_pass_over_all_before_it);
 	RUN_FRESH(a_shape_is_prepared_once);
 	RUN_FRESH(a_value_bound_anew_is_no_reason_to_prepare_anew);
 	RUN_FRESH(more_shapes_than_places);
 	RUN_FRESH(a_copy_is_of_the_view_and_holds_no_writer_up);
 	RUN_FRESH(a_copy_is_refused_where_it_would_do_harm);
 	RUN_FRESH(the_main_queries_use_an_index_and_no_sort);
+	RUN_FRESH(counts_look_a_number_up);
 	if (dir_remove(dir, &e) != RC_OK)
 		return 1;
 	return test_failures != 0;

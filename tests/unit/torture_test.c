@@ -1,11 +1,13 @@
 /* What `stint torture` knows and concludes, apart from any server: its model, its journal, its plan. */
 #include "cmd/torture/model.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "cmd/torture/journal.h"
 #include "cmd/torture/plan.h"
+#include "cmd/torture/twin.h"
 #include "os/file.h"
 #include "test.h"
 
@@ -167,6 +169,155 @@ TEST(one_unfinished_task_at_a_time)
 	tear_down();
 }
 
+/* ---- the model of a copy ---- */
+
+static struct model twin;
+
+/* The copy was begun; from now on `one` is the twin's when it is looked at. */
+static void begin_copy(void) { twin_take(&model, &twin); }
+
+static void twin_shows(const struct sighting *rows, size_t n)
+{
+	static int64_t now = 100000;
+	now += 10;
+	model_saw_list(&twin, &twin.apps[0].instances[0], rows, n, true, now, now + 1);
+	model_compare_end(&twin, &twin.apps[0].instances[0], 0);
+}
+
+TEST(a_copy_has_all_that_was_acknowledged_before_it)
+{
+	set_up();
+	create(2, DONE);
+	struct sighting rows[] = { ended(3), ended(2), ended(1) };
+	list(&rows[1], 2);
+	begin_copy();
+	create(1, DONE);
+	twin_follow(&twin, &model);
+	twin_shows(&rows[1], 2);
+	EXPECT(found(0, "", ""), "what was created since may be absent");
+	model_fini(&twin);
+
+	begin_copy();
+	twin_follow(&twin, &model);
+	twin_shows(&rows[2], 1);
+	EXPECT(found(2, "E1", "task 2 is missing"), "what was acknowledged may not");
+	model_fini(&twin);
+	tear_down();
+}
+
+TEST(a_copy_has_nothing_that_nobody_asked_for)
+{
+	set_up();
+	create(1, DONE);
+	struct sighting rows[] = { ended(2), ended(1) };
+	list(&rows[1], 1);
+	begin_copy();
+	twin_follow(&twin, &model);
+	twin_shows(rows, 2);
+	EXPECT(found(1, "E1", "there are 2 tasks, and 1 were asked for"), "one too many");
+	model_fini(&twin);
+	tear_down();
+}
+
+TEST(what_was_asked_for_during_a_copy_comes_in_its_order)
+{
+	bool is_over;
+	struct sighting rows[] = { ended(4), ended(3), ended(2), ended(1) };
+	struct sighting without_3[] = { ended(4), ended(2), ended(1) }, without_1[] = { ended(4), ended(3), ended(2) };
+
+	set_up();
+	create(2, DONE);
+	list(&rows[2], 2);
+	begin_copy();
+	create(2, DONE);
+	list(rows, 4);
+	EXPECT(model_deleting(&model, one, 1, &is_over), "its deletion");
+	model_deleted(&model, one, 1, DONE);
+	twin_follow(&twin, &model);
+	twin_shows(without_1, 3);
+	EXPECT(found(0, "", ""), "deleted meanwhile");
+	model_fini(&twin);
+	tear_down();
+
+	set_up();
+	create(2, DONE);
+	list(&rows[2], 2);
+	begin_copy();
+	create(2, DONE);
+	list(rows, 4);
+	twin_follow(&twin, &model);
+	twin_shows(without_3, 3);
+	EXPECT(findings.n_all > 0, "task 4 cannot be there without task 3");
+	model_fini(&twin);
+	tear_down();
+}
+
+TEST(numbers_that_a_copy_came_too_early_for_are_free_in_it)
+{
+	set_up();
+	begin_copy();
+	create(1, DONE);
+	struct sighting original = ended(1), anew = original;
+	list(&original, 1);
+	twin_follow(&twin, &model);
+	twin_shows(NULL, 0);
+	struct instance_fact *i = &twin.apps[0].instances[0];
+	model_creating(&twin, i);
+	model_created(&twin, i, DONE);
+	anew.run_id = "trigger__2";
+	twin_shows(&anew, 1);
+	EXPECT(found(0, "", ""), "another run of that number");
+	model_fini(&twin);
+	tear_down();
+}
+
+TEST(an_instance_in_a_copy_is_as_it_was_or_as_it_was_asked_to_be_meanwhile)
+{
+	struct wish first = { .act = "succeed", .number = 1 }, second = { .act = "fail", .number = 2 };
+
+	set_up();
+	model_wishing(one, &first);
+	begin_copy();
+	model_wishing(one, &second);
+	twin_follow(&twin, &model);
+	const struct instance_fact *i = &twin.apps[0].instances[0];
+	EXPECT(i->is == THERE && i->n_others == 1 && i->others[0].number == 2, "the second, and not the first");
+	model_fini(&twin);
+
+	begin_copy();
+	model_wishing(one, NULL);
+	twin_follow(&twin, &model);
+	i = &twin.apps[0].instances[0];
+	EXPECT(i->is == UNSURE && twin.apps[0].is_default_open, "it may have been deleted");
+	model_fini(&twin);
+
+	begin_copy();
+	model_wishing(one, NULL);
+	model_unwish(one);
+	twin_follow(&twin, &model);
+	EXPECT(twin.apps[0].instances[0].is == THERE, "a deletion that was refused changes nothing");
+	model_fini(&twin);
+	tear_down();
+}
+
+TEST(the_tasks_of_an_instance_that_may_be_another_are_unknown_until_it_was_seen)
+{
+	struct sighting rows[] = { ended(3), ended(2), ended(1) };
+
+	set_up();
+	create(3, DONE);
+	list(rows, 3);
+	begin_copy();
+	model_wishing(one, NULL);
+	twin_follow(&twin, &model);
+	twin_shows(rows, 2);
+	EXPECT(found(0, "", ""), "the old one, whose first task was deleted long ago");
+	twin_shows(rows, 1);
+	EXPECT(found(1, "E1", "task 2 is missing"), "from then on it is known");
+	model_fini(&twin);
+	tear_down();
+}
+
 /* ---- the journal ---- */
 
 static void journal_says(const char *text, size_t n, const char *rule, const char *says)
@@ -259,6 +410,18 @@ TEST(a_seed_repeats_its_decisions)
 	       "%d %d %d", n_of[0], n_of[1], n_of[2]);
 }
 
+TEST(a_server_that_is_cut_off_may_have_stopped_just_before)
+{
+	EXPECT(ending_allows(ENDING_CUT, true, false, 0, 0), "faster than the kill");
+	EXPECT(ending_allows(ENDING_CUT, true, false, -1, SIGKILL), "cut off");
+	EXPECT(!ending_allows(ENDING_CUT, true, false, 1, 0) && !ending_allows(ENDING_CUT, true, false, -1, SIGABRT),
+	       "it failed");
+	EXPECT(!ending_allows(ENDING_CUT, false, false, 0, 0), "nobody had asked it yet");
+	EXPECT(!ending_allows(ENDING_KILL, true, false, 0, 0), "nobody asked it");
+	EXPECT(!ending_allows(ENDING_KILL, false, false, -1, SIGKILL), "killed by a stranger");
+	EXPECT(ending_allows(ENDING_POINT, false, true, -1, SIGKILL), "at its point");
+}
+
 int main(void)
 {
 	RUN(what_was_acknowledged_must_be_there);
@@ -267,8 +430,15 @@ int main(void)
 	RUN(deleted_stays_deleted_and_a_lost_deletion_is_decided_once);
 	RUN(progress_does_not_fall_and_an_end_does_not_change);
 	RUN(one_unfinished_task_at_a_time);
+	RUN(a_copy_has_all_that_was_acknowledged_before_it);
+	RUN(a_copy_has_nothing_that_nobody_asked_for);
+	RUN(what_was_asked_for_during_a_copy_comes_in_its_order);
+	RUN(numbers_that_a_copy_came_too_early_for_are_free_in_it);
+	RUN(an_instance_in_a_copy_is_as_it_was_or_as_it_was_asked_to_be_meanwhile);
+	RUN(the_tasks_of_an_instance_that_may_be_another_are_unknown_until_it_was_seen);
 	RUN(the_journal_proves_who_worked_when);
 	RUN(an_end_is_known_by_task_and_attempt);
 	RUN(a_seed_repeats_its_decisions);
+	RUN(a_server_that_is_cut_off_may_have_stopped_just_before);
 	return test_failures != 0;
 }

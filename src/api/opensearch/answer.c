@@ -19,9 +19,11 @@ static void complete(const struct call *c, struct envelope *e)
 
 static void send_answer(struct call *c, const struct envelope *e, void (*write)(struct buf *, const struct envelope *))
 {
+	enum { USUAL_SIZE = 1024 };
 	struct buf body;
 
 	buf_init(&body, ANSWER_MAX_SIZE);
+	buf_reserve(&body, USUAL_SIZE);
 	write(&body, e);
 	if (body.is_over) {
 		struct envelope sorry = {

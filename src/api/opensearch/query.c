@@ -18,9 +18,19 @@ static enum rc decode_pair(const char *piece, size_t len, struct arena *a, struc
 	return rc;
 }
 
+/* Room for as many pairs as there can be; most requests have none. */
+static size_t most_pairs(const char *raw_query)
+{
+	size_t n = *raw_query != '\0';
+
+	for (const char *p = raw_query; *p && n < QUERY_ARGS_MAX; p++)
+		n += *p == '&';
+	return n;
+}
+
 enum rc query_parse(const char *raw_query, struct arena *a, struct query_args *out, struct err *err)
 {
-	struct query_args q = { 0, arena_array(a, QUERY_ARGS_MAX, sizeof *q.list) };
+	struct query_args q = { 0, arena_array(a, most_pairs(raw_query), sizeof *q.list) };
 	const char *p = raw_query;
 
 	if (!q.list)

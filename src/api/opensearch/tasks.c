@@ -64,18 +64,36 @@ static void write_list(struct jw *w, const void *subject)
 
 /* ---- ExtendInfo: one JSON text of evaluation and errors ---- */
 
-/* The members of the child's result, but for those written here. */
-static void write_evaluation(struct jw *w, const json_t *result)
-{
-	json_t *object = (json_t *)(uintptr_t)result; /* for the iterators; only read */
+/* Written here, whatever the child's result says. */
+static const char *const own_members[] = { "errors", "metrics", "attempts", NULL };
 
+static bool is_own_member(const char *key)
+{
+	size_t i = 0;
+	while (own_members[i] && strcmp(own_members[i], key) != 0)
+		i++;
+	return own_members[i] != NULL;
+}
+
+/* The other members of the child's result. It is kept as we write JSON; what is not was put there by somebody else. */
+static enum rc write_evaluation(struct jw *w, const char *text, struct arena *a, struct err *err)
+{
+	const json_t *result;
+
+	if (!*text || jw_members(w, text, own_members))
+		return RC_OK;
+	enum rc rc = json_read(text, strlen(text), a, &result, err);
+	if (rc != RC_OK)
+		return rc;
+	json_t *object = (json_t *)(uintptr_t)result; /* for the iterators; only read */
 	for (void *iter = json_object_iter(object); iter; iter = json_object_iter_next(object, iter)) {
 		const char *key = json_object_iter_key(iter);
-		if (strcmp(key, "errors") == 0 || strcmp(key, "metrics") == 0 || strcmp(key, "attempts") == 0)
+		if (is_own_member(key))
 			continue;
 		jw_key_exact(w, key);
 		envelope_value(w, json_object_iter_value(iter));
 	}
+	return RC_OK;
 }
 
 static void write_metrics(struct jw *w, const struct metric_row *rows, size_t n)
@@ -123,19 +141,14 @@ static enum verdict write_running(struct call *c, struct jw *w, const struct tas
 static enum verdict complete(struct call *c, struct item *item, struct err *err)
 {
 	const struct task_row *row = &item->row;
-	const json_t *result;
-	enum verdict v = V_OK;
 	struct buf text;
 	struct jw w;
 
-	if (*row->result && json_read(row->result, strlen(row->result), c->arena, &result, err))
-		return V_FAILED;
 	buf_init(&text, EXTEND_INFO_MAX_SIZE);
 	jw_init(&w, &text, CASING_CAMEL);
 	jw_object(&w);
-	if (*row->result)
-		write_evaluation(&w, result);
-	if (!task_state_is_final((enum task_state)row->state))
+	enum verdict v = write_evaluation(&w, row->result, c->arena, err) ? V_FAILED : V_OK;
+	if (v == V_OK && !task_state_is_final((enum task_state)row->state))
 		v = write_running(c, &w, row, err);
 	write_errors(&w, row);
 	jw_end_object(&w);

@@ -17,15 +17,30 @@ const char path_task[] = FUNCTIONS "/instances/{}/tasks/{}";
 const char path_detail[] = "/stint/v1/app-groups/{}/functions/{}/instances/{}/tasks/{}";
 const char path_default[] = FUNCTIONS "/default-instance";
 
+static enum rc open_as(const struct client_options *o, struct asker *a, struct err *err)
+{
+	*a = (struct asker){ .client = NULL };
+	buf_init(&a->body, BODY_MAX);
+	return client_open(o, &a->client, err);
+}
+
 enum rc ask_open(const char *endpoint, const char *key_id, const char *key_secret, struct asker *a, struct err *err)
 {
 	struct client_options o = {
 		.cloud = CLOUD_OPENSEARCH, .endpoint = endpoint, .key_id = key_id, .key_secret = key_secret
 	};
+	return open_as(&o, a, err);
+}
 
-	*a = (struct asker){ .client = NULL };
-	buf_init(&a->body, BODY_MAX);
-	return client_open(&o, &a->client, err);
+enum rc ask_open_dcs(const char *endpoint, const char *key_id, const char *key_secret, const char *project_id,
+                     struct asker *a, struct err *err)
+{
+	struct client_options o = { .cloud = CLOUD_DCS,
+		                    .endpoint = endpoint,
+		                    .key_id = key_id,
+		                    .key_secret = key_secret,
+		                    .project_id = project_id };
+	return open_as(&o, a, err);
 }
 
 void ask_close(struct asker *a)
@@ -52,13 +67,17 @@ enum outcome ask(struct asker *a, const char *method, const char *action, const 
 		a->lost_us = clock_mono_us();
 		return LOST;
 	}
-	bool is_done = a->answer.status == 200;
+	bool is_done = a->answer.status == 200 || a->answer.status == 204;
 	a->n_done += is_done;
 	a->n_refused += !is_done;
 	return is_done ? DONE : REFUSED;
 }
 
-const char *ask_code(const struct asker *a) { return json_text_of(a->answer.json, "code"); }
+const char *ask_code(const struct asker *a)
+{
+	const char *code = json_text_of(a->answer.json, "code");
+	return *code ? code : json_text_of(a->answer.json, "error_code");
+}
 
 /* ---- bodies ---- */
 

@@ -22,6 +22,9 @@ struct asker {
 
 enum rc ask_open(const char *endpoint, const char *key_id, const char *key_secret, struct asker *a,
                  struct err *err) NODISCARD;
+/* The same for the other cloud: paths begin with "/v2/{}", the project; answers carry error_code, see ask_code. */
+enum rc ask_open_dcs(const char *endpoint, const char *key_id, const char *key_secret, const char *project_id,
+                     struct asker *a, struct err *err) NODISCARD;
 void ask_close(struct asker *a);
 
 /* A path: {} are replaced by what follows, as many as there are. Dies with the next request. */

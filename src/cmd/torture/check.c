@@ -16,7 +16,7 @@ struct check {
 	struct err *err;
 };
 
-#define COMPLAIN(c, rule, ...) findings_add(&(c)->t->findings, (rule), __VA_ARGS__)
+#define COMPLAIN(c, rule, ...) findings_add((c)->t->findings, (rule), __VA_ARGS__)
 
 static enum rc gone(const struct check *c)
 {
@@ -139,15 +139,35 @@ static void forget_instance(struct check *c, struct instance_fact *i)
 	i->is = ABSENT;
 	i->has_asked = false;
 	i->now.act = NULL;
+	i->n_others = 0;
+	i->may_be_another = false;
 	model_forget_tasks(&c->t->model, i);
+}
+
+static bool shows_other(const struct check *c, const struct instance_fact *i, const struct wish **which)
+{
+	char why[200];
+
+	for (size_t k = 0; k < i->n_others; k++) {
+		*which = &i->others[k];
+		if (ask_shows_wish(c->a, i, *which, why, sizeof why))
+			return true;
+	}
+	return false;
 }
 
 /* It must be as last acknowledged, or wholly as the change without an answer wanted it. */
 static void compare_wish(struct check *c, struct instance_fact *i)
 {
 	char why[200] = "it was never made", other[200] = "";
+	const struct wish *which;
 
 	if (ask_shows_wish(c->a, i, &i->now, why, sizeof why)) {
+		i->has_asked = false;
+		return;
+	}
+	if (shows_other(c, i, &which)) {
+		i->now = *which;
 		i->has_asked = false;
 		return;
 	}
@@ -177,7 +197,19 @@ static enum rc compare_instance(struct check *c, struct instance_fact *i)
 		return RC_OK;
 	}
 	compare_wish(c, i);
+	i->n_others = 0;
 	return compare_tasks(c, i);
+}
+
+/* Any was possible: from now on it is that one. */
+static void take_default(struct app_fact *app, const char *found)
+{
+	app->is_default_open = app->has_fallback_asked = false;
+	app->fallback = NULL;
+	for (int k = 0; k < app->n; k++) {
+		if (strcmp(app->instances[k].name, found) == 0)
+			app->fallback = &app->instances[k];
+	}
 }
 
 static enum rc compare_default(struct check *c, struct app_fact *app)
@@ -189,6 +221,10 @@ static enum rc compare_default(struct check *c, struct app_fact *app)
 	if (rc != RC_OK)
 		return rc;
 	const char *found = is_there ? json_text_of(answer_result(&c->a->answer), "instanceName") : "";
+	if (app->is_default_open) {
+		take_default(app, found);
+		return RC_OK;
+	}
 	const struct instance_fact *known[] = { app->fallback, app->fallback_asked };
 	for (size_t k = 0; k < (app->has_fallback_asked ? 2U : 1U); k++) {
 		/* An instance that went took its being the default along. */
@@ -270,7 +306,7 @@ static enum rc delete_one(struct torture *t, struct asker *a, struct instance_fa
 	if (o == LOST)
 		return err_set(err, RC_BUSY, "the server does not answer: %.200s", a->err.msg);
 	if (o == REFUSED)
-		findings_add(&t->findings, "E5", "task %lld of %s/%s had ended, and cannot be deleted: %.300s",
+		findings_add(t->findings, "E5", "task %lld of %s/%s had ended, and cannot be deleted: %.300s",
 		             (long long)generation, i->app->name, i->name, a->answer.text);
 	return RC_OK;
 }
@@ -321,12 +357,12 @@ static enum rc make_instances(struct torture *t, struct asker *a, struct app_fac
 	return rc;
 }
 
-enum rc check_prepare(struct torture *t, struct asker *a, uint64_t seed, struct err *err)
+enum rc check_prepare(struct torture *t, struct asker *a, struct err *err)
 {
 	struct rng r;
 	enum rc rc = RC_OK;
 
-	plan_rng(seed, 0, 0, &r);
+	plan_rng(t->seed, 0, 0, &r);
 	for (int k = 0; k < t->model.n_apps && rc == RC_OK; k++) {
 		struct app_fact *app = &t->model.apps[k];
 		struct path path = { path_apps, { NULL } };

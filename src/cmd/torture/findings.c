@@ -8,6 +8,7 @@
 void findings_init(struct findings *f)
 {
 	memset(f, 0, sizeof *f);
+	f->where = "";
 	must(pthread_mutex_init(&f->lock, NULL) == 0);
 }
 
@@ -17,6 +18,13 @@ void findings_begin_round(struct findings *f, int64_t round)
 {
 	(void)pthread_mutex_lock(&f->lock);
 	f->round = round;
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
+void findings_set_place(struct findings *f, const char *where)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	f->where = where;
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
@@ -30,8 +38,9 @@ void findings_add(struct findings *f, const char *rule, const char *fmt, ...)
 		struct finding *row = &f->rows[f->n++];
 		row->round = f->round;
 		row->rule = rule;
+		int at = snprintf(row->text, sizeof row->text, "%.60s", f->where);
 		va_start(ap, fmt);
-		(void)vsnprintf(row->text, sizeof row->text, fmt, ap);
+		(void)vsnprintf(row->text + at, sizeof row->text - (size_t)at, fmt, ap);
 		va_end(ap);
 	}
 	(void)pthread_mutex_unlock(&f->lock);

@@ -32,7 +32,7 @@ static const struct {
 
 static void complain(const struct judged *j, const char *rule, const char *what)
 {
-	findings_add(&j->t->findings, rule, "%s/%s: task %lld (%s, attempt %lld of %lld, %s %s): %s", j->i->app->name,
+	findings_add(j->t->findings, rule, "%s/%s: task %lld (%s, attempt %lld of %lld, %s %s): %s", j->i->app->name,
 	             j->i->name, (long long)j->generation, j->act, (long long)j->attempt, (long long)j->attempts_max,
 	             j->state, j->code, what);
 }
@@ -62,7 +62,10 @@ static void judge_result(const struct judged *j)
 		return;
 	if (json_int_of(result, "generation") != j->generation || json_int_of(result, "attempt") != j->attempt)
 		complain(j, "E4", "its result is that of another run");
-	if (!journal_has_ended(&j->t->journal, json_int_of(result, "task_id"), j->attempt))
+	int64_t id = json_int_of(result, "task_id");
+	bool has_ended = journal_has_ended(&j->t->journal, id, j->attempt) ||
+	                 (j->t->before && journal_has_ended(j->t->before, id, j->attempt));
+	if (!has_ended)
 		complain(j, "E4", "it succeeded, and its process never came to the end");
 }
 

@@ -107,8 +107,10 @@ static void create_instance(struct worker *w)
 	load_wish(i, &w->rng, &wish);
 	ask_instance_body(&w->asker, i, &wish, /* is_creation= */ true);
 	struct path path = { path_instances, { i->app->name, i->trade->function } };
+	model_wishing(i, &wish);
 	enum outcome o = send(w, "POST", "CreateFunctionInstance", &path, NULL);
 	if (o == REFUSED) {
+		model_unwish(i);
 		unexpected(w, "the creation", i->app, i->name);
 		return;
 	}
@@ -128,8 +130,10 @@ static void update_instance(struct worker *w)
 		return;
 	load_wish(i, &w->rng, &wish);
 	ask_instance_body(&w->asker, i, &wish, /* is_creation= */ false);
+	model_wishing(i, &wish);
 	enum outcome o = send(w, "PUT", "UpdateFunctionInstance", &INSTANCE_PATH(path_instance, i), NULL);
 	if (o == REFUSED) {
+		model_unwish(i);
 		unexpected(w, "the update", i->app, i->name);
 		return;
 	}
@@ -153,7 +157,10 @@ static void delete_instance(struct worker *w)
 	if (!i || i->is != THERE)
 		return;
 	bool is_idle = model_is_idle(w->model, i);
+	model_wishing(i, NULL);
 	enum outcome o = send(w, "DELETE", "DeleteFunctionInstance", &INSTANCE_PATH(path_instance, i), NULL);
+	if (o == REFUSED)
+		model_unwish(i);
 	if (o == DONE)
 		forget_instance(w, i);
 	else if (o == LOST)
@@ -300,6 +307,7 @@ static void set_default(struct worker *w)
 		return;
 	ask_default_body(&w->asker, clears ? "" : i->name);
 	struct path path = { path_default, { app->name, i->trade->function } };
+	app->n_default_changes++;
 	enum outcome o = send(w, "PUT", "UpdateFunctionDefaultInstance", &path, NULL);
 	if (o == REFUSED) {
 		unexpected(w, "the default instance", app, NULL);
@@ -331,6 +339,7 @@ static void create_app(struct worker *w)
 		return;
 	ask_app_body(&w->asker, app);
 	struct path path = { path_apps, { NULL } };
+	app->n_changes++;
 	enum outcome o = send(w, "POST", "CreateAppGroup", &path, NULL);
 	if (o == REFUSED)
 		unexpected(w, "the creation", app, NULL);
@@ -345,12 +354,17 @@ static void remove_app(struct worker *w)
 
 	if (app->is != THERE)
 		return;
-	for (int k = 0; k < app->n; k++)
+	for (int k = 0; k < app->n; k++) {
 		is_idle = is_idle && (app->instances[k].is == ABSENT || model_is_idle(w->model, &app->instances[k]));
+		model_wishing(&app->instances[k], NULL);
+	}
 	struct path path = { path_app, { app->name } };
+	app->n_changes++;
 	enum outcome o = send(w, "DELETE", "RemoveAppGroup", &path, NULL);
 	if (o == REFUSED && (is_idle || !is_refused_with(w, "Task.IsRunning")))
 		unexpected(w, "the removal", app, NULL);
+	for (int k = 0; k < app->n && o == REFUSED; k++)
+		model_unwish(&app->instances[k]);
 	if (o == REFUSED)
 		return;
 	app->is = o == DONE ? ABSENT : UNSURE;
@@ -388,7 +402,9 @@ static void *work(void *arg)
 	struct worker *w = arg;
 
 	while (!w->is_over && !atomic_load(&w->load->is_stopping)) {
+		must(pthread_rwlock_rdlock(&w->load->deeds) == 0);
 		do_something(w);
+		must(pthread_rwlock_unlock(&w->load->deeds) == 0);
 		remote_pause((long)rng_below(&w->rng, PAUSE_SPREAD_MS));
 	}
 	return NULL;
@@ -413,11 +429,27 @@ static enum rc start_worker(struct load *l, int number, struct err *err)
 	return RC_OK;
 }
 
+/* One that waits for everybody's pause is not to wait for ever. */
+static void init_lock(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t kind;
+
+	must(pthread_rwlockattr_init(&kind) == 0);
+	must(pthread_rwlockattr_setkind_np(&kind, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP) == 0);
+	must(pthread_rwlock_init(lock, &kind) == 0);
+	(void)pthread_rwlockattr_destroy(&kind);
+}
+
+void load_hold(struct load *l) { must(pthread_rwlock_wrlock(&l->deeds) == 0); }
+
+void load_go_on(struct load *l) { must(pthread_rwlock_unlock(&l->deeds) == 0); }
+
 enum rc load_start(struct load *l, struct err *err)
 {
 	int n = l->n;
 	enum rc rc = RC_OK;
 
+	init_lock(&l->deeds);
 	l->workers = mem_array((size_t)n, sizeof *l->workers);
 	atomic_init(&l->is_stopping, false);
 	for (l->n = 0; l->n < n && rc == RC_OK; l->n += rc == RC_OK)
@@ -442,4 +474,5 @@ void load_stop(struct load *l)
 	}
 	mem_free(l->workers);
 	l->workers = NULL;
+	(void)pthread_rwlock_destroy(&l->deeds);
 }

@@ -85,8 +85,12 @@ void model_init(struct model *m, int connections, struct findings *f)
 void model_fini(struct model *m)
 {
 	for (int a = 0; a < m->n_apps; a++) {
-		for (int k = 0; k < m->apps[a].n; k++)
-			mem_free(m->apps[a].instances[k].tasks);
+		for (int k = 0; k < m->apps[a].n; k++) {
+			struct instance_fact *i = &m->apps[a].instances[k];
+			mem_free(i->tasks);
+			mem_free(i->past);
+			mem_free(i->others);
+		}
 	}
 	mem_free(m->apps);
 	(void)pthread_mutex_destroy(&m->lock);
@@ -123,6 +127,30 @@ void model_forget_tasks(struct model *m, struct instance_fact *i)
 	i->tasks = NULL;
 	i->n_tasks = i->cap = i->n_created = i->n_asking = i->n_lost = 0;
 	unlock(m);
+}
+
+void model_begin_round(struct model *m)
+{
+	m->n_made_unanswered = 0;
+	for (int a = 0; a < m->n_apps; a++) {
+		for (int k = 0; k < m->apps[a].n; k++)
+			m->apps[a].instances[k].n_past = 0;
+	}
+}
+
+void model_wishing(struct instance_fact *i, const struct wish *w)
+{
+	if (i->n_past == i->cap_past) {
+		i->cap_past = i->cap_past ? 2 * i->cap_past : 16;
+		i->past = mem_grow(i->past, i->cap_past, sizeof *i->past);
+	}
+	i->past[i->n_past++] = w ? *w : (struct wish){ .act = NULL };
+}
+
+void model_unwish(struct instance_fact *i)
+{
+	must(i->n_past > 0);
+	i->n_past--;
 }
 
 /* ---- creations ---- */
@@ -357,7 +385,7 @@ static void check_gaps(struct model *m, struct instance_fact *i)
 		first = g;
 		n++;
 	}
-	if (n)
+	if (n && !i->may_be_another)
 		COMPLAIN(m, i, "E1",
 		         "of %lld tasks that were created %lld are nowhere to be seen, the first is task %lld",
 		         (long long)i->n_tasks, (long long)n, (long long)first);
@@ -379,5 +407,8 @@ void model_compare_end(struct model *m, struct instance_fact *i, int64_t firings
 		m->n_made_unanswered += i->n_tasks - i->n_created;
 	i->n_created = i->n_tasks;
 	i->n_lost = i->n_asking = 0;
+	i->may_be_another = false;
+	if (i->cap > i->n_tasks) /* a twin knows of tasks that its copy came too early for: these numbers are free */
+		memset(i->tasks + i->n_tasks, 0, (size_t)(i->cap - i->n_tasks) * sizeof *i->tasks);
 	unlock(m);
 }

@@ -65,6 +65,11 @@ struct instance_fact {
 	enum presence is;
 	struct wish now, asked; /* asked: its answer is missing */
 	bool has_asked;
+	struct wish *past; /* all that was asked for in this round, in order; one without an act is the deletion */
+	size_t n_past, cap_past;
+	struct wish *others; /* what it may be as well: of a twin (twin.h) */
+	size_t n_others;
+	bool may_be_another; /* one of that name that was made anew, or the old one; its tasks are unknown: of a twin */
 	struct task_fact *tasks;             /* [generation - 1] */
 	int64_t n_tasks, cap;                /* the highest generation known */
 	int64_t n_created, n_asking, n_lost; /* creations acknowledged, under way, without an answer */
@@ -81,6 +86,8 @@ struct app_fact {
 	const struct instance_fact *fallback,
 	        *fallback_asked; /* the default instance of its first function; NULL none */
 	bool has_fallback_asked;
+	bool is_default_open;                  /* any is right: of a twin */
+	int64_t n_changes, n_default_changes; /* asked for */
 };
 
 struct model {
@@ -93,6 +100,13 @@ struct model {
 
 void model_init(struct model *m, int connections, struct findings *f);
 void model_fini(struct model *m);
+
+/* No change is under way: forget what was asked for in the last round. */
+void model_begin_round(struct model *m);
+/* A change of an instance is about to be asked for; NULL: its deletion. For its owner. */
+void model_wishing(struct instance_fact *i, const struct wish *w);
+/* It was refused. */
+void model_unwish(struct instance_fact *i);
 
 /* A creation of a task: before it is sent, and how it went. */
 enum outcome { DONE, REFUSED, LOST };

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "cmd/data.h"
+#include "cmd/torture/caches.h"
 #include "cmd/torture/journal.h"
 #include "cmd/torture/model.h"
 #include "engine/keys.h"
@@ -55,9 +56,19 @@ static enum rc claim(const char *dir, struct place *p, struct err *err)
 	return rc == RC_CONFLICT && n == 0 ? err_set(err, rc, "another run is at work in '%.300s'", dir) : rc;
 }
 
-static enum rc empty(const struct place *p, struct err *err) { return dir_prune(p->run, lock_name, err); }
+/* A run that was interrupted may have left Redis processes: they outlive everything. */
+static enum rc empty(const struct place *p, struct err *err)
+{
+	char data[PATH_MAX];
 
-static enum rc write_manifest(const struct server_config *cfg, const struct place *p, const struct trade *trade,
+	enum rc rc = path_join(data, p->run, "data", err);
+	if (rc != RC_OK)
+		return rc;
+	redis_kill_all(data);
+	return dir_prune(p->run, lock_name, err);
+}
+
+static enum rc write_manifest(const struct server_config *cfg, const char *journal, const struct trade *trade,
                               struct err *err)
 {
 	char name[64], path[PATH_MAX];
@@ -75,7 +86,7 @@ static enum rc write_manifest(const struct server_config *cfg, const struct plac
 	jw_array(&w);
 	jw_text(&w, cfg->exe);
 	jw_text(&w, "torture-act");
-	jw_text(&w, p->journal);
+	jw_text(&w, journal);
 	jw_end_array(&w);
 	jw_key(&w, "createParameters");
 	jw_raw(&w, "[{\"name\":\"act\"},{\"name\":\"ms\"}]");
@@ -91,6 +102,17 @@ static enum rc write_manifest(const struct server_config *cfg, const struct plac
 	return rc;
 }
 
+enum rc place_write_functions(const struct server_config *cfg, const char *journal, struct err *err)
+{
+	size_t n;
+	const struct trade *all = trades(&n);
+
+	enum rc rc = dir_make(journal, 0700, err);
+	for (size_t k = 0; k < n && rc == RC_OK; k++)
+		rc = write_manifest(cfg, journal, &all[k], err);
+	return rc;
+}
+
 static enum rc make_key(const struct server_config *cfg, struct arena *a, struct place *p, struct err *err)
 {
 	struct data_keys keys;
@@ -103,6 +125,7 @@ static enum rc make_key(const struct server_config *cfg, struct arena *a, struct
 	if (rc == RC_OK) {
 		p->key_id = arena_dup(a, key.id);
 		p->key_secret = arena_dup(a, key.secret);
+		p->project_id = arena_dup(a, key.project_id);
 	}
 	data_keys_close(&keys);
 	return rc;
@@ -112,18 +135,14 @@ static enum rc furnish(struct arena *a, struct place *p, struct server_config *c
 {
 	char clicks[PATH_MAX];
 	double best_auc, best_logloss;
-	size_t n;
-	const struct trade *all = trades(&n);
 
 	enum rc rc = path_join(cfg->data, p->run, "data", err);
 	if (rc == RC_OK)
 		rc = path_join(p->journal, p->run, "journal", err);
 	if (rc == RC_OK)
-		rc = dir_make(p->journal, 0700, err);
-	if (rc == RC_OK)
 		rc = make_key(cfg, a, p, err);
-	for (size_t k = 0; k < n && rc == RC_OK; k++)
-		rc = write_manifest(cfg, p, &all[k], err);
+	if (rc == RC_OK)
+		rc = place_write_functions(cfg, p->journal, err);
 	if (rc == RC_OK)
 		rc = path_join(clicks, cfg->data, "import/clicks.csv", err);
 	return rc == RC_OK ? sample_shop(clicks, CLICK_ROWS, 1, &best_auc, &best_logloss, err) : rc;

@@ -1,5 +1,6 @@
 #include "cmd/torture/plan.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include "base/attr.h"
 
@@ -18,6 +19,13 @@ const char *ending_word(enum ending e)
 {
 	static const char *const words[] = { "killed", "crash point", "stopped", "cut off" };
 	return words[e];
+}
+
+bool ending_allows(enum ending e, bool was_up, bool is_armed, int exit_code, int signal)
+{
+	if (e == ENDING_CUT && was_up && exit_code == 0)
+		return true;
+	return signal == SIGKILL && (was_up || is_armed);
 }
 
 void plan_rng(uint64_t seed, int64_t round, int64_t part, struct rng *out)
@@ -65,5 +73,6 @@ void plan_make(uint64_t seed, int64_t round, struct plan *out)
 		p.stillborn_ms = (int64_t)rng_below(&r, STILLBORN_MS);
 	if (p.ending == ENDING_POINT)
 		choose_point(&r, &p);
+	p.backup_ms = (int64_t)rng_below(&r, (uint64_t)p.load_ms);
 	*out = p;
 }

@@ -17,6 +17,9 @@ enum ending {
 	ENDINGS
 };
 const char *ending_word(enum ending e);
+/* May a server that was killed in the end have ended so? was_up: it lived until then; is_armed: a crash point of its own
+ * may have ended it before. With ENDING_CUT the orderly stop may have come just before the kill. */
+bool ending_allows(enum ending e, bool was_up, bool is_armed, int exit_code, int signal);
 
 enum { CRASH_SPEC_SIZE = 64, CHILD_KILLS_MAX = 3 };
 
@@ -26,6 +29,7 @@ struct plan {
 	int64_t stillborn_ms;        /* kill the server so long after its start, and start it again; -1 not */
 	int64_t cut_ms;              /* with ENDING_CUT: from SIGTERM to SIGKILL */
 	int64_t load_ms;             /* until the end of the load */
+	int64_t backup_ms;           /* when a backup begins in a round that makes one */
 	int64_t child_kill_ms[CHILD_KILLS_MAX]; /* when to kill a task's process, ascending */
 	int n_child_kills;
 	bool settles; /* let all tasks end before, and look at everything */

@@ -4,7 +4,7 @@
 
 void report_json(const struct totals *n, const struct torture *t, int64_t seed, const char *kept, struct buf *out)
 {
-	const struct findings *f = &t->findings;
+	const struct findings *f = t->findings;
 	struct jw w;
 
 	jw_init(&w, out, CASING_CAMEL);
@@ -22,9 +22,21 @@ void report_json(const struct totals *n, const struct torture *t, int64_t seed, 
 	jw_kv_int(&w, "childrenKilled", n->child_kills);
 	jw_kv_int(&w, "attempts", t->journal.n_begun);
 	jw_kv_int(&w, "settled", n->settled);
+	jw_kv_int(&w, "copies", n->copies);
 	jw_kv_int(&w, "starts", n->starts);
 	jw_kv_int(&w, "startsKilled", n->stillborn);
 	jw_kv_int(&w, "slowestStartMs", n->slowest_start_ms);
+	if (t->caches) {
+		jw_key(&w, "redis");
+		jw_object(&w);
+		jw_kv_int(&w, "made", t->caches->n_made);
+		jw_kv_int(&w, "deleted", t->caches->n_deleted);
+		jw_kv_int(&w, "failedCreations", t->caches->n_failed_creations);
+		jw_kv_int(&w, "operations", t->caches->n_operations);
+		jw_kv_int(&w, "written", t->caches->n_written);
+		jw_kv_int(&w, "killed", t->caches->n_killed);
+		jw_end_object(&w);
+	}
 	jw_kv_text(&w, "kept", kept);
 	jw_key(&w, "broken");
 	jw_array(&w);
@@ -41,7 +53,7 @@ void report_json(const struct totals *n, const struct torture *t, int64_t seed, 
 
 void report_words(const struct totals *n, const struct torture *t, int64_t seed, const char *kept, struct buf *out)
 {
-	const struct findings *f = &t->findings;
+	const struct findings *f = t->findings;
 
 	for (size_t i = 0; i < f->n; i++)
 		buf_addf(out, "BROKEN in round %lld, %s: %s\n", (long long)f->rows[i].round, f->rows[i].rule,
@@ -59,6 +71,16 @@ void report_words(const struct totals *n, const struct torture *t, int64_t seed,
 	         (long long)(n->ended[ENDING_POINT] - n->not_reached + n->died_early),
 	         (long long)(n->ended[ENDING_STOP] + n->ended[ENDING_CUT]), (long long)n->ended[ENDING_CUT],
 	         (long long)n->child_kills, (long long)n->stillborn, (long long)n->slowest_start_ms);
+	if (n->copies)
+		buf_addf(out, "%lld backups were taken under load, restored and passed the same checks.\n",
+		         (long long)n->copies);
+	if (t->caches)
+		buf_addf(out,
+		         "%lld Redis instances were made (%lld creations failed) and %lld deleted, %lld operations "
+		         "taken, %lld values acknowledged;\n%lld redis-server processes were killed.\n",
+		         (long long)t->caches->n_made, (long long)t->caches->n_failed_creations,
+		         (long long)t->caches->n_deleted, (long long)t->caches->n_operations,
+		         (long long)t->caches->n_written, (long long)t->caches->n_killed);
 	if (f->n_all)
 		buf_addf(out, "%zu promise(s) broken. Again with: --seed %lld\n", f->n_all, (long long)seed);
 	else

@@ -11,6 +11,7 @@ struct totals {
 	int64_t ended[ENDINGS], not_reached; /* by enum ending; crash points that were not passed under load */
 	int64_t died_early;                  /* at a crash point, before or while everything was looked at */
 	int64_t child_kills, starts, stillborn, slowest_start_ms, settled;
+	int64_t copies; /* restored backups that passed */
 };
 
 /* kept: where everything was left, NULL when it was taken away. */

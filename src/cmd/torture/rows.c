@@ -79,7 +79,7 @@ static enum rc look_until(struct torture *t, look_fn *look, const char *rule, in
 		if (server_wait(&t->server, 0))
 			return err_set(err, RC_BUSY, "the server died meanwhile");
 		if (clock_mono_ms() > until_ms) {
-			findings_add(&t->findings, rule, "%s, for %lld ms", words, (long long)limit_ms);
+			findings_add(t->findings, rule, "%s, for %lld ms", words, (long long)limit_ms);
 			return RC_OK;
 		}
 		remote_pause(LOOK_AGAIN_MS);

@@ -5,6 +5,7 @@
 #define CMD_TORTURE_RUN_H
 
 #include "cmd/torture/ask.h"
+#include "cmd/torture/caches.h"
 #include "cmd/torture/findings.h"
 #include "cmd/torture/journal.h"
 #include "cmd/torture/model.h"
@@ -13,11 +14,14 @@
 #include "store/tables.h"
 
 struct torture {
+	uint64_t seed;
 	struct server_config cfg;
 	struct server server;
-	struct findings findings;
+	struct findings *findings; /* of the whole run */
 	struct model model;
 	struct journal journal;
+	struct caches *caches;        /* Redis instances, NULL: none */
+	const struct journal *before; /* of what this is a copy of; NULL: of nothing */
 	const char *key_id, *key_secret;
 };
 
@@ -28,7 +32,7 @@ struct torture {
  * armed crash point makes it; nothing was decided that the next look would not decide again.
  */
 /* First make the app groups and instances that are there all the time. */
-enum rc check_prepare(struct torture *t, struct asker *a, uint64_t seed, struct err *err) NODISCARD;
+enum rc check_prepare(struct torture *t, struct asker *a, struct err *err) NODISCARD;
 enum rc check_all(struct torture *t, struct asker *a, struct err *err) NODISCARD;
 
 /* While nothing runs: delete a record here and there. */
@@ -52,7 +56,9 @@ enum rc rows_log_path(const struct torture *t, const struct instance_row *i, int
                       struct err *err) NODISCARD;
 
 /* damage: spoil the stopped server's data, so that the run must find it (damage.c). */
-#define DAMAGES "record|number|state|progress|log"
+#define DAMAGED_COPY "copy" /* the record of a restored backup (copy.h), not of the server's */
+#define DAMAGED_REDIS "redis" /* what the Redis instances hold (caches.h) */
+#define DAMAGES "record|number|state|progress|log|" DAMAGED_COPY "|" DAMAGED_REDIS
 enum rc damage_do(struct torture *t, const char *kind, struct rng *r, struct err *err) NODISCARD;
 
 #endif

@@ -207,12 +207,10 @@ const char *server_exit_words(const struct server *s, char *out, size_t size)
 	return out;
 }
 
-enum rc server_run_command(const struct server_config *cfg, const char *const *argv, const char *output, int *exit_code,
-                           struct err *err)
+enum rc server_begin_command(const struct server_config *cfg, const char *const *argv, const char *output,
+                             struct proc *proc, struct err *err)
 {
 	char path[PATH_MAX];
-	struct proc proc;
-	struct proc_exit end;
 
 	enum rc rc = path_join(path, cfg->run, output, err);
 	if (rc != RC_OK)
@@ -220,13 +218,28 @@ enum rc server_run_command(const struct server_config *cfg, const char *const *a
 	int fd = os.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_sys(err, RC_IO, errno, "cannot make '%.300s'", path);
-	rc = spawn(cfg, argv, "", fd, fd, &proc, err);
+	rc = spawn(cfg, argv, "", fd, fd, proc, err);
 	(void)os.close(fd);
-	if (rc != RC_OK)
-		return rc;
-	(void)proc_wait(&proc, &end);
-	*exit_code = end.exit_code;
-	return RC_OK;
+	return rc;
+}
+
+int server_end_command(struct proc *proc)
+{
+	struct proc_exit end;
+
+	(void)proc_wait(proc, &end);
+	return end.exit_code;
+}
+
+enum rc server_run_command(const struct server_config *cfg, const char *const *argv, const char *output, int *exit_code,
+                           struct err *err)
+{
+	struct proc proc;
+
+	enum rc rc = server_begin_command(cfg, argv, output, &proc, err);
+	if (rc == RC_OK)
+		*exit_code = server_end_command(&proc);
+	return rc;
 }
 
 /* ---- processes of tasks ---- */

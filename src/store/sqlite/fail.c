@@ -9,7 +9,6 @@ static const struct {
 	{ SQLITE_BUSY, RC_BUSY, "another process holds the write lock" },
 	{ SQLITE_LOCKED, RC_BUSY, "another process holds the write lock" },
 	{ SQLITE_FULL, RC_BUSY, "the disk is full" },
-	{ SQLITE_IOERR_SHMSIZE, RC_BUSY, "there is no room for the index of the write-ahead log" },
 	{ SQLITE_NOMEM, RC_BUSY, "out of memory" },
 	{ SQLITE_IOERR_NOMEM, RC_BUSY, "out of memory" },
 	{ SQLITE_IOERR_CORRUPTFS, RC_CORRUPT, "the file system is damaged" },
@@ -25,15 +24,32 @@ static const struct {
 	{ SQLITE_NOLFS, RC_IO, NULL },
 };
 
-static bool is_full(int sys) { return sys == ENOSPC || sys == EDQUOT; }
+/* Only where SQLite writes a database or a log it tells a full disk from other faults, and a quota not even there: for
+ * the index of the log (made, cut, made longer) and for files that cannot be made, the kernel's word counts. errno has
+ * it: each of these codes comes from a call that has just failed, while what SQLite notes of it (sqlite3_system_errno)
+ * may be of an earlier one, since a failed commit sets nothing there. A sync that found the disk full is another matter:
+ * what it left undone is not known. */
+static bool is_full(int full_code, int sys)
+{
+	switch (full_code) {
+	case SQLITE_IOERR_WRITE:
+	case SQLITE_IOERR_SHMOPEN:
+	case SQLITE_IOERR_SHMSIZE:
+	case SQLITE_IOERR_SHMMAP:
+		break;
+	default:
+		if ((full_code & 0xff) != SQLITE_CANTOPEN)
+			return false;
+	}
+	return sys == ENOSPC || sys == EDQUOT;
+}
 
 enum rc sqlite_failed(sqlite3 *db, int code, const struct table *t, const char *what, struct err *err)
 {
-	int full = sqlite3_extended_errcode(db);
+	int sys = errno, full = sqlite3_extended_errcode(db);
 
-	/* At a sync that would be another matter: what it left undone is not known. */
-	if ((code & 0xff) == SQLITE_CANTOPEN && is_full(sqlite3_system_errno(db)))
-		return err_set(err, RC_BUSY, "%s: the disk is full (SQLite code %d)", what, full);
+	if (is_full(full, sys))
+		return err_sys(err, RC_BUSY, sys, "%s: the disk is full (SQLite code %d)", what, full);
 	if (t && code == SQLITE_CONSTRAINT_FOREIGNKEY)
 		return refuse_orphan(t, err);
 	if (t && (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY ||

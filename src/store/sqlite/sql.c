@@ -47,7 +47,7 @@ static void add_update(struct buf *out, const struct table *t)
 	}
 }
 
-static void add_where(struct buf *out, const struct shape *shape)
+static void add_where(struct buf *out, const struct shape *shape, bool is_hot)
 {
 	const struct table *t = shape->table;
 	const char *between = " WHERE ";
@@ -58,7 +58,7 @@ static void add_where(struct buf *out, const struct shape *shape)
 		between = " AND ";
 	}
 	/* Implied by the parameters, which the planner does not see: said again in the words of the partial index. */
-	if (shape->is_hot)
+	if (is_hot)
 		buf_addf(out, "%s\"%s\"%s%lld", between, t->hot->col, cmp_words[t->hot->cmp],
 			 (long long)t->hot->v_int);
 }
@@ -102,12 +102,38 @@ static void add_select(struct buf *out, const struct shape *shape)
 	buf_adds(out, "SELECT ");
 	add_names(out, shape->table);
 	buf_addf(out, " FROM \"%s\"", shape->table->name);
-	add_where(out, shape);
+	add_where(out, shape, shape->is_hot);
 	add_order(out, shape);
 	if (shape->verb == VERB_GET)
 		buf_adds(out, " LIMIT 1");
 	else
 		buf_addf(out, " LIMIT ?%d OFFSET ?%d", shape->n_preds + 1, shape->n_preds + 2);
+}
+
+static void add_count(struct buf *out, const struct shape *shape, bool is_hot)
+{
+	buf_addf(out, "SELECT count(*) FROM \"%s\"", shape->table->name);
+	add_where(out, shape, is_hot);
+}
+
+/* The kept number, and those that it leaves out. Columns of a total are named as those of its table. */
+static void add_from_total(struct buf *out, const struct shape *shape)
+{
+	buf_addf(out, "SELECT (SELECT coalesce(sum(n),0) FROM \"%s\"", shape->table->totals[shape->total - 1].name);
+	add_where(out, shape, /* is_hot= */ false);
+	buf_adds(out, ")");
+	if (!shape->table->hot || shape->is_cold)
+		return;
+	buf_adds(out, "+(");
+	add_count(out, shape, /* is_hot= */ true);
+	buf_adds(out, ")");
+}
+
+static void add_blocks(struct buf *out, const struct shape *shape)
+{
+	buf_addf(out, "SELECT block,sum(n) FROM \"%s\"", shape->table->totals[shape->total - 1].name);
+	add_where(out, shape, /* is_hot= */ false);
+	buf_adds(out, " GROUP BY block ORDER BY block DESC");
 }
 
 void sql_of_shape(struct buf *out, const struct shape *shape)
@@ -124,12 +150,17 @@ void sql_of_shape(struct buf *out, const struct shape *shape)
 		add_select(out, shape);
 		return;
 	case VERB_COUNT:
-		buf_addf(out, "SELECT count(*) FROM \"%s\"", shape->table->name);
-		add_where(out, shape);
+		if (shape->total)
+			add_from_total(out, shape);
+		else
+			add_count(out, shape, shape->is_hot);
 		return;
 	case VERB_DELETE:
 		buf_addf(out, "DELETE FROM \"%s\"", shape->table->name);
-		add_where(out, shape);
+		add_where(out, shape, shape->is_hot);
+		return;
+	case VERB_BLOCKS:
+		add_blocks(out, shape);
 		return;
 	case VERBS:
 		break;

@@ -20,13 +20,14 @@ static void sqlite_close(struct store *base)
 
 static enum rc sqlite_begin(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_BEGIN, err); }
 
-/* Locks and frames come first: without them nothing is kept. What fails later, the index of the log for lack of room or
+/* Locks and frames come first (the latter told as a full disk or a quota): without them nothing is kept. What fails later, the index of the log for lack of room or
  * memory, fails with the frames on the disk: whoever opens the files after a crash finds the transaction. */
 static enum rc sqlite_commit(struct store *s, struct err *err)
 {
 	enum rc rc = cache_control(sqlite_of(s), CTL_COMMIT, err);
-	int code = sqlite3_errcode(sqlite_of(s)->db) & 0xff;
-	if (rc == RC_BUSY && code != SQLITE_FULL && code != SQLITE_BUSY)
+	int code = sqlite3_extended_errcode(sqlite_of(s)->db);
+	bool is_before = (code & 0xff) == SQLITE_BUSY || code == SQLITE_FULL || code == SQLITE_IOERR_WRITE;
+	if (rc == RC_BUSY && !is_before)
 		err->rc = rc = RC_IO;
 	return rc;
 }
@@ -131,8 +132,7 @@ static int bind_query(sqlite3_stmt *stmt, const struct shape *shape, const struc
 	return code;
 }
 
-/* The statement of a query, bound and ready to step; on success the caller ends it with cache_done. */
-static enum rc start(struct sqlite_store *s, const struct shape *shape, const struct query *q, sqlite3_stmt **stmt,
+enum rc sqlite_start(struct sqlite_store *s, const struct shape *shape, const struct query *q, sqlite3_stmt **stmt,
 		     struct err *err)
 {
 	enum rc rc = cache_get(s, shape, stmt, err);
@@ -150,7 +150,7 @@ static enum rc find(struct sqlite_store *s, const struct shape *shape, const str
 		    struct err *err)
 {
 	sqlite3_stmt *stmt;
-	enum rc rc = start(s, shape, q, &stmt, err);
+	enum rc rc = sqlite_start(s, shape, q, &stmt, err);
 	if (rc != RC_OK)
 		return rc;
 	int code = sqlite3_step(stmt);
@@ -184,13 +184,12 @@ static enum rc sqlite_get(struct store *base, const struct shape *shape, const s
 	return rc;
 }
 
-static enum rc sqlite_list(struct store *base, const struct shape *shape, const struct query *q, struct arena *a,
-			   void **rows, size_t *n, struct err *err)
+static enum rc list_rows(struct sqlite_store *s, const struct shape *shape, const struct query *q, struct arena *a,
+			 void **rows, size_t *n, struct err *err)
 {
-	struct sqlite_store *s = sqlite_of(base);
 	struct rows found = { NULL, 0, 0 };
 	sqlite3_stmt *stmt;
-	enum rc rc = start(s, shape, q, &stmt, err);
+	enum rc rc = sqlite_start(s, shape, q, &stmt, err);
 	if (rc != RC_OK)
 		return rc;
 	int code = sqlite3_step(stmt);
@@ -207,12 +206,25 @@ static enum rc sqlite_list(struct store *base, const struct shape *shape, const 
 	return rc;
 }
 
+static enum rc sqlite_list(struct store *base, const struct shape *shape, const struct query *q, struct arena *a,
+			   void **rows, size_t *n, struct err *err)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	struct query rest = *q;
+
+	enum rc rc = total_seek(s, shape, &rest, err);
+	if (rc != RC_OK || rest.n_preds == q->n_preds)
+		return rc == RC_OK ? list_rows(s, shape, q, a, rows, n, err) : rc;
+	struct shape narrow = shape_of(VERB_LIST, &rest);
+	return list_rows(s, &narrow, &rest, a, rows, n, err);
+}
+
 static enum rc sqlite_count(struct store *base, const struct shape *shape, const struct query *q, int64_t *n,
 			    struct err *err)
 {
 	struct sqlite_store *s = sqlite_of(base);
 	sqlite3_stmt *stmt;
-	enum rc rc = start(s, shape, q, &stmt, err);
+	enum rc rc = sqlite_start(s, shape, q, &stmt, err);
 	if (rc != RC_OK)
 		return rc;
 	int code = sqlite3_step(stmt);
@@ -229,7 +241,7 @@ static enum rc sqlite_delete(struct store *base, const struct shape *shape, cons
 {
 	struct sqlite_store *s = sqlite_of(base);
 	sqlite3_stmt *stmt;
-	enum rc rc = start(s, shape, q, &stmt, err);
+	enum rc rc = sqlite_start(s, shape, q, &stmt, err);
 	if (rc == RC_OK)
 		rc = change(s, stmt, SQLITE_OK, shape->table, "cannot delete", err);
 	if (rc == RC_OK)
@@ -264,7 +276,7 @@ static enum rc sqlite_check(struct store *base, struct err *err)
 		rc = sqlite_number(db, "SELECT count(*) FROM pragma_foreign_key_check", &n_orphans, err);
 	if (rc == RC_OK && n_orphans)
 		rc = err_set(err, RC_CORRUPT, "%lld rows refer to rows that do not exist", (long long)n_orphans);
-	return rc;
+	return rc == RC_OK ? total_check(base, NULL, err) : rc;
 }
 
 static int sqlite_schema_version(struct store *s) { return sqlite_of(s)->version; }
@@ -288,6 +300,8 @@ const struct store_ops sqlite_ops = {
 	.count = sqlite_count,
 	.delete = sqlite_delete,
 	.check = sqlite_check,
+	.check_totals = total_check,
+	.mend_totals = total_mend,
 	.schema_version = sqlite_schema_version,
 	.copy = sqlite_copy,
 };

@@ -8,6 +8,7 @@
  *   rows.c     C rows to parameters and back
  *   memo.c     rows got lately
  *   sqlite.c   the operations
+ *   total.c    numbers of rows kept, and lists that go by them
  *   copy.c     the whole of it into another file
  *   fail.c     result codes
  */
@@ -26,6 +27,8 @@ enum {
 	CACHE_SETS = 64, /* a power of two */
 	CACHE_WAYS = 4,
 	SQL_MAX = 8192,  /* bytes of one statement */
+	TOTAL_SHIFT = 10, /* schema/ writes it */
+	TOTAL_BLOCK = 1 << TOTAL_SHIFT,
 };
 
 enum control { CTL_BEGIN, CTL_COMMIT, CTL_ROLLBACK, CTL_MARK, CTL_KEEP, CTL_UNDO, CTL_BEGIN_READ, CTL_VERSION, CONTROLS };
@@ -74,6 +77,16 @@ enum rc migrate(sqlite3 *db, const struct migration *list, int n, struct err *er
 /* The one number that sql gives. */
 enum rc sqlite_number(sqlite3 *db, const char *sql, int64_t *out, struct err *err) NODISCARD;
 enum rc sqlite_run(sqlite3 *db, const char *sql, struct err *err) NODISCARD;
+
+/* The statement of a query, bound and ready to step; on success the caller ends it with cache_done. */
+enum rc sqlite_start(struct sqlite_store *s, const struct shape *shape, const struct query *q, sqlite3_stmt **stmt,
+		     struct err *err) NODISCARD;
+
+/* Of a list whose page lies beyond a block: narrow q to what comes after the blocks before it, if a total knows them. */
+enum rc total_seek(struct sqlite_store *s, const struct shape *shape, struct query *q, struct err *err) NODISCARD;
+/* store_check_totals, store_mend_totals */
+enum rc total_check(struct store *base, const struct store_pause *pause, struct err *err) NODISCARD;
+enum rc total_mend(struct store *base, int64_t *n_mended, struct err *err) NODISCARD;
 
 /* copy.c: store_copy */
 enum rc sqlite_copy(struct store *base, const char *to, struct err *err) NODISCARD;
