@@ -95,7 +95,7 @@ static enum rc restart_and_look(struct run *r, const struct round *n, struct err
 
 static void begin_round(struct run *r, int64_t number, struct round *n)
 {
-	bool copies = r->o.backup_every && number % r->o.backup_every == 0 && !r->o.has_redis;
+	bool copies = r->o.backup_every && number % r->o.backup_every == 0;
 
 	findings_begin_round(&r->findings, number);
 	model_begin_round(&r->session.t.model);
@@ -109,6 +109,20 @@ static void begin_round(struct run *r, int64_t number, struct round *n)
 		                   .copy = copies ? mem_new(struct copy) : NULL };
 }
 
+/* Its Redis instances have the addresses of the original's, so that one dies meanwhile, all its nodes at once: one
+ * more thing that it must get over. */
+static enum rc examine_copy(struct run *r, const struct round *n, struct err *err)
+{
+	struct session *s = &r->session;
+
+	if (r->o.has_redis) {
+		server_kill(&s->t.server);
+		redis_kill_all(s->t.cfg.data);
+	}
+	enum rc rc = copy_examine(n->siege.copy, &n->siege, spoils_copies(r), err);
+	return rc == RC_OK && r->o.has_redis ? session_bring_up(s, "", err) : rc;
+}
+
 static enum rc run_round(struct run *r, int64_t number, struct err *err)
 {
 	struct round n;
@@ -120,7 +134,7 @@ static enum rc run_round(struct run *r, int64_t number, struct err *err)
 	if (rc == RC_OK)
 		rc = restart_and_look(r, &n, err);
 	if (rc == RC_OK && n.siege.copy && findings_count(&r->findings) == 0)
-		rc = copy_examine(n.siege.copy, &n.siege, spoils_copies(r), err);
+		rc = examine_copy(r, &n, err);
 	r->totals.rounds = number;
 	report_round(r, &n);
 	copy_free(n.siege.copy);

@@ -72,9 +72,11 @@ class Torture(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
     def test_redis_instances_keep_every_promise_and_leave_nothing(self):
-        done = self.torture("--rounds", "4", "--seed", "3", "--dcs", "--json", "--connections", "2")
+        every = 0 if IS_QUICK else 2  # a copy's instances have the addresses of the original's, which is dead meanwhile
+        done = self.torture("--rounds", "4", "--seed", "3", "--dcs", "--json", "--connections", "2",
+                            "--backup-every", str(every))
         summary = json.loads(done.stdout)
-        self.assertEqual((summary["rounds"], summary["broken"]), (4, []), summary)
+        self.assertEqual((summary["rounds"], summary["broken"], summary["copies"]), (4, [], 2 if every else 0), summary)
         self.assertGreater(summary["redis"]["made"], 0, summary)
         self.assertGreater(summary["redis"]["written"], 0, summary)
         self.assertEqual(redis_processes(self.place), [])

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "cache/wire.h"
+#include "cmd/manifest.h"
 #include "cmd/remote.h"
 #include "cmd/torture/caches.h"
 #include "os/file.h"
@@ -107,12 +108,25 @@ static void compare_description(struct caches *c, struct cache_fact *f, const js
 	int64_t number = 0;
 	const char *text = json_text_of(shown, "description");
 
-	if (strncmp(text, "wish ", 5) != 0 || !num_i64(text + 5, &number) ||
-	    (number != f->description && number != f->asked_description))
+	bool is_number = strncmp(text, "wish ", 5) == 0 && num_i64(text + 5, &number);
+	bool is_right = f->is_open || number == f->description || number == f->asked_description ||
+	                (number > f->description && number <= f->description_most);
+	if (!is_number || !is_right)
 		COMPLAIN(c, "E1", "the Redis instance %s is described as '%.60s', and was as 'wish %lld'", f->name, text,
 		         (long long)f->description);
 	f->description = number;
-	f->asked_description = 0;
+	f->asked_description = f->description_most = 0;
+}
+
+/* It may be that one as well as another of its name: from now on it is this one. */
+static void take_open(struct cache_fact *f)
+{
+	f->was_up = false;
+	f->uid[0] = '\0';
+	for (int k = 0; k < CACHE_KEYS; k++) {
+		f->kept[k] = 0;
+		f->sent[k] = INT64_MAX;
+	}
 }
 
 /* It is listed. A creation or deletion without an answer is decided by that. */
@@ -121,6 +135,8 @@ static void saw(struct caches *c, const json_t *shown)
 	const char *name = json_text_of(shown, "name"), *uid = json_text_of(shown, "instance_id");
 	struct cache_fact *f = fact_named(c, name);
 
+	if (f && f->is_open)
+		take_open(f);
 	if (!f || f->is == ABSENT || (*f->uid && strcmp(f->uid, uid) != 0)) {
 		COMPLAIN(c, "E1", "the Redis instance %.70s, %.40s, is there, and was not made or was deleted", name, uid);
 		return;
@@ -131,7 +147,9 @@ static void saw(struct caches *c, const json_t *shown)
 	if (is_failed_creation(shown) && f->was_up)
 		COMPLAIN(c, "E1", "the Redis instance %s served, and is now said never to have been made", f->name);
 	f->was_up = f->was_up || strcmp(json_text_of(shown, "status"), "RUNNING") == 0;
+	f->port = (int)json_int_of(shown, "port");
 	compare_description(c, f, shown);
+	f->is_open = false;
 }
 
 static bool is_listed(const json_t *list, const struct cache_fact *f)
@@ -160,6 +178,7 @@ static enum rc look_at_list(struct caches *c, struct asker *a, struct err *err)
 		if (f->is == THERE)
 			COMPLAIN(c, "E1", "the Redis instance %s, %s, is lost", f->name, f->uid);
 		f->is = ABSENT;
+		f->is_open = false;
 	}
 	return RC_OK;
 }
@@ -400,4 +419,49 @@ enum rc caches_end(struct caches *c, struct asker *a, struct err *err)
 {
 	enum rc rc = await(c, a, delete_all, "redis", END_LIMIT_MS, err);
 	return rc == RC_OK ? await(c, a, look_for_leftovers, "redis", END_LIMIT_MS, err) : rc;
+}
+
+/* ---- a copy ---- */
+
+void caches_twin_take(const struct caches *c, const struct server_config *cfg, struct caches *out)
+{
+	*out = *c;
+	out->cfg = cfg;
+	out->n_made = out->n_deleted = out->n_operations = out->n_written = out->n_killed = 0;
+	out->n_failed_creations = 0;
+}
+
+static void follow(struct cache_fact *then, const struct cache_fact *now)
+{
+	then->is_open = then->is != THERE || now->is != THERE || strcmp(then->uid, now->uid) != 0;
+	if (then->is == ABSENT && now->is == ABSENT && now->port == then->port)
+		then->is_open = false; /* nobody has asked for one */
+	if (then->is_open)
+		then->is = UNSURE;
+	memcpy(then->sent, now->sent, sizeof then->sent);
+	then->description_most = now->asked_description ? now->asked_description : now->description;
+}
+
+static bool is_live(const struct manifest *m, const char *uid)
+{
+	for (size_t i = 0; i < m->n_caches; i++) {
+		if (strcmp(m->caches[i].uid, uid) == 0)
+			return strcmp(m->caches[i].source, "live") == 0;
+	}
+	return false;
+}
+
+enum rc caches_twin_follow(struct caches *twin, const struct caches *c, const char *backup, struct err *err)
+{
+	struct manifest m;
+
+	manifest_init(&m);
+	enum rc rc = manifest_read(&m, backup, err);
+	for (int k = 0; k < CACHES && rc == RC_OK; k++) {
+		follow(&twin->rows[k], &c->rows[k]);
+		if (!is_live(&m, twin->rows[k].uid))
+			memset(twin->rows[k].kept, 0, sizeof twin->rows[k].kept);
+	}
+	manifest_fini(&m);
+	return rc;
 }

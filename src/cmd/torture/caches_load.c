@@ -7,7 +7,7 @@
 #include "cmd/torture/caches.h"
 #include "cmd/torture/plan.h"
 
-enum { PAUSE_SPREAD_MS = 20, BURST_MAX = 24, PORT_LOWEST = 10000, PORT_SPREAD = 20000, VALUE_MAX = 24 };
+enum { PAUSE_SPREAD_MS = 20, BURST_MAX = 24, PORT_LOWEST = 10000, PORT_SPREAD = 20000, VALUE_MAX = 24, INFO_MAX = 64 << 10 };
 
 static const char path_caches[] = "/v2/{}/instances", path_status[] = "/v2/{}/instances/status";
 static const char path_cache[] = "/v2/{}/instances/{}", path_resize[] = "/v2/{}/instances/{}/resize";
@@ -239,25 +239,43 @@ static void switch_over(struct cache_load *l, struct cache_fact *f)
 
 /* ---- data ---- */
 
-/* Has Redis taken it, and with a replica that one too? */
-static bool is_kept(struct wire *w, const struct cache_fact *f, const char *key, const char *value)
+/* Redis answers a write before it has handed it to the kernel only while an fsync takes long; then it says so. */
+static bool is_with_the_kernel(struct wire *w)
+{
+	struct buf info;
+	struct err err;
+
+	buf_init(&info, INFO_MAX);
+	bool is = info_read(w, &info, &err, "persistence") == RC_OK && info_int(&info, "aof_buffer_length", -1) == 0;
+	buf_fini(&info);
+	return is;
+}
+
+static bool is_with_the_replica(struct wire *w)
 {
 	redisReply *reply CLEANUP(reply_freep) = NULL;
 	struct err err;
 
-	if (wire_call(w, NULL, &err, "SET", key, value) != RC_OK)
-		return false;
-	if (f->n_nodes == 1)
-		return true;
 	return wire_call(w, &reply, &err, "WAIT", "1", "500") == RC_OK && reply->type == REDIS_REPLY_INTEGER &&
 	       reply->integer >= 1;
 }
 
+/* Has Redis taken it for good? */
+static bool is_kept(struct wire *w, const struct cache_fact *f, const char *key, const char *value)
+{
+	struct err err;
+
+	if (wire_call(w, NULL, &err, "SET", key, value) != RC_OK)
+		return false;
+	return f->n_nodes == 1 ? is_with_the_kernel(w) : is_with_the_replica(w);
+}
+
+/* Only what has been RUNNING: a creation that is tried again begins with an empty one. */
 static void write_data(struct cache_load *l, struct cache_fact *f)
 {
 	struct wire *w = NULL;
 	struct err err;
-	bool goes_on = *f->ip && cache_connect(f, &w, &err) == RC_OK;
+	bool goes_on = f->was_up && *f->ip && cache_connect(f, &w, &err) == RC_OK;
 
 	for (int n = 1 + (int)rng_below(&l->rng, BURST_MAX); goes_on && n > 0; n--) {
 		char key[VALUE_MAX], value[VALUE_MAX];
@@ -307,16 +325,19 @@ static void *work(void *arg)
 	struct cache_load *l = arg;
 
 	while (!l->asker.lost_us && !atomic_load(&l->is_stopping)) {
+		must(pthread_rwlock_rdlock(l->gate) == 0);
 		do_something(l);
+		must(pthread_rwlock_unlock(l->gate) == 0);
 		remote_pause((long)rng_below(&l->rng, PAUSE_SPREAD_MS));
 	}
 	return NULL;
 }
 
 enum rc cache_load_start(struct cache_load *l, struct caches *c, const char *endpoint, const struct rng *rng,
-                         struct err *err)
+                         pthread_rwlock_t *gate, struct err *err)
 {
 	l->caches = c;
+	l->gate = gate;
 	l->rng = *rng;
 	atomic_init(&l->is_stopping, false);
 	enum rc rc = caches_ask_open(c, endpoint, &l->asker, err);

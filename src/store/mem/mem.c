@@ -491,7 +491,7 @@ static enum rc mem_begin_read(UNUSED struct store *s, UNUSED struct err *err) { 
 static void mem_end_read(UNUSED struct store *s) {}
 static int mem_schema_version(UNUSED struct store *s) { return schema_version; }
 
-static enum rc mem_check(struct store *base, struct err *err)
+static enum rc mem_check(struct store *base, UNUSED enum store_depth depth, struct err *err)
 {
 	struct image *img = &mem_of(base)->now;
 	for (size_t i = 0; i < TABLES; i++) {
