@@ -256,6 +256,7 @@ static bool write_plain(struct buf *out, char lead, const char *text, char tail)
 	if (lead)
 		*p++ = lead;
 	*p++ = '"';
+	/* A quote follows, no NUL. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
 	memcpy(p, text, len);
 	p += len;
 	*p++ = '"';
