@@ -40,6 +40,18 @@ static void tell_store(struct exam *x, enum rc rc, const struct err *err)
 	exam_tell(x, LEVEL_BAD, "database", "%s%s", err->msg, remedy(rc));
 }
 
+static void check_totals(struct exam *x, struct store *s)
+{
+	struct err err = { 0 };
+
+	enum rc rc = store_check_totals(s, NULL, &err);
+	if (rc == RC_OK)
+		exam_tell(x, LEVEL_OK, "totals", "the numbers kept are those of the rows");
+	else
+		exam_tell(x, LEVEL_BAD, "totals", "%s%s", err.msg,
+		          rc == RC_CORRUPT ? "; lists tell wrong totals until a server has run on it: it counts them anew" : "");
+}
+
 static void check_keys(struct exam *x, struct store *s)
 {
 	struct query q = { .table = &table_key, .preds = { PRED_INT("is_active", CMP_EQ, 1) }, .n_preds = 1 };
@@ -301,11 +313,13 @@ static void check_store(struct exam *x, struct store *s, const char *path)
 	enum store_depth depth = x->is_full || is_small ? STORE_FULL : STORE_QUICK;
 
 	enum rc rc = store_check(s, depth, &err);
-	if (rc != RC_OK)
+	if (rc != RC_OK) {
 		tell_store(x, rc, &err);
-	else
-		exam_tell(x, LEVEL_OK, "database", "sound, schema version %d%s", store_schema_version(s),
-		          depth == STORE_FULL ? "" : "; its indexes were not compared with its tables: --full does that");
+		return;
+	}
+	exam_tell(x, LEVEL_OK, "database", "sound, schema version %d%s", store_schema_version(s),
+	          depth == STORE_FULL ? "" : "; its indexes were not compared with its tables: --full does that");
+	check_totals(x, s);
 }
 
 void exam_rows(struct exam *x)

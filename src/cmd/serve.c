@@ -213,6 +213,7 @@ static enum rc start_http(const struct serve_options *o, const struct address *a
 		.limits = { .connections_max = (int)o->connections_max },
 		.handler = api_handle,
 		.on_fault = api_fault,
+		.on_rest = api_rest,
 		.ctx = s->api,
 	};
 	rc = http_start(&http, &s->http, err);

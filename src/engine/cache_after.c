@@ -16,15 +16,17 @@
 enum { DELETE_AGAIN_MIN_MS = 10000, DELETE_AGAIN_MAX_MS = 3600000 };
 
 /* What the recovery must know: the operation, and the file that a backup would have become. */
-static const char *recovery_args(const struct task_row *t, struct arena *a)
+static enum rc recovery_args(const struct task_row *t, struct arena *a, const char **args, struct err *err)
 {
-	const json_t *params = NULL;
+	const json_t *params;
 	const char *uid = NULL;
 
-	if (json_read(t->params, strlen(t->params), a, &params, NULL) == RC_OK && cache_op_of(t->kind) == CACHE_OP_BACKUP)
+	enum rc rc = json_read_kept(t->params, a, &params, err);
+	if (rc == RC_OK && cache_op_of(t->kind) == CACHE_OP_BACKUP)
 		uid = json_string_value(json_object_get(json_object_get(params, "args"), "uid"));
-	return uid ? arena_printf(a, "{\"after\":\"%s\",\"uid\":\"%s\"}", t->kind, uid)
-		   : arena_printf(a, "{\"after\":\"%s\"}", t->kind);
+	*args = uid ? arena_printf(a, "{\"after\":\"%s\",\"uid\":\"%s\"}", t->kind, uid)
+		    : arena_printf(a, "{\"after\":\"%s\"}", t->kind);
+	return rc;
 }
 
 /* Each time as late again as the first delete is ago. */
@@ -42,11 +44,14 @@ enum rc cache_follow_up(struct engine *e, struct instance_row *unit, const struc
 	enum cache_op op = cache_op_of(t->kind);
 	bool is_refused_at_once = t->fault == FAULT_USER && t->attempt <= 1;
 	int64_t task_id;
+	const char *args;
 
 	if (op == CACHE_OP_DELETE)
 		return cache_insert_task(e, unit, c, t->kind, &actor, "{}", "{}", delete_again_at(c, now), now, a, &task_id, err);
 	if (op == CACHE_OP_HEAL || is_refused_at_once)
 		return RC_OK;
-	return cache_insert_task(e, unit, c, cache_op_name(CACHE_OP_HEAL), &actor, recovery_args(t, a), "{}", 0, now, a, &task_id,
-				 err);
+	enum rc rc = recovery_args(t, a, &args, err);
+	if (rc != RC_OK)
+		return rc;
+	return cache_insert_task(e, unit, c, cache_op_name(CACHE_OP_HEAL), &actor, args, "{}", 0, now, a, &task_id, err);
 }

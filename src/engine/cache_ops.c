@@ -463,30 +463,32 @@ static enum rc take_state(struct cache_row *c, const json_t *state, struct arena
 	return c->state ? RC_OK : err_set(err, RC_LIMIT, "the cache's description is too long");
 }
 
-/* What a failed operation left. When it cannot be read the old description stays: the end of a task must not fail for it. */
-static void take_processes(struct cache_row *c, const struct task_row *t, struct arena *a)
+/* What a failed operation left. When it is not to be read the old description stays: the end of a task must not fail for
+ * it. */
+static enum rc take_processes(struct cache_row *c, const struct task_row *t, struct arena *a, struct err *err)
 {
 	struct cache_row next = *c;
-	const json_t *result = NULL;
+	const json_t *result;
 
-	if (*t->result && json_read(t->result, strlen(t->result), a, &result, NULL) == RC_OK &&
-	    take_state(&next, json_object_get(result, "cache"), a, NULL) == RC_OK)
+	enum rc rc = json_read_kept(t->result, a, &result, err);
+	if (rc == RC_OK && result && take_state(&next, json_object_get(result, "cache"), a, NULL) == RC_OK)
 		*c = next;
+	return rc;
 }
 
 /* A resize changes what the row shows beside the description. */
-static void take_args(struct cache_row *c, const struct task_row *t, struct arena *a)
+static enum rc take_args(struct cache_row *c, const struct task_row *t, struct arena *a, struct err *err)
 {
 	const json_t *params = NULL;
 	enum cache_op op = cache_op_of(t->kind);
 	bool is_resize = op == CACHE_OP_EXTEND || op == CACHE_OP_ADD_REPLICA || op == CACHE_OP_DELETE_REPLICA;
-	if (!is_resize || json_read(t->params, strlen(t->params), a, &params, NULL) != RC_OK)
-		return;
+	enum rc rc = is_resize ? json_read_kept(t->params, a, &params, err) : RC_OK;
 	const json_t *args = json_object_get(params, "args");
 	const char *spec = json_string_value(json_object_get(args, "spec_code"));
 	c->spec_code = spec ? spec : c->spec_code;
 	if (json_is_integer(json_object_get(args, "capacity_mib")))
 		c->capacity_mib = (int64_t)json_integer_value(json_object_get(args, "capacity_mib"));
+	return rc;
 }
 
 /* A cache that never came to be does not run because its remains were cleared away. */
@@ -514,12 +516,10 @@ enum rc cache_finished(struct engine *e, const struct task_row *t, struct instan
 		rc = json_read(t->result, strlen(t->result), a, &result, err);
 	if (rc == RC_OK && is_success)
 		rc = take_state(&c, json_object_get(result, "cache"), a, err);
+	if (rc == RC_OK)
+		rc = is_success ? take_args(&c, t, a, err) : take_processes(&c, t, a, err);
 	if (rc != RC_OK)
 		return rc;
-	if (is_success)
-		take_args(&c, t, a);
-	else
-		take_processes(&c, t, a);
 	if (is_success && op == CACHE_OP_CREATE)
 		c.launched_at = now;
 	const char *end = is_success ? "succeed" : "failed";

@@ -47,7 +47,7 @@ static enum rc merge(const struct cache_tag *c, const char *old_text, struct are
 	if (rc == RC_OK)
 		rc = json_read(c->tags, strlen(c->tags), a, &given, err);
 	if (rc != RC_OK)
-		return err_wrap(err, RC_CORRUPT, "tags of instance %s", c->uid);
+		return err_wrap(err, rc == RC_BUSY ? rc : RC_CORRUPT, "tags of instance %s", c->uid);
 	buf_init(&text, TAGS_TEXT_MAX);
 	jw_init(&w, &text, CASING_CAMEL);
 	size_t n = write_merged(&w, old, given, c->removes);

@@ -100,8 +100,6 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 	if (rc == RC_OK)
 		rc = writer_open_store(e, /* makes= */ true, err); /* recovers (E7) */
 	if (rc == RC_OK)
-		rc = verifier_start(e, err);
-	if (rc == RC_OK)
 		rc = closer_start(e, err);
 	run_handlers(e, &handlers);
 	if (rc == RC_OK)
@@ -110,6 +108,8 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 		log_warn("exec.no_adoption", "what leaves its process group is not ended with its task");
 	if (rc == RC_OK)
 		rc = writer_start(e, err);
+	if (rc == RC_OK)
+		rc = verifier_start(e, err); /* it may have something for the writer */
 	if (rc == RC_OK)
 		rc = keeper_start(e, err);
 	if (rc == RC_OK)
@@ -123,12 +123,14 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 
 enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct err *err)
 {
+	enum { LOOK_EVERY_MS = 1000 };
 	struct engine *e = mem_new(struct engine);
 
 	e->max_running = cfg->max_running;
 	e->instances_max = cfg->instances_max;
 	e->stop_grace_ms = cfg->stop_grace_ms;
 	e->verify_every_ms = cfg->verify_every_ms;
+	e->look_every_ms = cfg->look_every_ms ? cfg->look_every_ms : LOOK_EVERY_MS;
 	e->takes_claims = true;
 	atomic_init(&e->is_healthy, true);
 	atomic_init(&e->retry_delay_ms, 250);

@@ -72,6 +72,7 @@ struct engine_config {
 	struct retention_rules retention;
 	bool adopts_orphans;              /* exec_adopt_orphans: only where nobody else starts children */
 	int64_t verify_every_ms;          /* models in service are compared with their checksums; 0: only at start */
+	int64_t look_every_ms;            /* between looks at the processes of all caches; 0: 1000 */
 };
 
 /* Opens the store, migrates, recovers (E7), loads functions, starts writer, supervisor and scheduler. */
@@ -99,6 +100,10 @@ void engine_view_close(struct engine_view *v);
 /* What is read between these is of one moment. They nest; a view that failed in between may be closed without the end. */
 enum rc engine_view_begin(struct engine_view *v, struct err *err) NODISCARD;
 void engine_view_end(struct engine_view *v);
+/* The same, but the next engine_view_begin goes on with the moment seen if nothing has changed since, which costs next to
+ * nothing. engine_view_rest is due before the thread waits for anything. */
+void engine_view_pause(struct engine_view *v);
+void engine_view_rest(struct engine_view *v);
 
 /* ---- reading: rows and their texts live in a; err is filled for V_FAILED ---- */
 

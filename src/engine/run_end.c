@@ -18,15 +18,14 @@
 #include "os/gaplog.h"
 
 /* The run's figures that the instance shows as its data report. */
-static void write_data_report(struct jw *w, const struct task_row *t, struct arena *a)
+static void write_data_report(struct jw *w, const struct task_row *t, const json_t *result)
 {
 	static const char *const keep[] = { "rows_train", "rows_valid", "positives_train", "positives_valid",
 					    "features",   "fields" };
-	const json_t *result = NULL;
 
 	jw_key(w, "dataReport");
 	jw_object(w);
-	if (*t->result && json_read(t->result, strlen(t->result), a, &result, NULL) == RC_OK) {
+	if (result) {
 		jw_kv_int(w, "generation", t->generation);
 		for (size_t i = 0; i < ARRAY_LEN(keep); i++) {
 			const json_t *v = json_object_get(result, keep[i]);
@@ -39,15 +38,19 @@ static void write_data_report(struct jw *w, const struct task_row *t, struct are
 	jw_end_object(w);
 }
 
-static const char *make_extend_info(const struct task_row *t, struct arena *a)
+static enum rc make_extend_info(const struct task_row *t, struct arena *a, const char **info, struct err *err)
 {
+	const json_t *result;
 	struct buf out;
 	struct jw w;
 
+	enum rc rc = json_read_kept(t->result, a, &result, err);
+	if (rc != RC_OK)
+		return rc;
 	buf_init(&out, 65536);
 	jw_init(&w, &out, CASING_CAMEL);
 	jw_object(&w);
-	write_data_report(&w, t, a);
+	write_data_report(&w, t, result);
 	jw_key(&w, "errors");
 	jw_object(&w);
 	if (*t->error_code) {
@@ -58,7 +61,8 @@ static const char *make_extend_info(const struct task_row *t, struct arena *a)
 	jw_end_object(&w);
 	const char *text = out.is_over ? NULL : arena_dup(a, buf_text(&out));
 	buf_fini(&out);
-	return text ? text : "{\"dataReport\":{},\"errors\":{}}";
+	*info = text ? text : "{\"dataReport\":{},\"errors\":{}}";
+	return RC_OK;
 }
 
 static enum rc requeue(struct engine *e, struct task_row *t, const char *why, int64_t delay_ms, int64_t now,
@@ -95,7 +99,7 @@ static enum rc finish(struct engine *e, struct task_row *t, bool is_success, con
 	if (is_cache_task(t))
 		rc = cache_finished(e, t, &i, now, a, err);
 	else
-		i.extend_info = make_extend_info(t, a);
+		rc = make_extend_info(t, a, &i.extend_info, err);
 	if (rc != RC_OK)
 		return rc;
 	if (is_success && !is_cache_task(t)) {

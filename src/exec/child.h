@@ -59,7 +59,7 @@ struct child {
 
 	int log_fd;                     /* RUNNING: only with a log limit; else -1 */
 	int64_t log_size, log_seen_at;  /* when it was last looked at */
-	bool is_log_gapped;             /* some of it was dropped, and said so */
+	bool is_log_told;               /* that some of it was dropped, or could not be */
 	int64_t file_limit;             /* what the kernel lets any of its files grow to; 0 none */
 	int64_t timeout_at, heard_at, log_check_at, kill_at; /* monotonic ms */
 	int64_t disk_look_at;

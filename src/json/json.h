@@ -23,6 +23,9 @@
 
 /* RC_INVALID says line and column; RC_BUSY: no memory left, which says nothing about the bytes. *out is released with the arena: never json_decref it. */
 enum rc json_read(const char *bytes, size_t len, struct arena *a, const json_t **out, struct err *err) NODISCARD;
+/* Text that this program kept itself: *out is NULL where it is empty or cannot be read any more, and callers go on without.
+ * Only RC_BUSY comes back: what is there must not be passed over because memory is missing at the moment. */
+enum rc json_read_kept(const char *text, struct arena *a, const json_t **out, struct err *err) NODISCARD;
 /* Where parsed values get their memory. Tests put one here that answers NULL for the n-th piece. */
 extern json_malloc_t json_grow;
 /* Member of an object under camelCase name or its PascalCase twin; NULL when absent or JSON null. */
@@ -37,17 +40,25 @@ struct jw {
 	enum casing casing;
 	int depth;
 	bool needs_comma, has_key;
+	bool is_twin;           /* between jw_twin_begin and _end */
+	size_t twin_from;       /* in out */
+	struct buf twin_keys;   /* size_t each: where in out such a key's first letter stands */
 };
 
 void jw_init(struct jw *w, struct buf *out, enum casing casing);
 void jw_key(struct jw *w, const char *camel_name);        /* follows w->casing */
 void jw_key_exact(struct jw *w, const char *name);        /* for keys that are data */
+/* Both casings for little more than one: what is written between these, members of an object that has none yet, is
+ * there once more behind it with the keys of jw_key in PascalCase. */
+void jw_twin_begin(struct jw *w);
+void jw_twin_end(struct jw *w);
 void jw_object(struct jw *w);
 void jw_end_object(struct jw *w);
 void jw_array(struct jw *w);
 void jw_end_array(struct jw *w);
 void jw_text(struct jw *w, const char *text);             /* NULL writes null; bad UTF-8 becomes U+FFFD */
 void jw_int(struct jw *w, int64_t v);
+void jw_int_text(struct jw *w, int64_t v);                /* in quotes */
 void jw_real(struct jw *w, double v);                     /* shortest that reads back; not finite: null */
 void jw_bool(struct jw *w, bool v);
 void jw_null(struct jw *w);

@@ -19,6 +19,16 @@
 
 /* ---- descriptions ---- */
 
+/* Names in queries and in descriptions are literals, which the linker makes one as a rule. */
+static int col_of(const struct table *t, const char *name)
+{
+	for (int i = 0; i < t->n_cols; i++) {
+		if (t->cols[i].name == name)
+			return i;
+	}
+	return table_col(t, name, strlen(name));
+}
+
 int table_col(const struct table *t, const char *name, size_t len)
 {
 	int i = 0;
@@ -101,7 +111,7 @@ struct shape shape_of(enum verb verb, const struct query *q)
 	shape.n_preds = (uint8_t)q->n_preds;
 	for (int i = 0; i < q->n_preds; i++) {
 		const struct pred *p = &q->preds[i];
-		int col = table_col(t, p->col, strlen(p->col));
+		int col = col_of(t, p->col);
 		must(t->cols[col].type == COL_INT || t->cols[col].type == COL_TEXT);
 		shape.pred_col[i] = (uint8_t)col;
 		shape.pred_cmp[i] = (uint8_t)p->cmp;
@@ -114,7 +124,7 @@ struct shape shape_of(enum verb verb, const struct query *q)
 	if (verb != VERB_GET && verb != VERB_LIST)
 		return shape;
 	for (int i = 0; i < QUERY_ORDERS && q->orders[i].col; i++) {
-		shape.order_col[i] = (uint8_t)table_col(t, q->orders[i].col, strlen(q->orders[i].col));
+		shape.order_col[i] = (uint8_t)col_of(t, q->orders[i].col);
 		shape.order_desc[i] = q->orders[i].is_desc;
 		shape.n_orders++;
 	}
@@ -150,9 +160,18 @@ static enum rc repeat(const struct err *why, const char *what, struct err *err)
 	return err_set(err, why->rc, "%s: %.400s", what, why->msg);
 }
 
+void store_rest(struct store *s)
+{
+	if (!s->is_paused)
+		return;
+	s->is_paused = false;
+	s->ops->end_read(s);
+}
+
 /* May the back end be asked at all? */
 static enum rc usable(struct store *s, struct err *err)
 {
+	store_rest(s);
 	if (s->broken.rc != RC_OK)
 		return repeat(&s->broken, "the store must be reopened after an error", err);
 	if (s->dead.rc != RC_OK)
@@ -277,11 +296,23 @@ enum rc store_touch(struct store *s, struct err *err)
 	return rc == RC_OK ? settle(s, s->ops->touch(s, &why), &why, err) : rc;
 }
 
+/* Go on with a paused view, unless something was changed since it was begun. */
+static bool resume(struct store *s)
+{
+	if (!s->is_paused || s->broken.rc != RC_OK || !s->ops->is_newest(s))
+		return false;
+	s->is_paused = false;
+	s->tx = TX_READ;
+	return true;
+}
+
 enum rc store_begin_read(struct store *s, struct err *err)
 {
+	must(s->tx == TX_NONE);
+	if (resume(s))
+		return RC_OK;
 	struct err why = { 0 };
 	enum rc rc = usable(s, err);
-	must(s->tx == TX_NONE);
 	if (rc != RC_OK)
 		return rc;
 	rc = settle(s, s->ops->begin_read(s, &why), &why, err);
@@ -297,10 +328,22 @@ void store_end_read(struct store *s)
 	end_tx(s);
 }
 
+void store_pause_read(struct store *s)
+{
+	must(s->tx == TX_READ);
+	if (!s->ops->is_newest || s->broken.rc != RC_OK) {
+		store_end_read(s);
+		return;
+	}
+	end_tx(s);
+	s->is_paused = true;
+}
+
 void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	store_rest(s);
 	if (s->tx == TX_WRITE)
 		store_rollback(s);
 	else if (s->tx == TX_READ)

@@ -131,6 +131,11 @@ enum rc store_touch(struct store *s, struct err *err) NODISCARD;
  * is had again without asking the database if nobody changed anything since. */
 enum rc store_begin_read(struct store *s, struct err *err) NODISCARD;
 void store_end_read(struct store *s);
+/* End the view, but let the next store_begin_read go on with it for as long as nobody has changed anything since: that costs
+ * neither a lock nor a call of the kernel. Any other call on the store first ends it for good. So does store_rest, which is
+ * due before the thread waits for anything: what the view sees cannot be cut from the log. */
+void store_pause_read(struct store *s);
+void store_rest(struct store *s); /* nothing paused is fine */
 
 /* row points to a struct of t's shape. insert fills the COL_AUTO column of row when it was 0. */
 enum rc store_insert(struct store *s, const struct table *t, void *row, struct err *err) NODISCARD;
@@ -146,11 +151,11 @@ enum rc store_count(struct store *s, const struct query *q, int64_t *n, struct e
 enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct err *err) NODISCARD;
 
 /* RC_CORRUPT with the first finding. Reads all of the data: slow when there is much. A quick check (PRAGMA quick_check for
- * sqlite) looks at the form of all pages, at types, references and totals; a full one (integrity_check) also compares
+ * sqlite) looks at the form of all pages, at types and references; a full one (integrity_check) also compares
  * every index with its table, which takes several times as long. */
 enum store_depth { STORE_QUICK, STORE_FULL };
 enum rc store_check(struct store *s, enum store_depth depth, struct err *err) NODISCARD;
-/* The totals alone: RC_CORRUPT names the first list whose number is not that of its rows. pause may be NULL; else it is
+/* Are the totals those of the rows? RC_CORRUPT names the first list whose number is another. pause may be NULL; else it is
  * asked now and then, and the rest is left out once it says so. */
 struct store_pause {
 	bool (*is_over)(void *ctx);

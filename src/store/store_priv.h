@@ -43,6 +43,7 @@ struct store_ops {
 	enum rc (*touch)(struct store *s, struct err *err);
 	enum rc (*begin_read)(struct store *s, struct err *err);
 	void (*end_read)(struct store *s);
+	bool (*is_newest)(struct store *s); /* does the view begun see all there is? NULL: cannot tell without beginning anew */
 	enum rc (*insert)(struct store *s, const struct table *t, const void *row, int64_t *id, struct err *err);
 	enum rc (*update)(struct store *s, const struct table *t, const void *row, struct err *err);
 	enum rc (*get)(struct store *s, const struct shape *shape, const struct query *q, void *row, struct arena *a,
@@ -68,6 +69,7 @@ struct store {
 	enum store_mode mode;
 	enum tx tx;
 	bool has_mark;
+	bool is_paused;    /* TX_NONE, but the back end still has the view */
 	struct err dead;   /* rc not RC_OK: why the open transaction was undone */
 	struct err broken; /* rc not RC_OK: why the store must be reopened */
 };

@@ -682,6 +682,19 @@ TEST(reads_may_be_bracketed)
 	(void)add_app("b");
 }
 
+TEST(a_paused_view_hides_nothing)
+{
+	OK(store_begin_read(s, &e));
+	EXPECT(count_of(&table_app) == 0, "rows");
+	store_pause_read(s);
+	(void)add_app("a");
+	OK(store_begin_read(s, &e));
+	EXPECT(count_of(&table_app) == 1, "in the next view");
+	store_pause_read(s);
+	EXPECT(count_of(&table_app) == 1, "outside of one");
+	store_rest(s);
+}
+
 TEST(a_sound_store_checks_well)
 {
 	add_parents();
@@ -826,10 +839,10 @@ TEST(totals_are_those_of_the_rows)
 			NULL, &e));
 	OK(store_commit(s, &e));
 	expect_all_counted(&r);
-	OK(store_check(s, STORE_FULL, &e));
+	OK(store_check_totals(s, NULL, &e));
 	OK(store_delete(s, &(struct query){ .table = &table_app }, NULL, &e));
 	expect_all_counted(&r);
-	OK(store_check(s, STORE_FULL, &e));
+	OK(store_check_totals(s, NULL, &e));
 }
 
 /* ---- random sequences ---- */
@@ -998,6 +1011,7 @@ static void random_run(uint64_t seed, int *n_ok)
 	for (int k = 0; k < STORES; k++) {
 		if (both[k]->tx == TX_NONE)
 			OK(store_check(both[k], STORE_FULL, &e));
+		OK(store_check_totals(both[k], NULL, &e));
 		store_close(both[k]);
 	}
 	arena_free(a);
@@ -1043,6 +1057,7 @@ int main(void)
 	RUN_ON_EACH(a_rollback_with_a_mark_undoes_all);
 	RUN_ON_EACH(a_refused_change_alone_leaves_nothing_open);
 	RUN_ON_EACH(reads_may_be_bracketed);
+	RUN_ON_EACH(a_paused_view_hides_nothing);
 	RUN_ON_EACH(a_sound_store_checks_well);
 	RUN_ON_EACH(totals_are_those_of_the_rows);
 	RUN(random_sequences_agree);

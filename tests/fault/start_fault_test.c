@@ -29,6 +29,7 @@ static const struct inject_plan plans[] = {
 	{ .what = "database errors from then on", .kinds = DB_DISK, .sys = EIO, .goes_on = true },
 	{ .what = "no memory for the database", .kinds = KIND(DB_MEMORY), .sys = ENOMEM },
 	{ .what = "no memory for JSON", .kinds = KIND(JSON_MEMORY), .sys = ENOMEM },
+	{ .what = "no memory for JSON from then on", .kinds = KIND(JSON_MEMORY), .sys = ENOMEM, .goes_on = true },
 	{ .what = "an interrupted transfer", .kinds = KIND(READ) | KIND(WRITE) | KIND(DB_READ) | KIND(DB_WRITE), .sys = EINTR, .is_invisible = true },
 	{ .what = "a short transfer", .kinds = KIND(READ) | KIND(WRITE) | KIND(DB_WRITE), .is_invisible = true },
 };

@@ -173,6 +173,20 @@ void world_make_task(const char *function, const char *name)
 	must(c.base.verdict == V_OK || !printf("%s: %s %s\n", name, verdict_name(c.base.verdict), c.base.err.msg));
 }
 
+void world_make_cache(const char *name, char uid[37])
+{
+	struct cache_create c = {
+		.row = { .project_id = WORLD_PROJECT, .name = name, .description = "", .engine_version = "7.0",
+			 .spec_code = "redis.single.xu1.tiny.128", .cache_mode = "single", .capacity_mib = 128, .ip = "127.9.9.9",
+			 .port = 1, .maintain_begin = "18:00:00", .maintain_end = "19:00:00", .tags = "[]", .backup_policy = "",
+			 .echo = "{}" },
+		.actor = { "ops", "1" }, .password_hash = "", .renames = "{}", .caches_max = 9, .memory_max_mib = 4096,
+	};
+	CALL(engine_cache_create, &c);
+	must(c.base.verdict == V_OK || !printf("%s: %s %s\n", name, verdict_name(c.base.verdict), c.base.err.msg));
+	(void)snprintf(uid, 37, "%s", c.uid);
+}
+
 /* ---- looking ---- */
 
 struct store *world_store(enum store_mode mode)
@@ -261,6 +275,26 @@ void world_set_task(int64_t instance_id, int64_t generation, enum task_state sta
 	must(store_begin(s, NULL) == RC_OK);
 	must(store_update(s, &table_task, &t, NULL) == RC_OK && store_update(s, &table_instance, &i, NULL) == RC_OK);
 	must(store_commit(s, NULL) == RC_OK);
+	store_close(s);
+}
+
+void world_set_running(const char *cache_uid)
+{
+	struct store *s = world_store(STORE_WRITER);
+	struct cache_row row;
+	struct instance_row unit;
+	struct task_row t;
+
+	must(row_cache(s, WORLD_PROJECT, cache_uid, world.arena, &row, NULL) == RC_OK);
+	must(row_instance(s, row.unit_id, world.arena, &unit, NULL) == RC_OK);
+	must(row_task(s, unit.busy_task_id, world.arena, &t, NULL) == RC_OK);
+	row.status = "RUNNING";
+	unit.busy_task_id = 0;
+	t.state = TASK_SUCCESS;
+	t.progress = 100;
+	must(store_begin(s, NULL) == RC_OK);
+	must(store_update(s, &table_cache, &row, NULL) == RC_OK && store_update(s, &table_instance, &unit, NULL) == RC_OK);
+	must(store_update(s, &table_task, &t, NULL) == RC_OK && store_commit(s, NULL) == RC_OK);
 	store_close(s);
 }
 

@@ -8,6 +8,7 @@
 #define FAULT_WORLD_H
 
 #include <limits.h>
+#include "engine/cache.h"
 #include "engine/engine.h"
 #include "engine/priv.h"
 #include "inject.h"
@@ -47,6 +48,8 @@ void world_stop(void);                                     /* and nothing leaks 
 
 void world_make_instance(const char *function, const char *name, const char *cron);
 void world_make_task(const char *function, const char *name);
+#define WORLD_PROJECT "0123456789abcdef0123456789abcdef"
+void world_make_cache(const char *name, char uid[37]);
 void world_wait_healthy(const char *what);                 /* it takes changes again, by itself */
 /* Until check holds or 20 s are over. */
 bool world_comes_true(bool (*check)(void *ctx), void *ctx);
@@ -62,6 +65,7 @@ struct store *world_store(enum store_mode mode);
 bool world_ended(const char *function, const char *name, int64_t generation, struct task_row *out);
 /* Change a row behind the engine's back. */
 void world_set_task(int64_t instance_id, int64_t generation, enum task_state state, int64_t attempt, pid_t pid, int64_t mark);
+void world_set_running(const char *cache_uid);             /* and what made it has ended */
 void world_set_cron(const char *function, const char *name, int64_t next_at);
 
 /* E2, E3, E6, E7 (when the engine is stopped and started again), E8 on all rows; the database is whole; no temporary

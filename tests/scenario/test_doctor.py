@@ -145,6 +145,16 @@ class Folder(DoctorCase):
         self.sql("PRAGMA user_version=99")
         self.finds(self.data, "database", "bad", "99", "newer stint")
 
+    def test_wrong_totals(self):
+        self.sql("UPDATE task_total SET n = n + 5")
+        self.finds(self.data, "totals", "bad", "task_total", "counts them anew")
+        server = self.running()
+        listed = lambda: server.client.list_tasks("shop", "one", "maker", pageSize=9).json["TotalCount"]
+        wait_for("the totals to be counted anew", lambda: listed() == 2)
+        wait_for("it to be told", lambda: "totals.mended" in server.log())
+        self.assertIn("totals.wrong", server.log())
+        self.finds(self.data, "totals", "ok", "those of the rows")
+
     def test_models(self):
         whole = self.model(2).read_bytes()
         self.model(2).write_bytes(whole[:-1] + b"\0" + whole[-1:])

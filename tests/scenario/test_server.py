@@ -1,9 +1,11 @@
 """The server as a process: garbage on its socket, readiness, metrics, drain, one server per data folder, settings."""
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import unittest
@@ -53,6 +55,15 @@ class Wire(ServerCase):
         self.ok(self.client.list_apps())
         for connection in half:
             connection.close()
+        self.ok(self.client.list_apps())
+
+    def test_a_server_that_rests_holds_no_part_of_the_log(self):
+        self.client.create_app("resting")
+        for _ in range(3):  # over the connection the client keeps, so that the loop has read and waits
+            self.ok(self.client.list_apps())
+        with contextlib.closing(sqlite3.connect(self.server.data / "stint.db", timeout=0, isolation_level=None)) as db:
+            wait_for("the log to be cut",
+                     lambda: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0))
         self.ok(self.client.list_apps())
 
     def test_readiness_and_metrics(self):

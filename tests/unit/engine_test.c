@@ -20,6 +20,7 @@ static struct engine_view *view;
 static struct arena *arena;
 static struct app_row app;
 static struct retention_rules rules; /* of the next start */
+enum { PATIENCE_MS = 60000 }; /* for what comes true at once on a machine that is not busy */
 
 /* ---- a changes' caller that waits ---- */
 
@@ -144,7 +145,7 @@ static struct instance_row instance(const char *function, const char *name)
 static struct task_row ended(int64_t instance_id, int64_t generation)
 {
 	struct task_row t = { 0 };
-	for (int64_t until = clock_mono_ms() + 20000; clock_mono_ms() < until;) {
+	for (int64_t until = clock_mono_ms() + PATIENCE_MS; clock_mono_ms() < until;) {
 		enum verdict v = engine_task_get(view, instance_id, generation, arena, &t, NULL);
 		if (v == V_OK && task_state_is_final((enum task_state)t.state))
 			return t;
@@ -282,7 +283,7 @@ TEST(an_orderly_stop_sends_a_running_task_back_and_keeps_its_checkpoint)
 	EXPECT(make_instance("long", "one", "") == V_OK, "instance");
 	EXPECT(make_task("long", "one", NULL) == V_OK, "task");
 	int64_t id = instance("long", "one").id;
-	for (int64_t until = clock_mono_ms() + 10000; clock_mono_ms() < until; usleep(5000)) {
+	for (int64_t until = clock_mono_ms() + PATIENCE_MS; clock_mono_ms() < until; usleep(5000)) {
 		if (engine_task_get(view, id, 1, arena, &t, NULL) == V_OK && *t.checkpoint)
 			break;
 	}
@@ -343,7 +344,7 @@ TEST(a_missed_firing_runs_once_and_a_busy_one_is_skipped)
 	stop();
 	set_instance("nightly", clock_wall_ms() - 1000);
 	start(0);
-	for (int64_t until = clock_mono_ms() + 10000; clock_mono_ms() < until; usleep(5000)) {
+	for (int64_t until = clock_mono_ms() + PATIENCE_MS; clock_mono_ms() < until; usleep(5000)) {
 		if (instance("ok", "nightly").cron_next_at == planned)
 			break;
 	}
@@ -524,7 +525,7 @@ TEST(two_hundred_concurrent_creates_make_one_task)
 /* Until check() holds or 10 s are over. */
 static bool comes_true(bool (*check)(void *ctx), void *ctx)
 {
-	for (int64_t until = clock_mono_ms() + 10000; clock_mono_ms() < until; usleep(5000)) {
+	for (int64_t until = clock_mono_ms() + PATIENCE_MS; clock_mono_ms() < until; usleep(5000)) {
 		if (check(ctx))
 			return true;
 	}
@@ -967,7 +968,7 @@ TEST(an_attempt_due_again_at_once_is_started)
 	EXPECT(make_instance("gated", "one", "") == V_OK && make_task("gated", "one", NULL) == V_OK, "task");
 	int64_t id = instance("gated", "one").id;
 	struct task_row t = { 0 };
-	for (int64_t until = clock_mono_ms() + 10000; !t.pid && clock_mono_ms() < until; usleep(5000))
+	for (int64_t until = clock_mono_ms() + PATIENCE_MS; !t.pid && clock_mono_ms() < until; usleep(5000))
 		EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK, "row");
 	writer_submit(engine, &first.base);
 	enter(&first);
@@ -1430,7 +1431,7 @@ static const char *records(const struct instance_row *i)
 			EXPECT(file_exists(path), "%s", path);
 			continue;
 		}
-		for (int64_t until = clock_mono_ms() + 10000; file_exists(path) && clock_mono_ms() < until;)
+		for (int64_t until = clock_mono_ms() + PATIENCE_MS; file_exists(path) && clock_mono_ms() < until;)
 			usleep(5000); /* files follow rows */
 		EXPECT(!file_exists(path), "%s", path);
 		path_of_generation(engine, i, g, path);

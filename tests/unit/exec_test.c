@@ -994,6 +994,13 @@ static int keep_all(int fd, int mode, off_t from, off_t len)
 	return -1;
 }
 
+static int full_disk(int fd, int mode, off_t from, off_t len)
+{
+	(void)fd, (void)mode, (void)from, (void)len;
+	errno = ENOSPC;
+	return -1;
+}
+
 TEST(where_the_middle_cannot_be_dropped_a_flood_ends_the_task)
 {
 	static const struct {
@@ -1017,6 +1024,17 @@ TEST(where_the_middle_cannot_be_dropped_a_flood_ends_the_task)
 		EXPECT(strspn(text, "x") == LOG_LIMIT, "%zu", strspn(text, "x"));
 		EXPECT(strstr(text, "cut here: its limit is 1048576 bytes"), "%zu", strlen(text));
 	}
+}
+
+TEST(what_keeps_the_middle_for_now_is_not_the_tasks_fault)
+{
+	int64_t size;
+
+	os.fallocate = full_disk;
+	struct seen *s = flood_log(spec_of(5, sh("head -c 9000000 /dev/zero | tr '\\0' x; " RESULT)));
+	os = os_real;
+	EXPECT(s->is_success, "%s", s->message);
+	EXPECT(file_size(log_path(5), &size, NULL) == RC_OK && size == 9000000, "%lld", (long long)size);
 }
 
 TEST(a_log_without_end_ends_the_task)
@@ -1401,6 +1419,7 @@ static void run_all(void)
 	RUN(a_flooded_log_keeps_its_beginning_and_its_newest_part);
 	RUN(a_flood_is_bounded_as_long_as_it_goes_on);
 	RUN(where_the_middle_cannot_be_dropped_a_flood_ends_the_task);
+	RUN(what_keeps_the_middle_for_now_is_not_the_tasks_fault);
 	RUN(a_log_without_end_ends_the_task);
 	RUN(a_limit_of_disk_leaves_a_log_room_to_go_on);
 	RUN(limits_of_use_end_the_whole_attempt_and_say_which);

@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/crash.h"
+#include "base/rand.h"
 #include "os/calls.h"
 #include "os/file.h"
 #include "store/sqlite/sqlite_priv.h"
@@ -354,6 +355,108 @@ TEST(what_was_read_is_remembered_until_somebody_writes)
 	EXPECT(strcmp(description_of(r, "a"), "not there") == 0, "deleted");
 	EXPECT(strcmp(description_of(w, "a"), "not there") == 0, "deleted by itself");
 	store_close(r);
+	store_close(w);
+}
+
+static bool is_in_transaction(struct store *s) { return !sqlite3_get_autocommit(sqlite_of(s)->db); }
+
+/* All of the log into the file and the log to nothing; false: a reader still needs some of it. */
+static bool cut_log(struct store *w)
+{
+	int in_log, done;
+	return sqlite3_wal_checkpoint_v2(sqlite_of(w)->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &in_log, &done) == SQLITE_OK;
+}
+
+static void expect_in_view(struct store *r, const char *text)
+{
+	struct app_row got = { 0 };
+	OK(store_begin_read(r, &e));
+	OK(get_app(r, "a", &got));
+	EXPECT(got.description && strcmp(got.description, text) == 0, "%s, not %s", got.description, text);
+}
+
+TEST(a_paused_view_goes_on_until_somebody_writes)
+{
+	struct store *w = open_as(STORE_WRITER), *r = open_as(STORE_READER);
+	struct app_row row = { .account = "1", .name = "a", .description = "first" }, got;
+	OK(store_insert(w, &table_app, &row, &e));
+	(void)sqlite3_busy_timeout(sqlite_of(w)->db, 0); /* a log that cannot be cut says so at once */
+	expect_in_view(r, "first"); /* learns where to look */
+	store_end_read(r);
+
+	expect_in_view(r, "first");
+	store_pause_read(r);
+	EXPECT(is_in_transaction(r) && newest_is_same(&sqlite_of(r)->newest), "paused, and nothing has changed");
+	expect_in_view(r, "first");
+	store_pause_read(r);
+	describe(w, "a", "second");
+	EXPECT(!newest_is_same(&sqlite_of(r)->newest), "changed");
+	expect_in_view(r, "second");
+	describe(w, "a", "third"); /* within the view the moment stays */
+	OK(get_app(r, "a", &got));
+	EXPECT(strcmp(got.description, "second") == 0, "%s", got.description);
+	store_pause_read(r);
+
+	/* A read outside of a view is of now. */
+	OK(get_app(r, "a", &got));
+	EXPECT(strcmp(got.description, "third") == 0 && !is_in_transaction(r), "%s", got.description);
+
+	/* A transaction undone is no change. */
+	expect_in_view(r, "third");
+	store_pause_read(r);
+	OK(store_begin(w, &e));
+	OK(add_app(w, "b"));
+	store_rollback(w);
+	EXPECT(newest_is_same(&sqlite_of(r)->newest), "undone");
+
+	/* What is paused holds the log; resting lets go of it. */
+	EXPECT(!cut_log(w), "the paused view's log was cut");
+	store_rest(r);
+	store_rest(r);
+	EXPECT(!is_in_transaction(r) && cut_log(w), "still held");
+	expect_in_view(r, "third");
+	store_pause_read(r);
+	store_close(r); /* paused */
+	store_close(w);
+}
+
+/* Whatever is written, undone, copied back from the log and cut off it in between: a view sees what was committed last. */
+TEST(no_order_of_pauses_and_writes_shows_what_is_old)
+{
+	enum { STEPS = 3000 };
+	struct store *w = open_as(STORE_WRITER), *readers[] = { open_as(STORE_READER), open_as(STORE_READER) };
+	struct app_row row = { .account = "1", .name = "a", .description = "0" };
+	struct rng rng;
+	char text[16] = "0";
+
+	OK(store_insert(w, &table_app, &row, &e));
+	(void)sqlite3_busy_timeout(sqlite_of(w)->db, 0);
+	rng_init(&rng, 4);
+	for (int i = 1; i <= STEPS && test_failures == 0; i++) {
+		struct store *r = readers[rng_below(&rng, ARRAY_LEN(readers))];
+		switch (rng_below(&rng, 8)) {
+		case 0:
+			(void)snprintf(text, sizeof text, "%d", i);
+			describe(w, "a", text);
+			break;
+		case 1:
+			OK(store_begin(w, &e));
+			describe(w, "a", "undone");
+			store_rollback(w);
+			break;
+		case 2: (void)cut_log(w); break;
+		case 3: store_rest(r); break;
+		case 4:
+			expect_in_view(r, text);
+			store_end_read(r);
+			break;
+		default:
+			expect_in_view(r, text);
+			store_pause_read(r);
+		}
+	}
+	store_close(readers[0]);
+	store_close(readers[1]);
 	store_close(w);
 }
 
@@ -844,7 +947,7 @@ TEST(a_migration_counts_the_rows_that_are_there)
 	int64_t n = 0;
 	OK(store_count(s, &q, &n, &e));
 	EXPECT(n == 9000, "of the project: %lld", (long long)n);
-	OK(store_check(s, STORE_FULL, &e));
+	OK(store_check_totals(s, NULL, &e));
 	store_close(s);
 }
 
@@ -872,7 +975,7 @@ TEST(a_wrong_total_is_mended)
 				"UPDATE project_task_total SET n = 0", &e));
 	OK(store_mend_totals(s, &n, &e));
 	EXPECT(n == 3 + 3 + 1, "%lld mended", (long long)n);
-	OK(store_check(s, STORE_FULL, &e));
+	OK(store_check_totals(s, NULL, &e));
 	EXPECT(count_tasks(s, 1, -1) == 1500 && count_tasks(s, 2, 3) == 299 && count_tasks(s, 9, 2) == 0, "counts");
 	store_close(s);
 }
@@ -894,17 +997,16 @@ TEST(a_wrong_total_is_found)
 	const struct store_pause at_once = { .is_over = says_yes };
 	make_version_5();
 	struct store *s = open_as(STORE_WRITER);
-	OK(store_check(s, STORE_FULL, &e));
+	OK(store_check_totals(s, NULL, &e));
 	FOR_EACH_ROW(i, row) {
 		OK(sqlite_run(db_of(s), "SAVEPOINT before", &e));
 		OK(sqlite_run(db_of(s), row[i].spoils, &e));
-		EXPECT(store_check(s, STORE_FULL, &e) == RC_CORRUPT, "%s: not found", row[i].spoils);
+		EXPECT(store_check_totals(s, NULL, &e) == RC_CORRUPT, "%s: not found", row[i].spoils);
 		SAYS(row[i].says[0]);
 		SAYS(row[i].says[1]);
-		EXPECT(store_check_totals(s, NULL, &e) == RC_CORRUPT, "%s: not found", row[i].spoils);
 		EXPECT(store_check_totals(s, &at_once, &e) == RC_OK, "it was told to stop");
 		OK(sqlite_run(db_of(s), "ROLLBACK TO before; RELEASE before", &e));
-		OK(store_check(s, STORE_FULL, &e));
+		OK(store_check_totals(s, NULL, &e));
 	}
 	store_close(s);
 }
@@ -1236,6 +1338,8 @@ int main(void)
 	RUN_FRESH(an_index_that_lacks_a_row_is_found_by_a_full_check);
 	RUN_FRESH(a_reader_sees_what_is_committed_at_once);
 	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);
+	RUN_FRESH(a_paused_view_goes_on_until_somebody_writes);
+	RUN_FRESH(no_order_of_pauses_and_writes_shows_what_is_old);
 	RUN_FRESH(remembered_rows_are_whole);
 	RUN_FRESH(writers_exclude_each_other);
 	RUN_FRESH(another_process_writes_meanwhile);

@@ -378,8 +378,8 @@ bool fields_backup_policy(struct call *c, const json_t *body, const char *mode, 
 	/* Clients send the inner part; one that sends back what it was shown has it wrapped. */
 	if (!read_policy(c, inner ? inner : object, &p))
 		return false;
-	if (*old && json_read(old, strlen(old), c->arena, &before, NULL))
-		before = NULL;
+	if (json_read_kept(old, c->arena, &before, NULL))
+		return dcs_answer_error(c, DCS_UNAVAILABLE); /* without it the rest of the old one would be lost */
 	buf_init(&text, FIELD_JSON_MAX);
 	jw_init(&w, &text, CASING_CAMEL);
 	write_policy_object(&w, &p, before, project);

@@ -8,7 +8,7 @@ static enum rc read_tags(const struct cache_row *row, struct arena *a, const jso
 {
 	const char *text = *row->tags ? row->tags : "[]";
 	enum rc rc = json_read(text, strlen(text), a, out, err);
-	return rc ? err_wrap(err, RC_CORRUPT, "tags of instance %s", row->uid) : RC_OK;
+	return rc ? err_wrap(err, rc == RC_BUSY ? rc : RC_CORRUPT, "tags of instance %s", row->uid) : RC_OK;
 }
 
 /* ---- showing ---- */

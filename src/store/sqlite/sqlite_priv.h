@@ -7,6 +7,7 @@
  *   cache.c    prepared statements by shape
  *   rows.c     C rows to parameters and back
  *   memo.c     rows got lately
+ *   newest.c   has anybody changed anything?
  *   sqlite.c   the operations
  *   total.c    numbers of rows kept, and lists that go by them
  *   copy.c     the whole of it into another file
@@ -19,6 +20,7 @@
 #include "base/buf.h"
 #include "store/schema/schema.h"
 #include "store/sqlite/memo.h"
+#include "store/sqlite/newest.h"
 #include "store/store_priv.h"
 
 enum {
@@ -48,6 +50,7 @@ struct sqlite_store {
 	uint64_t tick;
 	uint64_t n_prepared; /* statements prepared so far; for tests */
 	struct memo memo;    /* of a reader */
+	struct newest newest; /* of a reader */
 };
 
 static inline struct sqlite_store *sqlite_of(struct store *s) { return (struct sqlite_store *)s; }
