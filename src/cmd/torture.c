@@ -15,7 +15,13 @@
 #include "cmd/torture/place.h"
 #include "cmd/torture/siege.h"
 
-enum { ROUNDS_DEFAULT = 100, CONNECTIONS_DEFAULT = 4, BACKUP_EVERY_DEFAULT = 25, START_LIMIT_S = 5, ARENA_MAX = 1 << 20 };
+enum {
+	ROUNDS_DEFAULT = 100,
+	CONNECTIONS_DEFAULT = 4,
+	BACKUP_EVERY_DEFAULT = 25,
+	START_LIMIT_S = 5,
+	ARENA_MAX = 1 << 20
+};
 struct torture_options {
 	const char *data, *tamper;
 	int64_t rounds, seed, connections, start_limit_s, backup_every;
@@ -58,7 +64,8 @@ static void report_round(struct run *r, const struct round *n)
 	               (long long)r->session.t.server.start_ms, copy, findings_count(&r->findings) ? "BROKEN" : "ok");
 	progress_line(&r->bar, line);
 	if (r->bar.is_on_terminal)
-		progress_show(&r->bar, (int)(100 * n->number / r->o.rounds), ending_word(n->plan.ending), clock_mono_ms());
+		progress_show(&r->bar, (int)(100 * n->number / r->o.rounds), ending_word(n->plan.ending),
+		              clock_mono_ms());
 }
 
 static bool spoils_copies(const struct run *r) { return r->o.tamper && strcmp(r->o.tamper, DAMAGED_COPY) == 0; }
@@ -259,8 +266,9 @@ static int run_torture(const struct command *c, int argc, char **argv)
 		           "How many ask at once (default 4)."),
 		OPTION_INT("start-limit", &o->start_limit_s, "SECONDS", 1, 600,
 		           "Longest start that is accepted (default 5)."),
-		OPTION_INT("backup-every", &o->backup_every, "N", 0, 1000000,
-		           "Take a backup in every N-th round, restore it and examine the copy (default 25); 0: never."),
+		OPTION_INT(
+		        "backup-every", &o->backup_every, "N", 0, 1000000,
+		        "Take a backup in every N-th round, restore it and examine the copy (default 25); 0: never."),
 		OPTION_CHOICE("tamper", &o->tamper, "WHAT", DAMAGES,
 		              "Spoil data between rounds, to see that it is noticed: record, number, state, progress, "
 		              "log; copy: a record of each restored backup; redis: what Redis instances hold."),

@@ -62,6 +62,7 @@ class Torture(unittest.TestCase):
         self.assertNotIn("restored", lines[0])
         self.assertRegex(lines[1], r", backup of \d+ ms restored: ok$")
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_restored_backup_that_lacks_a_record_is_noticed(self):
         """What is spoilt may be too new to be missed, so every round's copy is."""
         done = self.torture("--rounds", "15", "--seed", "9", "--backup-every", "1", "--tamper", "copy", "--json", code=1)
@@ -82,6 +83,7 @@ class Torture(unittest.TestCase):
         self.assertEqual(redis_processes(self.place), [])
         self.assertFalse(self.place.exists(), "it takes away what it made")
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
     def test_lost_data_of_redis_is_noticed_and_its_processes_end_with_the_run(self):
         done = self.torture("--rounds", "15", "--seed", "3", "--dcs", "--tamper", "redis", "--json", code=1)

@@ -27,10 +27,10 @@ struct cache_fact {
 	enum presence is; /* UNSURE: its creation, without uid, or its deletion got no answer */
 	bool was_up;      /* it has been RUNNING: from now on nothing excuses that it is not */
 	char uid[CACHE_UID_SIZE], ip[CACHE_TEXT_SIZE];
-	int port, size; /* size: index of the one asked for last */
-	int64_t description, asked_description; /* asked: its answer is missing; 0 none */
-	int64_t description_most;               /* any from description to this one is right: of a copy; 0 none */
-	bool is_open;                           /* it may be another by now, or none: of a copy */
+	int port, size;                             /* size: index of the one asked for last */
+	int64_t description, asked_description;     /* asked: its answer is missing; 0 none */
+	int64_t description_most;                   /* any from description to this one is right: of a copy; 0 none */
+	bool is_open;                               /* it may be another by now, or none: of a copy */
 	int64_t kept[CACHE_KEYS], sent[CACHE_KEYS]; /* values of the keys; 0: never written */
 };
 
@@ -77,14 +77,13 @@ enum rc caches_settle(struct caches *c, struct asker *a, struct err *err) NODISC
 /* Delete all; nothing may be left of them. */
 enum rc caches_end(struct caches *c, struct asker *a, struct err *err) NODISCARD;
 
-/* ---- a copy (twin.h), made while operations and writes went on (caches_check.c) ---- */
+/* ---- a copy (twin.h), made while operations and writes went on ---- */
 
 /* out: what had been acknowledged when the copy was begun. cfg: where the copy will be. */
 void caches_twin_take(const struct caches *c, const struct server_config *cfg, struct caches *out);
-/* It is complete, and what was asked for since may be in it. backup: the folder, whose list says of which instances it has
- * the data of that time; those that gave none come up with older data, or empty. */
-enum rc caches_twin_follow(struct caches *twin, const struct caches *c, const char *backup,
-                           struct err *err) NODISCARD;
+/* It is complete, and what was asked for since may be in it. backup: the folder, whose list says of which instances it
+ * has the data of that time; those that gave none come up with older data, or empty. */
+enum rc caches_twin_follow(struct caches *twin, const struct caches *c, const char *backup, struct err *err) NODISCARD;
 
 /* ---- processes (caches_process.c) ---- */
 

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "cache/wire.h"
-#include "cmd/manifest.h"
 #include "cmd/remote.h"
 #include "cmd/torture/caches.h"
 #include "os/file.h"
@@ -12,24 +11,6 @@
 enum { SETTLE_LIMIT_MS = 120000, END_LIMIT_MS = 60000, LOOK_AGAIN_MS = 100, WORDS_SIZE = 400, CREATIONS_MAY_FAIL = 3 };
 
 #define COMPLAIN(c, rule, ...) findings_add((c)->findings, (rule), __VA_ARGS__)
-
-void caches_init(struct caches *c, const struct server_config *cfg, struct findings *f)
-{
-	static const char *const modes[CACHES] = { "single", "ha", "single" };
-
-	*c = (struct caches){ .cfg = cfg, .findings = f };
-	for (int k = 0; k < CACHES; k++) {
-		struct cache_fact *row = &c->rows[k];
-		row->mode = modes[k];
-		row->n_nodes = strcmp(modes[k], "ha") == 0 ? 2 : 1;
-		(void)snprintf(row->name, sizeof row->name, "torture-%d", k);
-	}
-}
-
-enum rc caches_ask_open(const struct caches *c, const char *endpoint, struct asker *a, struct err *err)
-{
-	return ask_open_dcs(endpoint, c->key_id, c->key_secret, c->project_id, a, err);
-}
 
 static enum rc gone(const struct asker *a, struct err *err)
 {
@@ -56,7 +37,8 @@ static bool is_that_flavor(const json_t *f, const char *size, int64_t copies)
 
 static enum rc find_spec(struct caches *c, struct asker *a, int mode, int size, struct err *err)
 {
-	static const char *const queries[] = { "cache_mode=single", "cache_mode=ha" }, *const sizes[] = { "0.125", "0.25" };
+	static const char *const queries[] = { "cache_mode=single", "cache_mode=ha" }, *const sizes[] = { "0.125",
+		                                                                                          "0.25" };
 	struct path path = { "/v2/{}/flavors", { c->project_id } };
 
 	enum rc rc = get(a, &path, queries[mode], err);
@@ -101,7 +83,10 @@ static struct cache_fact *fact_named(struct caches *c, const char *name)
 	return NULL;
 }
 
-static bool is_failed_creation(const json_t *shown) { return strcmp(json_text_of(shown, "status"), "CREATEFAILED") == 0; }
+static bool is_failed_creation(const json_t *shown)
+{
+	return strcmp(json_text_of(shown, "status"), "CREATEFAILED") == 0;
+}
 
 static void compare_description(struct caches *c, struct cache_fact *f, const json_t *shown)
 {
@@ -112,8 +97,8 @@ static void compare_description(struct caches *c, struct cache_fact *f, const js
 	bool is_right = f->is_open || number == f->description || number == f->asked_description ||
 	                (number > f->description && number <= f->description_most);
 	if (!is_number || !is_right)
-		COMPLAIN(c, "E1", "the Redis instance %s is described as '%.60s', and was as 'wish %lld'", f->name, text,
-		         (long long)f->description);
+		COMPLAIN(c, "E1", "the Redis instance %s is described as '%.60s', and was as 'wish %lld'", f->name,
+		         text, (long long)f->description);
 	f->description = number;
 	f->asked_description = f->description_most = 0;
 }
@@ -138,7 +123,8 @@ static void saw(struct caches *c, const json_t *shown)
 	if (f && f->is_open)
 		take_open(f);
 	if (!f || f->is == ABSENT || (*f->uid && strcmp(f->uid, uid) != 0)) {
-		COMPLAIN(c, "E1", "the Redis instance %.70s, %.40s, is there, and was not made or was deleted", name, uid);
+		COMPLAIN(c, "E1", "the Redis instance %.70s, %.40s, is there, and was not made or was deleted", name,
+		         uid);
 		return;
 	}
 	(void)snprintf(f->uid, sizeof f->uid, "%s", uid);
@@ -221,7 +207,8 @@ enum rc caches_look(struct caches *c, struct asker *a, struct err *err)
 	for (int k = 0; k < CACHES && rc == RC_OK; k++) {
 		struct err why;
 		if (c->rows[k].is == THERE && c->rows[k].was_up)
-			(void)read_data(c, &c->rows[k], &why); /* one that is being mended is read when all has settled */
+			(void)read_data(c, &c->rows[k],
+			                &why); /* one that is being mended is read when all has settled */
 	}
 	return rc;
 }
@@ -323,8 +310,9 @@ static enum rc look_for_rest(struct caches *c, struct asker *a, char words[WORDS
 		if (f->is == THERE)
 			rc = look_at_status(c, a, f, words, err);
 		if (f->is == THERE && rc == RC_OK && !*words && read_data(c, f, &why) != RC_OK)
-			(void)snprintf(words, WORDS_SIZE, "the Redis instance %s, %s, is RUNNING and cannot be read: %.200s",
-			               f->name, f->uid, why.msg);
+			(void)snprintf(words, WORDS_SIZE,
+			               "the Redis instance %s, %s, is RUNNING and cannot be read: %.200s", f->name,
+			               f->uid, why.msg);
 	}
 	return rc;
 }
@@ -348,8 +336,9 @@ static void look_at_processes(const struct caches *c, char words[WORDS_SIZE])
 	for (size_t n = redis_list(c->cfg->data, live), k = 0; k < n; k++) {
 		const struct cache_fact *f = fact_of(c, live[k].uid);
 		if (!f)
-			(void)snprintf(words, WORDS_SIZE, "redis-server process %d works in cache/%s, which is nobody's",
-			               (int)live[k].pid, live[k].uid);
+			(void)snprintf(words, WORDS_SIZE,
+			               "redis-server process %d works in cache/%s, which is nobody's", (int)live[k].pid,
+			               live[k].uid);
 		else
 			n_of[f - c->rows]++;
 	}
@@ -419,49 +408,4 @@ enum rc caches_end(struct caches *c, struct asker *a, struct err *err)
 {
 	enum rc rc = await(c, a, delete_all, "redis", END_LIMIT_MS, err);
 	return rc == RC_OK ? await(c, a, look_for_leftovers, "redis", END_LIMIT_MS, err) : rc;
-}
-
-/* ---- a copy ---- */
-
-void caches_twin_take(const struct caches *c, const struct server_config *cfg, struct caches *out)
-{
-	*out = *c;
-	out->cfg = cfg;
-	out->n_made = out->n_deleted = out->n_operations = out->n_written = out->n_killed = 0;
-	out->n_failed_creations = 0;
-}
-
-static void follow(struct cache_fact *then, const struct cache_fact *now)
-{
-	then->is_open = then->is != THERE || now->is != THERE || strcmp(then->uid, now->uid) != 0;
-	if (then->is == ABSENT && now->is == ABSENT && now->port == then->port)
-		then->is_open = false; /* nobody has asked for one */
-	if (then->is_open)
-		then->is = UNSURE;
-	memcpy(then->sent, now->sent, sizeof then->sent);
-	then->description_most = now->asked_description ? now->asked_description : now->description;
-}
-
-static bool is_live(const struct manifest *m, const char *uid)
-{
-	for (size_t i = 0; i < m->n_caches; i++) {
-		if (strcmp(m->caches[i].uid, uid) == 0)
-			return strcmp(m->caches[i].source, "live") == 0;
-	}
-	return false;
-}
-
-enum rc caches_twin_follow(struct caches *twin, const struct caches *c, const char *backup, struct err *err)
-{
-	struct manifest m;
-
-	manifest_init(&m);
-	enum rc rc = manifest_read(&m, backup, err);
-	for (int k = 0; k < CACHES && rc == RC_OK; k++) {
-		follow(&twin->rows[k], &c->rows[k]);
-		if (!is_live(&m, twin->rows[k].uid))
-			memset(twin->rows[k].kept, 0, sizeof twin->rows[k].kept);
-	}
-	manifest_fini(&m);
-	return rc;
 }

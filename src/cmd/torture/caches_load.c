@@ -7,7 +7,14 @@
 #include "cmd/torture/caches.h"
 #include "cmd/torture/plan.h"
 
-enum { PAUSE_SPREAD_MS = 20, BURST_MAX = 24, PORT_LOWEST = 10000, PORT_SPREAD = 20000, VALUE_MAX = 24, INFO_MAX = 64 << 10 };
+enum {
+	PAUSE_SPREAD_MS = 20,
+	BURST_MAX = 24,
+	PORT_LOWEST = 10000,
+	PORT_SPREAD = 20000,
+	VALUE_MAX = 24,
+	INFO_MAX = 64 << 10
+};
 
 static const char path_caches[] = "/v2/{}/instances", path_status[] = "/v2/{}/instances/status";
 static const char path_cache[] = "/v2/{}/instances/{}", path_resize[] = "/v2/{}/instances/{}/resize";
@@ -24,8 +31,8 @@ static struct path on(const struct cache_load *l, const char *pattern, const str
 /* It is busy, or does not serve just now: every operation may say so. */
 static bool is_not_now(const struct asker *a)
 {
-	static const char *const codes[] = { "DCS.4026", "DCS.4049", "DCS.4096", "DCS.4097", "DCS.4099",
-		                             "DCS.4111", "DCS.4113", "DCS.4118" };
+	static const char *const codes[] = { "DCS.4026", "DCS.4049", "DCS.4096", "DCS.4097",
+		                             "DCS.4099", "DCS.4111", "DCS.4113", "DCS.4118" };
 
 	for (size_t k = 0; k < ARRAY_LEN(codes); k++) {
 		if (strcmp(ask_code(a), codes[k]) == 0)
@@ -117,7 +124,7 @@ static void create(struct cache_load *l, struct cache_fact *f)
 		(void)snprintf(f->uid, sizeof f->uid, "%s", json_text_of(made, "instance_id"));
 }
 
-static void delete(struct cache_load *l, struct cache_fact *f)
+static void delete (struct cache_load *l, struct cache_fact *f)
 {
 	enum outcome o = operate(l, "DELETE", path_cache, f, "the deletion");
 
@@ -145,8 +152,9 @@ static void show(struct cache_load *l, struct cache_fact *f)
 	(void)snprintf(f->ip, sizeof f->ip, "%s", json_text_of(shown, "ip"));
 	(void)snprintf(wanted, sizeof wanted, "wish %lld", (long long)f->description);
 	if (strcmp(json_text_of(shown, "description"), wanted) != 0)
-		findings_add(l->caches->findings, "E1", "the Redis instance %s is described as '%.60s', and was as '%s'",
-		             f->name, json_text_of(shown, "description"), wanted);
+		findings_add(l->caches->findings, "E1",
+		             "the Redis instance %s is described as '%.60s', and was as '%s'", f->name,
+		             json_text_of(shown, "description"), wanted);
 }
 
 static void describe(struct cache_load *l, struct cache_fact *f)
@@ -298,8 +306,8 @@ static const struct {
 	uint64_t weight;
 	void (*act)(struct cache_load *l, struct cache_fact *f);
 } deeds[] = {
-	{ 40, write_data }, { 20, show },   { 8, describe },    { 4, resize }, { 4, restart },
-	{ 4, back_up },     { 4, tag },     { 3, switch_over }, { 2, delete },
+	{ 40, write_data }, { 20, show }, { 8, describe },    { 4, resize }, { 4, restart },
+	{ 4, back_up },     { 4, tag },   { 3, switch_over }, { 2, delete },
 };
 
 static void do_something(struct cache_load *l)

@@ -36,8 +36,8 @@ static enum rc furnish(struct copy *c, const struct session *s, struct err *err)
 
 enum rc copy_begin(struct copy *c, struct session *s, struct load *l, struct err *err)
 {
-	const char *const argv[] = { s->t.cfg.exe, "backup", "--data", s->t.cfg.data, "--to", c->backup,
-		                     "--redis-wait", REDIS_WAIT_S, NULL };
+	const char *const argv[] = { s->t.cfg.exe, "backup",       "--data",     s->t.cfg.data, "--to",
+		                     c->backup,    "--redis-wait", REDIS_WAIT_S, NULL };
 
 	enum rc rc = furnish(c, s, err);
 	if (rc != RC_OK)

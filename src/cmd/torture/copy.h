@@ -16,7 +16,7 @@
 
 struct copy {
 	struct caches caches; /* of the copy, when the original has some */
-	struct session of; /* the copy's own: its folder is RUN/copy, its model a twin */
+	struct session of;    /* the copy's own: its folder is RUN/copy, its model a twin */
 	char backup[PATH_MAX], journal[PATH_MAX];
 	struct proc proc; /* the backup under way */
 	int64_t begun_ms, took_ms;
