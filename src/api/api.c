@@ -286,8 +286,16 @@ static void reply_without_memory(struct http_req *req)
 static void leave(struct loop *loop)
 {
 	if (loop->is_reading)
-		engine_view_end(loop->view);
+		engine_view_pause(loop->view);
 	loop->is_reading = false;
+}
+
+void api_rest(void *ctx, int loop)
+{
+	struct api *api = ctx;
+
+	if (api->loops[loop].view)
+		engine_view_rest(api->loops[loop].view);
 }
 
 void api_handle(void *ctx, struct http_req *req)

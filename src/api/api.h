@@ -32,8 +32,9 @@ void api_close(struct api *api);
 /* Give metrics access to the server's own figures. */
 void api_set_server(struct api *api, const struct http_server *server);
 void api_set_draining(struct api *api); /* /readyz says 503 from now on */
-/* For struct http_config: handler and on_fault, ctx is the api. */
+/* For struct http_config: handler, on_fault and on_rest, ctx is the api. */
 void api_handle(void *ctx, struct http_req *req);
+void api_rest(void *ctx, int loop);
 void api_fault(void *ctx, struct http_req *req, int status, const char *why, struct http_reply *reply);
 
 #endif

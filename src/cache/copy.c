@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <openssl/evp.h>
+#include "base/mem.h"
 #include "base/must.h"
 #include "cache/cache_priv.h"
 #include "os/calls.h"
@@ -27,15 +28,14 @@ static enum rc write_part(int fd, const char *path, const char *bytes, size_t le
 }
 
 /* Everything that comes out of in, into out (unless -1) and the hash. */
-static enum rc pump(const struct op *op, int in, int out, const char *to, EVP_MD_CTX *hash, int64_t *size,
-                    struct err *err)
+static enum rc pump(const struct op *op, int in, int out, const char *to, char part[PART_SIZE], EVP_MD_CTX *hash,
+                    int64_t *size, struct err *err)
 {
-	static _Thread_local char part[PART_SIZE];
 	for (;;) {
 		enum rc rc = op_check(op, err);
 		if (rc != RC_OK)
 			return rc;
-		ssize_t n = os.read(in, part, sizeof part);
+		ssize_t n = os.read(in, part, PART_SIZE);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -70,7 +70,9 @@ static enum rc copy_open(const struct op *op, int in, const char *temp, char sha
 	EVP_MD_CTX *hash = EVP_MD_CTX_new();
 	must(hash);
 	must(EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1);
-	enum rc rc = pump(op, in, out, temp, hash, size, err);
+	char *part = mem_array(PART_SIZE, 1);
+	enum rc rc = pump(op, in, out, temp, part, hash, size, err);
+	mem_free(part);
 	finish_hash(hash, sha256);
 	EVP_MD_CTX_free(hash);
 	if (os.close(out) != 0 && rc == RC_OK)

@@ -26,12 +26,7 @@ enum rc data_make(const char *dir, struct err *err)
 	if (rc == RC_OK && file_exists(path))
 		return err_set(err, RC_CONFLICT,
 		               "'%.200s' is being restored, or a restore was cut off: restore into it again", dir);
-	for (size_t i = 0; i < ARRAY_LEN(folders) && rc == RC_OK; i++) {
-		rc = path_join(path, dir, folders[i], err);
-		if (rc == RC_OK)
-			rc = dir_make(path, 0700, err);
-	}
-	return rc;
+	return rc == RC_OK ? dir_make_in(dir, folders, ARRAY_LEN(folders), 0700, err) : rc;
 }
 
 enum rc data_keys_open(const char *dir, bool makes, struct data_keys *out, struct err *err)
@@ -94,7 +89,7 @@ enum rc data_endpoint_write(const char *dir, const char *endpoint, struct err *e
 	if (len < 0 || len >= (int)sizeof line)
 		return err_set(err, RC_LIMIT, "address too long: '%.100s'", endpoint);
 	enum rc rc = path_join(path, dir, "endpoint", err);
-	return rc == RC_OK ? file_replace(path, line, (size_t)len, 0600, err) : rc;
+	return rc == RC_OK ? file_replace_unsynced(path, line, (size_t)len, 0600, err) : rc;
 }
 
 void data_endpoint_remove(const char *dir)
@@ -118,10 +113,11 @@ enum rc data_endpoint_read(const char *dir, struct arena *a, const char **out, s
 		const char *line = buf_text(&text);
 		*out = arena_dup_n(a, line, strcspn(line, "\r\n"));
 		rc = *out ? RC_OK : err_set(err, RC_LIMIT, "out of the command's memory");
-	} else if (rc == RC_NOT_FOUND) {
+	}
+	/* Empty: what a power failure may make of it, after which no server runs either. */
+	if (rc == RC_NOT_FOUND || (rc == RC_OK && !**out))
 		rc = err_set(err, RC_NOT_FOUND, "no server runs on '%.200s'; start one: stint serve --data %.100s", dir,
 		             dir);
-	}
 	buf_fini(&text);
 	return rc;
 }

@@ -265,6 +265,7 @@ static int run_doctor(const struct command *c, int argc, char **argv)
 	struct exam x = { 0 };
 	struct opt opts[] = {
 		OPTION_TEXT("data", &data, "DIR", "Data folder (default $STINT_DATA, else ./stint-data)."),
+		OPTION_FLAG("full", &x.is_full, "Compare every index of a database over 256 MiB with its table, too."),
 		OPTION_FLAG("json", &x.as_json, "Print JSON."),
 	};
 	int code;

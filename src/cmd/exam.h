@@ -16,7 +16,7 @@ enum level { LEVEL_OK, LEVEL_NOTE /* worth knowing */, LEVEL_BAD /* act */ };
 
 struct exam {
 	const char *data;
-	bool as_json;
+	bool as_json, is_full; /* is_full: compare the database's indexes with its tables however large it is */
 	struct arena *arena;
 	struct buf out;
 	struct jw json;

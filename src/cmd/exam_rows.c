@@ -17,7 +17,7 @@
 #include "engine/paths.h"
 #include "os/file.h"
 
-enum { INVENTORY_MAX = 1 << 30, COMM_MAX = 64, TOLD_MAX = 20 };
+enum { FULL_CHECK_MAX = 256 << 20, INVENTORY_MAX = 1 << 30, COMM_MAX = 64, TOLD_MAX = 20 };
 
 /* ---- the database itself ---- */
 
@@ -38,6 +38,18 @@ static const char *remedy(enum rc rc)
 static void tell_store(struct exam *x, enum rc rc, const struct err *err)
 {
 	exam_tell(x, LEVEL_BAD, "database", "%s%s", err->msg, remedy(rc));
+}
+
+static void check_totals(struct exam *x, struct store *s)
+{
+	struct err err = { 0 };
+
+	enum rc rc = store_check_totals(s, NULL, &err);
+	if (rc == RC_OK)
+		exam_tell(x, LEVEL_OK, "totals", "the numbers kept are those of the rows");
+	else
+		exam_tell(x, LEVEL_BAD, "totals", "%s%s", err.msg,
+		          rc == RC_CORRUPT ? "; lists tell wrong totals until a server has run on it: it counts them anew" : "");
 }
 
 static void check_keys(struct exam *x, struct store *s)
@@ -292,6 +304,24 @@ static void check_contents(struct exam *x, struct store *s)
 	check_orphans(x, &v);
 }
 
+/* A full check of a large database takes minutes, so it is made when it was asked for. */
+static void check_store(struct exam *x, struct store *s, const char *path)
+{
+	struct err err = { 0 };
+	int64_t size = 0;
+	bool is_small = file_size(path, &size, &err) == RC_OK && size <= FULL_CHECK_MAX;
+	enum store_depth depth = x->is_full || is_small ? STORE_FULL : STORE_QUICK;
+
+	enum rc rc = store_check(s, depth, &err);
+	if (rc != RC_OK) {
+		tell_store(x, rc, &err);
+		return;
+	}
+	exam_tell(x, LEVEL_OK, "database", "sound, schema version %d%s", store_schema_version(s),
+	          depth == STORE_FULL ? "" : "; its indexes were not compared with its tables: --full does that");
+	check_totals(x, s);
+}
+
 void exam_rows(struct exam *x)
 {
 	char path[PATH_MAX];
@@ -306,11 +336,7 @@ void exam_rows(struct exam *x)
 		check_program(x, 0);
 		return;
 	}
-	rc = store_check(s, &err);
-	if (rc == RC_OK)
-		exam_tell(x, LEVEL_OK, "database", "sound, schema version %d", store_schema_version(s));
-	else
-		tell_store(x, rc, &err);
+	check_store(x, s, path);
 	check_keys(x, s);
 	check_secrets(x, s);
 	check_contents(x, s);

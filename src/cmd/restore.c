@@ -5,7 +5,8 @@
  * until it is whole, and no server starts on a marked one. Then the database learns where it is now:
  *
  *  T1 Redis instances and backups get paths in the new folder. What was known of their processes is forgotten: those
- *     belong to the folder the backup was made from, and the server of the copy must not take them for its own.
+ *     belong to the folder the backup was made from, and the server of the copy must not take them for its own, not
+ *     even to make an end of an instance whose deletion was under way.
  *  T2 So it must with the processes of tasks that ran: their numbers are forgotten, before a start would end them (E4).
  *     And their checkpoints, which are in no backup: an attempt is not to look for a file that is not there.
  *  T3 The tasks themselves stay as they were; the next start resumes or fails them (E7).
@@ -176,7 +177,7 @@ static enum rc move_cache(struct restore *r, struct store *s, struct cache_row *
 		rc = err_set(err, RC_LIMIT, "the description of Redis instance %s is too long", row->name);
 	if (rc == RC_OK)
 		rc = store_update(s, &table_cache, row, err);
-	return rc == RC_OK ? restore_data(r, row, &c, err) : rc;
+	return rc == RC_OK && !row->deleted_at ? restore_data(r, row, &c, err) : rc;
 }
 
 static enum rc move_backups(struct restore *r, struct store *s, const struct cache_row *cache, struct err *err)
@@ -202,7 +203,7 @@ static enum rc move_backups(struct restore *r, struct store *s, const struct cac
 
 static enum rc move_caches(struct restore *r, struct store *s, struct err *err)
 {
-	struct query q = { .table = &table_cache, .preds = { PRED_INT("deleted_at", CMP_EQ, 0) }, .n_preds = 1 };
+	struct query q = { .table = &table_cache };
 	struct cache_row *rows;
 	size_t n;
 
@@ -254,7 +255,7 @@ static enum rc adapt_database(struct restore *r, struct err *err)
 	if (rc == RC_OK)
 		rc = store_open_sqlite(path, STORE_WRITER, &s, err); /* an older one is brought up to date */
 	if (rc == RC_OK)
-		rc = store_check(s, err);
+		rc = store_check(s, STORE_QUICK, err);
 	if (rc == RC_OK)
 		rc = adapt(r, s, err);
 	store_close(s);

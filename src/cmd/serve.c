@@ -158,21 +158,6 @@ static enum rc lock_data(const char *data, int *fd, struct err *err)
 	return rc == RC_CONFLICT ? err_set(err, rc, "another server runs on '%.300s'", data) : rc;
 }
 
-/* Makes DATA/secret.key while there are no keys yet, and says so when nobody could sign a request. */
-static enum rc check_keys(const struct serve_options *o, struct err *err)
-{
-	struct data_keys keys;
-	struct access_key first;
-
-	enum rc rc = data_keys_open(o->data, /* makes= */ true, &keys, err);
-	if (rc != RC_OK)
-		return rc;
-	if (data_keys_first(&keys, &first, NULL) == RC_NOT_FOUND && strcmp(o->auth, "off") != 0)
-		log_warn("key.none", "make one: stint key create --data %s", o->data);
-	data_keys_close(&keys);
-	return RC_OK;
-}
-
 static enum rc start_engine(const struct serve_options *o, struct server *s, struct err *err)
 {
 	char self[PATH_MAX];
@@ -193,7 +178,10 @@ static enum rc start_engine(const struct serve_options *o, struct server *s, str
 		.adopts_orphans = true,
 		.verify_every_ms = o->check_s * 1000,
 	};
-	return engine_open(&cfg, &s->engine, err);
+	rc = engine_open(&cfg, &s->engine, err);
+	if (rc == RC_OK && !engine_has_keys(s->engine) && strcmp(o->auth, "off") != 0)
+		log_warn("key.none", "make one: stint key create --data %s", o->data);
+	return rc;
 }
 
 static enum rc start_http(const struct serve_options *o, const struct address *at, enum auth_mode auth,
@@ -213,6 +201,7 @@ static enum rc start_http(const struct serve_options *o, const struct address *a
 		.limits = { .connections_max = (int)o->connections_max },
 		.handler = api_handle,
 		.on_fault = api_fault,
+		.on_rest = api_rest,
 		.ctx = s->api,
 	};
 	rc = http_start(&http, &s->http, err);
@@ -296,8 +285,6 @@ static enum rc serve(const struct serve_options *o, struct err *err)
 		rc = auth_parse(o->auth, &at, &auth, err);
 	if (rc == RC_OK)
 		rc = lock_data(o->data, &s.lock_fd, err);
-	if (rc == RC_OK)
-		rc = check_keys(o, err);
 	if (rc == RC_OK)
 		rc = start_engine(o, &s, err);
 	if (rc == RC_OK)

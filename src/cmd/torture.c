@@ -15,7 +15,13 @@
 #include "cmd/torture/place.h"
 #include "cmd/torture/siege.h"
 
-enum { ROUNDS_DEFAULT = 100, CONNECTIONS_DEFAULT = 4, BACKUP_EVERY_DEFAULT = 25, START_LIMIT_S = 5, ARENA_MAX = 1 << 20 };
+enum {
+	ROUNDS_DEFAULT = 100,
+	CONNECTIONS_DEFAULT = 4,
+	BACKUP_EVERY_DEFAULT = 25,
+	START_LIMIT_S = 5,
+	ARENA_MAX = 1 << 20
+};
 struct torture_options {
 	const char *data, *tamper;
 	int64_t rounds, seed, connections, start_limit_s, backup_every;
@@ -58,7 +64,8 @@ static void report_round(struct run *r, const struct round *n)
 	               (long long)r->session.t.server.start_ms, copy, findings_count(&r->findings) ? "BROKEN" : "ok");
 	progress_line(&r->bar, line);
 	if (r->bar.is_on_terminal)
-		progress_show(&r->bar, (int)(100 * n->number / r->o.rounds), ending_word(n->plan.ending), clock_mono_ms());
+		progress_show(&r->bar, (int)(100 * n->number / r->o.rounds), ending_word(n->plan.ending),
+		              clock_mono_ms());
 }
 
 static bool spoils_copies(const struct run *r) { return r->o.tamper && strcmp(r->o.tamper, DAMAGED_COPY) == 0; }
@@ -95,7 +102,7 @@ static enum rc restart_and_look(struct run *r, const struct round *n, struct err
 
 static void begin_round(struct run *r, int64_t number, struct round *n)
 {
-	bool copies = r->o.backup_every && number % r->o.backup_every == 0 && !r->o.has_redis;
+	bool copies = r->o.backup_every && number % r->o.backup_every == 0;
 
 	findings_begin_round(&r->findings, number);
 	model_begin_round(&r->session.t.model);
@@ -109,6 +116,20 @@ static void begin_round(struct run *r, int64_t number, struct round *n)
 		                   .copy = copies ? mem_new(struct copy) : NULL };
 }
 
+/* Its Redis instances have the addresses of the original's, so that one dies meanwhile, all its nodes at once: one
+ * more thing that it must get over. */
+static enum rc examine_copy(struct run *r, const struct round *n, struct err *err)
+{
+	struct session *s = &r->session;
+
+	if (r->o.has_redis) {
+		server_kill(&s->t.server);
+		redis_kill_all(s->t.cfg.data);
+	}
+	enum rc rc = copy_examine(n->siege.copy, &n->siege, spoils_copies(r), err);
+	return rc == RC_OK && r->o.has_redis ? session_bring_up(s, "", err) : rc;
+}
+
 static enum rc run_round(struct run *r, int64_t number, struct err *err)
 {
 	struct round n;
@@ -120,7 +141,7 @@ static enum rc run_round(struct run *r, int64_t number, struct err *err)
 	if (rc == RC_OK)
 		rc = restart_and_look(r, &n, err);
 	if (rc == RC_OK && n.siege.copy && findings_count(&r->findings) == 0)
-		rc = copy_examine(n.siege.copy, &n.siege, spoils_copies(r), err);
+		rc = examine_copy(r, &n, err);
 	r->totals.rounds = number;
 	report_round(r, &n);
 	copy_free(n.siege.copy);
@@ -245,8 +266,9 @@ static int run_torture(const struct command *c, int argc, char **argv)
 		           "How many ask at once (default 4)."),
 		OPTION_INT("start-limit", &o->start_limit_s, "SECONDS", 1, 600,
 		           "Longest start that is accepted (default 5)."),
-		OPTION_INT("backup-every", &o->backup_every, "N", 0, 1000000,
-		           "Take a backup in every N-th round, restore it and examine the copy (default 25); 0: never."),
+		OPTION_INT(
+		        "backup-every", &o->backup_every, "N", 0, 1000000,
+		        "Take a backup in every N-th round, restore it and examine the copy (default 25); 0: never."),
 		OPTION_CHOICE("tamper", &o->tamper, "WHAT", DAMAGES,
 		              "Spoil data between rounds, to see that it is noticed: record, number, state, progress, "
 		              "log; copy: a record of each restored backup; redis: what Redis instances hold."),

@@ -166,7 +166,7 @@ static enum rc open_source(const char *path, int *fd, unsigned *mode, struct err
 
 enum rc file_sum(const char *path, struct file_sum *out, struct err *err)
 {
-	struct file_sum sum;
+	struct file_sum sum = { 0 };
 	int in;
 
 	enum rc rc = open_source(path, &in, &sum.mode, err);
@@ -213,7 +213,7 @@ static enum rc copy_open(struct pump *p, struct file_sum *sum, struct err *err)
 
 static enum rc copy(struct pump *p, struct file_sum *out, struct err *err)
 {
-	struct file_sum sum;
+	struct file_sum sum = { 0 };
 
 	enum rc rc = open_source(p->from, &p->in, &sum.mode, err);
 	if (rc != RC_OK)

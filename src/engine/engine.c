@@ -55,15 +55,19 @@ static void set_roots(struct engine *e, const struct engine_config *cfg)
 static enum rc make_dirs(const struct engine *e, struct err *err)
 {
 	static const char *const names[] = { "import", "models", "logs", "functions.d", "cache", "backups" };
-	char path[PATH_MAX];
-	enum rc rc = RC_OK;
 
-	for (size_t i = 0; i < ARRAY_LEN(names) && rc == RC_OK; i++) {
-		rc = path_join(path, e->data_dir, names[i], err);
-		if (rc == RC_OK)
-			rc = dir_make(path, 0700, err);
-	}
-	return rc;
+	return dir_make_in(e->data_dir, names, ARRAY_LEN(names), 0700, err);
+}
+
+static enum rc look_for_keys(struct engine *e, struct err *err)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct query q = { .table = &table_key, .preds = { PRED_INT("is_active", CMP_EQ, 1) }, .n_preds = 1 };
+	struct key_row row;
+
+	enum rc rc = store_get(e->store, &q, &row, a, err);
+	e->has_keys = rc == RC_OK;
+	return rc == RC_NOT_FOUND ? RC_OK : rc;
 }
 
 static enum rc load_functions(struct engine *e, const struct engine_config *cfg, struct err *err)
@@ -100,7 +104,7 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 	if (rc == RC_OK)
 		rc = writer_open_store(e, /* makes= */ true, err); /* recovers (E7) */
 	if (rc == RC_OK)
-		rc = verifier_start(e, err);
+		rc = look_for_keys(e, err);
 	if (rc == RC_OK)
 		rc = closer_start(e, err);
 	run_handlers(e, &handlers);
@@ -110,6 +114,8 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 		log_warn("exec.no_adoption", "what leaves its process group is not ended with its task");
 	if (rc == RC_OK)
 		rc = writer_start(e, err);
+	if (rc == RC_OK)
+		rc = verifier_start(e, err); /* it may have something for the writer */
 	if (rc == RC_OK)
 		rc = keeper_start(e, err);
 	if (rc == RC_OK)
@@ -123,12 +129,14 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 
 enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct err *err)
 {
+	enum { LOOK_EVERY_MS = 1000 };
 	struct engine *e = mem_new(struct engine);
 
 	e->max_running = cfg->max_running;
 	e->instances_max = cfg->instances_max;
 	e->stop_grace_ms = cfg->stop_grace_ms;
 	e->verify_every_ms = cfg->verify_every_ms;
+	e->look_every_ms = cfg->look_every_ms ? cfg->look_every_ms : LOOK_EVERY_MS;
 	e->takes_claims = true;
 	atomic_init(&e->is_healthy, true);
 	atomic_init(&e->retry_delay_ms, 250);
@@ -215,6 +223,7 @@ void engine_close(struct engine *e)
 }
 
 bool engine_is_healthy(const struct engine *e) { return atomic_load(&e->is_healthy); }
+bool engine_has_keys(const struct engine *e) { return e->has_keys; }
 const struct functions *engine_functions(const struct engine *e) { return e->functions; }
 
 const char *const *engine_import_roots(const struct engine *e, int *n)

@@ -72,6 +72,7 @@ struct engine_config {
 	struct retention_rules retention;
 	bool adopts_orphans;              /* exec_adopt_orphans: only where nobody else starts children */
 	int64_t verify_every_ms;          /* models in service are compared with their checksums; 0: only at start */
+	int64_t look_every_ms;            /* between looks at the processes of all caches; 0: 1000 */
 };
 
 /* Opens the store, migrates, recovers (E7), loads functions, starts writer, supervisor and scheduler. */
@@ -80,6 +81,7 @@ enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct
  * commit what is waiting, close. */
 void engine_close(struct engine *e);
 bool engine_is_healthy(const struct engine *e); /* the store takes writes */
+bool engine_has_keys(const struct engine *e); /* could somebody sign a request when it was opened? */
 const struct functions *engine_functions(const struct engine *e);
 /* Import roots, DATA/import first. */
 const char *const *engine_import_roots(const struct engine *e, int *n);
@@ -99,6 +101,10 @@ void engine_view_close(struct engine_view *v);
 /* What is read between these is of one moment. They nest; a view that failed in between may be closed without the end. */
 enum rc engine_view_begin(struct engine_view *v, struct err *err) NODISCARD;
 void engine_view_end(struct engine_view *v);
+/* The same, but the next engine_view_begin goes on with the moment seen if nothing has changed since, which costs next to
+ * nothing. engine_view_rest is due before the thread waits for anything. */
+void engine_view_pause(struct engine_view *v);
+void engine_view_rest(struct engine_view *v);
 
 /* ---- reading: rows and their texts live in a; err is filled for V_FAILED ---- */
 
@@ -179,6 +185,7 @@ struct change {
 	/* the engine's own */
 	enum verdict (*apply)(struct engine *e, struct change *c);
 	void (*committed)(struct engine *e, struct change *c);
+	bool refuses_first; /* apply refuses, if it does, before it has written anything: so it needs no undo point */
 	bool is_patient; /* when the store did not take it, it waits in line again instead of being answered */
 	struct change *next;
 };

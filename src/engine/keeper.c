@@ -25,7 +25,7 @@
 #include "engine/priv.h"
 #include "engine/schedule.h"
 
-enum { LOOK_EVERY_MS = 1000, LOOK_LIMIT_MS = 500, BAD_LOOKS = 2, FIRST_DELAY_MS = 2000, MOST_DELAY_MS = 300000,
+enum { LOOK_LIMIT_MS = 500, BAD_LOOKS = 2, FIRST_DELAY_MS = 2000, MOST_DELAY_MS = 300000,
        FIGURES_LAST_MS = 10000 };
 
 /* What the keeper remembers of a cache that was not well. */
@@ -407,7 +407,7 @@ static void make_round(struct keeper *k)
 
 static bool rest(struct keeper *k)
 {
-	int64_t until = clock_mono_ms() + LOOK_EVERY_MS;
+	int64_t until = clock_mono_ms() + k->engine->look_every_ms;
 	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
 	int rc = 0;
 

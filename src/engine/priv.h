@@ -54,6 +54,7 @@ struct engine {
 	ino_t store_ino;
 	struct functions *functions;
 	struct keyring *keys;
+	bool has_keys; /* active ones, at the opening */
 	struct exec *exec;
 	struct closer *closer;
 	struct keeper *keeper;
@@ -63,7 +64,7 @@ struct engine {
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
-	int64_t instances_max, stop_grace_ms, verify_every_ms;
+	int64_t instances_max, stop_grace_ms, verify_every_ms, look_every_ms;
 
 	pthread_t writer;
 	bool has_writer;
@@ -145,7 +146,8 @@ void closer_sweep(struct engine *e); /* remove folders and logs that no row name
 /* SHA-256 of a model file. Any thread. RC_NOT_FOUND: it is missing. */
 enum rc closer_hash_file(const char *path, char hex[65], struct err *err) NODISCARD;
 
-/* verify.c: are the models in service what they were? Start it with a store that is up to date; stop, then free. */
+/* verify.c: are the models in service what they were, and the totals those of the rows? Start it after the writer; stop,
+ * then free. */
 enum rc verifier_start(struct engine *e, struct err *err) NODISCARD;
 void verifier_stop(struct engine *e);
 void verifier_free(struct engine *e);

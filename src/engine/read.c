@@ -41,6 +41,15 @@ void engine_view_end(struct engine_view *v)
 		store_end_read(v->store);
 }
 
+void engine_view_pause(struct engine_view *v)
+{
+	must(v->depth > 0);
+	if (--v->depth == 0)
+		store_pause_read(v->store);
+}
+
+void engine_view_rest(struct engine_view *v) { store_rest(v->store); }
+
 static enum verdict found(enum rc rc, enum verdict missing) { return rc == RC_NOT_FOUND ? missing : verdict_of(rc); }
 
 /* One page and the number of all matches, of one moment. */

@@ -97,13 +97,15 @@ static enum rc fire(struct engine *e, struct instance_row *i, int64_t now_ms, st
 {
 	struct task_row task;
 	struct task_order order = { .kind = KIND_TRAIN, .run_prefix = "scheduled", .params = i->create_params };
-	enum rc rc = RC_OK;
+	const struct instance_row was = *i;
 
 	i->cron_next_at = zone_cron_next(i->cron, now_ms);
+	enum rc rc = store_change(e->store, &table_instance, &was, i, err);
+	if (rc != RC_OK)
+		return rc;
 	if (i->busy_task_id) {
 		e->tally.cron_skipped++;
-		rc = note_skip(e, i->busy_task_id, now_ms, a, err);
-		return rc == RC_OK ? store_update(e->store, &table_instance, i, err) : rc;
+		return note_skip(e, i->busy_task_id, now_ms, a, err);
 	}
 	e->tally.cron_fired++;
 	return task_insert(e, i, &order, now_ms, a, &task, err);
@@ -126,6 +128,7 @@ static enum rc fire_due(struct engine *e, int64_t now_ms, struct arena *a, struc
 
 static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struct arena *a, struct err *err)
 {
+	const struct task_row was = *t;
 	char text[64];
 	double wait_s = -1;
 
@@ -139,7 +142,7 @@ static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struc
 		wait_s = now_ms > t->created_at ? (double)(now_ms - t->created_at) / 1e3 : 0;
 	}
 	(void)snprintf(text, sizeof text, "attempt %lld of %lld", (long long)t->attempt, (long long)t->max_attempts);
-	enum rc rc = store_update(e->store, &table_task, t, err);
+	enum rc rc = store_change(e->store, &table_task, &was, t, err);
 	if (rc == RC_OK)
 		rc = row_event_add(e->store, t->id, t->attempt, now_ms, "started", text, err);
 	if (rc == RC_OK && is_cache_task(t))
@@ -221,6 +224,8 @@ enum rc run_due(struct engine *e, int64_t now_ms, struct err *err)
 		rc = claim_pending(e, false, now_ms, a, err);
 	if (rc == RC_OK)
 		rc = claim_pending(e, true, now_ms, a, err);
+	if (rc == RC_OK && e->attempts && e->attempts->starts)
+		exec_expect(e->exec); /* it gets ready while the claim is being committed */
 	return rc == RC_OK ? find_next_due(e, now_ms, a, err) : rc;
 }
 

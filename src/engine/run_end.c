@@ -65,6 +65,7 @@ static enum rc make_extend_info(const struct task_row *t, struct arena *a, const
 	return RC_OK;
 }
 
+/* In t alone, which the caller writes. */
 static enum rc requeue(struct engine *e, struct task_row *t, const char *why, int64_t delay_ms, int64_t now,
 		       struct err *err)
 {
@@ -75,11 +76,11 @@ static enum rc requeue(struct engine *e, struct task_row *t, const char *why, in
 	t->updated_at = now;
 	e->tally.requeued++;
 	e->looks_for_work = true;
-	enum rc rc = row_event_add(e->store, t->id, t->attempt, now, "requeued", why, err);
-	return rc == RC_OK ? store_update(e->store, &table_task, t, err) : rc;
+	return row_event_add(e->store, t->id, t->attempt, now, "requeued", why, err);
 }
 
-/* Terminal: success or failed. The instance is free again; on success its model is put in service (E8). */
+/* Terminal: success or failed. The instance is free again; on success its model is put in service (E8). t is the caller's
+ * to write. */
 static enum rc finish(struct engine *e, struct task_row *t, bool is_success, const char *sha256, int64_t now,
 		      struct arena *a, struct err *err)
 {
@@ -87,6 +88,7 @@ static enum rc finish(struct engine *e, struct task_row *t, bool is_success, con
 	enum rc rc = row_instance(e->store, t->instance_id, a, &i, err);
 	if (rc != RC_OK)
 		return rc;
+	const struct instance_row was = i;
 	must(task_state_may_become((enum task_state)t->state, is_success ? TASK_SUCCESS : TASK_FAILED));
 	must(i.busy_task_id == t->id);
 	t->state = is_success ? TASK_SUCCESS : TASK_FAILED;
@@ -107,9 +109,7 @@ static enum rc finish(struct engine *e, struct task_row *t, bool is_success, con
 		i.model_sha256 = sha256;
 	}
 	rc = row_event_add(e->store, t->id, t->attempt, now, "ended", is_success ? "success" : t->error_message, err);
-	if (rc == RC_OK)
-		rc = store_update(e->store, &table_task, t, err);
-	return rc == RC_OK ? store_update(e->store, &table_instance, &i, err) : rc;
+	return rc == RC_OK ? store_change(e->store, &table_instance, &was, &i, err) : rc;
 }
 
 /* Is the model in service, which this end replaces, one whose record was deleted (E5)? Then its files go. */
@@ -147,12 +147,14 @@ static enum verdict apply_end(struct engine *e, struct change *base)
 		return V_NO_TASK; /* late */
 	if (rc != RC_OK)
 		return verdict_of(rc);
+	const struct task_row was = t;
 	bool is_stop = !e->takes_claims && end->fault == FAULT_MACHINE;
 	if (is_stop)
 		t.max_attempts++; /* an orderly stop of the server is not held against the task */
 	if (!end->is_success && end->fault == FAULT_MACHINE && t.attempt < t.max_attempts) {
 		int delay_ms = is_stop ? 0 : task_backoff_ms((int)t.attempt);
-		return verdict_of(requeue(e, &t, end->message, delay_ms, now, err));
+		rc = requeue(e, &t, end->message, delay_ms, now, err);
+		return verdict_of(rc == RC_OK ? store_change(e->store, &table_task, &was, &t, err) : rc);
 	}
 	t.fault = end->fault;
 	t.error_code = end->is_success ? "" : end->code;
@@ -162,6 +164,8 @@ static enum verdict apply_end(struct engine *e, struct change *base)
 	rc = find_orphan(e, end, &t, a, err);
 	if (rc == RC_OK)
 		rc = finish(e, &t, end->is_success, end->sha256, now, a, err);
+	if (rc == RC_OK)
+		rc = store_change(e->store, &table_task, &was, &t, err);
 	crash_point("engine.end_applied");
 	return verdict_of(rc);
 }
@@ -291,9 +295,22 @@ static void bound_log(const struct engine *e, const struct instance_row *i, cons
 		log_warn("files.log_not_bounded", "task=%lld path=%s reason=\"%s\"", (long long)t->id, path, err.msg);
 }
 
-static enum rc recover_one(struct engine *e, struct task_row *t, int64_t now, struct arena *a, struct err *err)
+static enum rc resume_or_fail(struct engine *e, struct task_row *t, int64_t now, struct arena *a, struct err *err)
 {
 	static const char why[] = "the server ended while the task ran";
+
+	if (t->attempt < t->max_attempts)
+		return requeue(e, t, why, 0, now, err);
+	t->fault = FAULT_MACHINE;
+	t->error_code = "Task.Interrupted";
+	t->error_message = arena_printf(a, "%s, and this was its last attempt (%lld of %lld)", why, (long long)t->attempt,
+					(long long)t->max_attempts);
+	return finish(e, t, false, "", now, a, err);
+}
+
+static enum rc recover_one(struct engine *e, struct task_row *t, int64_t now, struct arena *a, struct err *err)
+{
+	const struct task_row was = *t;
 	struct instance_row i;
 
 	enum rc rc = row_instance(e->store, t->instance_id, a, &i, err);
@@ -302,13 +319,8 @@ static enum rc recover_one(struct engine *e, struct task_row *t, int64_t now, st
 	if (rc != RC_OK)
 		return rc;
 	bound_log(e, &i, t);
-	if (t->attempt < t->max_attempts)
-		return requeue(e, t, why, 0, now, err);
-	t->fault = FAULT_MACHINE;
-	t->error_code = "Task.Interrupted";
-	t->error_message = arena_printf(a, "%s, and this was its last attempt (%lld of %lld)", why, (long long)t->attempt,
-					(long long)t->max_attempts);
-	return finish(e, t, false, "", now, a, err);
+	rc = resume_or_fail(e, t, now, a, err);
+	return rc == RC_OK ? store_change(e->store, &table_task, &was, t, err) : rc;
 }
 
 enum rc run_recover(struct engine *e, struct err *err)

@@ -57,6 +57,7 @@ static enum rc keep_milestone(struct engine *e, const struct message *m, int64_t
 static enum rc keep_message(struct engine *e, const struct message *m, struct task_row *t, struct attempt *at,
 			    struct err *err)
 {
+	const struct task_row was = *t;
 	int64_t now = clock_wall_ms(), before = t->progress;
 	enum rc rc = RC_OK;
 
@@ -89,7 +90,16 @@ static enum rc keep_message(struct engine *e, const struct message *m, struct ta
 		return RC_OK; /* part of the end */
 	}
 	t->updated_at = now;
-	return rc == RC_OK ? store_update(e->store, &table_task, t, err) : rc;
+	return rc == RC_OK ? store_change(e->store, &table_task, &was, t, err) : rc;
+}
+
+static enum rc keep_process(struct engine *e, const struct message *m, struct task_row *t, struct err *err)
+{
+	const struct task_row was = *t;
+
+	t->pid = m->pid;
+	t->pid_start = m->pid_start;
+	return store_change(e->store, &table_task, &was, t, err);
 }
 
 static enum verdict apply_message(struct engine *e, struct change *base)
@@ -105,9 +115,7 @@ static enum verdict apply_message(struct engine *e, struct change *base)
 	if (rc == RC_OK && (!at || !run_is_current(&t, m->attempt)))
 		return V_BAD_INPUT; /* late */
 	if (rc == RC_OK && m->is_start) {
-		t.pid = m->pid;
-		t.pid_start = m->pid_start;
-		rc = store_update(e->store, &table_task, &t, err);
+		rc = keep_process(e, m, &t, err);
 	} else if (rc == RC_OK) {
 		rc = keep_message(e, m, &t, at, err);
 	}
@@ -129,7 +137,7 @@ static struct message *message_new(struct engine *e, int64_t task_id, int64_t at
 {
 	struct arena *a = arena_new(ARENA_MAX);
 	struct message *m = arena_new_of(a, struct message);
-	*m = (struct message){ .base = { .apply = apply_message, .done = message_done, .is_patient = true },
+	*m = (struct message){ .base = { .apply = apply_message, .done = message_done, .refuses_first = true, .is_patient = true },
 			       .engine = e, .arena = a, .task_id = task_id, .attempt = attempt };
 	return m;
 }

@@ -34,6 +34,7 @@ enum rc task_insert(struct engine *e, struct instance_row *instance, const struc
 		    struct arena *a, struct task_row *out, struct err *err)
 {
 	const struct function *f = functions_by_version(e->functions, instance->function, instance->version_id);
+	const struct instance_row was = *instance;
 	*out = (struct task_row){
 		.instance_id = instance->id,
 		.generation = instance->last_generation + 1,
@@ -55,7 +56,7 @@ enum rc task_insert(struct engine *e, struct instance_row *instance, const struc
 	instance->last_generation = out->generation;
 	instance->busy_task_id = out->id;
 	e->looks_for_work = true;
-	return store_update(e->store, &table_instance, instance, err);
+	return store_change(e->store, &table_instance, &was, instance, err);
 }
 
 static enum verdict apply_create(struct engine *e, struct change *base)
@@ -81,6 +82,7 @@ void engine_task_create(struct engine *e, struct task_create *c)
 {
 	c->base.apply = apply_create;
 	c->base.committed = NULL;
+	c->base.refuses_first = true;
 	writer_submit(e, &c->base);
 }
 

@@ -1,15 +1,18 @@
 /*
- * The verifier: one thread that compares the models in service with their checksums (E8), at start and every so often.
+ * The verifier: one thread that compares the models in service with their checksums (E8), and the totals that the store
+ * keeps with the rows, at start and every so often.
  * A file can be lost or damaged long after it was put in service; then the instance is no longer shown as available, and
  * metrics and readiness say so. The row stays as it is: the file may come back, from a backup or with its disk.
  *
  *  V1 Before the first request is answered it is known which files are absent; whole files are read afterwards.
  *  V2 What is found wanting counts for one generation of an instance: the next one that goes in service is not touched.
+ *  V3 The numbers of tasks that the store keeps are compared with the tasks; a wrong one is told and counted anew.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <time.h>
+#include "base/attr.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -141,6 +144,41 @@ static void publish(struct verifier *v, struct flaw *flaws, size_t n, enum depth
 	mem_free(old);
 }
 
+/* ---- totals ---- */
+
+static bool is_over(void *ctx) { return must_stop(ctx); }
+
+struct mend {
+	struct change base;
+	int64_t n_lists;
+};
+
+static enum verdict apply_mend(struct engine *e, struct change *base)
+{
+	return verdict_of(store_mend_totals(e->store, &((struct mend *)base)->n_lists, &base->err));
+}
+
+static void told_mended(UNUSED struct engine *e, struct change *base)
+{
+	log_warn("totals.mended", "lists=%lld", (long long)((const struct mend *)base)->n_lists);
+}
+
+static void free_mend(struct change *base) { mem_free(base->ctx); }
+
+/* V3. What cannot be read is told by whoever needs it. */
+static void check_totals(struct verifier *v, struct store *s)
+{
+	const struct store_pause until_stop = { .is_over = is_over, .ctx = v };
+	struct err err = { 0 };
+
+	if (store_check_totals(s, &until_stop, &err) != RC_CORRUPT)
+		return;
+	log_error("totals.wrong", "reason=\"%s\"", err.msg);
+	struct mend *m = mem_new(struct mend);
+	m->base = (struct change){ .apply = apply_mend, .committed = told_mended, .done = free_mend, .ctx = m };
+	writer_submit_own(v->engine, &m->base);
+}
+
 static void make_pass(struct verifier *v, enum depth depth)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(ROWS_MAX);
@@ -159,6 +197,8 @@ static void make_pass(struct verifier *v, enum depth depth)
 	} else {
 		log_warn("model.not_checked", "reason=\"%s\"", err.msg);
 	}
+	if (rc == RC_OK && depth == IS_WHOLE)
+		check_totals(v, s);
 	store_close(s);
 }
 

@@ -21,6 +21,7 @@
 enum {
 	SPEC_SIZE_MAX = 262144, /* the command line with all its texts */
 	LINES_PER_TURN = 64,    /* then the other children have their turn */
+	RECENT_MS = 250,        /* a look that old will do for counting threads: quota_of_kernel has slack */
 	EXCERPT_SIZE = 80, /* of a wrong line, in the message about it */
 };
 
@@ -174,7 +175,7 @@ static enum rc spawn(struct child *c, struct host *h, int pipe_fd, struct err *e
 		.work_dir = c->spec.work_dir,
 		.fds = fds,
 		.n_fds = (int)ARRAY_LEN(fds),
-		.limits = quota_of_kernel(c, quota_needs_look(&c->spec) ? host_family(h) : &h->family),
+		.limits = quota_of_kernel(c, quota_needs_look(&c->spec) ? host_recent_family(h) : &h->family),
 		.dies_with_parent = true,
 	};
 
@@ -290,8 +291,15 @@ const struct family *host_family(struct host *h)
 {
 	if (!h->has_looked)
 		family_look(&h->family, h->children);
+	if (!h->has_looked)
+		h->looked_at_mono = h->now_mono;
 	h->has_looked = true;
 	return &h->family;
+}
+
+const struct family *host_recent_family(struct host *h)
+{
+	return h->now_mono - h->looked_at_mono <= RECENT_MS ? &h->family : host_family(h);
 }
 
 static void enforce_limits(struct child *c, const struct host *h)

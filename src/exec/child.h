@@ -32,6 +32,7 @@ struct host {
 	struct family family;
 	const struct child *children;   /* all of them */
 	bool has_looked;                /* in this turn */
+	int64_t looked_at_mono;         /* the last time */
 	int64_t look_at_mono;           /* when to measure next; a look costs, so the pace follows from how long it took */
 	bool is_measuring;              /* this turn */
 };
@@ -59,7 +60,7 @@ struct child {
 
 	int log_fd;                     /* RUNNING: only with a log limit; else -1 */
 	int64_t log_size, log_seen_at;  /* when it was last looked at */
-	bool is_log_gapped;             /* some of it was dropped, and said so */
+	bool is_log_told;               /* that some of it was dropped, or could not be */
 	int64_t file_limit;             /* what the kernel lets any of its files grow to; 0 none */
 	int64_t timeout_at, heard_at, log_check_at, kill_at; /* monotonic ms */
 	int64_t disk_look_at;
@@ -87,6 +88,8 @@ void child_turn(struct child *c, struct host *h);
 bool child_is_measured(const struct child *c);
 /* What the look of this turn showed; the first to ask has it made. */
 const struct family *host_family(struct host *h);
+/* What a look showed at most RECENT_MS ago, for what need only be about right. */
+const struct family *host_recent_family(struct host *h);
 void child_message_done(struct child *c, const struct host *h);
 /* When child_turn must be called at the latest, without any event; INT64_MAX: never. */
 int64_t child_due(const struct child *c, const struct host *h);

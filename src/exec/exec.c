@@ -34,7 +34,7 @@ enum {
 	ORPHANS_EVERY_MS = 1000, /* with nothing to measure */
 };
 
-enum command_kind { COMMAND_ADOPT, COMMAND_START, COMMAND_STOP, COMMAND_DONE, COMMAND_CLOSE };
+enum command_kind { COMMAND_ADOPT, COMMAND_EXPECT, COMMAND_START, COMMAND_STOP, COMMAND_DONE, COMMAND_CLOSE };
 
 struct command {
 	struct command *next;
@@ -133,6 +133,9 @@ static void run_command(struct exec *e, const struct command *cmd)
 	switch (cmd->kind) {
 	case COMMAND_ADOPT:
 		e->host.family.adopts = true;
+		break;
+	case COMMAND_EXPECT:
+		(void)host_recent_family(&e->host); /* a start asks for it */
 		break;
 	case COMMAND_START:
 		start(e, cmd->child);
@@ -326,6 +329,7 @@ enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struc
 		                 .epoll_fd = -1,
 		                 .null_fd = -1,
 		                 .lifeline_fd = -1,
+		                 .looked_at_mono = INT64_MIN / 2,
 		                 .drop_at_mono = INT64_MAX };
 	family_init(&e->host.family);
 	e->wake_fd = e->lifeline_write_fd = -1;
@@ -349,6 +353,8 @@ bool exec_adopt_orphans(struct exec *e)
 	push(e, (struct command){ .kind = COMMAND_ADOPT });
 	return true;
 }
+
+void exec_expect(struct exec *e) { push(e, (struct command){ .kind = COMMAND_EXPECT }); }
 
 void exec_start(struct exec *e, const struct exec_spec *spec)
 {
@@ -377,7 +383,8 @@ void exec_free(struct exec *e)
 	if (!e)
 		return;
 	for (struct command *c = pop(e); c; c = pop(e)) {
-		must(c->kind == COMMAND_DONE); /* an acknowledgement that came after its child's end */
+		/* An acknowledgement that came after its child's end, or a start that came to nothing. */
+		must(c->kind == COMMAND_DONE || c->kind == COMMAND_EXPECT);
 		mem_free(c);
 	}
 	release(e);

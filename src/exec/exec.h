@@ -80,6 +80,8 @@ enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struc
  * and kills what an attempt left. Before the first exec_start, and only where children are started by exec alone.
  * False: the kernel cannot; then only groups are killed. */
 bool exec_adopt_orphans(struct exec *e);
+/* A start is likely to be asked for in a moment: what it needs to know of the machine is found out meanwhile. */
+void exec_expect(struct exec *e);
 /* Ask for a start. Never blocks on the child. A start that fails (fork, exec, log file) is an on_end with
  * FAULT_MACHINE (FAULT_USER when the program does not exist). */
 void exec_start(struct exec *e, const struct exec_spec *spec);
@@ -90,7 +92,7 @@ void exec_message_done(struct exec *e, int64_t task_id);
 /* Stop every child (SIGTERM, grace at most grace_ms, SIGKILL), call on_end for each, join the thread.
  * exec_message_done must go on meanwhile; two seconds after the grace time unread messages are dropped. A start
  * asked for meanwhile (by on_end, say) ends at once as stopped. Not from a handler. Afterwards only
- * exec_message_done (late acknowledgements, which do nothing) and exec_free may be called. */
+ * exec_message_done and exec_expect, which do nothing then, and exec_free may be called. */
 void exec_stop_all(struct exec *e, int64_t grace_ms);
 void exec_free(struct exec *e); /* NULL is fine */
 

@@ -14,7 +14,7 @@ enum { UNKNOWN = -1, DEPTH_MAX = 256 /* from a process up to its leader */ };
 
 void family_init(struct family *f)
 {
-	*f = (struct family){ 0 };
+	*f = (struct family){ .self = getpid() };
 	procs_init(&f->procs);
 }
 
@@ -66,7 +66,7 @@ static pid_t find_leader(struct family *f, const struct child *children, size_t 
 		leader = row->pid;
 	} else if (led_by(children, row->group)) {
 		leader = row->group;
-	} else if (row->parent == getpid()) {
+	} else if (row->parent == f->self) {
 		leader = f->adopts ? leader_of_orphan(children, row) : 0;
 	} else if (row->parent > 1 && depth < DEPTH_MAX) {
 		const struct procs_row *parent = procs_find(&f->procs, row->parent);
@@ -82,7 +82,7 @@ static void wait_for_orphans(struct family *f, const struct child *children)
 	f->n_orphans = 0;
 	for (size_t i = 0; f->adopts && i < f->procs.n; i++) {
 		const struct procs_row *row = &f->procs.rows[i];
-		if (row->parent != getpid() || led_by(children, row->pid))
+		if (row->parent != f->self || led_by(children, row->pid))
 			continue;
 		bool is_gone = row->state == 'Z' && waitpid(row->pid, NULL, WNOHANG) == row->pid;
 		f->n_orphans += !is_gone;

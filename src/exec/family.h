@@ -18,6 +18,7 @@ struct family {
 	struct procs procs;
 	pid_t *leaders;   /* for each row the leader of its attempt, 0: none of ours */
 	size_t cap;
+	pid_t self;
 	bool adopts;      /* orphans below this process become its children */
 	int n_orphans;    /* adopted ones that were there at the last look */
 };

@@ -58,13 +58,15 @@ static void stop(struct child *c, const struct host *h, const char *text)
 		c->kill_at = h->now_mono;
 }
 
-static void note_first_gap(struct child *c)
+/* Once for an attempt. failure NULL: some of the middle is gone. */
+static void tell(struct child *c, const char *failure)
 {
-	if (c->is_log_gapped || c->log_size <= c->spec.log_limit)
+	if (c->is_log_told || c->log_size <= c->spec.log_limit)
 		return;
-	c->is_log_gapped = true;
-	log_warn("exec.log_gap", "task=%lld attempt=%lld limit=%lld its log keeps its beginning and its newest part",
-	         (long long)c->spec.task_id, (long long)c->spec.attempt, (long long)c->spec.log_limit);
+	c->is_log_told = true;
+	log_warn(failure ? "exec.log_not_bounded" : "exec.log_gap", "task=%lld attempt=%lld limit=%lld reason=\"%s\"",
+	         (long long)c->spec.task_id, (long long)c->spec.attempt, (long long)c->spec.log_limit,
+	         failure ? failure : "its log keeps its beginning and its newest part");
 }
 
 void tasklog_check(struct child *c, const struct host *h)
@@ -76,7 +78,7 @@ void tasklog_check(struct child *c, const struct host *h)
 	enum rc rc = gaplog_bound(c->log_fd, c->spec.log_limit, &c->log_size, &err);
 	c->log_check_at = h->now_mono + pause_of(c, c->log_size - before, h->now_mono - c->log_seen_at);
 	c->log_seen_at = h->now_mono;
-	if (rc != RC_OK) {
+	if (rc == RC_DENIED) {
 		quota_say(c, STOP_LOG_FULL, limit, sizeof limit);
 		(void)snprintf(text, sizeof text, "%s, and %.180s", limit, err.msg);
 		stop(c, h, text);
@@ -84,7 +86,7 @@ void tasklog_check(struct child *c, const struct host *h)
 		(void)snprintf(text, sizeof text, "it wrote more than %lld bytes to its log", (long long)TASKLOG_MOST);
 		stop(c, h, text);
 	} else {
-		note_first_gap(c);
+		tell(c, rc == RC_OK ? NULL : err.msg); /* a full disk, say: the machine's fault, and perhaps for a while */
 	}
 }
 

@@ -5,7 +5,7 @@
  * Owner:    struct http_req belongs to the server; the handler may keep it until it calls http_reply.
  *           Its arena (64 MiB at most), body and headers live exactly as long. If the client goes away meanwhile, or the server
  *           is stopped and freed, the request stays valid and http_reply drops the answer.
- * Threads:  handler and on_fault run on the request's loop thread and must not block: its other connections wait for them.
+ * Threads:  handler, on_fault and on_rest run on the request's loop thread and must not block: its other connections wait for them.
  *           http_reply may be called from any thread, once. Cleanups of the arena run in some thread.
  *           http_stop and http_free belong to the thread that started the server, never to a loop thread.
  * Limits:   struct http_limits. Request line 16 KiB, head 64 KiB, 100 headers; the bodies held at once are limited to
@@ -94,6 +94,8 @@ struct http_config {
 	 * *reply (status 0 means status); bytes may come from req->arena; http_reply must not be called. req has at least
 	 * id, arena, peer; others may be "" or empty. */
 	void (*on_fault)(void *ctx, struct http_req *req, int status, const char *why, struct http_reply *reply);
+	/* The loop thread has handled all that was there and waits next. NULL: nobody wants to know. */
+	void (*on_rest)(void *ctx, int loop);
 	void *ctx;
 };
 

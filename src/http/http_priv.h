@@ -130,7 +130,7 @@ struct request {
 	char peer[INET6_ADDRSTRLEN];
 };
 
-struct request *request_new(struct loop *l, struct conn *c, const char *peer);
+struct request *request_new(struct loop *l, struct conn *c, const char peer[INET6_ADDRSTRLEN]);
 void request_free(struct request *r);
 /* Count the body's growth; false when all bodies together are too large. */
 bool request_charge(struct request *r);

@@ -268,6 +268,9 @@ static void turn(struct loop *l, int32_t max_ms)
 	(void)h2o_evloop_run(l->ev, max_ms); /* fails when interrupted only: the next turn polls again */
 	l->now_ms = clock_mono_ms();
 	timers_run(l);
+	const struct http_config *cfg = &l->server->cfg;
+	if (cfg->on_rest)
+		cfg->on_rest(cfg->ctx, l->index);
 }
 
 static bool is_over(struct loop *l)

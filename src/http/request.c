@@ -17,7 +17,7 @@
 
 enum { REQUEST_MAGIC = 0x72657131, USUAL_HEAD_SIZE = 384 };
 
-struct request *request_new(struct loop *l, struct conn *c, const char *peer)
+struct request *request_new(struct loop *l, struct conn *c, const char peer[INET6_ADDRSTRLEN])
 {
 	struct request *r = mem_new(struct request);
 	r->magic = REQUEST_MAGIC;
@@ -25,7 +25,7 @@ struct request *request_new(struct loop *l, struct conn *c, const char *peer)
 	r->loop = l;
 	r->conn = c;
 	r->message.kind = MESSAGE_REPLIED;
-	(void)snprintf(r->peer, sizeof(r->peer), "%s", peer);
+	memcpy(r->peer, peer, sizeof(r->peer));
 	buf_init(&r->body, l->server->cfg.limits.body_max);
 	buf_init(&r->out, REPLY_MAX);
 	r->file_fd = -1;
@@ -106,6 +106,15 @@ static const char *date_text(void)
 	return text;
 }
 
+/* Nor a blank or a colon, as names go. */
+static bool is_name(const char *text)
+{
+	for (const char *p = text; *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f || *p == ':')
+			return false;
+	return *text != '\0';
+}
+
 static bool has_control(const char *text)
 {
 	for (const char *p = text; *p; p++)
@@ -119,6 +128,8 @@ static bool is_own_header(const char *name)
 {
 	static const char *const own[] = { "connection", "content-length", "content-type", "date",
 					   "server", "transfer-encoding" };
+	if (name[0] == 'x' || name[0] == 'X') /* nearly all others */
+		return false;
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		if (strcasecmp(name, own[i]) == 0)
 			return true;
@@ -128,7 +139,7 @@ static bool is_own_header(const char *name)
 /* A value may come from a client. One that would split the answer is left out, and the log says so. */
 static void add_header(struct request *r, const char *name, const char *value)
 {
-	if (!*name || strpbrk(name, " :\t") || has_control(name) || has_control(value)) {
+	if (!is_name(name) || has_control(value)) {
 		log_warn("http.header_dropped", "request=%s name_len=%zu", r->pub.id, strlen(name));
 		return;
 	}

@@ -256,6 +256,7 @@ static bool write_plain(struct buf *out, char lead, const char *text, char tail)
 	if (lead)
 		*p++ = lead;
 	*p++ = '"';
+	/* A quote follows, no NUL. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
 	memcpy(p, text, len);
 	p += len;
 	*p++ = '"';
@@ -320,7 +321,45 @@ void jw_key(struct jw *w, const char *camel_name)
 		to_pascal(camel_name, pascal);
 		camel_name = pascal;
 	}
+	if (w->is_twin) {
+		size_t at = w->out->len + w->needs_comma + 1;
+		buf_add(&w->twin_keys, &at, sizeof at);
+	}
 	jw_key_exact(w, camel_name);
+}
+
+void jw_twin_begin(struct jw *w)
+{
+	must(w->depth > 0 && !w->needs_comma && !w->has_key && !w->is_twin && w->casing == CASING_CAMEL);
+	w->is_twin = true;
+	w->twin_from = w->out->len;
+	buf_init(&w->twin_keys, w->out->ceiling);
+}
+
+static void raise_first(char *letter)
+{
+	if (*letter >= 'a' && *letter <= 'z')
+		*letter = (char)(*letter - 'a' + 'A');
+}
+
+void jw_twin_end(struct jw *w)
+{
+	size_t len = w->out->len - w->twin_from, n = w->twin_keys.len / sizeof(size_t), at;
+	char *p = len ? buf_room(w->out, len + 1) : NULL;
+
+	must(w->is_twin && !w->has_key);
+	/* Past the ceiling the places of the keys mean nothing, and p is NULL. */
+	if (p) {
+		*p = ',';
+		memcpy(p + 1, w->out->bytes + w->twin_from, len);
+		for (size_t i = 0; i < n; i++) {
+			memcpy(&at, w->twin_keys.bytes + i * sizeof at, sizeof at);
+			raise_first(p + 1 + (at - w->twin_from));
+		}
+		buf_put(w->out, len + 1);
+	}
+	w->is_twin = false;
+	buf_fini(&w->twin_keys);
 }
 
 static void open_level(struct jw *w, char c)
@@ -360,6 +399,14 @@ void jw_int(struct jw *w, int64_t v)
 {
 	begin_value(w);
 	buf_addi(w->out, v);
+}
+
+void jw_int_text(struct jw *w, int64_t v)
+{
+	begin_value(w);
+	buf_addc(w->out, '"');
+	buf_addi(w->out, v);
+	buf_addc(w->out, '"');
 }
 
 void jw_real(struct jw *w, double v)

@@ -40,17 +40,25 @@ struct jw {
 	enum casing casing;
 	int depth;
 	bool needs_comma, has_key;
+	bool is_twin;           /* between jw_twin_begin and _end */
+	size_t twin_from;       /* in out */
+	struct buf twin_keys;   /* size_t each: where in out such a key's first letter stands */
 };
 
 void jw_init(struct jw *w, struct buf *out, enum casing casing);
 void jw_key(struct jw *w, const char *camel_name);        /* follows w->casing */
 void jw_key_exact(struct jw *w, const char *name);        /* for keys that are data */
+/* Both casings for little more than one: what is written between these, members of an object that has none yet, is
+ * there once more behind it with the keys of jw_key in PascalCase. */
+void jw_twin_begin(struct jw *w);
+void jw_twin_end(struct jw *w);
 void jw_object(struct jw *w);
 void jw_end_object(struct jw *w);
 void jw_array(struct jw *w);
 void jw_end_array(struct jw *w);
 void jw_text(struct jw *w, const char *text);             /* NULL writes null; bad UTF-8 becomes U+FFFD */
 void jw_int(struct jw *w, int64_t v);
+void jw_int_text(struct jw *w, int64_t v);                /* in quotes */
 void jw_real(struct jw *w, double v);                     /* shortest that reads back; not finite: null */
 void jw_bool(struct jw *w, bool v);
 void jw_null(struct jw *w);

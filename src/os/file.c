@@ -167,7 +167,13 @@ enum rc file_write(const char *path, const void *bytes, size_t len, unsigned mod
 	return rc;
 }
 
-enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err)
+static enum rc move_onto(const char *temp, const char *path, struct err *err)
+{
+	return os.rename(temp, path) == 0 ? RC_OK : failed(err, "rename onto", path);
+}
+
+static enum rc replace(const char *path, const void *bytes, size_t len, unsigned mode,
+		       enum rc (*put)(const char *temp, const char *path, struct err *err), struct err *err)
 {
 	char temp[PATH_MAX];
 	int n = snprintf(temp, sizeof temp, "%s.tmp", path);
@@ -176,10 +182,20 @@ enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned m
 	enum rc rc = file_write(temp, bytes, len, mode, err);
 	if (rc != RC_OK)
 		return rc;
-	rc = file_publish(temp, path, err);
+	rc = put(temp, path, err);
 	if (rc != RC_OK)
 		(void)os.unlink(temp); /* the first failure is the one to report */
 	return rc;
+}
+
+enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err)
+{
+	return replace(path, bytes, len, mode, file_publish, err);
+}
+
+enum rc file_replace_unsynced(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err)
+{
+	return replace(path, bytes, len, mode, move_onto, err);
 }
 
 enum rc file_publish(const char *temp, const char *path, struct err *err)
@@ -189,8 +205,8 @@ enum rc file_publish(const char *temp, const char *path, struct err *err)
 		return failed(err, "open", temp);
 	enum rc rc = os.fsync(fd) == 0 ? RC_OK : failed(err, "fsync", temp);
 	(void)os.close(fd);
-	if (rc == RC_OK && os.rename(temp, path) != 0)
-		rc = failed(err, "rename onto", path);
+	if (rc == RC_OK)
+		rc = move_onto(temp, path, err);
 	return rc == RC_OK ? sync_parent(path, err) : rc;
 }
 
@@ -284,6 +300,21 @@ enum rc dir_make(const char *path, unsigned mode, struct err *err) { return make
 enum rc dir_make_unsynced(const char *path, unsigned mode, struct err *err)
 {
 	return make_path(path, mode, /* syncs= */ false, err);
+}
+
+enum rc dir_make_in(const char *top, const char *const *names, size_t n, unsigned mode, struct err *err)
+{
+	char path[PATH_MAX];
+	bool is_new = false;
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < n && rc == RC_OK; i++) {
+		rc = path_join(path, top, names[i], err);
+		is_new |= rc == RC_OK && !file_exists(path);
+		if (rc == RC_OK)
+			rc = make_one(path, mode, /* syncs= */ false, err);
+	}
+	return rc == RC_OK && is_new ? sync_dir(top, err) : rc;
 }
 
 enum rc dir_sync(const char *path, const char *top, struct err *err)

@@ -27,6 +27,8 @@ enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned m
 enum rc file_publish(const char *temp, const char *path, struct err *err) NODISCARD;
 /* Make path anew with these bytes, for whoever reads it next while the machine runs: not atomic, not fsynced. */
 enum rc file_write(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
+/* Replace path by these bytes in one step for whoever reads it while the machine runs: not fsynced. */
+enum rc file_replace_unsynced(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* Open for reading what must be a regular file: RC_INVALID for anything else, a symbolic link included. Never waits. */
 enum rc file_open_regular(const char *path, int *fd, struct err *err) NODISCARD;
 /* Bytes of an open file. */
@@ -38,6 +40,8 @@ enum rc file_remove(const char *path, struct err *err) NODISCARD;      /* absent
 enum rc dir_make(const char *path, unsigned mode, struct err *err) NODISCARD;
 /* The same without any fsync; dir_sync makes up for it. */
 enum rc dir_make_unsynced(const char *path, unsigned mode, struct err *err) NODISCARD;
+/* Folders of top, which exists, by their names; one fsync for all that it made. */
+enum rc dir_make_in(const char *top, const char *const *names, size_t n, unsigned mode, struct err *err) NODISCARD;
 /* fsync the folder path and its parents up to and including top, which path begins with. */
 enum rc dir_sync(const char *path, const char *top, struct err *err) NODISCARD;
 /* Delete a folder with everything in it; does not follow symbolic links; absent is fine. */

@@ -21,7 +21,8 @@
 enum { GAPLOG_LIMIT_MIN = 1 << 19, GAPLOG_NOTE_MAX = 160 };
 
 /* Keep the file of fd, open for writing, at limit bytes: past them at least half of limit of the newest bytes stay, and
- * nearly a quarter of the first ones. *size: its end, gap included. RC_DENIED: its file system cannot do it. */
+ * nearly a quarter of the first ones. *size: its end, gap included, also when the middle
+ * could not be dropped. RC_DENIED: its file system cannot do it, ever. */
 enum rc gaplog_bound(int fd, int64_t limit, int64_t *size, struct err *err) NODISCARD;
 /* The same by path; an absent file is fine. */
 enum rc gaplog_bound_path(const char *path, int64_t limit, struct err *err) NODISCARD;

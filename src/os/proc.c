@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -572,14 +573,14 @@ static bool works_in(pid_t pid, const char *dir)
 /* First the descriptor, then the check: what is checked cannot be exchanged afterwards. */
 static bool kill_if_in(pid_t pid, const char *dir, const char *name, int64_t limit_ms)
 {
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int fd = pidfd_open(pid, 0);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	bool is_over = true;
 
 	if (fd < 0)
 		return errno == ESRCH;
 	if (is_named(pid, name) && works_in(pid, dir)) {
-		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0); /* gone by itself meanwhile: as good */
+		(void)pidfd_send_signal(fd, SIGKILL, NULL, 0); /* gone by itself meanwhile: as good */
 		is_over = poll(&p, 1, limit_ms > INT_MAX ? INT_MAX : (int)limit_ms) > 0;
 	}
 	(void)os.close(fd);

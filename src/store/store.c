@@ -19,6 +19,16 @@
 
 /* ---- descriptions ---- */
 
+/* Names in queries and in descriptions are literals, which the linker makes one as a rule. */
+static int col_of(const struct table *t, const char *name)
+{
+	for (int i = 0; i < t->n_cols; i++) {
+		if (t->cols[i].name == name)
+			return i;
+	}
+	return table_col(t, name, strlen(name));
+}
+
 int table_col(const struct table *t, const char *name, size_t len)
 {
 	int i = 0;
@@ -101,7 +111,7 @@ struct shape shape_of(enum verb verb, const struct query *q)
 	shape.n_preds = (uint8_t)q->n_preds;
 	for (int i = 0; i < q->n_preds; i++) {
 		const struct pred *p = &q->preds[i];
-		int col = table_col(t, p->col, strlen(p->col));
+		int col = col_of(t, p->col);
 		must(t->cols[col].type == COL_INT || t->cols[col].type == COL_TEXT);
 		shape.pred_col[i] = (uint8_t)col;
 		shape.pred_cmp[i] = (uint8_t)p->cmp;
@@ -114,7 +124,7 @@ struct shape shape_of(enum verb verb, const struct query *q)
 	if (verb != VERB_GET && verb != VERB_LIST)
 		return shape;
 	for (int i = 0; i < QUERY_ORDERS && q->orders[i].col; i++) {
-		shape.order_col[i] = (uint8_t)table_col(t, q->orders[i].col, strlen(q->orders[i].col));
+		shape.order_col[i] = (uint8_t)col_of(t, q->orders[i].col);
 		shape.order_desc[i] = q->orders[i].is_desc;
 		shape.n_orders++;
 	}
@@ -150,9 +160,18 @@ static enum rc repeat(const struct err *why, const char *what, struct err *err)
 	return err_set(err, why->rc, "%s: %.400s", what, why->msg);
 }
 
+void store_rest(struct store *s)
+{
+	if (!s->is_paused)
+		return;
+	s->is_paused = false;
+	s->ops->end_read(s);
+}
+
 /* May the back end be asked at all? */
 static enum rc usable(struct store *s, struct err *err)
 {
+	store_rest(s);
 	if (s->broken.rc != RC_OK)
 		return repeat(&s->broken, "the store must be reopened after an error", err);
 	if (s->dead.rc != RC_OK)
@@ -269,6 +288,9 @@ static enum rc end_mark(struct store *s, enum rc (*how)(struct store *s, struct 
 enum rc store_mark_keep(struct store *s, struct err *err) { return end_mark(s, s->ops->mark_keep, err); }
 enum rc store_mark_undo(struct store *s, struct err *err) { return end_mark(s, s->ops->mark_undo, err); }
 
+uint64_t store_writes(const struct store *s) { return s->n_writes; }
+enum rc store_usable(struct store *s, struct err *err) { return usable(s, err); }
+
 enum rc store_touch(struct store *s, struct err *err)
 {
 	struct err why = { 0 };
@@ -277,11 +299,23 @@ enum rc store_touch(struct store *s, struct err *err)
 	return rc == RC_OK ? settle(s, s->ops->touch(s, &why), &why, err) : rc;
 }
 
+/* Go on with a paused view, unless something was changed since it was begun. */
+static bool resume(struct store *s)
+{
+	if (!s->is_paused || s->broken.rc != RC_OK || !s->ops->is_newest(s))
+		return false;
+	s->is_paused = false;
+	s->tx = TX_READ;
+	return true;
+}
+
 enum rc store_begin_read(struct store *s, struct err *err)
 {
+	must(s->tx == TX_NONE);
+	if (resume(s))
+		return RC_OK;
 	struct err why = { 0 };
 	enum rc rc = usable(s, err);
-	must(s->tx == TX_NONE);
 	if (rc != RC_OK)
 		return rc;
 	rc = settle(s, s->ops->begin_read(s, &why), &why, err);
@@ -297,10 +331,22 @@ void store_end_read(struct store *s)
 	end_tx(s);
 }
 
+void store_pause_read(struct store *s)
+{
+	must(s->tx == TX_READ);
+	if (!s->ops->is_newest || s->broken.rc != RC_OK) {
+		store_end_read(s);
+		return;
+	}
+	end_tx(s);
+	s->is_paused = true;
+}
+
 void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	store_rest(s);
 	if (s->tx == TX_WRITE)
 		store_rollback(s);
 	else if (s->tx == TX_READ)
@@ -321,6 +367,7 @@ static enum rc enter(struct store *s, bool *is_own, struct err *err)
 static enum rc leave(struct store *s, bool is_own, enum rc rc, const struct err *why, struct err *err)
 {
 	rc = settle(s, rc, why, err);
+	s->n_writes += rc == RC_OK;
 	if (!is_own)
 		return rc;
 	if (rc == RC_OK)
@@ -364,17 +411,53 @@ enum rc store_insert(struct store *s, const struct table *t, void *row, struct e
 	return rc;
 }
 
-enum rc store_update(struct store *s, const struct table *t, const void *row, struct err *err)
+static bool is_same(const struct table *t, int col, const void *a, const void *b)
 {
+	switch (t->cols[col].type) {
+	case COL_INT:
+		return row_int(t, col, a) == row_int(t, col, b);
+	case COL_REAL: /* by its bits, so that a NaN is itself */
+		return memcmp(row_at(t, col, a), row_at(t, col, b), sizeof(double)) == 0;
+	case COL_TEXT:
+		return strcmp(row_text(t, col, a), row_text(t, col, b)) == 0;
+	case COL_BLOB: {
+		struct blob x = row_blob(t, col, a), y = row_blob(t, col, b);
+		return x.len == y.len && memcmp(x.bytes, y.bytes, x.len) == 0;
+	}
+	}
+	return false;
+}
+
+/* was NULL: all columns but the key. */
+static enum rc update(struct store *s, const struct table *t, const void *was, const void *row, struct err *err)
+{
+	struct shape shape = { .table = t, .verb = VERB_UPDATE };
 	struct err why = { 0 };
 	bool is_own;
+
+	must(t->n_cols <= COLS_MAX);
+	for (int i = 0; i < t->n_cols; i++) {
+		bool is_key = t->cols[i].flags & COL_KEY, is_changed = !was || !is_same(t, i, was, row);
+		must(!is_key || !was || !is_changed);
+		shape.sets |= (uint64_t)(!is_key && is_changed) << i;
+	}
 	enum rc rc = enter(s, &is_own, err);
 	if (rc != RC_OK)
 		return rc;
 	rc = check_row(t, row, &why);
-	if (rc == RC_OK)
-		rc = s->ops->update(s, t, row, &why);
+	if (rc == RC_OK && shape.sets)
+		rc = s->ops->update(s, &shape, row, &why);
 	return leave(s, is_own, rc, &why, err);
+}
+
+enum rc store_update(struct store *s, const struct table *t, const void *row, struct err *err)
+{
+	return update(s, t, NULL, row, err);
+}
+
+enum rc store_change(struct store *s, const struct table *t, const void *was, const void *row, struct err *err)
+{
+	return update(s, t, was, row, err);
 }
 
 enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct err *err)
@@ -446,11 +529,11 @@ enum rc store_count(struct store *s, const struct query *q, int64_t *n, struct e
 	return rc;
 }
 
-enum rc store_check(struct store *s, struct err *err)
+enum rc store_check(struct store *s, enum store_depth depth, struct err *err)
 {
 	struct err why = { 0 };
 	enum rc rc = usable(s, err);
-	return rc != RC_OK ? rc : settle(s, s->ops->check(s, &why), &why, err);
+	return rc != RC_OK ? rc : settle(s, s->ops->check(s, depth, &why), &why, err);
 }
 
 enum rc store_check_totals(struct store *s, const struct store_pause *pause, struct err *err)

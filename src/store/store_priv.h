@@ -19,6 +19,7 @@ enum verb { VERB_INSERT, VERB_UPDATE, VERB_GET, VERB_LIST, VERB_COUNT, VERB_DELE
  */
 struct shape {
 	const struct table *table;
+	uint64_t sets; /* of an update: bit i for column i */
 	uint8_t verb, n_preds, n_orders;
 	uint8_t is_hot; /* the preds imply table->hot */
 	uint8_t pred_col[QUERY_PREDS], pred_cmp[QUERY_PREDS];
@@ -26,8 +27,9 @@ struct shape {
 	uint8_t is_cold; /* the preds exclude table->hot */
 	uint8_t total;   /* 1 + place in table->totals of the one that covers the preds; 0: none */
 };
-static_assert(sizeof(struct shape) == sizeof(void *) + 4 + 2 * QUERY_PREDS + 2 * QUERY_ORDERS + 2,
+static_assert(sizeof(struct shape) == sizeof(void *) + 8 + 4 + 2 * QUERY_PREDS + 2 * QUERY_ORDERS + 2,
 	      "no padding, whose bytes nobody promises");
+enum { COLS_MAX = 64 /* of a table: the bits of shape.sets */ };
 
 struct shape shape_of(enum verb verb, const struct query *q);
 
@@ -43,8 +45,9 @@ struct store_ops {
 	enum rc (*touch)(struct store *s, struct err *err);
 	enum rc (*begin_read)(struct store *s, struct err *err);
 	void (*end_read)(struct store *s);
+	bool (*is_newest)(struct store *s); /* does the view begun see all there is? NULL: cannot tell without beginning anew */
 	enum rc (*insert)(struct store *s, const struct table *t, const void *row, int64_t *id, struct err *err);
-	enum rc (*update)(struct store *s, const struct table *t, const void *row, struct err *err);
+	enum rc (*update)(struct store *s, const struct shape *shape, const void *row, struct err *err);
 	enum rc (*get)(struct store *s, const struct shape *shape, const struct query *q, void *row, struct arena *a,
 		       struct err *err);
 	enum rc (*list)(struct store *s, const struct shape *shape, const struct query *q, struct arena *a,
@@ -53,7 +56,7 @@ struct store_ops {
 			 struct err *err);
 	enum rc (*delete)(struct store *s, const struct shape *shape, const struct query *q, int64_t *n,
 			  struct err *err);
-	enum rc (*check)(struct store *s, struct err *err);
+	enum rc (*check)(struct store *s, enum store_depth depth, struct err *err);
 	enum rc (*check_totals)(struct store *s, const struct store_pause *pause, struct err *err); /* NULL: keeps none */
 	enum rc (*mend_totals)(struct store *s, int64_t *n_mended, struct err *err);
 	int (*schema_version)(struct store *s);
@@ -68,6 +71,8 @@ struct store {
 	enum store_mode mode;
 	enum tx tx;
 	bool has_mark;
+	bool is_paused;    /* TX_NONE, but the back end still has the view */
+	uint64_t n_writes; /* rows inserted and updated, calls that deleted: store_writes */
 	struct err dead;   /* rc not RC_OK: why the open transaction was undone */
 	struct err broken; /* rc not RC_OK: why the store must be reopened */
 };

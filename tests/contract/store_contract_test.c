@@ -224,6 +224,15 @@ TEST(every_column_of_every_table_comes_back)
 	}
 }
 
+static void copy_key(const struct table *t, void *to, const void *from)
+{
+	for (int c = 0; c < t->n_cols; c++) {
+		if (t->cols[c].flags & COL_KEY)
+			memcpy(row_slot(t, c, to), row_at(t, c, from),
+			       t->cols[c].type == COL_INT ? sizeof(int64_t) : sizeof(char *));
+	}
+}
+
 TEST(update_replaces_every_column_but_the_key)
 {
 	add_parents();
@@ -233,16 +242,52 @@ TEST(update_replaces_every_column_but_the_key)
 		fill(t, &row, 1);
 		OK(store_insert(s, t, &row, &e));
 		fill(t, &next, 5);
-		for (int c = 0; c < t->n_cols; c++) {
-			if (t->cols[c].flags & COL_KEY)
-				memcpy(row_slot(t, c, &next), row_slot(t, c, &row),
-				       t->cols[c].type == COL_INT ? sizeof(int64_t) : sizeof(char *));
-		}
+		copy_key(t, &next, &row);
 		OK(store_update(s, t, &next, &e));
 		OK(get_twin(t, &row, &got));
 		const char *diff = difference(t, &next, &got);
 		EXPECT(!diff, "%s.%s", t->name, diff);
 	}
+}
+
+/* was is not what is stored: so it shows which columns were written. */
+TEST(a_change_writes_the_columns_that_differ_and_no_others)
+{
+	add_parents();
+	FOR_EACH_ROW(i, all_tables) {
+		const struct table *t = all_tables[i];
+		union any_row row, was, next, got;
+		int n_differ = 0;
+		fill(t, &row, 1);
+		OK(store_insert(s, t, &row, &e));
+		fill(t, &was, 3);
+		copy_key(t, &was, &row);
+		next = was;
+		for (int c = 0; c < t->n_cols; c += 2) {
+			union any_row other;
+			fill(t, &other, 4);
+			if (t->cols[c].flags & COL_KEY)
+				continue;
+			memcpy(row_slot(t, c, &next), row_at(t, c, &other), t->cols[c].type == COL_BLOB ? sizeof(struct blob) : 8);
+			n_differ += !same_col(t, c, &was, &next);
+		}
+		OK(store_change(s, t, &was, &next, &e));
+		OK(get_twin(t, &row, &got));
+		for (int c = 0; c < t->n_cols; c++)
+			EXPECT(same_col(t, c, &got, same_col(t, c, &was, &next) ? &row : &next), "%s.%s", t->name, t->cols[c].name);
+		EXPECT(n_differ > 0 || t->n_cols <= 3, "%s: nothing tried", t->name);
+	}
+}
+
+TEST(a_change_of_nothing_writes_nothing)
+{
+	struct app_row row = { .id = 42, .name = "ghost" }, other = row;
+	OK(store_change(s, &table_app, &row, &other, &e));
+	EXPECT(count_of(&table_app) == 0, "made one");
+	other.name = "seen";
+	EXPECT(store_change(s, &table_app, &row, &other, &e) == RC_NOT_FOUND, "%s", e.msg);
+	SAYS("app");
+	EXPECT(count_of(&table_app) == 0, "made one");
 }
 
 TEST(null_texts_and_blobs_read_as_empty)
@@ -342,6 +387,10 @@ TEST(an_update_may_not_make_a_twin)
 	OK(store_update(s, &table_app, &row, &e));
 	row = (struct app_row){ .id = x, .account = "2", .name = "y2" }; /* another account: fine */
 	OK(store_update(s, &table_app, &row, &e));
+	struct app_row twin = row;
+	twin.account = "1"; /* y is there by this name */
+	EXPECT(store_change(s, &table_app, &row, &twin, &e) == RC_CONFLICT, "%s", e.msg);
+	SAYS("app");
 	OK(store_commit(s, &e));
 }
 
@@ -682,10 +731,23 @@ TEST(reads_may_be_bracketed)
 	(void)add_app("b");
 }
 
+TEST(a_paused_view_hides_nothing)
+{
+	OK(store_begin_read(s, &e));
+	EXPECT(count_of(&table_app) == 0, "rows");
+	store_pause_read(s);
+	(void)add_app("a");
+	OK(store_begin_read(s, &e));
+	EXPECT(count_of(&table_app) == 1, "in the next view");
+	store_pause_read(s);
+	EXPECT(count_of(&table_app) == 1, "outside of one");
+	store_rest(s);
+}
+
 TEST(a_sound_store_checks_well)
 {
 	add_parents();
-	OK(store_check(s, &e));
+	OK(store_check(s, STORE_FULL, &e));
 	EXPECT(store_schema_version(s) >= 1, "%d", store_schema_version(s));
 }
 
@@ -826,10 +888,10 @@ TEST(totals_are_those_of_the_rows)
 			NULL, &e));
 	OK(store_commit(s, &e));
 	expect_all_counted(&r);
-	OK(store_check(s, &e));
+	OK(store_check_totals(s, NULL, &e));
 	OK(store_delete(s, &(struct query){ .table = &table_app }, NULL, &e));
 	expect_all_counted(&r);
-	OK(store_check(s, &e));
+	OK(store_check_totals(s, NULL, &e));
 }
 
 /* ---- random sequences ---- */
@@ -906,9 +968,9 @@ static void expect_same_lists(const struct query *q, int step)
 	}
 }
 
-static const char *const op_names[] = { "insert", "update", "delete", "get", "count", "begin", "commit", "rollback",
+static const char *const op_names[] = { "insert", "update", "change", "delete", "get", "count", "begin", "commit", "rollback",
 					"mark", "keep", "undo" };
-enum op { INSERT, UPDATE, DELETE, GET, COUNT, BEGIN, COMMIT, ROLLBACK, MARK, KEEP, UNDO };
+enum op { INSERT, UPDATE, CHANGE, DELETE, GET, COUNT, BEGIN, COMMIT, ROLLBACK, MARK, KEEP, UNDO };
 
 /* One that is allowed in the state of the stores: the bookkeeping is the caller's side of the contract. */
 static enum op random_op(struct rng *r)
@@ -917,7 +979,7 @@ static enum op random_op(struct rng *r)
 	if (dice < 45)
 		return INSERT;
 	if (dice < 60)
-		return UPDATE;
+		return dice < 52 ? UPDATE : CHANGE;
 	if (dice < 64)
 		return DELETE;
 	if (dice < 80)
@@ -935,13 +997,15 @@ struct outcome {
 	union any_row row;
 };
 
-static struct outcome apply(struct store *on, enum op op, const struct query *q, const union any_row *row)
+static struct outcome apply(struct store *on, enum op op, const struct query *q, const union any_row *was,
+			    const union any_row *row)
 {
 	struct outcome o = { .n = -1, .row = *row };
 	const struct table *t = q->table;
 	switch (op) {
 	case INSERT: o.rc = store_insert(on, t, &o.row, &e); break;
 	case UPDATE: o.rc = store_update(on, t, &o.row, &e); break;
+	case CHANGE: o.rc = store_change(on, t, was, &o.row, &e); break;
 	case DELETE: o.rc = store_delete(on, q, &o.n, &e); break;
 	case GET: o.rc = store_get(on, q, &o.row, a, &e); break;
 	case COUNT: o.rc = store_count(on, q, &o.n, &e); break;
@@ -960,15 +1024,17 @@ static void one_step(struct rng *r, int step, int *n_ok)
 	const struct table *t = all_tables[rng_below(r, ARRAY_LEN(all_tables))];
 	enum op op = random_op(r);
 	struct query q = random_query(r, t);
-	union any_row row;
+	union any_row was, row;
 	struct outcome o[STORES];
 
 	if (op == DELETE && q.n_preds == 0) /* would keep the stores empty */
 		q.preds[q.n_preds++] = (struct pred){ .col = t->cols[0].name, .v_int = 3, .v_text = "a" };
 	memset(&row, 0, sizeof row);
 	random_row(r, t, &row);
+	random_row(r, t, &was);
+	copy_key(t, &was, &row);
 	for (int k = 0; k < STORES; k++) {
-		o[k] = apply(both[k], op, &q, &row);
+		o[k] = apply(both[k], op, &q, &was, &row);
 		EXPECT(o[k].rc == o[0].rc, "step %d, %s %s: %s says %s (%s), not %s", step, op_names[op], t->name,
 		       openers[k].name, rc_name(o[k].rc), e.msg, rc_name(o[0].rc));
 		EXPECT(o[k].n == o[0].n, "step %d, %s %s: %lld, not %lld", step, op_names[op], t->name,
@@ -997,7 +1063,8 @@ static void random_run(uint64_t seed, int *n_ok)
 	}
 	for (int k = 0; k < STORES; k++) {
 		if (both[k]->tx == TX_NONE)
-			OK(store_check(both[k], &e));
+			OK(store_check(both[k], STORE_FULL, &e));
+		OK(store_check_totals(both[k], NULL, &e));
 		store_close(both[k]);
 	}
 	arena_free(a);
@@ -1022,6 +1089,8 @@ int main(void)
 		return 1;
 	RUN_ON_EACH(every_column_of_every_table_comes_back);
 	RUN_ON_EACH(update_replaces_every_column_but_the_key);
+	RUN_ON_EACH(a_change_writes_the_columns_that_differ_and_no_others);
+	RUN_ON_EACH(a_change_of_nothing_writes_nothing);
 	RUN_ON_EACH(null_texts_and_blobs_read_as_empty);
 	RUN_ON_EACH(a_number_that_is_none_comes_back_as_such);
 	RUN_ON_EACH(a_get_of_nothing_leaves_the_row_alone);
@@ -1043,6 +1112,7 @@ int main(void)
 	RUN_ON_EACH(a_rollback_with_a_mark_undoes_all);
 	RUN_ON_EACH(a_refused_change_alone_leaves_nothing_open);
 	RUN_ON_EACH(reads_may_be_bracketed);
+	RUN_ON_EACH(a_paused_view_hides_nothing);
 	RUN_ON_EACH(a_sound_store_checks_well);
 	RUN_ON_EACH(totals_are_those_of_the_rows);
 	RUN(random_sequences_agree);

@@ -17,7 +17,6 @@
 
 #define INJECT_TABLE(X)                                                                                                \
 	X(OPEN) X(READ) X(WRITE) X(FSYNC) X(CLOSE) X(RENAME) X(UNLINK) X(MKDIR) X(DIR) X(PIPE) X(EPOLL) X(CLONE)       \
-	X(FALLOCATE)                                                                                                   \
 	X(DB_OPEN) X(DB_READ) X(DB_WRITE) X(DB_INDEX) X(DB_SYNC) X(DB_TRUNCATE) X(DB_UNLINK) X(DB_MMAP) X(DB_MEMORY)               \
 	X(JSON_MEMORY) X(ARENA)
 

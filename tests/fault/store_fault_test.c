@@ -100,7 +100,7 @@ static int64_t count_at(const char *where, const char *account)
 {
 	struct store *s = open_at(where);
 	struct err err = { 0 };
-	EXPECT(store_check(s, &err) == RC_OK, "%s: %s", where, err.msg);
+	EXPECT(store_check(s, STORE_FULL, &err) == RC_OK, "%s: %s", where, err.msg);
 	int64_t n = count_rows(s, account);
 	store_close(s);
 	return n;

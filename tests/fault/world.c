@@ -376,7 +376,7 @@ void world_check(const char *what)
 	world_stop();
 	arena_reset(world.arena);
 	struct store *s = world_store(STORE_WRITER);
-	EXPECT(store_check(s, &err) == RC_OK, "%s: %s", what, err.msg);
+	EXPECT(store_check(s, STORE_FULL, &err) == RC_OK, "%s: %s", what, err.msg);
 	must(store_list(s, &all, world.arena, (void **)&rows, &n, NULL) == RC_OK);
 	for (size_t i = 0; i < n; i++) {
 		check_tasks_of(s, &rows[i], what);

@@ -112,9 +112,10 @@ def has_three(case, wanted):
 def counts_uses(case):
     """Hot keys are only looked for under a policy that counts; it is set once."""
     config = case.of("GET", "configs").json["redis_config"]
-    if next(c["param_value"] for c in config if c["param_name"] == "maxmemory-policy") != "allkeys-lfu":
-        case.plain("UpdateConfigurations", lambda c: c.of("PUT", "async-configs", body={"redis_config": [
-            {"param_id": "2", "param_name": "maxmemory-policy", "param_value": "allkeys-lfu"}]}))
+    policy = next(c for c in config if c["param_name"] == "maxmemory-policy")
+    if policy["param_value"] != "allkeys-lfu":
+        wanted = {k: policy[k] for k in ("param_id", "param_name")} | {"param_value": "allkeys-lfu"}
+        case.plain("UpdateConfigurations", lambda c: c.of("PUT", "async-configs", body={"redis_config": [wanted]}))
 
 
 def newest(case, name, *segments):

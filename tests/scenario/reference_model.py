@@ -1,4 +1,5 @@
-"""What the OpenSearch function API promises, as a small model: app groups, instances, runs, default instances, schedules.
+"""What the OpenSearch function API promises, as a small model: app groups, instances, runs, default instances, schedules,
+versions of functions.
 
 Each operation is a method that says which answer is due (Expect) and does to the model what the operation does. It is
 written from the contract and docs/differences.md and shares nothing with the server: an instance is a Python object, a
@@ -14,6 +15,11 @@ import time
 NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,29}")
 APP_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,29}")
 FUNCTION_TYPES = {"score": "PAAS", "free": "SAAS"}   # both of modelType "script"
+# What a version's createParameters may be, and the numbers that are in bounds. The second is published while sequences go
+# on; an instance stays with the version it was created with.
+FIRST, SECOND = 101, 102
+VERSION_NAMES = {FIRST: "v1", SECOND: "v2"}
+RULES = {FIRST: {"gate": None, "note": None, "count": range(1, 11)}, SECOND: {"gate": None, "level": range(1, 4)}}
 PAGE_MOST = 100
 MINUTES_SEARCHED = 40 * 24 * 60
 
@@ -147,8 +153,8 @@ class Task:
 
 
 class Instance:
-    def __init__(self, body, function, now):
-        self.name, self.function = body["instanceName"], function
+    def __init__(self, body, function, version, now):
+        self.name, self.function, self.version = body["instanceName"], function, version
         self.description = body.get("description", "")
         self.create, self.usage = body.get("createParameters", []), body.get("usageParameters", [])
         self.cron = body.get("cron", "")
@@ -171,7 +177,7 @@ class Instance:
     def shown(self, level):
         kind = FUNCTION_TYPES[self.function]
         out = {"FunctionName": self.function, "InstanceName": self.name, "FunctionType": kind, "ModelType": "script",
-               "VersionId": 101, "Source": "user", "Description": self.description, "CreateTime": self.created,
+               "VersionId": self.version, "Source": "user", "Description": self.description, "CreateTime": self.created,
                "Status": "available" if self.is_trained or kind == "SAAS" else "unavailable",
                "Belongs": {"Category": "general", "Domain": "", "Language": "zh"}}
         if level != "simple":
@@ -234,6 +240,7 @@ class Model:
     def __init__(self, clock):
         self.clock = clock
         self.apps = {}
+        self.versions = {function: [FIRST] for function in FUNCTION_TYPES}
 
     # -- rules, one each, so that a wrong one can be put in its place --
     def next_generation(self, instance):
@@ -254,6 +261,9 @@ class Model:
 
     def task_order(self, instance):
         return instance.newest_first()
+
+    def version_of(self, instance):
+        return instance.version
 
     # -- what happens by itself --
     def all_instances(self):
@@ -338,11 +348,40 @@ class Model:
             raise Refused(409, "Task.IsRunning")
         del self.apps[app]
 
+    # -- versions --
+    def publish(self):
+        """The program was started with a second version of one function."""
+        if SECOND not in self.versions["score"]:
+            self.versions["score"].append(SECOND)
+
+    def version_shown(self, function, version):
+        return {"VersionId": version, "VersionName": VERSION_NAMES[version], "FunctionName": function,
+                "FunctionType": FUNCTION_TYPES[function], "ModelType": "script",
+                "VersionConfig": {"CreateParameters": [{"Name": name, "Required": "false"} for name in RULES[version]],
+                                  "Depends": [], "UsageParameters": []}}
+
+    @operation
+    def current_version(self, function, **query):
+        if function not in self.versions:
+            raise Refused(404, "Version.NotExist")
+        if not query.get("modelType"):
+            raise Refused(400, "MissingParameter")
+        wanted = (query["modelType"], query.get("functionType") or "PAAS", query.get("domain", ""))
+        if wanted != ("script", FUNCTION_TYPES[function], "") or query.get("category", "") not in ("", "general"):
+            raise Refused(404, "Version.NotExist")
+        return Expect(result=self.version_shown(function, max(self.versions[function])))
+
+    @operation
+    def get_version(self, function, version):
+        if version not in self.versions.get(function, []):
+            raise Refused(404, "Version.NotExist")
+        return Expect(result=self.version_shown(function, version))
+
     # -- instances --
-    def check_fields(self, body):
+    def check_fields(self, body, version):
+        rules = RULES[version]
         for p in body.get("createParameters", []):
-            if p["name"] not in ("gate", "note", "count") or (p["name"] == "count" and not
-                                                             re.fullmatch(r"[1-9]|10", p["value"])):
+            if p["name"] not in rules or (rules[p["name"]] and p["value"] not in map(str, rules[p["name"]])):
                 raise Refused(400, "InvalidParameter")
         if body.get("usageParameters"):
             raise Refused(400, "InvalidParameter")      # the functions publish none
@@ -358,11 +397,12 @@ class Model:
             raise Refused(404, "Version.NotExist")
         if not NAME.fullmatch(body["instanceName"]):
             raise Refused(400, "InvalidParameter")
-        self.check_fields(body)
+        version = max(self.versions[function])
+        self.check_fields(body, version)
         key = (function, body["instanceName"])
         if key in found.instances:
             raise Refused(409, "Instance.Duplicated")
-        found.instances[key] = Instance(body, function, self.clock())
+        found.instances[key] = Instance(body, function, version, self.clock())
 
     @operation
     def get_instance(self, app, function, name, output="normal"):
@@ -386,7 +426,7 @@ class Model:
     @operation
     def update_instance(self, app, function, name, body):
         found = self.instance(app, function, name)
-        self.check_fields(body)
+        self.check_fields(body, self.version_of(found))
         found.description = body.get("description", found.description)
         found.create = body.get("createParameters", found.create)
         found.usage = body.get("usageParameters", found.usage)
@@ -478,5 +518,11 @@ class ListsOldestFirst(Model):
         return instance.newest_first()[::-1]
 
 
+class MovesToNewestVersion(Model):
+    def version_of(self, instance):
+        return max(self.versions[instance.function])
+
+
 WRONG_RULES = {"reuses-generations": ReusesGenerations, "deletes-unfinished": DeletesUnfinished,
-               "keeps-default": KeepsDefault, "ignores-schedules": IgnoresSchedules, "lists-oldest-first": ListsOldestFirst}
+               "keeps-default": KeepsDefault, "ignores-schedules": IgnoresSchedules, "lists-oldest-first": ListsOldestFirst,
+               "moves-to-newest-version": MovesToNewestVersion}

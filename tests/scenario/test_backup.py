@@ -10,7 +10,7 @@ import sys
 import threading
 import unittest
 
-from stint_client import BINARY, IS_QUICK, WAIT_S, Redis, Server, redis_processes, wait_for
+from stint_client import BINARY, IS_QUICK, WAIT_S, Redis, Server, process_alive, redis_processes, wait_for
 from test_dcs import PASSWORD, DcsCase, end_all
 
 # A child that leaves a model of random bytes: fast enough to be replaced while it is being copied.
@@ -424,6 +424,43 @@ class RedisData(DcsCase, Words):
         self.assertEqual(connection.call("GET", "greeting"), "hello")
         copy.stop()
         end_all(copy.data)
+
+    def test_deletion_under_way_is_made_in_the_copy_alone(self):
+        """...which has no business with the original's folder and processes."""
+        one = self.create("going")
+        order = self.server.folder / "order"
+        self.server.stop()
+        self.server.env = {"STINT_CRASH_POINT": f"@{order}"}
+        self.server.start()
+        (self.server.folder / "order.new").write_text("cache.act stop")
+        (self.server.folder / "order.new").rename(order)
+        self.ok(self.dcs.of("DELETE", one), 204)
+
+        def held():
+            """The deletion's process, which stands before it has ended the last node."""
+            for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+                try:
+                    words = (stat.parent / "environ").read_bytes()
+                    if stat.read_text().rsplit(")", 1)[1].split()[0] == "T" and str(self.server.data).encode() in words:
+                        return int(stat.parent.name)
+                except (OSError, IndexError):
+                    pass
+            return None
+        child = wait_for("the deletion to stand still", held)
+        self.addCleanup(lambda: process_alive(child) and os.kill(child, signal.SIGCONT))
+        before = set(redis_processes(self.server.data))
+        source, _ = self.backup(self.server, "while-going")
+        copy = self.restored(self.server, source, "restored-while-going").start()
+
+        def deletion():
+            tasks = copy.dcs.ask("GET", "tasks", limit=10).json["tasks"]
+            return next(t["status"] for t in tasks if t["name"] == "DELETE") in ("SUCCESS", "FAILED")
+        wait_for("the deletion in the copy", deletion)
+        copy.stop()
+        self.assertEqual(set(redis_processes(self.server.data)), before)
+        self.assertTrue((self.server.data / "cache" / one).is_dir(), "the original's folder")
+        os.kill(child, signal.SIGCONT)
+        wait_for("the deletion of the original", lambda: not (self.server.data / "cache" / one).exists())
 
     def test_instance_that_gives_no_save(self):
         """Its newest backup stands in for it; without one the operator is told that the data is missing."""

@@ -77,6 +77,8 @@ class Offline(unittest.TestCase):
         compile(python, "env", "exec")
         self.run_("env", "cobol", "--data", self.data, "--endpoint", "x:1", code=64)
         self.assertIn("no server runs on", self.run_("env", "--data", self.data, code=66).stderr)
+        (self.server.data / "endpoint").write_text("")  # as a power failure may leave it
+        self.assertIn("no server runs on", self.run_("env", "--data", self.data, code=66).stderr)
 
     def test_doctor(self):
         self.assertIn("is not there", self.run_("doctor", "--data", self.data + "x", code=1).stdout)

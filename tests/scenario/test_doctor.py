@@ -1,4 +1,5 @@
 """The doctor names every way a data folder can be broken, and changes nothing; a running server tells what it can see."""
+import contextlib
 import json
 import os
 import shutil
@@ -118,6 +119,18 @@ class Folder(DoctorCase):
         db.write_bytes(bits)
         self.finds(self.data, "database", "bad", "stint restore")
 
+    def test_index_that_lacks_a_row(self):
+        """Its pages are whole; only a comparison with the table tells."""
+        def schema(old, new):
+            with contextlib.closing(sqlite3.connect(self.data / "stint.db")) as db, db:
+                db.execute("PRAGMA writable_schema=ON")
+                db.execute("UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'template_newest'", (old, new))
+        schema("id DESC)", "id DESC) WHERE id < 0")
+        with contextlib.closing(sqlite3.connect(self.data / "stint.db")) as db, db:
+            db.execute("INSERT INTO template (uid) VALUES ('x')")
+        schema("id DESC) WHERE id < 0", "id DESC)")
+        self.finds(self.data, "database", "bad", "missing from index", "stint restore")
+
     def test_no_database_of_ours(self):
         whole = (self.data / "stint.db").read_bytes()
         (self.data / "stint.db").write_bytes(b"\xee" * 100 + whole[100:])
@@ -131,6 +144,16 @@ class Folder(DoctorCase):
     def test_newer_database(self):
         self.sql("PRAGMA user_version=99")
         self.finds(self.data, "database", "bad", "99", "newer stint")
+
+    def test_wrong_totals(self):
+        self.sql("UPDATE task_total SET n = n + 5")
+        self.finds(self.data, "totals", "bad", "task_total", "counts them anew")
+        server = self.running()
+        listed = lambda: server.client.list_tasks("shop", "one", "maker", pageSize=9).json["TotalCount"]
+        wait_for("the totals to be counted anew", lambda: listed() == 2)
+        wait_for("it to be told", lambda: "totals.mended" in server.log())
+        self.assertIn("totals.wrong", server.log())
+        self.finds(self.data, "totals", "ok", "those of the rows")
 
     def test_models(self):
         whole = self.model(2).read_bytes()

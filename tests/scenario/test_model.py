@@ -3,7 +3,10 @@
 What fails is shrunk: chunks of steps are left out, then single ones, then arguments, each time on a fresh server, as long
 as the same call still differs. The rest is printed and saved, and --replay runs it again.
 
+On a busy machine shrinking takes long: --patience gives it more than ten minutes.
+
 Usage: test_model.py [--seed S] [--steps N] [--rounds R] [--wrong-rule NAME] [--replay FILE] [--keep FOLDER]
+                     [--patience SECONDS]
 """
 import argparse
 import collections
@@ -21,7 +24,7 @@ import time
 import unittest
 
 import stint_client
-from reference_model import WRONG_RULES, Expect, Model, difference
+from reference_model import FIRST, RULES, SECOND, VERSION_NAMES, WRONG_RULES, Expect, Model, difference
 from stint_client import IS_QUICK, Client, Server
 
 LIBRARY = pathlib.Path(stint_client.BINARY).resolve().parent / "tests" / "libclock_shift.so"
@@ -32,6 +35,8 @@ SETTLE_S = 10   # a step of a busy machine; a shrinker waits so long for each th
 EPOCH_S = 1900000000 // 3600 * 3600
 FIRING_MINUTE = 50
 APP_OPERATIONS = ("create_app", "get_app", "list_apps", "remove_app")
+READING = ("get_app", "list_apps", "get_instance", "list_instances", "get_task", "list_tasks", "get_default", "current_version",
+           "get_version", "signed_at", "replayed")
 ALWAYS_APP = "nudge"   # made first; making it again wakes the server's scheduler after a jump of the clock
 
 
@@ -73,6 +78,12 @@ class ModelClient(Client):
         return super().headers_for(action, body, date, nonce)
 
 
+def rules_of(version):
+    """As a manifest has them."""
+    return [{"name": name, **({"type": "int", "low": bounds[0], "high": bounds[-1]} if bounds else {})}
+            for name, bounds in RULES[version].items()]
+
+
 class Template:
     """A data folder with a key, copied for each replay: making a key anew costs more than a sequence."""
 
@@ -81,9 +92,8 @@ class Template:
         server = Server(self.folder / "template")
         (self.folder / "template").mkdir()
         run = [sys.executable, "-S", "-E", str(CHILD)]
-        rules = [{"name": "gate"}, {"name": "note"}, {"name": "count", "type": "int", "low": 1, "high": 10}]
         for name, kind in (("score", "PAAS"), ("free", "SAAS")):
-            server.add_function(name, functionType=kind, maxAttempts=100, run=run, createParameters=rules)
+            server.add_function(name, functionType=kind, maxAttempts=100, run=run, createParameters=rules_of(FIRST))
         self.access = server.key()
         self.serial = 0
 
@@ -114,7 +124,11 @@ class Session:
 
     def __enter__(self):
         self.server.start()
-        self.take({"op": "create_app", "app": ALWAYS_APP})
+        try:
+            self.take({"op": "create_app", "app": ALWAYS_APP})
+        except Mismatch:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
@@ -220,11 +234,21 @@ class Session:
         self.move_clock(hours)
         self.call("create_app", {"app": ALWAYS_APP})
 
-    def do_restart(self, how, hours=0):
+    def do_restart(self, how, hours=0, publish=False):
         self.server.kill() if how == "kill" else self.server.stop()
+        if publish:
+            self.publish()
         self.move_clock(hours)
         self.server.start()
         self.call("create_app", {"app": ALWAYS_APP})   # what it fires at its start is fired when this is answered
+
+    def publish(self):
+        """A second manifest beside the first."""
+        folder = self.server.data / "functions.d"
+        manifest = json.loads((folder / "score.json").read_text())
+        manifest |= {"versionId": SECOND, "versionName": VERSION_NAMES[SECOND], "createParameters": rules_of(SECOND)}
+        (folder / "score-second.json").write_text(json.dumps(manifest))
+        self.model.publish()
 
     def do_crowd(self, app, function, name, n):
         """The same creation n times at once: one wins at most."""
@@ -326,6 +350,10 @@ def send(client, op, args):
         return client.update_instance(app, name, args["body"], function)
     if op == "set_default":
         return client.set_default(app, {"instanceName": name} if name else {}, function)
+    if op == "current_version":
+        return client.current_version(function, **rest)
+    if op == "get_version":
+        return client.version(args["version"], function)
     if op == "list_apps":
         return client.list_apps(**args)
     if op in ("create_app", "get_app", "remove_app"):
@@ -384,7 +412,8 @@ class Generator:
     def parameters(self):
         return self.pick([], [], [{"name": "note", "value": self.pick("", "x", "ä")}],
                          [{"name": "count", "value": self.often(self.pick("1", "10"), "0", "11", "many")}],
-                         [self.often({"name": "count", "value": "3"}, {"name": "unknown", "value": "1"})])
+                         [self.often({"name": "count", "value": "3"}, {"name": "unknown", "value": "1"})],
+                         [{"name": "level", "value": self.often(self.pick("1", "3"), "0", "4")}])
 
     def fields(self, share):
         makers = {"description": lambda: self.pick("", "one", "zwei ü"), "cron": self.cron,
@@ -415,8 +444,9 @@ class Generator:
 
     WEIGHTS = {"create_app": 5, "get_app": 2, "list_apps": 4, "remove_app": 2, "create_instance": 12, "get_instance": 8,
                "list_instances": 6, "update_instance": 6, "delete_instance": 7, "create_task": 16, "get_task": 5,
-               "list_tasks": 8, "delete_task": 7, "set_default": 6, "get_default": 6, "end": 16, "jump": 5, "restart": 2,
-               "crowd": 1, "signed_at": 1, "replayed": 1}
+               "list_tasks": 8, "delete_task": 7, "set_default": 6, "get_default": 6, "end": 16, "jump": 5, "restart": 4,
+               "crowd": 1, "signed_at": 1, "replayed": 1, "current_version": 2,
+               "get_version": 2}
 
     def make_create_app(self):
         return {"app": self.app(), **self.maybe(description=["", "a group"])}
@@ -481,7 +511,18 @@ class Generator:
         return {"hours": self.hours()}
 
     def make_restart(self):
-        return {"how": self.pick("kill", "kill", "term"), "hours": self.pick(0, 0, 0, self.hours())}
+        step = {"how": self.pick("kill", "kill", "term"), "hours": self.pick(0, 0, 0, self.hours())}
+        is_news = SECOND not in self.model.versions["score"] and self.random.random() < 0.5
+        return {**step, "publish": True} if is_news else step
+
+    def make_current_version(self):
+        return {"function": self.often(self.pick("score", "score", "free"), "nofunction"),
+                **self.maybe(functionType=["PAAS", "SAAS"], category=["", "general", "it"], domain=["", "ecommerce"]),
+                **({"modelType": self.often("script", "other")} if self.random.random() < 0.9 else {})}
+
+    def make_get_version(self):
+        return {"function": self.often(self.pick("score", "score", "free"), "nofunction"),
+                "version": self.often(self.pick(101, 102), 0, 103, "abc")}
 
     def make_crowd(self):
         return {**self.one(), "n": self.pick(2, 8)}
@@ -498,7 +539,7 @@ class Generator:
 class Shrinker:
     """A failing sequence made short. fails(steps) is the Mismatch of a fresh server, or None."""
 
-    def __init__(self, fails, op, seconds=120):
+    def __init__(self, fails, op, seconds=600):
         self.fails, self.op = fails, op
         self.end = time.monotonic() + seconds
 
@@ -509,6 +550,7 @@ class Shrinker:
         return found is not None and found.step["op"] == self.op
 
     def shrink(self, steps):
+        steps = self.guessed(steps)
         chunk = max(1, len(steps) // 2)
         while True:
             steps = self.without_chunks(steps, chunk)
@@ -518,6 +560,16 @@ class Shrinker:
         for size in (3, 2, 1):   # what only goes together: a run made and ended
             steps = self.without_chunks(steps, size)
         return self.simpler(steps)
+
+    def guessed(self, steps):
+        """What most likely has nothing to do with it, all at once: what only reads, other app groups, other instances."""
+        last = steps[-1]
+        for matters in (lambda s: s["op"] not in READING, lambda s: s.get("app", last.get("app")) == last.get("app"),
+                        lambda s: instance_of(s) in (None, instance_of(last))):
+            fewer = [s for s in steps[:-1] if matters(s)] + [last]
+            if len(fewer) < len(steps) and self.still(fewer):
+                steps = fewer
+        return steps
 
     def without_chunks(self, steps, size):
         """From the end: what came last depends on what came before."""
@@ -542,6 +594,12 @@ class Shrinker:
     def tried(self, steps, at, step):
         fewer = steps[:at] + [step] + steps[at + 1:]
         return fewer if self.still(fewer) else steps
+
+
+def instance_of(step):
+    """(function, name) of the instance that a step is about; None: of none."""
+    name = step.get("name") or step.get("body", {}).get("instanceName")
+    return (step.get("function"), name) if name and "function" in step else None
 
 
 def script(steps):
@@ -574,8 +632,8 @@ KNOWN = {
 # ---- running ----
 
 class Runner:
-    def __init__(self, rule=Model):
-        self.rule = rule
+    def __init__(self, rule=Model, patience_s=600):
+        self.rule, self.patience_s = rule, patience_s
         self.template = Template()
         self.taken = collections.Counter()
 
@@ -608,7 +666,7 @@ class Runner:
         if not found:
             return None
         print(f"seed {seed}: after {len(steps)} steps: {found}; shrinking", file=sys.stderr, flush=True)
-        short = Shrinker(self.play, found.step["op"]).shrink(steps)
+        short = Shrinker(self.play, found.step["op"], self.patience_s).shrink(steps)
         return short, self.play(short) or found
 
 
@@ -642,7 +700,10 @@ class Agreement(unittest.TestCase):
 
     @unittest.skipIf(IS_QUICK, "shrinks for a while")
     def test_a_wrong_rule_is_found_and_shrunk(self):
-        for name, most in (("deletes-unfinished", 4), ("keeps-default", 5)):
+        most_steps = {"deletes-unfinished": 6, "keeps-default": 5, "reuses-generations": 7, "ignores-schedules": 6,
+                      "lists-oldest-first": 7, "moves-to-newest-version": 5}
+        self.assertEqual(set(most_steps), set(WRONG_RULES))
+        for name, most in most_steps.items():
             with self.subTest(rule=name):
                 runner = self.runner(WRONG_RULES[name])
                 found = next(filter(None, (runner.search(seed, 150) for seed in range(1, 5))), None)
@@ -658,8 +719,11 @@ def main():
     words.add_argument("--wrong-rule", choices=WRONG_RULES)
     words.add_argument("--replay", type=pathlib.Path)
     words.add_argument("--keep", default=tempfile.gettempdir())
+    words.add_argument("--patience", type=float, default=600)
     given = words.parse_args()
-    runner = Runner(WRONG_RULES.get(given.wrong_rule, Model))
+    if not LIBRARY.exists():
+        words.error(f"{LIBRARY.name} was not built beside {stint_client.BINARY}")
+    runner = Runner(WRONG_RULES.get(given.wrong_rule, Model), given.patience)
     try:
         if given.replay:
             found = runner.play([json.loads(line) for line in given.replay.read_text().splitlines()])

@@ -1,5 +1,6 @@
 """Records of ended tasks go by the rules of the server, in both dialects; what serves stays, numbers are never reused."""
 import re
+import sqlite3
 import unittest
 
 from common import ServerCase
@@ -34,6 +35,32 @@ class Tasks(ServerCase):
 
     def settled(self, app, generations):
         wait_for(f"only {generations}", lambda: self.listed(app)[1] == generations)
+
+    def rows(self, app):
+        """The same by counting, in the database itself: all, and the failed ones."""
+        db = sqlite3.connect(self.server.data / "stint.db", timeout=60)
+        counted = db.execute("SELECT count(*), coalesce(sum(state = 3), 0) FROM task WHERE instance_id = (SELECT instance.id FROM "
+                             "instance JOIN app ON app.id = app_id WHERE app.name = ?)", (app,)).fetchone()
+        db.close()
+        return counted
+
+    def test_totals_are_of_what_is_left(self):
+        app = self.app("totals")
+        self.ok(self.client.create_instance(app, "one", "score", "script", {"mode": "exit_3"}))
+        self.run_tasks(app, 1, 4)
+        self.assertEqual(self.listed(app), (4, [4, 3, 2, 1]))
+        self.ok(self.client.delete_task(app, "one", 2, "score"))
+        self.refused(self.client.delete_task(app, "one", 2, "score"), 404, "Task.NotExist")
+        self.assertEqual(self.listed(app, status="failed"), (3, [4, 3, 1]))
+        self.run_tasks(app, 5, 9)
+        self.settled(app, [9, 8, 7, 6, 5])
+        self.assertEqual(self.listed(app), (KEPT, [9, 8, 7, 6, 5]))
+        self.assertEqual(self.listed(app, status="failed", pageSize=1, pageNumber=5), (KEPT, [5]))
+        self.assertEqual(self.listed(app, status="success"), (0, []))
+        self.server.kill()
+        self.server.start()
+        self.assertEqual((self.listed(app)[0], self.listed(app, status="failed")[0]), self.rows(app))
+        self.server.run("doctor", "--data", str(self.server.data))
 
     @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_long_history(self):

@@ -1,9 +1,11 @@
 """The server as a process: garbage on its socket, readiness, metrics, drain, one server per data folder, settings."""
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import unittest
@@ -55,6 +57,15 @@ class Wire(ServerCase):
             connection.close()
         self.ok(self.client.list_apps())
 
+    def test_a_server_that_rests_holds_no_part_of_the_log(self):
+        self.client.create_app("resting")
+        for _ in range(3):  # over the connection the client keeps, so that the loop has read and waits
+            self.ok(self.client.list_apps())
+        with contextlib.closing(sqlite3.connect(self.server.data / "stint.db", timeout=0, isolation_level=None)) as db:
+            wait_for("the log to be cut",
+                     lambda: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0))
+        self.ok(self.client.list_apps())
+
     def test_readiness_and_metrics(self):
         self.assertEqual(self.client.send("GET", "/healthz", {"host": "x"}).status, 200)
         self.assertEqual(self.client.send("GET", "/readyz", {"host": "x"}).status, 200)
@@ -99,6 +110,18 @@ class Process(unittest.TestCase):
         self.assertEqual(endpoint.read_text(), f"http://127.0.0.1:{server.port}\n")
         server.stop()
         self.assertFalse(endpoint.exists())
+
+    def test_a_start_without_keys_says_so(self):
+        server = self.server()
+        server.access = {"access_key_id": "LTAInobody", "access_key_secret": "none", "project_id": "0" * 32}
+        server.start()
+        self.assertIn("key.none", server.log())
+        self.assertEqual((server.data / "secret.key").stat().st_mode & 0o777, 0o600)
+        server.stop()
+        server.key()
+        seen = len(server.log())
+        server.start()
+        self.assertNotIn("key.none", server.log()[seen:])
 
     def test_drain_answers_what_was_asked(self):
         """Requests in progress at SIGTERM are answered or refused cleanly; the exit code is 0."""

@@ -62,6 +62,7 @@ class Torture(unittest.TestCase):
         self.assertNotIn("restored", lines[0])
         self.assertRegex(lines[1], r", backup of \d+ ms restored: ok$")
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_restored_backup_that_lacks_a_record_is_noticed(self):
         """What is spoilt may be too new to be missed, so every round's copy is."""
         done = self.torture("--rounds", "15", "--seed", "9", "--backup-every", "1", "--tamper", "copy", "--json", code=1)
@@ -72,14 +73,17 @@ class Torture(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
     def test_redis_instances_keep_every_promise_and_leave_nothing(self):
-        done = self.torture("--rounds", "4", "--seed", "3", "--dcs", "--json", "--connections", "2")
+        every = 0 if IS_QUICK else 2  # a copy's instances have the addresses of the original's, which is dead meanwhile
+        done = self.torture("--rounds", "4", "--seed", "3", "--dcs", "--json", "--connections", "2",
+                            "--backup-every", str(every))
         summary = json.loads(done.stdout)
-        self.assertEqual((summary["rounds"], summary["broken"]), (4, []), summary)
+        self.assertEqual((summary["rounds"], summary["broken"], summary["copies"]), (4, [], 2 if every else 0), summary)
         self.assertGreater(summary["redis"]["made"], 0, summary)
         self.assertGreater(summary["redis"]["written"], 0, summary)
         self.assertEqual(redis_processes(self.place), [])
         self.assertFalse(self.place.exists(), "it takes away what it made")
 
+    @unittest.skipIf(IS_QUICK, "only in the full run")
     @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
     def test_lost_data_of_redis_is_noticed_and_its_processes_end_with_the_run(self):
         done = self.torture("--rounds", "15", "--seed", "3", "--dcs", "--tamper", "redis", "--json", code=1)

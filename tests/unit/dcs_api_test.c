@@ -360,7 +360,8 @@ static void start(enum auth_mode auth, int max_running)
 {
 	struct err err = { 0 };
 	struct engine_config cfg = {
-		.data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000
+		.data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000,
+		.look_every_ms = 3600000 /* there are no processes, and nobody shall find that out */
 	};
 
 	if (engine_open(&cfg, &engine, &err))

@@ -754,6 +754,28 @@ TEST(a_child_has_its_folder_its_group_its_limits_and_its_log)
 	close_bench();
 }
 
+/* The kernel's limit is for all threads of the user: those that are there are added, whether the look at them was taken for
+ * this start, while it was announced, or for one just before. */
+TEST(the_limit_of_processes_is_beside_those_that_are_there)
+{
+	open_bench();
+	for (int i = 1; i <= 3; i++) {
+		struct exec_spec spec = spec_of(i, sh("awk '/Max processes/ { printf \"{\\\"event\\\":\\\"%d\\\"}\\n\", $3 }' "
+		                                      "/proc/self/limits >&3; " RESULT));
+		int64_t limit = 0;
+		spec.process_limit = 1000;
+		if (i == 2)
+			exec_expect(bench.exec);
+		start_with(spec);
+		EXPECT(await_end(i)->is_success, "%s", bench.seen[i].message);
+		const char *said = buf_text(&bench.seen[i].events);
+		EXPECT(num_i64_n(said, strcspn(said, "\n"), &limit), "%s", said);
+		EXPECT(limit > 2000 + 256, "start %d: %lld leaves no room for what is there", i, (long long)limit);
+	}
+	exec_expect(bench.exec); /* and nothing comes of it */
+	close_bench();
+}
+
 /* ---- descriptor 3 ---- */
 
 TEST(a_message_may_come_in_pieces)
@@ -994,6 +1016,13 @@ static int keep_all(int fd, int mode, off_t from, off_t len)
 	return -1;
 }
 
+static int full_disk(int fd, int mode, off_t from, off_t len)
+{
+	(void)fd, (void)mode, (void)from, (void)len;
+	errno = ENOSPC;
+	return -1;
+}
+
 TEST(where_the_middle_cannot_be_dropped_a_flood_ends_the_task)
 {
 	static const struct {
@@ -1017,6 +1046,17 @@ TEST(where_the_middle_cannot_be_dropped_a_flood_ends_the_task)
 		EXPECT(strspn(text, "x") == LOG_LIMIT, "%zu", strspn(text, "x"));
 		EXPECT(strstr(text, "cut here: its limit is 1048576 bytes"), "%zu", strlen(text));
 	}
+}
+
+TEST(what_keeps_the_middle_for_now_is_not_the_tasks_fault)
+{
+	int64_t size;
+
+	os.fallocate = full_disk;
+	struct seen *s = flood_log(spec_of(5, sh("head -c 9000000 /dev/zero | tr '\\0' x; " RESULT)));
+	os = os_real;
+	EXPECT(s->is_success, "%s", s->message);
+	EXPECT(file_size(log_path(5), &size, NULL) == RC_OK && size == 9000000, "%lld", (long long)size);
 }
 
 TEST(a_log_without_end_ends_the_task)
@@ -1390,6 +1430,7 @@ static void run_all(void)
 	RUN(a_child_has_a_clean_environment);
 	RUN(a_child_has_default_signals);
 	RUN(a_child_has_its_folder_its_group_its_limits_and_its_log);
+	RUN(the_limit_of_processes_is_beside_those_that_are_there);
 	RUN(a_message_may_come_in_pieces);
 	RUN(a_line_too_long_is_the_tasks_fault);
 	RUN(binary_zeros_are_the_tasks_fault);
@@ -1401,6 +1442,7 @@ static void run_all(void)
 	RUN(a_flooded_log_keeps_its_beginning_and_its_newest_part);
 	RUN(a_flood_is_bounded_as_long_as_it_goes_on);
 	RUN(where_the_middle_cannot_be_dropped_a_flood_ends_the_task);
+	RUN(what_keeps_the_middle_for_now_is_not_the_tasks_fault);
 	RUN(a_log_without_end_ends_the_task);
 	RUN(a_limit_of_disk_leaves_a_log_room_to_go_on);
 	RUN(limits_of_use_end_the_whole_attempt_and_say_which);

@@ -210,6 +210,67 @@ TEST(a_replace_that_fails_leaves_the_old_file_and_no_temp)
 	}
 }
 
+static int n_syncs;
+
+static int counted_sync(int fd)
+{
+	n_syncs++;
+	return os_real.fsync(fd);
+}
+
+TEST(replacing_without_a_sync_is_as_atomic)
+{
+	int n_refused = 0;
+	home_make();
+	for (int n = 0;; n++) {
+		struct err e = { 0 };
+		put(in("f"), "old");
+		fail_call(n, ENOSPC);
+		enum rc rc = file_replace_unsynced(in("f"), "new", 3, 0600, &e);
+		fail_nothing();
+		n_refused += rc != RC_OK;
+		EXPECT(rc == RC_OK || (rc == RC_BUSY && strstr(e.msg, home)), "call %d: %s", n, e.msg);
+		EXPECT(holds(in("f"), rc == RC_OK ? "new" : "old"), "call %d", n);
+		EXPECT(entries_of(home) == 1, "call %d: a temp is left", n);
+		if (!fault.n_failed)
+			break;
+	}
+	EXPECT(n_refused == 4, "%d of open, write, close, rename were noticed", n_refused);
+	n_syncs = 0;
+	os.fsync = counted_sync;
+	EXPECT(file_replace_unsynced(in("f"), "x", 1, 0600, NULL) == RC_OK && n_syncs == 0, "%d syncs", n_syncs);
+	fail_nothing();
+	home_remove();
+}
+
+TEST(folders_made_together_are_synced_once)
+{
+	static const char *const names[] = { "a", "b", "c" };
+	struct err e = { 0 };
+	home_make();
+	put(in("f"), "x");
+	n_syncs = 0;
+	os.fsync = counted_sync;
+	EXPECT(dir_make_in(home, names, 2, 0700, &e) == RC_OK && n_syncs == 1, "%d syncs: %s", n_syncs, e.msg);
+	EXPECT(dir_make_in(home, names, 2, 0700, &e) == RC_OK && n_syncs == 1, "%d syncs when all are there", n_syncs);
+	EXPECT(dir_make_in(home, names, 3, 0700, &e) == RC_OK && n_syncs == 2, "%d syncs", n_syncs);
+	EXPECT(file_exists(in("a")) && file_exists(in("b")) && file_exists(in("c")), "made");
+	static const char *const wrong[] = { "d", "f" };
+	EXPECT(dir_make_in(home, wrong, 2, 0700, &e) == RC_CONFLICT && strstr(e.msg, "no folder"), "%s", e.msg);
+	fail_nothing();
+	for (int n = 0;; n++) {
+		EXPECT(dir_remove(in("a"), &e) == RC_OK, "%s", e.msg);
+		fail_call(n, ENOSPC);
+		enum rc rc = dir_make_in(home, names, 3, 0700, &e);
+		fail_nothing();
+		EXPECT(rc == RC_OK || rc == RC_BUSY, "call %d: %s", n, e.msg);
+		EXPECT(rc != RC_OK || file_exists(in("a")), "call %d: claims what is not", n);
+		if (!fault.n_failed)
+			break;
+	}
+	home_remove();
+}
+
 static int transfers_to_interrupt;
 
 static ssize_t slow_write(int fd, const void *buf, size_t n)
@@ -574,6 +635,8 @@ int main(void)
 	RUN(replace_writes_whole_files);
 	RUN(replace_trusts_no_temp_left_by_a_crash);
 	RUN(a_replace_that_fails_leaves_the_old_file_and_no_temp);
+	RUN(replacing_without_a_sync_is_as_atomic);
+	RUN(folders_made_together_are_synced_once);
 	RUN(short_and_interrupted_transfers_go_on);
 	RUN(publish_moves_a_finished_file);
 	RUN(read_gives_all_or_nothing);

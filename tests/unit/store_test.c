@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/crash.h"
+#include "base/rand.h"
 #include "os/calls.h"
 #include "os/file.h"
 #include "store/sqlite/sqlite_priv.h"
@@ -242,12 +243,28 @@ TEST(damage_is_called_damage)
 	EXPECT(store_list(s, &(struct query){ .table = &table_app }, a, (void **)&rows, &n, &e) == RC_CORRUPT, "%s",
 	       e.msg);
 	EXPECT(n == 7 && !rows, "touched");
-	EXPECT(store_check(s, &e) == RC_CORRUPT, "%s", e.msg);
+	EXPECT(store_check(s, STORE_FULL, &e) == RC_CORRUPT, "%s", e.msg);
 	SAYS("damaged");
 	EXPECT(add_app(s, "b") == RC_CORRUPT, "%s", e.msg);
 	store_close(s);
 	spoil_page(1);
 	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_CORRUPT, "%s", e.msg);
+}
+
+TEST(an_index_that_lacks_a_row_is_found_by_a_full_check)
+{
+	store_close(open_as(STORE_WRITER));
+	/* A row comes while the index is said to be for others: its pages are whole, and what they say is not. */
+	tamper("PRAGMA writable_schema=ON;"
+	       "UPDATE sqlite_schema SET sql = sql || ' WHERE id < 0' WHERE name='template_newest'");
+	tamper("INSERT INTO template (uid) VALUES ('x')");
+	tamper("PRAGMA writable_schema=ON;"
+	       "UPDATE sqlite_schema SET sql = replace(sql, ' WHERE id < 0', '') WHERE name='template_newest'");
+	struct store *s = open_as(STORE_READER);
+	OK(store_check(s, STORE_QUICK, &e));
+	EXPECT(store_check(s, STORE_FULL, &e) == RC_CORRUPT, "%s", e.msg);
+	SAYS("missing from index template_newest");
+	store_close(s);
 }
 
 /* ---- neighbours ---- */
@@ -338,6 +355,108 @@ TEST(what_was_read_is_remembered_until_somebody_writes)
 	EXPECT(strcmp(description_of(r, "a"), "not there") == 0, "deleted");
 	EXPECT(strcmp(description_of(w, "a"), "not there") == 0, "deleted by itself");
 	store_close(r);
+	store_close(w);
+}
+
+static bool is_in_transaction(struct store *s) { return !sqlite3_get_autocommit(sqlite_of(s)->db); }
+
+/* All of the log into the file and the log to nothing; false: a reader still needs some of it. */
+static bool cut_log(struct store *w)
+{
+	int in_log, done;
+	return sqlite3_wal_checkpoint_v2(sqlite_of(w)->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &in_log, &done) == SQLITE_OK;
+}
+
+static void expect_in_view(struct store *r, const char *text)
+{
+	struct app_row got = { 0 };
+	OK(store_begin_read(r, &e));
+	OK(get_app(r, "a", &got));
+	EXPECT(got.description && strcmp(got.description, text) == 0, "%s, not %s", got.description, text);
+}
+
+TEST(a_paused_view_goes_on_until_somebody_writes)
+{
+	struct store *w = open_as(STORE_WRITER), *r = open_as(STORE_READER);
+	struct app_row row = { .account = "1", .name = "a", .description = "first" }, got;
+	OK(store_insert(w, &table_app, &row, &e));
+	(void)sqlite3_busy_timeout(sqlite_of(w)->db, 0); /* a log that cannot be cut says so at once */
+	expect_in_view(r, "first"); /* learns where to look */
+	store_end_read(r);
+
+	expect_in_view(r, "first");
+	store_pause_read(r);
+	EXPECT(is_in_transaction(r) && newest_is_same(&sqlite_of(r)->newest), "paused, and nothing has changed");
+	expect_in_view(r, "first");
+	store_pause_read(r);
+	describe(w, "a", "second");
+	EXPECT(!newest_is_same(&sqlite_of(r)->newest), "changed");
+	expect_in_view(r, "second");
+	describe(w, "a", "third"); /* within the view the moment stays */
+	OK(get_app(r, "a", &got));
+	EXPECT(strcmp(got.description, "second") == 0, "%s", got.description);
+	store_pause_read(r);
+
+	/* A read outside of a view is of now. */
+	OK(get_app(r, "a", &got));
+	EXPECT(strcmp(got.description, "third") == 0 && !is_in_transaction(r), "%s", got.description);
+
+	/* A transaction undone is no change. */
+	expect_in_view(r, "third");
+	store_pause_read(r);
+	OK(store_begin(w, &e));
+	OK(add_app(w, "b"));
+	store_rollback(w);
+	EXPECT(newest_is_same(&sqlite_of(r)->newest), "undone");
+
+	/* What is paused holds the log; resting lets go of it. */
+	EXPECT(!cut_log(w), "the paused view's log was cut");
+	store_rest(r);
+	store_rest(r);
+	EXPECT(!is_in_transaction(r) && cut_log(w), "still held");
+	expect_in_view(r, "third");
+	store_pause_read(r);
+	store_close(r); /* paused */
+	store_close(w);
+}
+
+/* Whatever is written, undone, copied back from the log and cut off it in between: a view sees what was committed last. */
+TEST(no_order_of_pauses_and_writes_shows_what_is_old)
+{
+	enum { STEPS = 3000 };
+	struct store *w = open_as(STORE_WRITER), *readers[] = { open_as(STORE_READER), open_as(STORE_READER) };
+	struct app_row row = { .account = "1", .name = "a", .description = "0" };
+	struct rng rng;
+	char text[16] = "0";
+
+	OK(store_insert(w, &table_app, &row, &e));
+	(void)sqlite3_busy_timeout(sqlite_of(w)->db, 0);
+	rng_init(&rng, 4);
+	for (int i = 1; i <= STEPS && test_failures == 0; i++) {
+		struct store *r = readers[rng_below(&rng, ARRAY_LEN(readers))];
+		switch (rng_below(&rng, 8)) {
+		case 0:
+			(void)snprintf(text, sizeof text, "%d", i);
+			describe(w, "a", text);
+			break;
+		case 1:
+			OK(store_begin(w, &e));
+			describe(w, "a", "undone");
+			store_rollback(w);
+			break;
+		case 2: (void)cut_log(w); break;
+		case 3: store_rest(r); break;
+		case 4:
+			expect_in_view(r, text);
+			store_end_read(r);
+			break;
+		default:
+			expect_in_view(r, text);
+			store_pause_read(r);
+		}
+	}
+	store_close(readers[0]);
+	store_close(readers[1]);
 	store_close(w);
 }
 
@@ -552,7 +671,7 @@ TEST(a_full_disk_undoes_the_transaction_and_passes)
 	set_max_pages(s, 100);
 	OK(store_insert(s, &table_app, &row, &e));
 	EXPECT(count_apps(s) == 2, "room again");
-	OK(store_check(s, &e));
+	OK(store_check(s, STORE_FULL, &e));
 	store_close(s);
 }
 
@@ -676,7 +795,7 @@ static bool pair_with_fault(int n, int code)
 	int64_t left = count_apps(s);
 	EXPECT(rc == RC_OK ? left == 2 : left == 0 || left == 2, "fault %d: %lld rows after %s", n, (long long)left,
 	       rc_name(rc));
-	OK(store_check(s, &e));
+	OK(store_check(s, STORE_FULL, &e));
 	if (left == 0)
 		OK(add_pair(s));
 	store_close(s);
@@ -735,7 +854,7 @@ TEST(kill_9_around_a_commit)
 		struct store *s = open_as(STORE_WRITER);
 		EXPECT(count_apps(s) == row[i].left, "%s: %lld rows", row[i].point ? row[i].point : "NULL",
 		       (long long)count_apps(s));
-		OK(store_check(s, &e));
+		OK(store_check(s, STORE_FULL, &e));
 		store_close(s);
 	}
 }
@@ -766,6 +885,9 @@ TEST(migrations_are_all_or_nothing)
 {
 	sqlite3 *db = NULL;
 	EXPECT(sqlite3_open(path, &db) == SQLITE_OK, "open");
+	EXPECT(migrate(db, steps, 3, &e) == RC_INTERNAL, "%s", e.msg);
+	EXPECT(number(db, "PRAGMA user_version") == 0, "some of them were kept");
+	EXPECT(number(db, "SELECT count(*) FROM sqlite_schema") == 0, "some of them were kept");
 	OK(migrate(db, steps, 1, &e));
 	EXPECT(number(db, "PRAGMA user_version") == 1, "version");
 	EXPECT(number(db, "PRAGMA application_id") == STORE_APPLICATION_ID, "application id");
@@ -828,7 +950,7 @@ TEST(a_migration_counts_the_rows_that_are_there)
 	int64_t n = 0;
 	OK(store_count(s, &q, &n, &e));
 	EXPECT(n == 9000, "of the project: %lld", (long long)n);
-	OK(store_check(s, &e));
+	OK(store_check_totals(s, NULL, &e));
 	store_close(s);
 }
 
@@ -856,7 +978,7 @@ TEST(a_wrong_total_is_mended)
 				"UPDATE project_task_total SET n = 0", &e));
 	OK(store_mend_totals(s, &n, &e));
 	EXPECT(n == 3 + 3 + 1, "%lld mended", (long long)n);
-	OK(store_check(s, &e));
+	OK(store_check_totals(s, NULL, &e));
 	EXPECT(count_tasks(s, 1, -1) == 1500 && count_tasks(s, 2, 3) == 299 && count_tasks(s, 9, 2) == 0, "counts");
 	store_close(s);
 }
@@ -878,17 +1000,16 @@ TEST(a_wrong_total_is_found)
 	const struct store_pause at_once = { .is_over = says_yes };
 	make_version_5();
 	struct store *s = open_as(STORE_WRITER);
-	OK(store_check(s, &e));
+	OK(store_check_totals(s, NULL, &e));
 	FOR_EACH_ROW(i, row) {
 		OK(sqlite_run(db_of(s), "SAVEPOINT before", &e));
 		OK(sqlite_run(db_of(s), row[i].spoils, &e));
-		EXPECT(store_check(s, &e) == RC_CORRUPT, "%s: not found", row[i].spoils);
+		EXPECT(store_check_totals(s, NULL, &e) == RC_CORRUPT, "%s: not found", row[i].spoils);
 		SAYS(row[i].says[0]);
 		SAYS(row[i].says[1]);
-		EXPECT(store_check_totals(s, NULL, &e) == RC_CORRUPT, "%s: not found", row[i].spoils);
 		EXPECT(store_check_totals(s, &at_once, &e) == RC_OK, "it was told to stop");
 		OK(sqlite_run(db_of(s), "ROLLBACK TO before; RELEASE before", &e));
-		OK(store_check(s, &e));
+		OK(store_check_totals(s, NULL, &e));
 	}
 	store_close(s);
 }
@@ -1026,6 +1147,52 @@ static const struct shape *shape_run(struct store *s)
 	return &best->shape;
 }
 
+/* Into how many indexes of its table the statement that ran last writes; the programs of triggers follow its own. */
+static int index_writes(struct store *s)
+{
+	struct buf sql;
+	sqlite3_stmt *stmt = NULL;
+	int n = 0, n_programs = 0;
+	buf_init(&sql, SQL_MAX);
+	buf_adds(&sql, "EXPLAIN ");
+	sql_of_shape(&sql, shape_run(s));
+	EXPECT(sqlite3_prepare_v2(db_of(s), buf_text(&sql), -1, &stmt, NULL) == SQLITE_OK, "%s", buf_text(&sql));
+	while (sqlite3_step(stmt) == SQLITE_ROW) {
+		n_programs += strcmp((const char *)sqlite3_column_text(stmt, 1), "Init") == 0;
+		n += n_programs == 1 && strcmp((const char *)sqlite3_column_text(stmt, 1), "IdxInsert") == 0;
+	}
+	(void)sqlite3_finalize(stmt);
+	buf_fini(&sql);
+	return n;
+}
+
+/* A task's steps, as the engine makes them. */
+TEST(a_change_writes_only_the_indexes_of_what_it_sets)
+{
+	struct store *s = open_as(STORE_WRITER);
+	struct app_row app = { .name = "app" };
+	OK(store_insert(s, &table_app, &app, &e));
+	struct instance_row i = { .app_id = app.id, .name = "i" }, was_i = i;
+	OK(store_insert(s, &table_instance, &i, &e));
+	was_i = i;
+	struct task_row t = { .instance_id = i.id, .generation = 1 };
+	OK(store_insert(s, &table_task, &t, &e));
+	EXPECT(index_writes(s) == 3, "an insert writes %d", index_writes(s));
+	i.last_generation = 1;
+	i.busy_task_id = t.id;
+	OK(store_change(s, &table_instance, &was_i, &i, &e));
+	EXPECT(index_writes(s) == 0, "a create writes %d of the instance", index_writes(s));
+	struct task_row was = t;
+	t.state = 1; /* running */
+	OK(store_change(s, &table_task, &was, &t, &e));
+	EXPECT(index_writes(s) == 2, "a claim writes %d", index_writes(s));
+	was = t;
+	t.pid = 42;
+	OK(store_change(s, &table_task, &was, &t, &e));
+	EXPECT(index_writes(s) == 0, "a start writes %d", index_writes(s));
+	store_close(s);
+}
+
 TEST(the_main_queries_use_an_index_and_no_sort)
 {
 	const struct {
@@ -1148,7 +1315,7 @@ static int64_t count_in(const char *file)
 {
 	struct store *s = NULL;
 	OK(store_open_sqlite(file, STORE_READER, &s, &e));
-	OK(store_check(s, &e));
+	OK(store_check(s, STORE_FULL, &e));
 	int64_t n = count_apps(s);
 	store_close(s);
 	return n;
@@ -1217,8 +1384,11 @@ int main(void)
 	RUN_FRESH(a_reader_wants_an_up_to_date_schema);
 	RUN_FRESH(columns_must_be_the_described_ones);
 	RUN_FRESH(damage_is_called_damage);
+	RUN_FRESH(an_index_that_lacks_a_row_is_found_by_a_full_check);
 	RUN_FRESH(a_reader_sees_what_is_committed_at_once);
 	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);
+	RUN_FRESH(a_paused_view_goes_on_until_somebody_writes);
+	RUN_FRESH(no_order_of_pauses_and_writes_shows_what_is_old);
 	RUN_FRESH(remembered_rows_are_whole);
 	RUN_FRESH(writers_exclude_each_other);
 	RUN_FRESH(another_process_writes_meanwhile);
@@ -1238,6 +1408,7 @@ int main(void)
 	RUN_FRESH(more_shapes_than_places);
 	RUN_FRESH(a_copy_is_of_the_view_and_holds_no_writer_up);
 	RUN_FRESH(a_copy_is_refused_where_it_would_do_harm);
+	RUN_FRESH(a_change_writes_only_the_indexes_of_what_it_sets);
 	RUN_FRESH(the_main_queries_use_an_index_and_no_sort);
 	RUN_FRESH(counts_look_a_number_up);
 	if (dir_remove(dir, &e) != RC_OK)

@@ -35,11 +35,18 @@ void envelope_function(struct buf *out, const struct envelope *e)
 
 	jw_init(&w, out, CASING_CAMEL);
 	jw_object(&w);
-	write_head(&w, e);
-	write_result(&w, e);
-	w.casing = CASING_PASCAL;
-	write_head(&w, e);
-	write_result(&w, e);
+	if (e->result && !e->result_differs) {
+		jw_twin_begin(&w);
+		write_head(&w, e);
+		write_result(&w, e);
+		jw_twin_end(&w);
+	} else {
+		write_head(&w, e);
+		write_result(&w, e);
+		w.casing = CASING_PASCAL;
+		write_head(&w, e);
+		write_result(&w, e);
+	}
 	jw_end_object(&w);
 }
 

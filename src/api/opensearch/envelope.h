@@ -20,6 +20,7 @@ struct envelope {
 	const char *code, *message; /* "" when all is well */
 	int64_t latency_ms;
 	envelope_fn *result;      /* NULL: a writing operation; result {} in the camelCase tree, none in the other */
+	bool result_differs;      /* by casing in more than its keys' first letters: result looks at w->casing */
 	envelope_fn *members;     /* further members beside result; may be NULL */
 	const void *subject;      /* for both */
 	const int64_t *total;     /* of a list; NULL: none */

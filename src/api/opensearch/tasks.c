@@ -37,9 +37,7 @@ static void write_task(struct jw *w, const void *subject)
 {
 	const struct item *item = subject;
 	const struct task_row *row = &item->row;
-	char generation[24];
 
-	(void)snprintf(generation, sizeof generation, "%lld", (long long)row->generation);
 	jw_object(w);
 	jw_kv_text(w, "functionName", item->function);
 	jw_kv_int(w, "progress", row->progress);
@@ -48,7 +46,8 @@ static void write_task(struct jw *w, const void *subject)
 	jw_kv_int(w, "endTime", row->ended_at);
 	jw_kv_text(w, "extendInfo", item->extend_info);
 	jw_kv_text(w, "runId", row->run_id);
-	jw_kv_text(w, "generation", generation);
+	jw_key(w, "generation");
+	jw_int_text(w, row->generation);
 	jw_end_object(w);
 }
 

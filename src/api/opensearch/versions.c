@@ -127,7 +127,7 @@ static void write_version(struct jw *w, const void *subject)
 static void answer_version(struct call *c, const struct function *f)
 {
 	if (f)
-		answer_function(c, (struct envelope){ .result = write_version, .subject = f });
+		answer_function(c, (struct envelope){ .result = write_version, .result_differs = true, .subject = f });
 	else
 		answer_error(c, API_ERR_VERSION_NOT_EXIST, NULL);
 }

@@ -4,7 +4,8 @@
  *
  * One connection asks for everything, so it can tell each answer in advance. Values only grow: value n of a key is
  * written after n - 1, so what is read must lie between the last that Redis acknowledged and the last that was sent.
- * With a replica only what WAIT has confirmed counts as acknowledged, since a failover may take the end (docs/cache.md).
+ * With a replica only what WAIT has confirmed counts as acknowledged, since a failover may take the end; without one,
+ * what Redis has handed to the kernel, which it puts off while an fsync takes long (docs/cache.md).
  *
  * Threads: the load has its own; all else is for the session's while no load runs.
  */
@@ -26,8 +27,10 @@ struct cache_fact {
 	enum presence is; /* UNSURE: its creation, without uid, or its deletion got no answer */
 	bool was_up;      /* it has been RUNNING: from now on nothing excuses that it is not */
 	char uid[CACHE_UID_SIZE], ip[CACHE_TEXT_SIZE];
-	int port, size; /* size: index of the one asked for last */
-	int64_t description, asked_description; /* asked: its answer is missing; 0 none */
+	int port, size;                             /* size: index of the one asked for last */
+	int64_t description, asked_description;     /* asked: its answer is missing; 0 none */
+	int64_t description_most;                   /* any from description to this one is right: of a copy; 0 none */
+	bool is_open;                               /* it may be another by now, or none: of a copy */
 	int64_t kept[CACHE_KEYS], sent[CACHE_KEYS]; /* values of the keys; 0: never written */
 };
 
@@ -52,13 +55,14 @@ enum rc caches_ask_open(const struct caches *c, const char *endpoint, struct ask
 
 struct cache_load {
 	struct caches *caches;
+	pthread_rwlock_t *gate; /* deeds of struct load: held for reading while at something */
 	struct asker asker;
 	struct rng rng;
 	atomic_bool is_stopping;
 	pthread_t thread;
 };
 enum rc cache_load_start(struct cache_load *l, struct caches *c, const char *endpoint, const struct rng *rng,
-                         struct err *err) NODISCARD;
+                         pthread_rwlock_t *gate, struct err *err) NODISCARD;
 /* Its figures stay in l->asker. */
 void cache_load_stop(struct cache_load *l);
 
@@ -72,6 +76,14 @@ void caches_spoil(const struct caches *c);
 enum rc caches_settle(struct caches *c, struct asker *a, struct err *err) NODISCARD;
 /* Delete all; nothing may be left of them. */
 enum rc caches_end(struct caches *c, struct asker *a, struct err *err) NODISCARD;
+
+/* ---- a copy (twin.h), made while operations and writes went on ---- */
+
+/* out: what had been acknowledged when the copy was begun. cfg: where the copy will be. */
+void caches_twin_take(const struct caches *c, const struct server_config *cfg, struct caches *out);
+/* It is complete, and what was asked for since may be in it. backup: the folder, whose list says of which instances it
+ * has the data of that time; those that gave none come up with older data, or empty. */
+enum rc caches_twin_follow(struct caches *twin, const struct caches *c, const char *backup, struct err *err) NODISCARD;
 
 /* ---- processes (caches_process.c) ---- */
 

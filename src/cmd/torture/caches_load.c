@@ -7,7 +7,14 @@
 #include "cmd/torture/caches.h"
 #include "cmd/torture/plan.h"
 
-enum { PAUSE_SPREAD_MS = 20, BURST_MAX = 24, PORT_LOWEST = 10000, PORT_SPREAD = 20000, VALUE_MAX = 24 };
+enum {
+	PAUSE_SPREAD_MS = 20,
+	BURST_MAX = 24,
+	PORT_LOWEST = 10000,
+	PORT_SPREAD = 20000,
+	VALUE_MAX = 24,
+	INFO_MAX = 64 << 10
+};
 
 static const char path_caches[] = "/v2/{}/instances", path_status[] = "/v2/{}/instances/status";
 static const char path_cache[] = "/v2/{}/instances/{}", path_resize[] = "/v2/{}/instances/{}/resize";
@@ -24,8 +31,8 @@ static struct path on(const struct cache_load *l, const char *pattern, const str
 /* It is busy, or does not serve just now: every operation may say so. */
 static bool is_not_now(const struct asker *a)
 {
-	static const char *const codes[] = { "DCS.4026", "DCS.4049", "DCS.4096", "DCS.4097", "DCS.4099",
-		                             "DCS.4111", "DCS.4113", "DCS.4118" };
+	static const char *const codes[] = { "DCS.4026", "DCS.4049", "DCS.4096", "DCS.4097",
+		                             "DCS.4099", "DCS.4111", "DCS.4113", "DCS.4118" };
 
 	for (size_t k = 0; k < ARRAY_LEN(codes); k++) {
 		if (strcmp(ask_code(a), codes[k]) == 0)
@@ -117,7 +124,7 @@ static void create(struct cache_load *l, struct cache_fact *f)
 		(void)snprintf(f->uid, sizeof f->uid, "%s", json_text_of(made, "instance_id"));
 }
 
-static void delete(struct cache_load *l, struct cache_fact *f)
+static void delete (struct cache_load *l, struct cache_fact *f)
 {
 	enum outcome o = operate(l, "DELETE", path_cache, f, "the deletion");
 
@@ -145,8 +152,9 @@ static void show(struct cache_load *l, struct cache_fact *f)
 	(void)snprintf(f->ip, sizeof f->ip, "%s", json_text_of(shown, "ip"));
 	(void)snprintf(wanted, sizeof wanted, "wish %lld", (long long)f->description);
 	if (strcmp(json_text_of(shown, "description"), wanted) != 0)
-		findings_add(l->caches->findings, "E1", "the Redis instance %s is described as '%.60s', and was as '%s'",
-		             f->name, json_text_of(shown, "description"), wanted);
+		findings_add(l->caches->findings, "E1",
+		             "the Redis instance %s is described as '%.60s', and was as '%s'", f->name,
+		             json_text_of(shown, "description"), wanted);
 }
 
 static void describe(struct cache_load *l, struct cache_fact *f)
@@ -239,25 +247,43 @@ static void switch_over(struct cache_load *l, struct cache_fact *f)
 
 /* ---- data ---- */
 
-/* Has Redis taken it, and with a replica that one too? */
-static bool is_kept(struct wire *w, const struct cache_fact *f, const char *key, const char *value)
+/* Redis answers a write before it has handed it to the kernel only while an fsync takes long; then it says so. */
+static bool is_with_the_kernel(struct wire *w)
+{
+	struct buf info;
+	struct err err;
+
+	buf_init(&info, INFO_MAX);
+	bool is = info_read(w, &info, &err, "persistence") == RC_OK && info_int(&info, "aof_buffer_length", -1) == 0;
+	buf_fini(&info);
+	return is;
+}
+
+static bool is_with_the_replica(struct wire *w)
 {
 	redisReply *reply CLEANUP(reply_freep) = NULL;
 	struct err err;
 
-	if (wire_call(w, NULL, &err, "SET", key, value) != RC_OK)
-		return false;
-	if (f->n_nodes == 1)
-		return true;
 	return wire_call(w, &reply, &err, "WAIT", "1", "500") == RC_OK && reply->type == REDIS_REPLY_INTEGER &&
 	       reply->integer >= 1;
 }
 
+/* Has Redis taken it for good? */
+static bool is_kept(struct wire *w, const struct cache_fact *f, const char *key, const char *value)
+{
+	struct err err;
+
+	if (wire_call(w, NULL, &err, "SET", key, value) != RC_OK)
+		return false;
+	return f->n_nodes == 1 ? is_with_the_kernel(w) : is_with_the_replica(w);
+}
+
+/* Only what has been RUNNING: a creation that is tried again begins with an empty one. */
 static void write_data(struct cache_load *l, struct cache_fact *f)
 {
 	struct wire *w = NULL;
 	struct err err;
-	bool goes_on = *f->ip && cache_connect(f, &w, &err) == RC_OK;
+	bool goes_on = f->was_up && *f->ip && cache_connect(f, &w, &err) == RC_OK;
 
 	for (int n = 1 + (int)rng_below(&l->rng, BURST_MAX); goes_on && n > 0; n--) {
 		char key[VALUE_MAX], value[VALUE_MAX];
@@ -280,8 +306,8 @@ static const struct {
 	uint64_t weight;
 	void (*act)(struct cache_load *l, struct cache_fact *f);
 } deeds[] = {
-	{ 40, write_data }, { 20, show },   { 8, describe },    { 4, resize }, { 4, restart },
-	{ 4, back_up },     { 4, tag },     { 3, switch_over }, { 2, delete },
+	{ 40, write_data }, { 20, show }, { 8, describe },    { 4, resize }, { 4, restart },
+	{ 4, back_up },     { 4, tag },   { 3, switch_over }, { 2, delete },
 };
 
 static void do_something(struct cache_load *l)
@@ -307,16 +333,19 @@ static void *work(void *arg)
 	struct cache_load *l = arg;
 
 	while (!l->asker.lost_us && !atomic_load(&l->is_stopping)) {
+		must(pthread_rwlock_rdlock(l->gate) == 0);
 		do_something(l);
+		must(pthread_rwlock_unlock(l->gate) == 0);
 		remote_pause((long)rng_below(&l->rng, PAUSE_SPREAD_MS));
 	}
 	return NULL;
 }
 
 enum rc cache_load_start(struct cache_load *l, struct caches *c, const char *endpoint, const struct rng *rng,
-                         struct err *err)
+                         pthread_rwlock_t *gate, struct err *err)
 {
 	l->caches = c;
+	l->gate = gate;
 	l->rng = *rng;
 	atomic_init(&l->is_stopping, false);
 	enum rc rc = caches_ask_open(c, endpoint, &l->asker, err);

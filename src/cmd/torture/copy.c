@@ -9,6 +9,7 @@
 #include "os/file.h"
 
 enum { COPY_LOAD_MS = 300 };
+#define REDIS_WAIT_S "5" /* one that is down when the backup comes to it stays so, its server being dead */
 static const uint64_t other_seed = 0x636f7079; /* what is asked of the copy is not what was asked of the original */
 
 /* ---- beside the load ---- */
@@ -35,13 +36,18 @@ static enum rc furnish(struct copy *c, const struct session *s, struct err *err)
 
 enum rc copy_begin(struct copy *c, struct session *s, struct load *l, struct err *err)
 {
-	const char *const argv[] = { s->t.cfg.exe, "backup", "--data", s->t.cfg.data, "--to", c->backup, NULL };
+	const char *const argv[] = { s->t.cfg.exe, "backup",       "--data",     s->t.cfg.data, "--to",
+		                     c->backup,    "--redis-wait", REDIS_WAIT_S, NULL };
 
 	enum rc rc = furnish(c, s, err);
 	if (rc != RC_OK)
 		return rc;
 	load_hold(l);
 	twin_take(&s->t.model, &c->of.t.model);
+	if (s->t.caches) {
+		caches_twin_take(s->t.caches, &c->of.t.cfg, &c->caches);
+		c->of.t.caches = &c->caches;
+	}
 	c->is_taken = true;
 	c->begun_ms = clock_mono_ms();
 	rc = server_begin_command(&c->of.t.cfg, argv, "backup.txt", &c->proc, err);
@@ -49,7 +55,7 @@ enum rc copy_begin(struct copy *c, struct session *s, struct load *l, struct err
 	return rc;
 }
 
-void copy_end(struct copy *c, const struct session *s)
+enum rc copy_end(struct copy *c, const struct session *s, struct err *err)
 {
 	int code = server_end_command(&c->proc);
 
@@ -57,6 +63,7 @@ void copy_end(struct copy *c, const struct session *s)
 	twin_follow(&c->of.t.model, &s->t.model);
 	if (code != 0)
 		findings_add(s->t.findings, "backup", "`stint backup` ended with %d; see copy/backup.txt", code);
+	return s->t.caches && code == 0 ? caches_twin_follow(&c->caches, s->t.caches, c->backup, err) : RC_OK;
 }
 
 /* ---- the copy itself ---- */
@@ -90,9 +97,12 @@ static enum rc run_round(struct session *s, const struct siege *what, struct err
 		rc = session_bring_up(s, "", err);
 	if (rc == RC_OK)
 		rc = session_do(s, session_settle, err);
+	if (rc == RC_OK && findings_count(s->t.findings) == 0)
+		rc = session_end_caches(s, err);
 	if (rc == RC_OK && !session_end(s, &stop, words, sizeof words))
 		findings_add(s->t.findings, "server", "at the end it %s", words);
 	server_kill(&s->t.server);
+	redis_kill_all(s->t.cfg.data); /* after a good end there are none */
 	return rc;
 }
 

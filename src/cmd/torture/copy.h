@@ -15,7 +15,8 @@
 #include "cmd/torture/session.h"
 
 struct copy {
-	struct session of; /* the copy's own: its folder is RUN/copy, its model a twin */
+	struct caches caches; /* of the copy, when the original has some */
+	struct session of;    /* the copy's own: its folder is RUN/copy, its model a twin */
 	char backup[PATH_MAX], journal[PATH_MAX];
 	struct proc proc; /* the backup under way */
 	int64_t begun_ms, took_ms;
@@ -25,7 +26,7 @@ struct copy {
 /* Hold the load for a moment to write down what has been acknowledged, then begin the backup beside it. */
 enum rc copy_begin(struct copy *c, struct session *s, struct load *l, struct err *err) NODISCARD;
 /* After the load: wait for the backup's end, and allow for what was asked since it began. */
-void copy_end(struct copy *c, const struct session *s);
+enum rc copy_end(struct copy *c, const struct session *s, struct err *err) NODISCARD;
 /* When nothing was found so far: restore and examine it under a load like that; spoils: damage the restored data first,
  * to see that it is noticed. Takes the folder away unless something was found. */
 struct siege;

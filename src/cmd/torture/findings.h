@@ -29,7 +29,8 @@ struct findings {
 void findings_init(struct findings *f);
 void findings_fini(struct findings *f);
 void findings_begin_round(struct findings *f, int64_t round);
-/* What is found from now on is of that place, "the restored copy: "; "": of the server that is tortured. Static life. */
+/* What is found from now on is of that place, "the restored copy: "; "": of the server that is tortured. Static life.
+ */
 void findings_set_place(struct findings *f, const char *where);
 void findings_add(struct findings *f, const char *rule, const char *fmt, ...) PRINTF(3, 4);
 size_t findings_count(struct findings *f);

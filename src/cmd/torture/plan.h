@@ -17,8 +17,8 @@ enum ending {
 	ENDINGS
 };
 const char *ending_word(enum ending e);
-/* May a server that was killed in the end have ended so? was_up: it lived until then; is_armed: a crash point of its own
- * may have ended it before. With ENDING_CUT the orderly stop may have come just before the kill. */
+/* May a server that was killed in the end have ended so? was_up: it lived until then; is_armed: a crash point of its
+ * own may have ended it before. With ENDING_CUT the orderly stop may have come just before the kill. */
 bool ending_allows(enum ending e, bool was_up, bool is_armed, int exit_code, int signal);
 
 enum { CRASH_SPEC_SIZE = 64, CHILD_KILLS_MAX = 3 };

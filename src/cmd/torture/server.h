@@ -45,7 +45,8 @@ void server_signal(const struct server *s, int sig);
 void server_kill(struct server *s);
 /* "ended with 3", "was killed by signal 6". */
 const char *server_exit_words(const struct server *s, char *out, size_t size);
-/* Begin another command of this program, its output into RUN/NAME; wait for its end: its exit code, -1 after a signal. */
+/* Begin another command of this program, its output into RUN/NAME; wait for its end: its exit code, -1 after a signal.
+ */
 enum rc server_begin_command(const struct server_config *cfg, const char *const *argv, const char *output,
                              struct proc *proc, struct err *err) NODISCARD;
 int server_end_command(struct proc *proc);

@@ -119,7 +119,8 @@ enum rc session_settle(struct session *s, struct asker *a, struct err *err)
 	if (rc == RC_OK)
 		rc = rows_check_files(t, FILES_LIMIT_MS, err);
 	if (rc == RC_OK)
-		rc = check_delete_some(t, a, err); /* the start's sweep is over: these files are this server's to remove */
+		rc = check_delete_some(t, a,
+		                       err); /* the start's sweep is over: these files are this server's to remove */
 	if (rc == RC_OK)
 		rc = rows_check_files(t, FILES_LIMIT_MS, err);
 	if (rc == RC_OK)

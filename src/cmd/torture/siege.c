@@ -79,7 +79,7 @@ static enum rc start(struct session *s, const struct siege *w, struct load *l, s
 	if (rc != RC_OK || !s->t.caches)
 		return rc;
 	plan_rng(w->seed, w->round, CONNECTIONS_MAX + 2, &r);
-	rc = cache_load_start(redis, s->t.caches, s->t.server.endpoint, &r, err);
+	rc = cache_load_start(redis, s->t.caches, s->t.server.endpoint, &r, &l->deeds, err);
 	if (rc != RC_OK)
 		load_stop(l);
 	return rc;
@@ -87,10 +87,11 @@ static enum rc start(struct session *s, const struct siege *w, struct load *l, s
 
 static void stop(struct session *s, struct load *l, struct cache_load *redis)
 {
+	if (s->t.caches)
+		cache_load_stop(redis);
 	load_stop(l);
 	if (!s->t.caches)
 		return;
-	cache_load_stop(redis);
 	l->n_done += redis->asker.n_done;
 	l->n_refused += redis->asker.n_refused;
 	l->n_lost += redis->asker.n_lost;
@@ -131,7 +132,5 @@ enum rc siege_lay(struct session *s, const struct siege *w, struct load *l, stru
 		findings_add(t->findings, "answer", "a request got no answer while the server lived");
 	session_check_orphans(s);
 	count(s, l, w->plan->ending);
-	if (rc == RC_OK && w->copy)
-		copy_end(w->copy, s);
-	return rc;
+	return rc == RC_OK && w->copy ? copy_end(w->copy, s, err) : rc;
 }

@@ -291,20 +291,36 @@ static enum rc mem_insert(struct store *base, const struct table *t, const void 
 	return RC_OK;
 }
 
-static enum rc mem_update(struct store *base, const struct table *t, const void *row, struct err *err)
+static size_t col_size(const struct table *t, int col)
 {
+	static const size_t sizes[] = { [COL_INT] = sizeof(int64_t),
+					[COL_REAL] = sizeof(double),
+					[COL_TEXT] = sizeof(const char *),
+					[COL_BLOB] = sizeof(struct blob) };
+	return sizes[t->cols[col].type];
+}
+
+static enum rc mem_update(struct store *base, const struct shape *shape, const void *row, struct err *err)
+{
+	_Alignas(max_align_t) unsigned char full[STORE_ROW_MAX];
+	const struct table *t = shape->table;
 	struct mem_store *s = mem_of(base);
 	struct mem_table *mt = table_in(&s->now, t);
 	bool is_there;
 	size_t at = find(t, mt, row, &is_there);
 	if (!is_there)
 		return refuse_absent(t, err);
-	enum rc rc = check_uniques(t, mt, row, at, err);
+	memcpy(full, mt->rows[at]->bytes, t->row_size);
+	for (int i = 0; i < t->n_cols; i++) {
+		if (shape->sets >> i & 1)
+			memcpy(row_slot(t, i, full), row_at(t, i, row), col_size(t, i));
+	}
+	enum rc rc = check_uniques(t, mt, full, at, err);
 	if (rc == RC_OK)
-		rc = check_refs(&s->now, t, row, err);
+		rc = check_refs(&s->now, t, full, err);
 	if (rc != RC_OK)
 		return rc;
-	struct mem_row *new_row = row_new(t, row);
+	struct mem_row *new_row = row_new(t, full);
 	row_unref(mt->rows[at]);
 	mt->rows[at] = new_row;
 	return RC_OK;
@@ -475,7 +491,7 @@ static enum rc mem_begin_read(UNUSED struct store *s, UNUSED struct err *err) { 
 static void mem_end_read(UNUSED struct store *s) {}
 static int mem_schema_version(UNUSED struct store *s) { return schema_version; }
 
-static enum rc mem_check(struct store *base, struct err *err)
+static enum rc mem_check(struct store *base, UNUSED enum store_depth depth, struct err *err)
 {
 	struct image *img = &mem_of(base)->now;
 	for (size_t i = 0; i < TABLES; i++) {

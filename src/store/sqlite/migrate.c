@@ -1,6 +1,6 @@
 /*
- * Migrations: each file in one transaction together with the user_version it leads to, so a crash leaves a database of
- * one version or the next. They run with foreign keys off, since rebuilding a table would otherwise delete what refers
+ * Migrations: all that are missing in one transaction together with the user_version they lead to, so a crash leaves a
+ * database as it was or up to date, and a new one costs one sync. They run with foreign keys off, since rebuilding a table would otherwise delete what refers
  * to it; before the commit the references are checked as a whole.
  */
 #include "store/sqlite/sqlite_priv.h"
@@ -49,28 +49,33 @@ static enum rc apply(sqlite3 *db, const struct migration *m, int version, struct
 	return rc;
 }
 
-static enum rc step(sqlite3 *db, const struct migration *m, int version, struct err *err)
+/* Within a transaction. With the lock in hand: a neighbour may have been faster. */
+static enum rc apply_missing(sqlite3 *db, const struct migration *list, int n, struct err *err)
 {
 	int64_t now = 0;
-	enum rc rc = sqlite_run(db, "BEGIN IMMEDIATE", err);
-	if (rc != RC_OK)
-		return rc;
-	rc = sqlite_number(db, "PRAGMA user_version", &now, err);
-	/* With the lock in hand: a neighbour may have been faster. */
-	if (rc == RC_OK && now < version)
-		rc = apply(db, m, version, err);
-	if (rc == RC_OK)
-		rc = sqlite_run(db, "COMMIT", err);
-	if (rc != RC_OK && !sqlite3_get_autocommit(db))
-		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* closing would do it too; tell the first error */
-	return rc == RC_OK ? rc : err_wrap(err, rc, "migration %s", m->name);
+	enum rc rc = sqlite_number(db, "PRAGMA user_version", &now, err);
+
+	for (int64_t v = now + 1; rc == RC_OK && v <= n; v++) {
+		rc = apply(db, &list[v - 1], (int)v, err);
+		if (rc != RC_OK)
+			return err_wrap(err, rc, "migration %s", list[v - 1].name);
+	}
+	return rc;
 }
 
 enum rc migrate(sqlite3 *db, const struct migration *list, int n, struct err *err)
 {
 	int64_t now = 0;
 	enum rc rc = sqlite_number(db, "PRAGMA user_version", &now, err);
-	for (int64_t v = now + 1; rc == RC_OK && v <= n; v++)
-		rc = step(db, &list[v - 1], (int)v, err);
+	if (rc != RC_OK || now >= n)
+		return rc;
+	rc = sqlite_run(db, "BEGIN IMMEDIATE", err);
+	if (rc != RC_OK)
+		return rc;
+	rc = apply_missing(db, list, n, err);
+	if (rc == RC_OK)
+		rc = sqlite_run(db, "COMMIT", err);
+	if (rc != RC_OK && !sqlite3_get_autocommit(db))
+		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* closing would do it too; tell the first error */
 	return rc;
 }

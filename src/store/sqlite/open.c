@@ -14,14 +14,20 @@
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Settings of this connection. The ones for writers need a file that is known to be ours. */
+/* Settings of this connection. The ones for writers need a file that is known to be ours.
+ *
+ * Memory: a process has some six connections (the writer, a reader per loop, three threads in the background), and
+ * what each maps counts as the process's own, even if it is the same page. So the sizes are small: mapped is what a young
+ * store has, beyond that a reader keeps the upper pages of each tree, and rows it got lately (memo.h). Of a large store
+ * the leaves come from the system's page cache either way, since only the head of a file can be mapped. */
 static const char for_all[] = "PRAGMA trusted_schema=OFF;"
 			      "PRAGMA cell_size_check=ON;"
 			      "PRAGMA foreign_keys=ON;"
 			      "PRAGMA temp_store=MEMORY;"
-			      "PRAGMA cache_size=-8192;"       /* KiB */
-			      "PRAGMA mmap_size=67108864;";
-static const char for_writers[] = "PRAGMA synchronous=FULL;"
+			      "PRAGMA mmap_size=4194304;";
+static const char for_readers[] = "PRAGMA cache_size=-4096;"; /* KiB */
+static const char for_writers[] = "PRAGMA cache_size=-8192;"
+				  "PRAGMA synchronous=FULL;"
 				  "PRAGMA journal_size_limit=67108864;";
 
 /* SQLite's count of its memory takes a lock at each allocation of whatever connection, and nobody asks for it. Too late
@@ -196,8 +202,8 @@ static enum rc open_it(struct sqlite_store *s, const char *path, struct err *err
 	enum rc rc = connect_to(s, path, err);
 	if (rc == RC_OK)
 		rc = identify(s, err);
-	if (rc == RC_OK && s->base.mode == STORE_WRITER)
-		rc = prepare_writer(s, err);
+	if (rc == RC_OK)
+		rc = s->base.mode == STORE_WRITER ? prepare_writer(s, err) : sqlite_run(s->db, for_readers, err);
 	if (rc == RC_OK)
 		rc = sqlite_run(s->db, for_all, err);
 	if (rc == RC_OK)

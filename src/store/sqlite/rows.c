@@ -26,11 +26,14 @@ static int bind_col(sqlite3_stmt *stmt, const struct table *t, int col, const vo
 	return SQLITE_MISUSE;
 }
 
-int rows_bind(sqlite3_stmt *stmt, const struct table *t, const void *row)
+int rows_bind(sqlite3_stmt *stmt, const struct shape *shape, const void *row)
 {
+	const struct table *t = shape->table;
 	int code = SQLITE_OK;
-	for (int i = 0; i < t->n_cols && code == SQLITE_OK; i++)
-		code = bind_col(stmt, t, i, row);
+	for (int i = 0; i < t->n_cols && code == SQLITE_OK; i++) {
+		bool is_used = shape->verb == VERB_INSERT || t->cols[i].flags & COL_KEY || shape->sets >> i & 1;
+		code = is_used ? bind_col(stmt, t, i, row) : SQLITE_OK;
+	}
 	return code;
 }
 

@@ -27,13 +27,14 @@ static void add_insert(struct buf *out, const struct table *t)
 	buf_adds(out, ")");
 }
 
-/* The key is not set again: rows that refer to it need no look. */
-static void add_update(struct buf *out, const struct table *t)
+/* The key is never set again: rows that refer to it need no look. */
+static void add_update(struct buf *out, const struct shape *shape)
 {
+	const struct table *t = shape->table;
 	const char *between = "";
 	buf_addf(out, "UPDATE \"%s\" SET ", t->name);
 	for (int i = 0; i < t->n_cols; i++) {
-		if (is_key(t, i))
+		if (!(shape->sets >> i & 1))
 			continue;
 		buf_addf(out, "%s\"%s\"=?%d", between, t->cols[i].name, i + 1);
 		between = ",";
@@ -143,7 +144,7 @@ void sql_of_shape(struct buf *out, const struct shape *shape)
 		add_insert(out, shape->table);
 		return;
 	case VERB_UPDATE:
-		add_update(out, shape->table);
+		add_update(out, shape);
 		return;
 	case VERB_GET:
 	case VERB_LIST:

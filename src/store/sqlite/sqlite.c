@@ -64,6 +64,7 @@ static enum rc sqlite_begin_read(struct store *base, struct err *err)
 	struct sqlite_store *s = sqlite_of(base);
 	int64_t version;
 
+	newest_note(&s->newest);
 	enum rc rc = cache_control(s, CTL_BEGIN_READ, err);
 	if (rc != RC_OK)
 		return rc;
@@ -72,8 +73,12 @@ static enum rc sqlite_begin_read(struct store *base, struct err *err)
 		memo_version(&s->memo, version);
 	else
 		sqlite_rollback(base);
+	if (rc == RC_OK && base->mode == STORE_READER)
+		newest_find(&s->newest, s->db);
 	return rc;
 }
+
+static bool sqlite_is_newest(struct store *base) { return newest_is_same(&sqlite_of(base)->newest); }
 
 /* ---- changes ---- */
 
@@ -87,29 +92,29 @@ static enum rc change(struct sqlite_store *s, sqlite3_stmt *stmt, int bound, con
 	return rc;
 }
 
-static enum rc write_row(struct sqlite_store *s, enum verb verb, const struct table *t, const void *row,
-			 const char *what, struct err *err)
+static enum rc write_row(struct sqlite_store *s, const struct shape *shape, const void *row, const char *what,
+			 struct err *err)
 {
 	sqlite3_stmt *stmt;
-	struct shape shape = { .table = t, .verb = (uint8_t)verb };
-	enum rc rc = cache_get(s, &shape, &stmt, err);
-	return rc == RC_OK ? change(s, stmt, rows_bind(stmt, t, row), t, what, err) : rc;
+	enum rc rc = cache_get(s, shape, &stmt, err);
+	return rc == RC_OK ? change(s, stmt, rows_bind(stmt, shape, row), shape->table, what, err) : rc;
 }
 
 static enum rc sqlite_insert(struct store *base, const struct table *t, const void *row, int64_t *id, struct err *err)
 {
 	struct sqlite_store *s = sqlite_of(base);
-	enum rc rc = write_row(s, VERB_INSERT, t, row, "cannot insert", err);
+	struct shape shape = { .table = t, .verb = VERB_INSERT };
+	enum rc rc = write_row(s, &shape, row, "cannot insert", err);
 	if (rc == RC_OK)
 		*id = sqlite3_last_insert_rowid(s->db);
 	return rc;
 }
 
-static enum rc sqlite_update(struct store *base, const struct table *t, const void *row, struct err *err)
+static enum rc sqlite_update(struct store *base, const struct shape *shape, const void *row, struct err *err)
 {
 	struct sqlite_store *s = sqlite_of(base);
-	enum rc rc = write_row(s, VERB_UPDATE, t, row, "cannot update", err);
-	return rc == RC_OK && sqlite3_changes64(s->db) == 0 ? refuse_absent(t, err) : rc;
+	enum rc rc = write_row(s, shape, row, "cannot update", err);
+	return rc == RC_OK && sqlite3_changes64(s->db) == 0 ? refuse_absent(shape->table, err) : rc;
 }
 
 /* ---- queries ---- */
@@ -251,11 +256,12 @@ static enum rc sqlite_delete(struct store *base, const struct shape *shape, cons
 
 /* ---- the whole file ---- */
 
-static enum rc check_pages(sqlite3 *db, struct err *err)
+static enum rc check_pages(sqlite3 *db, enum store_depth depth, struct err *err)
 {
+	const char *sql = depth == STORE_FULL ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)";
 	sqlite3_stmt *stmt = NULL;
 	enum rc rc = RC_OK;
-	int code = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+	int code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_step(stmt);
 	const char *finding = code == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
@@ -267,16 +273,16 @@ static enum rc check_pages(sqlite3 *db, struct err *err)
 	return rc;
 }
 
-static enum rc sqlite_check(struct store *base, struct err *err)
+static enum rc sqlite_check(struct store *base, enum store_depth depth, struct err *err)
 {
 	sqlite3 *db = sqlite_of(base)->db;
 	int64_t n_orphans = 0;
-	enum rc rc = check_pages(db, err);
+	enum rc rc = check_pages(db, depth, err);
 	if (rc == RC_OK)
 		rc = sqlite_number(db, "SELECT count(*) FROM pragma_foreign_key_check", &n_orphans, err);
 	if (rc == RC_OK && n_orphans)
 		rc = err_set(err, RC_CORRUPT, "%lld rows refer to rows that do not exist", (long long)n_orphans);
-	return rc == RC_OK ? total_check(base, NULL, err) : rc;
+	return rc;
 }
 
 static int sqlite_schema_version(struct store *s) { return sqlite_of(s)->version; }
@@ -293,6 +299,7 @@ const struct store_ops sqlite_ops = {
 	.touch = sqlite_touch,
 	.begin_read = sqlite_begin_read,
 	.end_read = sqlite_rollback,
+	.is_newest = sqlite_is_newest,
 	.insert = sqlite_insert,
 	.update = sqlite_update,
 	.get = sqlite_get,

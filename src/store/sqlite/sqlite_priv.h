@@ -7,6 +7,7 @@
  *   cache.c    prepared statements by shape
  *   rows.c     C rows to parameters and back
  *   memo.c     rows got lately
+ *   newest.c   has anybody changed anything?
  *   sqlite.c   the operations
  *   total.c    numbers of rows kept, and lists that go by them
  *   copy.c     the whole of it into another file
@@ -19,6 +20,7 @@
 #include "base/buf.h"
 #include "store/schema/schema.h"
 #include "store/sqlite/memo.h"
+#include "store/sqlite/newest.h"
 #include "store/store_priv.h"
 
 enum {
@@ -48,6 +50,7 @@ struct sqlite_store {
 	uint64_t tick;
 	uint64_t n_prepared; /* statements prepared so far; for tests */
 	struct memo memo;    /* of a reader */
+	struct newest newest; /* of a reader */
 };
 
 static inline struct sqlite_store *sqlite_of(struct store *s) { return (struct sqlite_store *)s; }
@@ -69,10 +72,11 @@ enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err) N
 enum rc cache_version(struct sqlite_store *s, int64_t *version, struct err *err) NODISCARD;
 void cache_fini(struct sqlite_store *s);
 
-int rows_bind(sqlite3_stmt *stmt, const struct table *t, const void *row);             /* column i to ?i+1 */
+/* Column i to ?i+1: all for an insert, for an update the key and what it sets. */
+int rows_bind(sqlite3_stmt *stmt, const struct shape *shape, const void *row);
 bool rows_read(sqlite3_stmt *stmt, const struct table *t, void *row, struct arena *a); /* false: arena full */
 
-/* Bring db from its user_version to n, one transaction each. Neighbours may do the same at once. */
+/* Bring db from its user_version to n, in one transaction. Neighbours may do the same at once. */
 enum rc migrate(sqlite3 *db, const struct migration *list, int n, struct err *err) NODISCARD;
 /* The one number that sql gives. */
 enum rc sqlite_number(sqlite3 *db, const char *sql, int64_t *out, struct err *err) NODISCARD;
