@@ -808,10 +808,10 @@ TEST(a_flood_waits_for_acknowledgements_and_loses_nothing)
 	open_bench();
 	set_withholds(true);
 	struct exec_spec spec = spec_of(1, role("flood"));
-	spec.stall_ms = 200; /* the silence that the window causes is not the child's */
+	spec.stall_ms = 1000; /* the silence that the window causes is not the child's; its start is */
 	start_with(spec);
 	await_messages(1, EXEC_WINDOW);
-	EXPECT(!wait_for(&bench.seen[1].n_msgs, EXEC_WINDOW + 1, 600), "more messages are out");
+	EXPECT(!wait_for(&bench.seen[1].n_msgs, EXEC_WINDOW + 1, 1400), "more messages are out");
 	EXPECT(!now(&bench.seen[1].n_ends), "its silence was counted");
 	for (int n = EXEC_WINDOW; n < 320; n += 10) {
 		ack(1, 10);
