@@ -73,13 +73,14 @@ class Torture(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
     def test_redis_instances_keep_every_promise_and_leave_nothing(self):
-        every = 0 if IS_QUICK else 2  # a copy's instances have the addresses of the original's, which is dead meanwhile
-        done = self.torture("--rounds", "4", "--seed", "3", "--dcs", "--json", "--connections", "2",
+        rounds, every = (4, 0) if IS_QUICK else (12, 6)  # a copy has the original's addresses, which is dead meanwhile
+        done = self.torture("--rounds", str(rounds), "--seed", "3", "--dcs", "--json", "--connections", "2",
                             "--backup-every", str(every))
         summary = json.loads(done.stdout)
-        self.assertEqual((summary["rounds"], summary["broken"], summary["copies"]), (4, [], 2 if every else 0), summary)
+        self.assertEqual((summary["rounds"], summary["broken"], summary["copies"]), (rounds, [], 2 if every else 0), summary)
         self.assertGreater(summary["redis"]["made"], 0, summary)
-        self.assertGreater(summary["redis"]["written"], 0, summary)
+        if not IS_QUICK:  # four rounds may be over before the first instance serves
+            self.assertGreater(summary["redis"]["written"], 0, summary)
         self.assertEqual(redis_processes(self.place), [])
         self.assertFalse(self.place.exists(), "it takes away what it made")
 

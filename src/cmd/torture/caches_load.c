@@ -316,8 +316,10 @@ static void do_something(struct cache_load *l)
 	uint64_t all = 0;
 	size_t k = 0;
 
-	if (f->is == ABSENT && by_chance(l, 4))
+	if (f->is == ABSENT && by_chance(l, 2))
 		create(l, f);
+	if (f->is == THERE && !f->was_up)
+		show(l, f); /* so that it is written to as soon as it serves */
 	if (f->is != THERE)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(deeds); i++)
