@@ -416,6 +416,12 @@ TEST(a_paused_view_goes_on_until_somebody_writes)
 	EXPECT(!is_in_transaction(r) && cut_log(w), "still held");
 	expect_in_view(r, "third");
 	store_pause_read(r);
+
+	/* As SQLite does it by itself when a read finds no memory: what comes next is one moment again. */
+	OK(sqlite_run(db_of(r), "ROLLBACK", &e));
+	expect_in_view(r, "third");
+	EXPECT(is_in_transaction(r), "goes on with a view that has ended");
+	store_pause_read(r);
 	store_close(r); /* paused */
 	store_close(w);
 }
@@ -905,6 +911,25 @@ TEST(migrations_are_all_or_nothing)
 	EXPECT(migrate(db, orphaning, 1, &e) == RC_CORRUPT, "%s", e.msg);
 	SAYS("1 rows refer");
 	EXPECT(number(db, "PRAGMA user_version") == 0, "version stays");
+	(void)sqlite3_close(db);
+}
+
+/* A command of a newer program brings the file up to date under a server that goes on: nothing may take that back, or the
+ * newer program would apply its steps twice. */
+TEST(a_version_is_never_lowered)
+{
+	sqlite3 *db = NULL;
+	struct store *s = open_as(STORE_WRITER);
+	tamper("PRAGMA user_version=4711");
+	OK(store_begin(s, &e));
+	OK(store_touch(s, &e));
+	OK(store_commit(s, &e));
+	EXPECT(number(db_of(s), "PRAGMA user_version") == 4711, "lowered by a touch");
+	store_close(s);
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK, "open");
+	EXPECT(migrate(db, schema_migrations, schema_version, &e) == RC_CONFLICT, "%s", e.msg);
+	SAYS("4711");
+	EXPECT(number(db, "PRAGMA user_version") == 4711, "lowered by a migration");
 	(void)sqlite3_close(db);
 }
 
@@ -1398,6 +1423,7 @@ int main(void)
 	RUN_FRESH(every_failing_write_or_sync_leaves_all_or_nothing);
 	RUN_FRESH(kill_9_around_a_commit);
 	RUN_FRESH(migrations_are_all_or_nothing);
+	RUN_FRESH(a_version_is_never_lowered);
 	RUN_FRESH(a_migration_counts_the_rows_that_are_there);
 	RUN_FRESH(a_count_reads_what_is_kept);
 	RUN_FRESH(a_wrong_total_is_found);
