@@ -466,6 +466,43 @@ TEST(no_order_of_pauses_and_writes_shows_what_is_old)
 	store_close(w);
 }
 
+/* The head of the log's index as another process leaves it that is killed while it writes there: one copy is new. */
+static void leave_head_half_written(struct store *s)
+{
+	sqlite3_file *file = NULL;
+	volatile void *region = NULL;
+	EXPECT(sqlite3_file_control(db_of(s), "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK, "file");
+	EXPECT(file->pMethods->xShmMap(file, 0, 32768, 0, &region) == SQLITE_OK, "index");
+	for (int i = 48; i < 96; i++)
+		((volatile unsigned char *)region)[i] ^= 0xff;
+}
+
+TEST(an_index_made_anew_shows_what_the_log_has)
+{
+	struct store *w = open_as(STORE_WRITER), *r = open_as(STORE_READER);
+	struct app_row row = { .account = "1", .name = "a", .description = "0" };
+	char text[16];
+	OK(store_insert(w, &table_app, &row, &e));
+	for (int i = 1; i <= 20 && test_failures == 0; i++) {
+		(void)snprintf(text, sizeof text, "%d", i);
+		describe(w, "a", text);
+		expect_in_view(r, text);
+		store_pause_read(r);
+		leave_head_half_written(w);
+		EXPECT(!newest_is_same(&sqlite_of(r)->newest), "trusts a half-written head");
+		expect_in_view(r, text); /* SQLite reads the log again */
+		store_pause_read(r);
+		expect_in_view(r, text);
+		store_pause_read(r);
+		leave_head_half_written(w);
+		if (i % 2)
+			store_rest(r);
+	}
+	OK(store_check(w, STORE_QUICK, &e));
+	store_close(r);
+	store_close(w);
+}
+
 /* Blobs, empty texts, long values and long keys come back as they were. */
 TEST(remembered_rows_are_whole)
 {
@@ -481,8 +518,9 @@ TEST(remembered_rows_are_whole)
 	};
 	FOR_EACH_ROW(i, keys)
 		OK(store_insert(w, &table_key, &keys[i], &e));
-	for (int round = 0; round < 2; round++) {
-		FOR_EACH_ROW(i, keys) {
+	/* One right after the other: two keys may share a place, which depends on where the program was loaded. */
+	FOR_EACH_ROW(i, keys) {
+		for (int round = 0; round < 2; round++) {
 			struct key_row got;
 			struct query q = { .table = &table_key, .n_preds = 1,
 					   .preds = { PRED_TEXT("access_key_id", CMP_EQ, keys[i].access_key_id) } };
@@ -1414,6 +1452,7 @@ int main(void)
 	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);
 	RUN_FRESH(a_paused_view_goes_on_until_somebody_writes);
 	RUN_FRESH(no_order_of_pauses_and_writes_shows_what_is_old);
+	RUN_FRESH(an_index_made_anew_shows_what_the_log_has);
 	RUN_FRESH(remembered_rows_are_whole);
 	RUN_FRESH(writers_exclude_each_other);
 	RUN_FRESH(another_process_writes_meanwhile);
