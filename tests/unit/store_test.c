@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/crash.h"
+#include "base/mem.h"
 #include "base/rand.h"
 #include "os/calls.h"
 #include "os/file.h"
@@ -463,6 +464,49 @@ TEST(no_order_of_pauses_and_writes_shows_what_is_old)
 	}
 	store_close(readers[0]);
 	store_close(readers[1]);
+	store_close(w);
+}
+
+/* Views that are kept while others come and go would let a log grow for as long as the readers are busy. */
+TEST(a_long_log_and_an_old_view_are_not_held)
+{
+	enum { BIG = 1 << 20, BIGS = 24 };
+	struct store *w = open_as(STORE_WRITER), *r = open_as(STORE_READER), *other = open_as(STORE_READER);
+	struct app_row row = { .account = "1", .name = "a", .description = "x" };
+	char *big = mem_alloc(BIG + 1), name[16];
+
+	memset(big, 'b', BIG);
+	OK(store_insert(w, &table_app, &row, &e));
+	expect_in_view(r, "x");
+	store_end_read(r);
+	expect_in_view(r, "x");
+	describe(w, "a", "y");
+	store_pause_read(r);
+	EXPECT(!is_in_transaction(r), "holds an old view");
+	expect_in_view(r, "y");
+	store_pause_read(r);
+	EXPECT(is_in_transaction(r), "lets go of a new one");
+	store_rest(r);
+
+	expect_in_view(other, "y"); /* so that the log cannot begin anew */
+	OK(store_begin(w, &e));
+	for (int i = 0; i < BIGS; i++) {
+		(void)snprintf(name, sizeof name, "big%d", i);
+		struct app_row more = { .account = "1", .name = name, .tags = big };
+		OK(store_insert(w, &table_app, &more, &e));
+	}
+	OK(store_commit(w, &e));
+	expect_in_view(r, "y");
+	store_pause_read(r);
+	EXPECT(!is_in_transaction(r), "holds a long log");
+	store_end_read(other);
+	EXPECT(cut_log(w), "held all the same");
+	expect_in_view(r, "y");
+	store_pause_read(r);
+	EXPECT(is_in_transaction(r), "short again");
+	mem_free(big);
+	store_close(other);
+	store_close(r);
 	store_close(w);
 }
 
@@ -1452,6 +1496,7 @@ int main(void)
 	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);
 	RUN_FRESH(a_paused_view_goes_on_until_somebody_writes);
 	RUN_FRESH(no_order_of_pauses_and_writes_shows_what_is_old);
+	RUN_FRESH(a_long_log_and_an_old_view_are_not_held);
 	RUN_FRESH(an_index_made_anew_shows_what_the_log_has);
 	RUN_FRESH(remembered_rows_are_whole);
 	RUN_FRESH(writers_exclude_each_other);
