@@ -4,7 +4,8 @@
  * Looking is read-only and happens beside everything; mending is a task, AutoRecovery, so the rule of one task at a time
  * per instance holds for it too, and the history shows it. A cache that is found not serving twice in a row shows
  * ERROR; the task goes off at once and, while it does not help, again after 2 s, 4 s, 8 s ... at most 5 minutes.
- * One that is found well once is forgotten; one that breaks again before that goes on where it was in this row.
+ * One that is found well once, at rest or amid another operation, is forgotten; one that breaks again before that goes on
+ * where it was in this row.
  * A cache whose master serves but whose replica is down, or cannot write its append-only file, is mended alike, without
  * showing ERROR.
  * It also makes the automatic backups of a cache's policy, drops those that have had their time (backup_plan.h), and has
@@ -32,6 +33,7 @@ enum { LOOK_LIMIT_MS = 500, BAD_LOOKS = 2, FIRST_DELAY_MS = 2000, MOST_DELAY_MS 
 struct patient {
 	int64_t cache_id;
 	int bad_looks;
+	int64_t recovery_id; /* the last task that was to mend it */
 	int64_t delay_ms, next_try_mono;
 	bool is_seen; /* in this round */
 	struct patient *next;
@@ -63,11 +65,12 @@ static struct patient *find_patient(const struct keeper *k, int64_t cache_id)
 	return p;
 }
 
-/* While it is being mended, which may take longer than a round, it is not well yet: how often it was tried is kept. */
-static void keep_patient(struct keeper *k, int64_t cache_id)
+/* An operation has it in hand. Amid its own recovery, which may take longer than a round, it is not well yet even if it looks
+ * whole: how often it was tried is kept. Whole amid another operation is as good as whole at rest. */
+static void look_at_busy(struct keeper *k, int64_t cache_id, int64_t task_id, bool is_whole)
 {
 	struct patient *p = find_patient(k, cache_id);
-	if (!p)
+	if (!p || (is_whole && p->recovery_id != task_id))
 		return;
 	p->bad_looks = 0;
 	p->is_seen = true;
@@ -207,7 +210,8 @@ static void set_status(struct keeper *k, const struct cache_row *row, const char
 		log_warn("cache.status", "cache=%s from=%s to=%s", row->uid, row->status, to);
 }
 
-static void mend(struct keeper *k, const struct cache_row *row)
+/* The number of the task that is to mend it; 0 if there is none. */
+static int64_t mend(struct keeper *k, const struct cache_row *row)
 {
 	struct cache_operate c = { .base = { .done = answered, .ctx = k },
 				   .project_id = row->project_id,
@@ -219,6 +223,7 @@ static void mend(struct keeper *k, const struct cache_row *row)
 	engine_cache_operate(k->engine, &c);
 	wait_for_answer(k);
 	log_warn("cache.recovery", "cache=%s task=%lld verdict=%s", row->uid, (long long)c.task_id, verdict_name(c.base.verdict));
+	return c.task_id;
 }
 
 /* ---- backups: as the policy says, and not for ever ---- */
@@ -294,7 +299,7 @@ static bool is_whole(const struct cache_instance *c, const struct cache_view *vi
 	return is_good;
 }
 
-static void look_after(struct keeper *k, const struct cache_row *row, bool is_busy)
+static void look_after(struct keeper *k, const struct cache_row *row, int64_t busy_task_id)
 {
 	struct cache_instance c;
 	struct cache_view view;
@@ -307,11 +312,12 @@ static void look_after(struct keeper *k, const struct cache_row *row, bool is_bu
 	cache_look(&c, LOOK_LIMIT_MS, &view);
 	if (view.is_serving)
 		keep_figures(k, row->id, &view.nodes[c.master]);
-	if (is_busy) { /* an operation has it in hand; only look */
-		keep_patient(k, row->id);
+	bool is_well = is_whole(&c, &view);
+	if (busy_task_id) {
+		look_at_busy(k, row->id, busy_task_id, is_well);
 		return;
 	}
-	if (is_whole(&c, &view)) {
+	if (is_well) {
 		if (strcmp(row->status, "ERROR") == 0)
 			set_status(k, row, "RUNNING");
 		return;
@@ -324,7 +330,7 @@ static void look_after(struct keeper *k, const struct cache_row *row, bool is_bu
 	int64_t now = clock_mono_ms();
 	if (now < p->next_try_mono)
 		return;
-	mend(k, row);
+	p->recovery_id = mend(k, row);
 	p->delay_ms = p->delay_ms ? 2 * p->delay_ms : FIRST_DELAY_MS;
 	if (p->delay_ms > MOST_DELAY_MS)
 		p->delay_ms = MOST_DELAY_MS;
@@ -375,10 +381,11 @@ static bool is_settled(const struct cache_row *row)
 	return strcmp(row->status, "RUNNING") == 0 || strcmp(row->status, "ERROR") == 0 || strcmp(row->status, "EXTENDING") == 0;
 }
 
-static bool is_busy(struct keeper *k, const struct cache_row *row, struct arena *a)
+/* The task that has it in hand; 0: none; -1: nobody knows for now. */
+static int64_t busy_task(struct keeper *k, const struct cache_row *row, struct arena *a)
 {
 	struct instance_row unit;
-	return row_instance(k->store, row->unit_id, a, &unit, NULL) != RC_OK || unit.busy_task_id;
+	return row_instance(k->store, row->unit_id, a, &unit, NULL) == RC_OK ? unit.busy_task_id : -1;
 }
 
 static void make_round(struct keeper *k)
@@ -398,8 +405,8 @@ static void make_round(struct keeper *k)
 	}
 	for (size_t i = 0; rc == RC_OK && i < n && !atomic_load(&k->engine->is_refusing); i++) {
 		if (is_settled(&rows[i]))
-			look_after(k, &rows[i], is_busy(k, &rows[i], a));
-		look_after_backups(k, &rows[i], is_busy(k, &rows[i], a));
+			look_after(k, &rows[i], busy_task(k, &rows[i], a));
+		look_after_backups(k, &rows[i], busy_task(k, &rows[i], a) != 0);
 	}
 	forget_others(k);
 	drop_old_figures(k);
