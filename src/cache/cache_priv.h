@@ -137,10 +137,13 @@ enum rc seal_set(const struct op *op, const struct cache_instance *c, struct err
 enum rc seal_break(const struct cache_instance *c, struct err *err) NODISCARD;
 /* Keep the seal of op's own order, an earlier attempt's; break any other. */
 enum rc seal_settle(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
-/* Let the nodes that run, and their files, know whether there is a seal. */
-enum rc seal_tell(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+/* Let the nodes that run, and their files, know whether there is a seal. master: a connection to it that is open, since
+ * clients may have taken all others; or NULL. */
+enum rc seal_tell(const struct op *op, const struct cache_instance *c, struct wire *master, struct err *err) NODISCARD;
 /* All is replaced: note that op's order was carried out, then let clients write. */
-enum rc seal_end(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+enum rc seal_end(const struct op *op, const struct cache_instance *c, struct wire *master, struct err *err) NODISCARD;
+/* All nodes were told what they may; unless there is a seal this is the end of it. */
+void seal_opened(const struct cache_instance *c);
 
 /* ---- copy.c ---- */
 /* Copy and hash; out is new, complete and durable, or not there. */

@@ -212,6 +212,8 @@ static enum rc go_back(const struct op *op, struct cache_instance *c, struct err
 		rc = start_all(&undo, c, err);
 	if (rc == RC_OK)
 		rc = replica_wait_all(&undo, c, err);
+	if (rc == RC_OK)
+		seal_opened(c); /* their files said so at their start */
 	drop_stage(c);
 	return rc;
 }
@@ -239,7 +241,7 @@ enum rc cache_restore(struct cache_instance *c, const char *file, const char *sh
 	if (rc == RC_OK) {
 		struct op firm = op_undo(&op);
 		*c = work;
-		return seal_end(&firm, c, err);
+		return seal_end(&firm, c, /* master= */ NULL, err);
 	}
 	work = *c;
 	if (go_back(&op, &work, &second) != RC_OK)
