@@ -93,6 +93,8 @@ enum rc aof_wait(const struct op *op, struct wire *w, struct err *err) NODISCARD
 enum rc aof_rewrite(const struct op *op, struct wire *w, struct err *err) NODISCARD;
 /* The same, only when the last rewrite failed. */
 enum rc aof_rewrite_failed(const struct op *op, struct wire *w, struct err *err) NODISCARD;
+/* Before a node is stopped: whatever it holds is in a file that a start can read. stop_all asks this of the master. */
+enum rc aof_secure(const struct op *op, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 
 /* ---- backup.c ---- */
 /* BGSAVE on the node, and wait for it. saved_at_s may be NULL. */

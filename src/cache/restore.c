@@ -232,7 +232,9 @@ enum rc cache_restore(struct cache_instance *c, const char *file, const char *sh
 		rc = stage(&op, c, file, sha256, err);
 	if (rc != RC_OK)
 		return rc;
-	rc = seal_set(&op, c, err);
+	rc = aof_secure(&op, c, c->master, err); /* now, since going back is not to end a master that must not be */
+	if (rc == RC_OK)
+		rc = seal_set(&op, c, err);
 	if (rc != RC_OK) {
 		drop_stage(c);
 		return rc;

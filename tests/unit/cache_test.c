@@ -811,6 +811,54 @@ static void limit_clients(struct wire *w, int64_t n)
 	EXPECT(wire_call(w, NULL, NULL, "CONFIG", "SET", "maxclients", text) == RC_OK, "%s", text);
 }
 
+/* Rewrites of the append-only file fail: a folder stands where the next one would go. */
+static void block_rewrites(const struct cache_instance *c, char obstacle[PATH_MAX])
+{
+	struct buf info;
+	CLEANUP(wire_closep) struct wire *w = administrator(c, 0);
+
+
+	buf_init(&info, 65536);
+	for (int n = 1; n < 20; n++) { /* which number is next is Redis' matter */
+		must(snprintf(obstacle, PATH_MAX, "%.3000s/node-0/appendonlydir/appendonly.aof.%d.base.rdb", c->dir, n) > 0);
+		if (!file_exists(obstacle))
+			break;
+	}
+	must(mkdir(obstacle, 0700) == 0);
+	EXPECT(wire_call(w, NULL, NULL, "BGREWRITEAOF") == RC_OK, "no rewrite");
+	do
+		must(info_read(w, &info, NULL, "persistence") == RC_OK);
+	while (info_int(&info, "aof_rewrite_in_progress", 0) || info_int(&info, "aof_rewrite_scheduled", 0));
+	EXPECT(info_is(&info, "aof_last_bgrewrite_status", "err"), "%s", info.bytes);
+	buf_fini(&info);
+}
+
+/* A kill could lose what was written since the last good file. */
+TEST(a_restore_never_ends_a_master_whose_file_is_not_good)
+{
+	struct cache_instance c = describe("not-good", CACHE_SINGLE);
+	struct cache_backup b = { .size = 0 };
+	struct err e = { .rc = RC_OK };
+	char file[PATH_MAX], obstacle[PATH_MAX];
+
+	if (!made(&c))
+		return;
+	must(snprintf(file, sizeof file, "%.3000s/backups/not-good.rdb", root) > 0);
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "old");
+	EXPECT(cache_backup(&c, file, &b, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "new");
+	block_rewrites(&c, obstacle);
+	const struct cache_instance before = c;
+	EXPECT(cache_restore(&c, file, b.sha256, &run, &e) == RC_IO && strstr(e.msg, "not stopped"), "%s", e.msg);
+	EXPECT(c.nodes[0].pid == before.nodes[0].pid && kill((pid_t)c.nodes[0].pid, 0) == 0, "it was ended");
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "b", "more");
+	EXPECT(!cache_is_closed(&c), "closed");
+	must(rmdir(obstacle) == 0);
+	EXPECT(cache_restore(&c, file, b.sha256, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("old", &c, NULL, "GET", "a");
+	gone(&c);
+}
+
 /* As if its clients took every connection that is left. */
 static void fill(void *w, const char *name, int percent)
 {
@@ -1233,6 +1281,7 @@ int main(void)
 	RUN(a_backup_of_a_single_instance_comes_back);
 	RUN(a_backup_of_a_replica_comes_back);
 	RUN(a_flush_ends_though_clients_take_all_connections);
+	RUN(a_restore_never_ends_a_master_whose_file_is_not_good);
 	RUN(data_survives_switching_the_append_only_file);
 	RUN(a_peer_that_is_no_redis_is_an_error);
 	RUN(what_cannot_be_started_says_why);
