@@ -147,6 +147,7 @@ static enum verdict apply_end(struct engine *e, struct change *base)
 		return V_NO_TASK; /* late */
 	if (rc != RC_OK)
 		return verdict_of(rc);
+	end->is_final = false; /* a try that the store did not take may have said otherwise, before the server began to stop */
 	const struct task_row was = t;
 	bool is_stop = !e->takes_claims && end->fault == FAULT_MACHINE;
 	if (is_stop)

@@ -334,8 +334,8 @@ void store_end_read(struct store *s)
 void store_pause_read(struct store *s)
 {
 	must(s->tx == TX_READ);
-	if (!s->ops->is_newest || s->broken.rc != RC_OK) {
-		store_end_read(s);
+	if (!s->ops->is_newest || s->broken.rc != RC_OK || !s->ops->is_newest(s)) {
+		store_end_read(s); /* an old view would only hold the log */
 		return;
 	}
 	end_tx(s);

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "base/attr.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/priv.h"
@@ -643,6 +644,7 @@ TEST(a_word_of_another_attempt_is_refused)
 static struct {
 	atomic_int write_code, sync_code, lock_code; /* what every such call answers; 0: do it */
 	atomic_int n_begun; /* write locks asked for */
+	atomic_bool heals_with_stop; /* writes work again with the first transaction after the engine claims no more */
 } disk;
 
 struct faulty_file {
@@ -671,6 +673,9 @@ static int f_sync(sqlite3_file *f, int flags)
 static int f_shm_lock(sqlite3_file *f, int at, int n, int flags)
 {
 	bool is_begin = at == 0 && flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+	/* Transactions are the writer thread's, and so is that member. */
+	if (is_begin && atomic_load(&disk.heals_with_stop) && !engine->takes_claims)
+		atomic_store(&disk.write_code, 0);
 	int code = is_begin && atomic_fetch_add(&disk.n_begun, 1) >= 0 ? atomic_load(&disk.lock_code) : 0;
 	return code ? code : BELOW(f)->pMethods->xShmLock(BELOW(f), at, n, flags);
 }
@@ -816,6 +821,56 @@ TEST(a_stop_with_a_full_disk_ends_and_leaves_the_task_to_the_next_start)
 	atomic_store(&disk.write_code, 0);
 	start(0);
 	EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK && t.state == TASK_PENDING, "E7: state %lld", (long long)t.state);
+	stop();
+	end();
+}
+
+/* The end of a task's last attempt waits for the store. */
+static bool has_tried_to_end(UNUSED void *ctx)
+{
+	(void)pthread_mutex_lock(&engine->queue_lock);
+	const struct change *c = engine->queue_head;
+	bool has = c && c->is_patient && ((const struct run_end *)c)->is_final;
+	(void)pthread_mutex_unlock(&engine->queue_lock);
+	return has;
+}
+
+static bool is_started(void *instance_id)
+{
+	struct task_row t;
+	return engine_task_get(view, *(int64_t *)instance_id, 1, arena, &t, NULL) == V_OK && t.pid > 0;
+}
+
+static bool is_there(void *path) { return file_exists(path); }
+
+/* First the task was to fail, but the store did not take it; then the server stops, and the task is sent back instead. */
+TEST(a_task_sent_back_after_its_end_was_not_taken_keeps_its_files)
+{
+	char dir[PATH_MAX], path[PATH_MAX];
+	struct task_row t;
+	begin();
+	write_manifest("last", "touch ckpt; while ! [ -e ../../../../../gate ]; do sleep 0.05; done; kill -9 $$", ",\"maxAttempts\":1");
+	write_manifest("deaf", "trap '' TERM; while :; do sleep 0.05; done", "");
+	start(2);
+	make_app();
+	EXPECT(make_instance("deaf", "two", "") == V_OK && make_task("deaf", "two", NULL) == V_OK, "the stop takes a while");
+	int64_t two = instance("deaf", "two").id;
+	EXPECT(make_instance("last", "one", "") == V_OK && make_task("last", "one", NULL) == V_OK, "task");
+	struct instance_row i = instance("last", "one");
+	path_of_generation(engine, &i, 1, dir);
+	EXPECT(path_join(path, dir, "ckpt", NULL) == RC_OK, "path");
+	EXPECT(comes_true(is_started, &two) && comes_true(is_started, &i.id) && comes_true(is_there, path), "both run");
+	atomic_store(&disk.write_code, SQLITE_FULL);
+	open_gate();
+	EXPECT(comes_true(has_tried_to_end, NULL), "its end met the full disk");
+	atomic_store(&disk.heals_with_stop, true);
+	stop();
+	atomic_store(&disk.heals_with_stop, false);
+	atomic_store(&disk.write_code, 0);
+	EXPECT(file_exists(path), "its files were removed");
+	start(0);
+	EXPECT(engine_task_get(view, i.id, 1, arena, &t, NULL) == V_OK && t.state == TASK_PENDING && t.max_attempts == 2,
+	       "state %lld, attempt %lld of %lld", (long long)t.state, (long long)t.attempt, (long long)t.max_attempts);
 	stop();
 	end();
 }
@@ -1714,6 +1769,7 @@ int main(void)
 	RUN(a_word_of_another_attempt_is_refused);
 	RUN(a_failing_disk_refuses_changes_and_loses_no_end);
 	RUN(a_stop_with_a_full_disk_ends_and_leaves_the_task_to_the_next_start);
+	RUN(a_task_sent_back_after_its_end_was_not_taken_keeps_its_files);
 	RUN(a_start_with_a_failing_disk_is_refused_in_words);
 	RUN(a_data_folder_that_vanishes_is_noticed_and_not_made_again);
 	RUN(a_refused_change_leaves_nothing_and_its_neighbours_alone);

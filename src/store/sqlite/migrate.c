@@ -49,11 +49,21 @@ static enum rc apply(sqlite3 *db, const struct migration *m, int version, struct
 	return rc;
 }
 
+/* A newer program may have been here since the file was looked at. */
+static enum rc read_version(sqlite3 *db, int n, int64_t *now, struct err *err)
+{
+	enum rc rc = sqlite_number(db, "PRAGMA user_version", now, err);
+	if (rc == RC_OK && *now > n)
+		rc = err_set(err, RC_CONFLICT, "a newer stint brought the database to schema version %lld just now, this program "
+			     "knows versions up to %d: use a newer stint", (long long)*now, n);
+	return rc;
+}
+
 /* Within a transaction. With the lock in hand: a neighbour may have been faster. */
 static enum rc apply_missing(sqlite3 *db, const struct migration *list, int n, struct err *err)
 {
 	int64_t now = 0;
-	enum rc rc = sqlite_number(db, "PRAGMA user_version", &now, err);
+	enum rc rc = read_version(db, n, &now, err);
 
 	for (int64_t v = now + 1; rc == RC_OK && v <= n; v++) {
 		rc = apply(db, &list[v - 1], (int)v, err);
@@ -66,8 +76,8 @@ static enum rc apply_missing(sqlite3 *db, const struct migration *list, int n, s
 enum rc migrate(sqlite3 *db, const struct migration *list, int n, struct err *err)
 {
 	int64_t now = 0;
-	enum rc rc = sqlite_number(db, "PRAGMA user_version", &now, err);
-	if (rc != RC_OK || now >= n)
+	enum rc rc = read_version(db, n, &now, err);
+	if (rc != RC_OK || now == n)
 		return rc;
 	rc = sqlite_run(db, "BEGIN IMMEDIATE", err);
 	if (rc != RC_OK)

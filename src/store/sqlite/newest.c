@@ -35,6 +35,14 @@ void newest_find(struct newest *n, sqlite3 *db)
 		n->head = region;
 }
 
+/* mxFrame: the fifth of the head's numbers of 32 bits, in the machine's own order. */
+static bool is_long(const struct newest *n)
+{
+	uint32_t numbers[5];
+	memcpy(numbers, n->noted, sizeof numbers);
+	return numbers[4] > NEWEST_FRAMES_MAX;
+}
+
 /* The copies differ while a commit writes them, and are zero before the first one. */
 void newest_note(struct newest *n)
 {
@@ -46,7 +54,7 @@ void newest_note(struct newest *n)
 		any |= n->noted[i];
 		differences |= n->noted[i] ^ n->noted[i + COPY_WORDS];
 	}
-	n->is_noted = any != 0 && differences == 0;
+	n->is_noted = any != 0 && differences == 0 && !is_long(n);
 }
 
 bool newest_is_same(const struct newest *n)

@@ -11,6 +11,9 @@
  *   (begin the view)       it sees that, or something later
  *   newest_is_same         still that: so the view sees it, and nothing later exists
  *
+ * A log of more than NEWEST_FRAMES_MAX pages is never the same: readers who keep their views while others come and go leave no
+ * moment to begin it anew, and it would grow for as long as they are busy.
+ *
  * Owner:    struct newest is a value in the connection's struct; what it points to is SQLite's until the connection closes.
  * Threads:  one owner at a time, as the connection.
  */
@@ -21,7 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { NEWEST_WORDS = 2 * 48 / sizeof(uint64_t) /* both copies of the head */ };
+enum { NEWEST_WORDS = 2 * 48 / sizeof(uint64_t) /* both copies of the head */, NEWEST_FRAMES_MAX = 4096 };
 
 struct newest {
 	const volatile uint64_t *head; /* NULL: not known yet, or not to be had */

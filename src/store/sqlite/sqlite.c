@@ -41,13 +41,17 @@ static enum rc sqlite_undo(struct store *s, struct err *err)
 	return rc == RC_OK ? sqlite_keep(s, err) : rc; /* rolling back to a savepoint leaves it standing */
 }
 
-/* Setting the version it has writes the first page again. */
+/* Setting the version it has writes the first page again. That may be a newer one than at the opening: a command of a
+ * newer program brings the database up to date under a server that goes on. */
 static enum rc sqlite_touch(struct store *base, struct err *err)
 {
 	struct sqlite_store *s = sqlite_of(base);
+	int64_t version = 0;
 	char sql[48];
-	(void)snprintf(sql, sizeof sql, "PRAGMA user_version=%d", s->version);
-	return sqlite_run(s->db, sql, err);
+
+	enum rc rc = sqlite_number(s->db, "PRAGMA user_version", &version, err);
+	(void)snprintf(sql, sizeof sql, "PRAGMA user_version=%lld", (long long)version);
+	return rc == RC_OK ? sqlite_run(s->db, sql, err) : rc;
 }
 
 /* Some errors make SQLite roll back by itself; a rollback that reports an error has ended the transaction too. */
@@ -78,7 +82,12 @@ static enum rc sqlite_begin_read(struct store *base, struct err *err)
 	return rc;
 }
 
-static bool sqlite_is_newest(struct store *base) { return newest_is_same(&sqlite_of(base)->newest); }
+/* Out of memory while it reads, SQLite ends the transaction by itself; then there is no view to go on with. */
+static bool sqlite_is_newest(struct store *base)
+{
+	struct sqlite_store *s = sqlite_of(base);
+	return !sqlite3_get_autocommit(s->db) && newest_is_same(&s->newest);
+}
 
 /* ---- changes ---- */
 

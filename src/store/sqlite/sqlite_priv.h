@@ -76,7 +76,7 @@ void cache_fini(struct sqlite_store *s);
 int rows_bind(sqlite3_stmt *stmt, const struct shape *shape, const void *row);
 bool rows_read(sqlite3_stmt *stmt, const struct table *t, void *row, struct arena *a); /* false: arena full */
 
-/* Bring db from its user_version to n, in one transaction. Neighbours may do the same at once. */
+/* Bring db from its user_version to n, in one transaction. Neighbours may do the same at once. RC_CONFLICT: it is beyond n. */
 enum rc migrate(sqlite3 *db, const struct migration *list, int n, struct err *err) NODISCARD;
 /* The one number that sql gives. */
 enum rc sqlite_number(sqlite3 *db, const char *sql, int64_t *out, struct err *err) NODISCARD;
