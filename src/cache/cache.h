@@ -163,6 +163,8 @@ enum rc cache_flush(struct cache_instance *c, const struct cache_run *run, struc
 /* Was the flush or restore of that order carried out? Ask before trying again: clients write since, and a repetition would
  * take that away. Before it was, they cannot write, also between attempts, as long as these name the order. */
 bool cache_has_erased(const struct cache_instance *c, const char *order);
+/* Does a flush or restore keep clients from writing? When none is under way any more: heal. */
+bool cache_is_closed(const struct cache_instance *c);
 /* One replica more, with its own host; done when it is in step. */
 enum rc cache_add_replica(struct cache_instance *c, const char *host, const struct cache_run *run,
 			  struct err *err) NODISCARD;

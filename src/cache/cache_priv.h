@@ -93,6 +93,8 @@ enum rc aof_wait(const struct op *op, struct wire *w, struct err *err) NODISCARD
 enum rc aof_rewrite(const struct op *op, struct wire *w, struct err *err) NODISCARD;
 /* The same, only when the last rewrite failed. */
 enum rc aof_rewrite_failed(const struct op *op, struct wire *w, struct err *err) NODISCARD;
+/* Before a node is stopped: whatever it holds is in a file that a start can read. stop_all asks this of the master. */
+enum rc aof_secure(const struct op *op, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 
 /* ---- backup.c ---- */
 /* BGSAVE on the node, and wait for it. saved_at_s may be NULL. */
@@ -137,10 +139,13 @@ enum rc seal_set(const struct op *op, const struct cache_instance *c, struct err
 enum rc seal_break(const struct cache_instance *c, struct err *err) NODISCARD;
 /* Keep the seal of op's own order, an earlier attempt's; break any other. */
 enum rc seal_settle(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
-/* Let the nodes that run, and their files, know whether there is a seal. */
-enum rc seal_tell(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+/* Let the nodes that run, and their files, know whether there is a seal. master: a connection to it that is open, since
+ * clients may have taken all others; or NULL. */
+enum rc seal_tell(const struct op *op, const struct cache_instance *c, struct wire *master, struct err *err) NODISCARD;
 /* All is replaced: note that op's order was carried out, then let clients write. */
-enum rc seal_end(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
+enum rc seal_end(const struct op *op, const struct cache_instance *c, struct wire *master, struct err *err) NODISCARD;
+/* All nodes were told what they may; unless there is a seal this is the end of it. */
+void seal_opened(const struct cache_instance *c);
 
 /* ---- copy.c ---- */
 /* Copy and hash; out is new, complete and durable, or not there. */

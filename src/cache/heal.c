@@ -210,7 +210,7 @@ static enum rc heal(const struct op *op, struct cache_instance *c, enum cache_pa
 	if (rc == RC_OK)
 		rc = adopt(op, c, &h, err);
 	if (rc == RC_OK && seal_is_there(c))
-		rc = seal_tell(op, c, err); /* before clients find another master */
+		rc = seal_tell(op, c, /* master= */ NULL, err); /* before clients find another master */
 	if (rc == RC_OK)
 		rc = find_master(op, c, &h, err);
 	if (rc == RC_OK)
@@ -224,6 +224,8 @@ static enum rc heal(const struct op *op, struct cache_instance *c, enum cache_pa
 		rc = conf_apply_all(op, c, err);
 	if (rc == RC_OK)
 		rc = conf_apply_accounts(op, c, err);
+	if (rc == RC_OK)
+		seal_opened(c);
 	if (rc == RC_OK)
 		rc = let_write(op, c, err);
 	if (rc == RC_OK)

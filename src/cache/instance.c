@@ -493,13 +493,13 @@ enum rc cache_rename(struct cache_instance *c, const struct cache_rename *rename
 static bool is_in_doubt(enum rc rc) { return rc == RC_IO || rc == RC_TIMEOUT; }
 
 /* Redis has refused: nothing is erased, and clients may write again. */
-static enum rc refused(const struct op *op, const struct cache_instance *c, enum rc rc, struct err *err)
+static enum rc refused(const struct op *op, const struct cache_instance *c, struct wire *w, enum rc rc, struct err *err)
 {
 	struct err second = { .rc = RC_OK };
 	enum rc back = seal_break(c, &second);
 
 	if (back == RC_OK)
-		back = seal_tell(op, c, &second);
+		back = seal_tell(op, c, w, &second);
 	return back == RC_OK ? rc : err_wrap(err, RC_IO, "(and clients cannot write: %.120s)", second.msg);
 }
 
@@ -514,10 +514,10 @@ static enum rc erase_sealed(const struct op *op, const struct cache_instance *c,
 		rc = wire_call(w, NULL, err, conf_command(c, "flushall"), "ASYNC");
 	act_done();
 	if (rc != RC_OK)
-		return is_in_doubt(rc) ? rc : refused(op, c, rc, err);
+		return is_in_doubt(rc) ? rc : refused(op, c, w, rc, err);
 	/* A replica that is away erases when it is back; nothing to fail for. */
 	rc = wire_call(w, NULL, err, "WAIT", copies, "2000");
-	return rc == RC_OK ? seal_end(op, c, err) : rc;
+	return rc == RC_OK ? seal_end(op, c, w, err) : rc;
 }
 
 enum rc cache_flush(struct cache_instance *c, const struct cache_run *run, struct err *err)

@@ -508,7 +508,7 @@ enum rc node_drop(struct cache_instance *c, int node, struct err *err)
 
 /* Redis 7.0 whose rewrite failed keeps its place in the new file wrongly; when a write then falls short (a full disk), the
  * file gets a hole that no start can read. A rewrite makes the file good again: no stop without. */
-static enum rc secure_file(const struct op *op, const struct cache_instance *c, int node, struct err *err)
+enum rc aof_secure(const struct op *op, const struct cache_instance *c, int node, struct err *err)
 {
 	CLEANUP(wire_closep) struct wire *w = NULL;
 	if (node_open(op, c, node, &w, NULL) != RC_OK)
@@ -519,7 +519,7 @@ static enum rc secure_file(const struct op *op, const struct cache_instance *c, 
 
 enum rc stop_all(const struct op *op, struct cache_instance *c, struct err *err)
 {
-	enum rc rc = secure_file(op, c, c->master, err);
+	enum rc rc = aof_secure(op, c, c->master, err);
 	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
 		if (i != c->master)
 			rc = node_stop(op, c, i, err);

@@ -212,6 +212,8 @@ static enum rc go_back(const struct op *op, struct cache_instance *c, struct err
 		rc = start_all(&undo, c, err);
 	if (rc == RC_OK)
 		rc = replica_wait_all(&undo, c, err);
+	if (rc == RC_OK)
+		seal_opened(c); /* their files said so at their start */
 	drop_stage(c);
 	return rc;
 }
@@ -230,7 +232,9 @@ enum rc cache_restore(struct cache_instance *c, const char *file, const char *sh
 		rc = stage(&op, c, file, sha256, err);
 	if (rc != RC_OK)
 		return rc;
-	rc = seal_set(&op, c, err);
+	rc = aof_secure(&op, c, c->master, err); /* now, since going back is not to end a master that must not be */
+	if (rc == RC_OK)
+		rc = seal_set(&op, c, err);
 	if (rc != RC_OK) {
 		drop_stage(c);
 		return rc;
@@ -239,7 +243,7 @@ enum rc cache_restore(struct cache_instance *c, const char *file, const char *sh
 	if (rc == RC_OK) {
 		struct op firm = op_undo(&op);
 		*c = work;
-		return seal_end(&firm, c, err);
+		return seal_end(&firm, c, /* master= */ NULL, err);
 	}
 	work = *c;
 	if (go_back(&op, &work, &second) != RC_OK)

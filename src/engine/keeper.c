@@ -7,7 +7,7 @@
  * One that is found well once, at rest or amid another operation, is forgotten; one that breaks again before that goes on
  * where it was in this row.
  * A cache whose master serves but whose replica is down, or cannot write its append-only file, is mended alike, without
- * showing ERROR.
+ * showing ERROR; and one whose clients an operation that is over has left unable to write.
  * It also makes the automatic backups of a cache's policy, drops those that have had their time (backup_plan.h), and has
  * the analyses made that are due (schedule.h).
  */
@@ -289,7 +289,7 @@ static void look_after_backups(struct keeper *k, const struct cache_row *row, bo
 
 static bool is_whole(const struct cache_instance *c, const struct cache_view *view)
 {
-	bool is_good = view->is_serving;
+	bool is_good = view->is_serving && !cache_is_closed(c);
 	for (int i = 0; i < c->n_nodes; i++) {
 		const struct cache_figures *f = &view->nodes[i];
 		bool has_bad_file = f->state == CACHE_NODE_UP && f->is_aof_on && !f->is_aof_ok;

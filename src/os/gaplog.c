@@ -145,7 +145,8 @@ static enum rc read_once(int fd, int64_t offset, size_t max, struct buf *out, in
 	if (rc != RC_OK)
 		return rc;
 	int64_t end = from + (int64_t)(out->len - before);
-	*is_stale = end > from && data_until(fd, from, size) < end;
+	/* Nothing at all: it became the gap between the look for data and the one for their end. */
+	*is_stale = n == 0 || (end > from && data_until(fd, from, size) < end);
 	if (*is_stale)
 		cut_back(out, before);
 	else

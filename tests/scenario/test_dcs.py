@@ -501,6 +501,22 @@ class Crashes(DcsCase):
         wait_for("the replica", lambda: connection.info("connected_slaves") == "1")
         self.delete(one)
 
+    def test_clients_that_nobody_told_may_write_again(self):
+        """What an operation leaves that could not tell a node so: all serve, and one is told that clients may not write."""
+        one = self.create("closed", "single")
+        folder = self.server.data / "cache" / one
+        secret = (folder / "admin.key").read_text()
+        connection, own = self.connect(one), self.connect(one)
+        own.call("AUTH", "stint", secret)
+        own.call("ACL", "SETUSER", "default", "-@write")
+        with self.assertRaisesRegex(ConnectionError, "NOPERM"):
+            connection.call("SET", "k", "v")
+        (folder / "closed").touch()
+        self.recovered(one)
+        self.assertEqual(connection.call("SET", "k", "v"), "OK")
+        self.assertFalse((folder / "closed").exists())
+        self.delete(one)
+
     def recovered(self, instance):
         def healed():
             tasks = self.dcs.of("GET", instance, "tasks").json["tasks"]

@@ -149,6 +149,23 @@ class Torture(unittest.TestCase):
         wait_for("the end of its processes", lambda: not workers(self.place))
         self.torture("--rounds", "1")
 
+    def test_redis_processes_that_an_interrupted_run_left_are_ended(self):
+        """Of its data and of a restored copy; what works elsewhere is left alone."""
+        program = self.folder / "redis-server"  # as such processes are called
+        shutil.copy("/bin/sleep", program)
+        self.place.mkdir()
+        (self.place / "torture.lock").touch()
+        live = {}
+        for name in ("run/data", "run/copy/data", "other/data"):
+            work = self.folder / name / "cache" / "uid" / "node-0"
+            work.mkdir(parents=True)
+            live[name] = subprocess.Popen([program, "600"], cwd=work)
+            self.addCleanup(live[name].wait)
+            self.addCleanup(live[name].kill)
+        wait_for("their names", lambda: all(len(redis_processes(self.folder / n)) == 1 for n in live))
+        self.torture("--rounds", "1", "--backup-every", "0")
+        self.assertEqual([name for name, p in live.items() if p.poll() is None], ["other/data"])
+
     def test_refusals(self):
         done = Server.run(None, "torture", check=False)
         self.assertEqual((done.returncode, "--data DIR" in done.stderr), (64, True), done)

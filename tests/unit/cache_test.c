@@ -652,6 +652,7 @@ static void cut_restores(struct cache_instance *c, const char *file, int stride)
 		EXPECT(is_done || !was_done, "act %d: undone, though done after an earlier one", n);
 		EXPECT(is_done || dies, "not done, though it did not die");
 		EXPECT_ANSWER(is_done ? "(nil)" : "more", c, NULL, "GET", "b");
+		EXPECT(!cache_is_closed(c), "act %d: healed, and still closed", n);
 		was_done = is_done;
 		for (size_t i = 0; i < (size_t)c->n_nodes * ARRAY_LEN(traces); i++) {
 			const struct cache_node *node = &c->nodes[i / ARRAY_LEN(traces)];
@@ -687,7 +688,7 @@ static void cut_and_repeat(struct cache_instance *c, const char *file, int strid
 		EXPECT(cache_heal(c, CACHE_WAIT_FOR_HUNG, &how, &e) == RC_OK, "act %d: %s", n, e.msg);
 		bool is_second = wrote_after(c, "second");
 		EXPECT(cache_has_erased(c, order) || replace_all(c, file, &how, &e) == RC_OK, "act %d: %s", n, e.msg);
-		EXPECT(cache_has_erased(c, order), "act %d: not noted", n);
+		EXPECT(cache_has_erased(c, order) && !cache_is_closed(c), "act %d: not noted", n);
 		EXPECT(!is_first || strcmp(ASK(c, NULL, "GET", "first"), "kept") == 0, "act %d: the first write is lost", n);
 		EXPECT(!is_second || strcmp(ASK(c, NULL, "GET", "second"), "kept") == 0, "act %d: the second write is lost", n);
 		EXPECT_ANSWER(file ? "old" : "(nil)", c, NULL, "GET", "a");
@@ -782,6 +783,124 @@ TEST(data_survives_switching_the_append_only_file)
 
 TEST(a_backup_of_a_single_instance_comes_back) { check_backup(CACHE_SINGLE, "saved"); }
 TEST(a_backup_of_a_replica_comes_back) { check_backup(CACHE_HA, "saved-ha"); }
+
+/* ---- no connection left ---- */
+
+/* Ours, to the node's own address. */
+static struct wire *administrator(const struct cache_instance *c, int node)
+{
+	static int percent;
+	static struct op op;
+	char path[PATH_MAX];
+	struct err e = { .rc = RC_OK };
+	struct wire *w = NULL;
+	struct buf secret;
+
+	op = op_start(&run, &percent);
+	buf_init(&secret, 256);
+	must(path_join(path, c->dir, "admin.key", &e) == RC_OK && file_read(path, &secret, &e) == RC_OK);
+	must(wire_open(&op, c->nodes[node].host, c->port, "stint", buf_text(&secret), &w, &e) == RC_OK);
+	buf_fini(&secret);
+	return w;
+}
+
+static void limit_clients(struct wire *w, int64_t n)
+{
+	char text[24];
+	must(snprintf(text, sizeof text, "%lld", (long long)n) > 0);
+	EXPECT(wire_call(w, NULL, NULL, "CONFIG", "SET", "maxclients", text) == RC_OK, "%s", text);
+}
+
+/* Rewrites of the append-only file fail: a folder stands where the next one would go. */
+static void block_rewrites(const struct cache_instance *c, char obstacle[PATH_MAX])
+{
+	struct buf info;
+	CLEANUP(wire_closep) struct wire *w = administrator(c, 0);
+
+
+	buf_init(&info, 65536);
+	for (int n = 1; n < 20; n++) { /* which number is next is Redis' matter */
+		must(snprintf(obstacle, PATH_MAX, "%.3000s/node-0/appendonlydir/appendonly.aof.%d.base.rdb", c->dir, n) > 0);
+		if (!file_exists(obstacle))
+			break;
+	}
+	must(mkdir(obstacle, 0700) == 0);
+	EXPECT(wire_call(w, NULL, NULL, "BGREWRITEAOF") == RC_OK, "no rewrite");
+	do
+		must(info_read(w, &info, NULL, "persistence") == RC_OK);
+	while (info_int(&info, "aof_rewrite_in_progress", 0) || info_int(&info, "aof_rewrite_scheduled", 0));
+	EXPECT(info_is(&info, "aof_last_bgrewrite_status", "err"), "%s", info.bytes);
+	buf_fini(&info);
+}
+
+/* A kill could lose what was written since the last good file. */
+TEST(a_restore_never_ends_a_master_whose_file_is_not_good)
+{
+	struct cache_instance c = describe("not-good", CACHE_SINGLE);
+	struct cache_backup b = { .size = 0 };
+	struct err e = { .rc = RC_OK };
+	char file[PATH_MAX], obstacle[PATH_MAX];
+
+	if (!made(&c))
+		return;
+	must(snprintf(file, sizeof file, "%.3000s/backups/not-good.rdb", root) > 0);
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "old");
+	EXPECT(cache_backup(&c, file, &b, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "new");
+	block_rewrites(&c, obstacle);
+	const struct cache_instance before = c;
+	EXPECT(cache_restore(&c, file, b.sha256, &run, &e) == RC_IO && strstr(e.msg, "not stopped"), "%s", e.msg);
+	EXPECT(c.nodes[0].pid == before.nodes[0].pid && kill((pid_t)c.nodes[0].pid, 0) == 0, "it was ended");
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "b", "more");
+	EXPECT(!cache_is_closed(&c), "closed");
+	must(rmdir(obstacle) == 0);
+	EXPECT(cache_restore(&c, file, b.sha256, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT_ANSWER("old", &c, NULL, "GET", "a");
+	gone(&c);
+}
+
+/* As if its clients took every connection that is left. */
+static void fill(void *w, const char *name, int percent)
+{
+	struct buf info;
+	(void)percent;
+	if (strcmp(name, "erase") != 0)
+		return;
+	buf_init(&info, 65536);
+	EXPECT(info_read(w, &info, NULL, "clients") == RC_OK, "no figures");
+	limit_clients(w, info_int(&info, "connected_clients", 0));
+	buf_fini(&info);
+}
+
+/* Once the data is gone clients may write again, though no other connection is to be had; and where a node cannot be told,
+ * it is seen that somebody must. */
+static void check_full(enum cache_mode mode, const char *name)
+{
+	struct cache_instance c = describe(name, mode);
+	struct err e = { .rc = RC_OK };
+
+	if (!made(&c))
+		return;
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "old");
+	CLEANUP(wire_closep) struct wire *w = administrator(&c, c.n_nodes - 1);
+	const struct cache_run how = { .timeout_ms = PATIENCE_MS, .order = "full", .ctx = w, .on_step = fill };
+	enum rc rc = cache_flush(&c, &how, &e);
+	EXPECT(rc == (mode == CACHE_HA ? RC_BUSY : RC_OK), "%d: %s", (int)rc, e.msg);
+	limit_clients(w, 10000);
+	EXPECT(cache_has_erased(&c, "full"), "not noted");
+	EXPECT_ANSWER("(nil)", &c, NULL, "GET", "a");
+	EXPECT_ANSWER("OK", &c, NULL, "SET", "a", "new");
+	EXPECT(cache_is_closed(&c) == (mode == CACHE_HA), "nobody would see it");
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(!cache_is_closed(&c), "it would be healed for ever");
+	gone(&c);
+}
+
+TEST(a_flush_ends_though_clients_take_all_connections)
+{
+	check_full(CACHE_SINGLE, "full");
+	check_full(CACHE_HA, "full-ha");
+}
 
 /* ---- refusals ---- */
 
@@ -1161,6 +1280,8 @@ int main(void)
 	RUN(a_dead_master_is_replaced_by_its_replica);
 	RUN(a_backup_of_a_single_instance_comes_back);
 	RUN(a_backup_of_a_replica_comes_back);
+	RUN(a_flush_ends_though_clients_take_all_connections);
+	RUN(a_restore_never_ends_a_master_whose_file_is_not_good);
 	RUN(data_survives_switching_the_append_only_file);
 	RUN(a_peer_that_is_no_redis_is_an_error);
 	RUN(what_cannot_be_started_says_why);

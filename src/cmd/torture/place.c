@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/attr.h"
 #include "cmd/data.h"
 #include "cmd/torture/caches.h"
 #include "cmd/torture/journal.h"
@@ -56,16 +57,19 @@ static enum rc claim(const char *dir, struct place *p, struct err *err)
 	return rc == RC_CONFLICT && n == 0 ? err_set(err, rc, "another run is at work in '%.300s'", dir) : rc;
 }
 
-/* A run that was interrupted may have left Redis processes: they outlive everything. */
+/* A run that was interrupted may have left Redis processes, of its own data and of a copy's: they outlive everything. */
 static enum rc empty(const struct place *p, struct err *err)
 {
+	static const char *const folders[] = { "data", "copy/data" };
 	char data[PATH_MAX];
+	enum rc rc = RC_OK;
 
-	enum rc rc = path_join(data, p->run, "data", err);
-	if (rc != RC_OK)
-		return rc;
-	redis_kill_all(data);
-	return dir_prune(p->run, lock_name, err);
+	for (size_t k = 0; k < ARRAY_LEN(folders) && rc == RC_OK; k++) {
+		rc = path_join(data, p->run, folders[k], err);
+		if (rc == RC_OK)
+			redis_kill_all(data);
+	}
+	return rc == RC_OK ? dir_prune(p->run, lock_name, err) : rc;
 }
 
 static enum rc write_manifest(const struct server_config *cfg, const char *journal, const struct trade *trade,
