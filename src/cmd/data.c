@@ -43,9 +43,9 @@ enum rc data_keys_open(const char *dir, bool makes, struct data_keys *out, struc
 	if (makes)
 		rc = data_make(dir, err);
 	if (rc == RC_OK)
-		rc = store_open_sqlite(path, STORE_WRITER, &k.store, err);
+		rc = keyring_open(dir, &k.ring, err); /* before there is a database: then it may be made */
 	if (rc == RC_OK)
-		rc = keyring_open(dir, &k.ring, err);
+		rc = store_open_sqlite(path, STORE_WRITER, &k.store, err);
 	k.arena = arena_new(KEYS_ARENA_SIZE);
 	if (rc == RC_OK)
 		*out = k;

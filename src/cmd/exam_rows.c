@@ -67,7 +67,7 @@ static void check_keys(struct exam *x, struct store *s)
 		exam_tell(x, LEVEL_OK, "keys", "%lld active", (long long)n);
 }
 
-/* Is secret.key the one the keys were encrypted with? keyring_open would make a missing one, so it must be there. */
+/* Is secret.key the one the keys were encrypted with? */
 static void check_secrets(struct exam *x, struct store *s)
 {
 	char path[PATH_MAX];

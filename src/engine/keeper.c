@@ -4,8 +4,8 @@
  * Looking is read-only and happens beside everything; mending is a task, AutoRecovery, so the rule of one task at a time
  * per instance holds for it too, and the history shows it. A cache that is found not serving twice in a row shows
  * ERROR; the task goes off at once and, while it does not help, again after 2 s, 4 s, 8 s ... at most 5 minutes.
- * One that is found well once, at rest or amid another operation, is forgotten; one that breaks again before that goes on
- * where it was in this row.
+ * One that is found well once, or operated on otherwise, is forgotten; one that breaks again before that goes on where it
+ * was in this row.
  * A cache whose master serves but whose replica is down, or cannot write its append-only file, is mended alike, without
  * showing ERROR; and one whose clients an operation that is over has left unable to write.
  * It also makes the automatic backups of a cache's policy, drops those that have had their time (backup_plan.h), and has
@@ -33,7 +33,7 @@ enum { LOOK_LIMIT_MS = 500, BAD_LOOKS = 2, FIRST_DELAY_MS = 2000, MOST_DELAY_MS 
 struct patient {
 	int64_t cache_id;
 	int bad_looks;
-	int64_t recovery_id; /* the last task that was to mend it */
+	int64_t recovery; /* generation of the last task that was to mend it; 0: none yet */
 	int64_t delay_ms, next_try_mono;
 	bool is_seen; /* in this round */
 	struct patient *next;
@@ -65,12 +65,11 @@ static struct patient *find_patient(const struct keeper *k, int64_t cache_id)
 	return p;
 }
 
-/* An operation has it in hand. Amid its own recovery, which may take longer than a round, it is not well yet even if it looks
- * whole: how often it was tried is kept. Whole amid another operation is as good as whole at rest. */
-static void look_at_busy(struct keeper *k, int64_t cache_id, int64_t task_id, bool is_whole)
+/* A recovery that takes longer than a round is no reason to forget how often it was tried; any other operation is. */
+static void keep_patient(struct keeper *k, const struct cache_row *row, const struct instance_row *unit)
 {
-	struct patient *p = find_patient(k, cache_id);
-	if (!p || (is_whole && p->recovery_id != task_id))
+	struct patient *p = find_patient(k, row->id);
+	if (!p || p->recovery != unit->last_generation)
 		return;
 	p->bad_looks = 0;
 	p->is_seen = true;
@@ -210,8 +209,8 @@ static void set_status(struct keeper *k, const struct cache_row *row, const char
 		log_warn("cache.status", "cache=%s from=%s to=%s", row->uid, row->status, to);
 }
 
-/* The number of the task that is to mend it; 0 if there is none. */
-static int64_t mend(struct keeper *k, const struct cache_row *row)
+/* Is there a task now that is to mend it? */
+static bool mend(struct keeper *k, const struct cache_row *row)
 {
 	struct cache_operate c = { .base = { .done = answered, .ctx = k },
 				   .project_id = row->project_id,
@@ -223,7 +222,7 @@ static int64_t mend(struct keeper *k, const struct cache_row *row)
 	engine_cache_operate(k->engine, &c);
 	wait_for_answer(k);
 	log_warn("cache.recovery", "cache=%s task=%lld verdict=%s", row->uid, (long long)c.task_id, verdict_name(c.base.verdict));
-	return c.task_id;
+	return c.base.verdict == V_OK;
 }
 
 /* ---- backups: as the policy says, and not for ever ---- */
@@ -299,7 +298,7 @@ static bool is_whole(const struct cache_instance *c, const struct cache_view *vi
 	return is_good;
 }
 
-static void look_after(struct keeper *k, const struct cache_row *row, int64_t busy_task_id)
+static void look_after(struct keeper *k, const struct cache_row *row, const struct instance_row *unit)
 {
 	struct cache_instance c;
 	struct cache_view view;
@@ -312,12 +311,11 @@ static void look_after(struct keeper *k, const struct cache_row *row, int64_t bu
 	cache_look(&c, LOOK_LIMIT_MS, &view);
 	if (view.is_serving)
 		keep_figures(k, row->id, &view.nodes[c.master]);
-	bool is_well = is_whole(&c, &view);
-	if (busy_task_id) {
-		look_at_busy(k, row->id, busy_task_id, is_well);
+	if (unit->busy_task_id) { /* an operation has it in hand; only look */
+		keep_patient(k, row, unit);
 		return;
 	}
-	if (is_well) {
+	if (is_whole(&c, &view)) {
 		if (strcmp(row->status, "ERROR") == 0)
 			set_status(k, row, "RUNNING");
 		return;
@@ -328,9 +326,11 @@ static void look_after(struct keeper *k, const struct cache_row *row, int64_t bu
 	if (!view.is_serving && strcmp(row->status, "RUNNING") == 0)
 		set_status(k, row, "ERROR");
 	int64_t now = clock_mono_ms();
+	if (p->recovery != unit->last_generation)
+		p->delay_ms = p->next_try_mono = 0; /* it was operated on since */
 	if (now < p->next_try_mono)
 		return;
-	p->recovery_id = mend(k, row);
+	p->recovery = unit->last_generation + mend(k, row);
 	p->delay_ms = p->delay_ms ? 2 * p->delay_ms : FIRST_DELAY_MS;
 	if (p->delay_ms > MOST_DELAY_MS)
 		p->delay_ms = MOST_DELAY_MS;
@@ -381,11 +381,16 @@ static bool is_settled(const struct cache_row *row)
 	return strcmp(row->status, "RUNNING") == 0 || strcmp(row->status, "ERROR") == 0 || strcmp(row->status, "EXTENDING") == 0;
 }
 
-/* The task that has it in hand; 0: none; -1: nobody knows for now. */
-static int64_t busy_task(struct keeper *k, const struct cache_row *row, struct arena *a)
+static void visit(struct keeper *k, const struct cache_row *row, struct arena *a)
 {
-	struct instance_row unit;
-	return row_instance(k->store, row->unit_id, a, &unit, NULL) == RC_OK ? unit.busy_task_id : -1;
+	struct instance_row unit = { 0 };
+	bool is_known = row_instance(k->store, row->unit_id, a, &unit, NULL) == RC_OK;
+
+	if (is_known && is_settled(row))
+		look_after(k, row, &unit);
+	/* What was done just now may have it in hand. */
+	is_known = is_known && row_instance(k->store, row->unit_id, a, &unit, NULL) == RC_OK;
+	look_after_backups(k, row, /* is_busy= */ !is_known || unit.busy_task_id);
 }
 
 static void make_round(struct keeper *k)
@@ -403,11 +408,8 @@ static void make_round(struct keeper *k)
 		store_close(k->store); /* perhaps it is broken for good: the next round opens another */
 		k->store = NULL;
 	}
-	for (size_t i = 0; rc == RC_OK && i < n && !atomic_load(&k->engine->is_refusing); i++) {
-		if (is_settled(&rows[i]))
-			look_after(k, &rows[i], busy_task(k, &rows[i], a));
-		look_after_backups(k, &rows[i], busy_task(k, &rows[i], a) != 0);
-	}
+	for (size_t i = 0; rc == RC_OK && i < n && !atomic_load(&k->engine->is_refusing); i++)
+		visit(k, &rows[i], a);
 	forget_others(k);
 	drop_old_figures(k);
 }

@@ -41,6 +41,22 @@ static void derive(const struct keyring *k, const char *purpose, unsigned char *
 	mem_wipe(digest, sizeof digest);
 }
 
+/* A new key for a new folder. Beside a database it would make every stored secret, and every task id, another one. */
+static enum rc make_key(const char *data_dir, const char *path, unsigned char key[KEY_LEN], struct err *err)
+{
+	char database[PATH_MAX];
+
+	enum rc rc = path_join(database, data_dir, "stint.db", err);
+	if (rc != RC_OK)
+		return rc;
+	if (file_exists(database))
+		return err_set(err, RC_CORRUPT, "%s is missing: restore it from a backup; without it no stored access key can be "
+						"read. If it is lost for good, put 32 random bytes there, mode 0600, delete the "
+						"access keys and make new ones", path);
+	rand_bytes(key, KEY_LEN);
+	return file_replace(path, key, KEY_LEN, 0600, err);
+}
+
 enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err)
 {
 	char path[PATH_MAX];
@@ -56,10 +72,8 @@ enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err
 					      "access key can be read", path, text.len, KEY_LEN);
 	if (rc == RC_OK)
 		memcpy(k->key, text.bytes, KEY_LEN);
-	if (rc == RC_NOT_FOUND) {
-		rand_bytes(k->key, KEY_LEN);
-		rc = file_replace(path, k->key, KEY_LEN, 0600, err);
-	}
+	if (rc == RC_NOT_FOUND)
+		rc = make_key(data_dir, path, k->key, err);
 	if (text.bytes)
 		mem_wipe(text.bytes, text.cap);
 	buf_fini(&text);

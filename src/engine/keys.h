@@ -22,7 +22,8 @@ struct access_key {
 
 struct keyring;
 
-/* Reads DATA/secret.key, makes it (0600) when absent and no keys exist yet. RC_CORRUPT: wrong size or mode. */
+/* Reads DATA/secret.key; makes it (0600) in a new folder, so before the database. RC_CORRUPT: of a wrong size, or missing
+ * beside a database. */
 enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err) NODISCARD;
 void keyring_free(struct keyring *k); /* wipes */
 /* A new active key: id "LTAI" + 20 letters and digits, secret 30; account NULL: a fixed default account. */

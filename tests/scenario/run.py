@@ -37,6 +37,12 @@ class Lines(unittest.TextTestResult):
         unittest.TestResult.addError(self, test, err)
         self.tell("FAILED", test) if hasattr(test, "_testMethodName") else self.stream.writeln(f"FAILED {test}")
 
+    def addSubTest(self, test, subtest, err):
+        """A test with a failed part gets neither addSuccess nor addFailure."""
+        unittest.TestResult.addSubTest(self, test, subtest, err)
+        if err:
+            self.tell("FAILED", subtest)
+
     def addSkip(self, test, reason):
         unittest.TestResult.addSkip(self, test, reason)
         self.stream.writeln(f"skipped {self.name(test)}: {reason}")

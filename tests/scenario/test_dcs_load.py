@@ -423,7 +423,7 @@ class Beside(DcsCase):
                     body = {"node_id": node} if kind[0] == "offline" else None
                     self.ok(self.dcs.of("POST", one, *kind, body=body))
                 wait_for("the analyses", lambda: all(
-                    t["status"] in ("SUCCESS", "FAILED") for t in self.analyses(one)), 20)
+                    t["status"] in ("SUCCESS", "FAILED") for t in self.analyses(one)))
         finally:
             stop.set()
             swapping.join()

@@ -203,6 +203,20 @@ class Process(unittest.TestCase):
         self.assertIn("secret.key", done.stderr)
         self.assertEqual(pathlib.Path(server.data / "secret.key").read_bytes(), b"short", "never overwritten")
 
+    def test_a_lost_secret_key_is_not_made_anew(self):
+        server = self.server()
+        server.prepare()
+        server.key()
+        key = server.data / "secret.key"
+        key.rename(server.folder / "aside")
+        for words in (("serve", "--listen", "127.0.0.1:0"), ("key", "create"), ("init",)):
+            done = server.run(*words, "--data", str(server.data), check=False)
+            self.assertEqual((words, done.returncode), (words, 70))
+            self.assertRegex(done.stderr, "secret.key is missing.*backup")
+            self.assertFalse(key.exists(), f"made by {words}")
+        (server.folder / "aside").rename(key)
+        self.assertEqual(server.run("key", "list", "--data", str(server.data)).returncode, 0)
+
     def test_stdout_has_one_line(self):
         server = self.server()
         server.prepare()

@@ -252,6 +252,30 @@ TEST(what_was_asked_for_during_a_copy_comes_in_its_order)
 	tear_down();
 }
 
+TEST(a_run_that_was_deleted_before_a_copy_showed_it_is_no_missing_one)
+{
+	bool is_over;
+	struct sighting rows[] = { ended(2), ended(1) };
+
+	set_up();
+	create(1, DONE);
+	list(&rows[1], 1);
+	begin_copy();
+	EXPECT(!model_lacks_deleted(&twin, &twin.apps[0].instances[0]), "none is");
+	create(1, DONE);
+	list(rows, 2);
+	twin_follow(&twin, &model);
+	EXPECT(!model_lacks_deleted(&twin, &twin.apps[0].instances[0]), "the newest is still there");
+	EXPECT(model_deleting(&model, one, 2, &is_over), "its deletion");
+	model_deleted(&model, one, 2, DONE);
+	twin_follow(&twin, &model);
+	EXPECT(model_lacks_deleted(&twin, &twin.apps[0].instances[0]), "the newest is gone");
+	twin_shows(&rows[1], 1);
+	EXPECT(!model_lacks_deleted(&twin, &twin.apps[0].instances[0]), "its number is free in the copy");
+	model_fini(&twin);
+	tear_down();
+}
+
 TEST(numbers_that_a_copy_came_too_early_for_are_free_in_it)
 {
 	set_up();
@@ -433,6 +457,7 @@ int main(void)
 	RUN(a_copy_has_all_that_was_acknowledged_before_it);
 	RUN(a_copy_has_nothing_that_nobody_asked_for);
 	RUN(what_was_asked_for_during_a_copy_comes_in_its_order);
+	RUN(a_run_that_was_deleted_before_a_copy_showed_it_is_no_missing_one);
 	RUN(numbers_that_a_copy_came_too_early_for_are_free_in_it);
 	RUN(an_instance_in_a_copy_is_as_it_was_or_as_it_was_asked_to_be_meanwhile);
 	RUN(the_tasks_of_an_instance_that_may_be_another_are_unknown_until_it_was_seen);

@@ -98,7 +98,7 @@ static void check_firings(struct check *c, const struct instance_fact *i, const 
 static void compare_schedule(struct check *c, struct instance_fact *i)
 {
 	int64_t now_ms = clock_wall_ms(), minute = now_ms / MINUTE_MS;
-	bool has_fired = i->n_tasks > i->n_created;
+	bool has_fired = i->n_tasks > i->n_created || model_lacks_deleted(&c->t->model, i);
 	int64_t late_ms = now_ms - (i->minute + 1) * MINUTE_MS;
 
 	if (!has_fired && late_ms > FIRING_GRACE_MS && model_is_idle(&c->t->model, i))

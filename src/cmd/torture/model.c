@@ -362,6 +362,16 @@ bool model_is_idle(struct model *m, const struct instance_fact *i)
 	return is_idle;
 }
 
+bool model_lacks_deleted(struct model *m, const struct instance_fact *i)
+{
+	lock(m);
+	bool lacks = false;
+	for (int64_t k = i->n_tasks; k < i->cap && !lacks; k++)
+		lacks = i->tasks[k].record == PERHAPS_DELETED;
+	unlock(m);
+	return lacks;
+}
+
 /* ---- after a restart ---- */
 
 static void settle_record(struct model *m, struct task_fact *t)

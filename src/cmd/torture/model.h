@@ -136,6 +136,8 @@ void model_saw_task(struct model *m, struct instance_fact *i, const struct sight
 void model_missed_task(struct model *m, struct instance_fact *i, int64_t generation, int64_t begun_us);
 /* Every known task is over and none may have come since: a creation must succeed. For the owner. */
 bool model_is_idle(struct model *m, const struct instance_fact *i);
+/* Of a copy: newer runs than it shows began, and were deleted, while it was made. For the owner. */
+bool model_lacks_deleted(struct model *m, const struct instance_fact *i);
 
 /* After a restart, when nobody else asks and a list down to the oldest was seen: what was unsure is decided, and the
  * number of tasks must be right. firings: how many a schedule may have added. */
