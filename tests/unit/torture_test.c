@@ -339,6 +339,16 @@ TEST(the_tasks_of_an_instance_that_may_be_another_are_unknown_until_it_was_seen)
 	twin_shows(rows, 1);
 	EXPECT(found(1, "E1", "task 2 is missing"), "from then on it is known");
 	model_fini(&twin);
+
+	begin_copy();
+	model_wishing(one, NULL);
+	twin_follow(&twin, &model);
+	twin_shows(NULL, 0);
+	twin_shows(rows, 1);
+	EXPECT(found(0, "", ""), "the first new one comes after two that were deleted before the copy");
+	twin_shows(NULL, 0);
+	EXPECT(found(1, "E1", "task 3 is missing"), "and from then on it is known too");
+	model_fini(&twin);
 	tear_down();
 }
 

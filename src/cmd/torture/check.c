@@ -140,7 +140,6 @@ static void forget_instance(struct check *c, struct instance_fact *i)
 	i->has_asked = false;
 	i->now.act = NULL;
 	i->n_others = 0;
-	i->may_be_another = false;
 	model_forget_tasks(&c->t->model, i);
 }
 

@@ -126,6 +126,7 @@ void model_forget_tasks(struct model *m, struct instance_fact *i)
 	mem_free(i->tasks);
 	i->tasks = NULL;
 	i->n_tasks = i->cap = i->n_created = i->n_asking = i->n_lost = 0;
+	i->has_unknown_past = false;
 	unlock(m);
 }
 
@@ -284,7 +285,7 @@ static void check_number(struct model *m, const struct instance_fact *i)
 {
 	int64_t most = i->n_created + i->n_asking + i->n_lost;
 
-	if (!i->has_schedule && i->n_tasks > most)
+	if (!i->has_schedule && !i->has_unknown_past && i->n_tasks > most)
 		COMPLAIN(m, i, "E1", "there are %lld tasks, and %lld were asked for", (long long)i->n_tasks,
 		         (long long)most);
 }
@@ -395,7 +396,7 @@ static void check_gaps(struct model *m, struct instance_fact *i)
 		first = g;
 		n++;
 	}
-	if (n && !i->may_be_another)
+	if (n && !i->has_unknown_past)
 		COMPLAIN(m, i, "E1",
 		         "of %lld tasks that were created %lld are nowhere to be seen, the first is task %lld",
 		         (long long)i->n_tasks, (long long)n, (long long)first);
@@ -417,7 +418,6 @@ void model_compare_end(struct model *m, struct instance_fact *i, int64_t firings
 		m->n_made_unanswered += i->n_tasks - i->n_created;
 	i->n_created = i->n_tasks;
 	i->n_lost = i->n_asking = 0;
-	i->may_be_another = false;
 	if (i->cap > i->n_tasks) /* a twin knows of tasks that its copy came too early for: these numbers are free */
 		memset(i->tasks + i->n_tasks, 0, (size_t)(i->cap - i->n_tasks) * sizeof *i->tasks);
 	unlock(m);

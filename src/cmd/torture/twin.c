@@ -117,7 +117,7 @@ static void follow_instance(struct model *twin, struct instance_fact *then, cons
 	} else {
 		model_forget_tasks(twin, then);
 		then->n_lost = ANY_NUMBER;
-		then->may_be_another = true;
+		then->has_unknown_past = true;
 		then->is = UNSURE;
 	}
 	follow_wishes(then, now);
