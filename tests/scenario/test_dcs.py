@@ -244,7 +244,7 @@ class Lives(DcsCase):
         self.ok(self.dcs.of("DELETE", one, "backups", backup), 204)
         self.refused(self.dcs.of("POST", one, "restores", body={"backup_id": ABSENT}), 400, "DCS.4063")
         self.delete(one)
-        self.assertFalse((self.server.data / "backups" / one).exists())
+        wait_for("no backups of the instance", lambda: not (self.server.data / "backups" / one).exists())
 
     def test_configuration(self):
         one = self.create("life-config")
