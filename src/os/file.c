@@ -476,6 +476,23 @@ enum rc file_lock(const char *path, int *fd, struct err *err)
 	return RC_OK;
 }
 
+enum rc dir_lock(const char *path, int *fd, struct err *err)
+{
+	int f = os.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), bad;
+	if (f < 0)
+		return failed(err, "open", path);
+	do
+		bad = flock(f, LOCK_EX);
+	while (bad && errno == EINTR);
+	if (bad) {
+		enum rc rc = failed(err, "lock", path);
+		(void)os.close(f);
+		return rc;
+	}
+	*fd = f;
+	return RC_OK;
+}
+
 int64_t dir_usage(const char *path)
 {
 	/* fts takes its list as not const for historical reasons; it does not write to it. */

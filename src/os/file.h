@@ -61,5 +61,8 @@ enum rc path_inside(const char *path, const char *const *roots, int n_roots, cha
 enum rc path_join(char *out, const char *dir, const char *name, struct err *err) NODISCARD;
 /* Take an exclusive lock on a file (made if absent), held until the process ends. RC_CONFLICT: another has it. */
 enum rc file_lock(const char *path, int *fd, struct err *err) NODISCARD;
+/* Wait until no other process has the folder, and take it: for a moment, in which what must be there once is made.
+ * Closing *fd lets go of it. It says nothing to those who do not ask. */
+enum rc dir_lock(const char *path, int *fd, struct err *err) NODISCARD;
 
 #endif

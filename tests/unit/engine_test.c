@@ -1,6 +1,7 @@
 /* The engine by itself: real store, real children (shell commands as user functions), no HTTP. */
 #include "engine/engine.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/priv.h"
+#include "os/calls.h"
 #include "os/file.h"
 #include "sign/hash.h"
 #include "test.h"
@@ -1746,6 +1748,54 @@ TEST(a_cached_secret_is_that_of_its_row)
 	end();
 }
 
+/* ---- two who are the first in a folder ---- */
+
+static struct {
+	struct keyring *ring; /* the other one's, made while we look for the key and find none */
+	bool has_database;
+} neighbour;
+
+static int open_beside_a_neighbour(const char *path, int flags, mode_t mode)
+{
+	char database[4096];
+	size_t len = strlen(path), name_len = strlen("/secret.key");
+
+	if (neighbour.ring || len < name_len || strcmp(path + len - name_len, "/secret.key") != 0)
+		return os_real.open(path, flags, mode);
+	os = os_real;
+	(void)snprintf(database, sizeof database, "%s/stint.db", data_dir);
+	EXPECT(keyring_open(data_dir, &neighbour.ring, NULL) == RC_OK, "neighbour");
+	if (neighbour.has_database)
+		EXPECT(file_write(database, "", 0, 0600, NULL) == RC_OK, "database");
+	errno = ENOENT;
+	return -1;
+}
+
+/* One of two keys would be lost, with all that was made with it. */
+TEST(who_makes_a_folder_at_once_with_another_has_the_same_key)
+{
+	char mine[KEYRING_MAC_SIZE], other[KEYRING_MAC_SIZE];
+
+	for (int i = 0; i < 2; i++) {
+		struct keyring *ring = NULL;
+		struct err err = { 0 };
+		begin();
+		neighbour.ring = NULL;
+		neighbour.has_database = i;
+		os.open = open_beside_a_neighbour;
+		EXPECT(keyring_open(data_dir, &ring, &err) == RC_OK, "%d: %s", i, err.msg);
+		os = os_real;
+		if (ring) {
+			keyring_mac(ring, "x", mine);
+			keyring_mac(neighbour.ring, "x", other);
+			EXPECT(strcmp(mine, other) == 0, "%d: two keys for one folder", i);
+		}
+		keyring_free(ring);
+		keyring_free(neighbour.ring);
+		end();
+	}
+}
+
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
@@ -1793,5 +1843,6 @@ int main(void)
 	RUN(a_heavy_record_goes_in_pieces);
 	RUN(a_task_in_progress_is_not_counted_nor_removed);
 	RUN(a_cached_secret_is_that_of_its_row);
+	RUN(who_makes_a_folder_at_once_with_another_has_the_same_key);
 	return test_failures != 0;
 }
