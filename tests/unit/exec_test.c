@@ -1106,6 +1106,27 @@ TEST(what_keeps_the_middle_for_now_is_not_the_tasks_fault)
 	EXPECT(file_size(log_path(5), &size, NULL) == RC_OK && size == 9000000, "%lld", (long long)size);
 }
 
+/* What an attempt has put in the place of its log must not hold up the next one's start, nor anybody else. */
+TEST(what_is_no_file_is_no_log)
+{
+	const char *path = log_path(1);
+	(void)unlink(path);
+	must(mkfifo(path, 0600) == 0);
+	open_bench();
+	start_with(spec_of(1, sh(RESULT)));
+	struct seen *s = &bench.seen[1];
+	bool is_told = wait_for(&s->n_ends, 1, PATIENCE_S * 1000);
+	EXPECT(is_told, "the supervisor waits for a reader");
+	int fd = is_told ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* so that the test ends too */
+	(void)await_end(1);
+	if (fd >= 0)
+		(void)close(fd);
+	expect_end(s, "a pipe", false, FAULT_MACHINE, "Task.NoStart", "no regular file");
+	EXPECT(s->n_starts == 0, "it was started");
+	close_bench();
+	must(unlink(path) == 0);
+}
+
 TEST(a_log_without_end_ends_the_task)
 {
 	expect_end(flood_log(spec_of(5, sh("truncate -s 1025G /proc/self/fd/1; " STAY))), "1025 GiB", false, FAULT_USER,
@@ -1515,6 +1536,7 @@ static void run_all(void)
 	RUN(a_flood_is_bounded_as_long_as_it_goes_on);
 	RUN(where_the_middle_cannot_be_dropped_a_flood_ends_the_task);
 	RUN(what_keeps_the_middle_for_now_is_not_the_tasks_fault);
+	RUN(what_is_no_file_is_no_log);
 	RUN(a_log_without_end_ends_the_task);
 	RUN(a_limit_of_disk_leaves_a_log_room_to_go_on);
 	RUN(limits_of_use_end_the_whole_attempt_and_say_which);
