@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -833,6 +834,43 @@ TEST(the_real_child_makes_keeps_and_deletes_redis)
 	end();
 }
 
+/* As if that many had been made and deleted over the years. */
+static void count_as_made(int64_t n)
+{
+	char path[4200], sql[100];
+	sqlite3 *db = NULL;
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	(void)snprintf(sql, sizeof sql, "UPDATE sqlite_sequence SET seq=%lld WHERE name='cache'", (long long)n);
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s",
+	       sqlite3_errmsg(db));
+	EXPECT(sqlite3_changes(db) == 1, "no such counter");
+	(void)sqlite3_close(db);
+}
+
+/* There are 65536 places for addresses, and instances come and go: those of deleted ones are given again. */
+TEST(addresses_of_deleted_caches_are_given_again)
+{
+	enum { PLACES = 65536 };
+	begin();
+	start(4);
+	struct cache_create kept = create("single", 128), gone = create("single", 128);
+	EXPECT(ended(kept.task_id).state == TASK_SUCCESS && ended(gone.task_id).state == TASK_SUCCESS, "made");
+	const char *kept_ip = get(kept.uid).ip, *gone_ip = get(gone.uid).ip;
+	EXPECT(ended(operate(gone.uid, CACHE_OP_DELETE, "{}", false).task_id).state == TASK_SUCCESS, "deleted");
+	stop();
+	count_as_made(PLACES);
+	start(4);
+	struct cache_create next = create("single", 128);
+	EXPECT(next.base.verdict == V_OK, "%s: %s", verdict_name(next.base.verdict), next.base.err.msg);
+	const char *next_ip = next.base.verdict == V_OK ? get(next.uid).ip : "";
+	EXPECT(strcmp(next_ip, kept_ip) != 0, "two live ones at %s", kept_ip);
+	EXPECT(strcmp(next_ip, gone_ip) == 0, "%s instead of the place that is free, %s", next_ip, gone_ip);
+	EXPECT(strcmp(get(kept.uid).ip, kept_ip) == 0, "the old one has moved");
+	stop();
+	end();
+}
+
 int main(void)
 {
 	RUN(a_cache_is_made_and_its_description_kept);
@@ -854,6 +892,7 @@ int main(void)
 	RUN(a_firing_that_meets_a_scan_is_skipped_and_told);
 	RUN(a_firing_waits_for_an_instance_and_goes_with_it);
 	RUN(old_automatic_scans_go_with_their_tasks);
+	RUN(addresses_of_deleted_caches_are_given_again);
 	RUN(the_real_child_makes_keeps_and_deletes_redis);
 	return test_failures != 0;
 }
