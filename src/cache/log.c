@@ -99,20 +99,39 @@ static enum rc turn_to(struct cutter *k, const char *day, struct err *err)
 	return rc == RC_OK ? open_day(k, err) : rc;
 }
 
+/* A line with its end, or as much of it as fits; 0 at the end. NULs, as a power failure may leave them in a log, are shown. */
+static size_t next_part(FILE *in, char part[LINE_PART])
+{
+	size_t len = 0;
+	int c = 0;
+
+	while (len < LINE_PART - 1 && c != '\n') {
+		c = getc_unlocked(in);
+		if (c == EOF)
+			break;
+		part[len++] = (char)(c ? c : '?');
+	}
+	part[len] = '\0';
+	return len;
+}
+
 static enum rc cut_lines(struct cutter *k, FILE *in, struct err *err)
 {
 	char part[LINE_PART], day[DAY_SIZE];
 	bool is_start = true;  /* of a line; a long one comes in several parts */
 	enum rc rc = RC_OK;
 
-	for (int i = 0; rc == RC_OK && fgets(part, sizeof part, in); i++) {
+	for (int i = 0; rc == RC_OK; i++) {
+		size_t len = next_part(in, part);
+		if (!len)
+			break;
 		if (i % CHECK_EVERY == 0)
 			rc = op_check(k->op, err);
 		if (rc == RC_OK && is_start && read_day(part, day))
 			rc = turn_to(k, day, err);
 		if (k->out)
 			(void)fputs(part, k->out); /* close_day sees a failure */
-		is_start = part[strlen(part) - 1] == '\n';
+		is_start = part[len - 1] == '\n';
 	}
 	return rc;
 }

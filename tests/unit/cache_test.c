@@ -1195,6 +1195,26 @@ TEST(run_logs_are_cut_by_day)
 	EXPECT(dir_remove(c.dir, &e) == RC_OK, "%s", e.msg);
 }
 
+/* A power failure may leave zeros in a log. */
+TEST(a_run_log_with_zeros_is_cut_like_others)
+{
+	static const char torn[] = "1:M 10 Mar 2026 00:00:00.000 # b\n\0\0\0\n\0x\n1:M 10 Mar 2026 01:00:00.000 \0 c\n";
+	struct cache_instance c = describe("torn", CACHE_SINGLE);
+	struct cache_log_order order = { .node = -1, .now_s = utc(2026, 3, 10, 12, 0) };
+	struct err e = { .rc = RC_OK };
+	char path[PATH_MAX + 64];
+	int n = -1;
+
+	memcpy(c.nodes[0].host, c.host, sizeof c.host);
+	(void)snprintf(path, sizeof path, "%s/node-0", c.dir);
+	EXPECT(dir_make(path, 0700, &e) == RC_OK, "%s", e.msg);
+	(void)snprintf(path, sizeof path, "%s/node-0/redis.log", c.dir);
+	EXPECT(file_write(path, torn, sizeof torn - 1, 0600, &e) == RC_OK, "%s", e.msg);
+	EXPECT(cache_collect_logs(&c, &order, &n, &run, &e) == RC_OK && n == 1, "%d %s", n, e.msg);
+	EXPECT_LOG("2026-03-10", "1:M 10 Mar 2026 00:00:00.000 # b\n???\n?x\n1:M 10 Mar 2026 01:00:00.000 ? c\n");
+	EXPECT(dir_remove(c.dir, &e) == RC_OK, "%s", e.msg);
+}
+
 TEST(an_operation_tells_its_steps_and_stops_on_request)
 {
 	struct cache_instance c = describe("watched", CACHE_HA);
@@ -1287,6 +1307,7 @@ int main(void)
 	RUN(what_cannot_be_started_says_why);
 	RUN(analyses_tell_what_is_there);
 	RUN(run_logs_are_cut_by_day);
+	RUN(a_run_log_with_zeros_is_cut_like_others);
 	RUN(an_operation_tells_its_steps_and_stops_on_request);
 	RUN(no_process_is_left);
 	if (!test_failures && dir_remove(root, NULL) != RC_OK)
