@@ -1215,6 +1215,36 @@ TEST(a_run_log_with_zeros_is_cut_like_others)
 	EXPECT(dir_remove(c.dir, &e) == RC_OK, "%s", e.msg);
 }
 
+static void put_size(const char *path, int64_t size)
+{
+	EXPECT(truncate(path, (off_t)size) == 0, "%s", path);
+}
+
+TEST(a_log_that_grows_while_redis_runs_is_put_aside)
+{
+	enum { LIVE_MAX = 64 << 20 };
+	struct cache_instance c = describe("talkative", CACHE_SINGLE);
+	struct err e = { .rc = RC_OK };
+	char dir[PATH_MAX + 64], path[PATH_MAX + 96], old[PATH_MAX + 128];
+
+	(void)snprintf(dir, sizeof dir, "%s/node-0", c.dir);
+	(void)snprintf(path, sizeof path, "%s/redis.log", dir);
+	(void)snprintf(old, sizeof old, "%s.1", path);
+	EXPECT(dir_make(dir, 0700, &e) == RC_OK, "%s", e.msg);
+	cache_bound_logs(&c);
+	EXPECT(!file_exists(path) && !file_exists(old), "none is made");
+	put_log(&c, "node-0/redis.log.1", "the part before");
+	put_log(&c, "node-0/redis.log", "newest");
+	put_size(path, LIVE_MAX);
+	cache_bound_logs(&c);
+	EXPECT(file_exists(path), "it is not too large yet");
+	put_size(path, LIVE_MAX + 1);
+	cache_bound_logs(&c);
+	int64_t size = 0;
+	EXPECT(!file_exists(path) && file_size(old, &size, &e) == RC_OK && size == LIVE_MAX + 1, "%lld", (long long)size);
+	EXPECT(dir_remove(c.dir, &e) == RC_OK, "%s", e.msg);
+}
+
 TEST(an_operation_tells_its_steps_and_stops_on_request)
 {
 	struct cache_instance c = describe("watched", CACHE_HA);
@@ -1308,6 +1338,7 @@ int main(void)
 	RUN(analyses_tell_what_is_there);
 	RUN(run_logs_are_cut_by_day);
 	RUN(a_run_log_with_zeros_is_cut_like_others);
+	RUN(a_log_that_grows_while_redis_runs_is_put_aside);
 	RUN(an_operation_tells_its_steps_and_stops_on_request);
 	RUN(no_process_is_left);
 	if (!test_failures && dir_remove(root, NULL) != RC_OK)
