@@ -637,18 +637,21 @@ static void make_key(void)
 	keyring_free(keys);
 }
 
-static struct request signed_request(const char *method, const char *target, const char *secret, struct arena *a)
+static struct request signed_with(const char *method, const char *target, const char *secret, const char *type,
+				  const char *body_hash, struct arena *a)
 {
 	char date[CLOCK_TEXT_SIZE];
 	const char *mark = strchr(target, '?');
 	struct request r = { .method = method, .target = target };
-	struct sign_header headers[3];
+	struct sign_header headers[4];
 	size_t n = 0;
 
 	format_stamp(clock_wall_ms(), date);
 	r.headers[n++] = (struct http_header){ "host", "127.0.0.1:8080" };
-	r.headers[n++] = (struct http_header){ "content-type", "application/json" };
+	r.headers[n++] = (struct http_header){ "content-type", type };
 	r.headers[n++] = (struct http_header){ "x-sdk-date", arena_printf(a, "%.8sT%.6sZ", date, date + 8) };
+	if (body_hash)
+		r.headers[n++] = (struct http_header){ "x-sdk-content-sha256", body_hash };
 	for (size_t i = 0; i < n; i++)
 		headers[i] = (struct sign_header){ r.headers[i].name, r.headers[i].value };
 	struct sign_request s = { .method = method,
@@ -660,6 +663,30 @@ static struct request signed_request(const char *method, const char *target, con
 	r.headers[n++] = (struct http_header){ "authorization", sdk_hmac_authorization(&s, key_id, secret, a) };
 	r.n_headers = n;
 	return r;
+}
+
+static struct request signed_request(const char *method, const char *target, const char *secret, struct arena *a)
+{
+	return signed_with(method, target, secret, "application/json", NULL, a);
+}
+
+/* What says that its body is not signed may have been given another one on its way. */
+TEST(a_body_that_nobody_signed_has_no_effect)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
+
+	begin(AUTH_STRICT, 0);
+	make_key();
+	const char *all = arena_printf(a, "/v2/%s/instances", key_project);
+	struct request r = signed_with("POST", all, key_secret, "text/plain", "UNSIGNED-PAYLOAD", a);
+	r.body = CREATE_SINGLE;
+	(void)run(&r);
+	expect_error("a body under UNSIGNED-PAYLOAD", 400, "DCS.4005");
+	EXPECT(strstr(at("error_msg"), "not signed"), "%s", at("error_msg"));
+	r = signed_with("GET", all, key_secret, "text/plain", "UNSIGNED-PAYLOAD", a);
+	EXPECT(run(&r) == 200, "without a body there is nothing to swap: %s", buf_text(&seen.body));
+	EXPECT_AT("instance_num", "0");
+	end();
 }
 
 TEST(a_key_opens_its_own_project_only)
@@ -1970,6 +1997,7 @@ int main(void)
 	RUN(parameters_are_those_of_the_processes);
 	RUN(the_table_is_complete);
 	RUN(paths_are_taken_in_every_spelling_and_nothing_else);
+	RUN(a_body_that_nobody_signed_has_no_effect);
 	RUN(a_key_opens_its_own_project_only);
 	RUN(the_servers_own_refusals_have_the_contracts_form);
 	RUN(a_creation_is_refused_in_the_contracts_order);
