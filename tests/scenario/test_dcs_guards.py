@@ -1,4 +1,8 @@
 """What one request, or one tenant, must not be able to do to an instance that runs."""
+import os
+import signal
+
+from stint_client import redis_processes, wait_for
 from test_dcs import DcsCase
 
 
@@ -26,3 +30,37 @@ class Names(DcsCase):
         for name in sorted(names):
             with self.subTest(name):
                 self.refuses(one, {"keys": name})
+
+
+class Addresses(DcsCase):
+    def test_the_address_of_an_instance_that_is_down_is_not_given_away(self):
+        one, two = self.create("guard-owner"), self.create("guard-other")
+        owner, other = self.show(one), self.show(two)
+        for pid in redis_processes(self.server.data / "cache" / one):
+            os.kill(pid, signal.SIGKILL)
+        taken = self.body("guard-thief", private_ip=owner["ip"]) | {"port": owner["port"]}
+        answer = self.dcs.ask("POST", "instances", body=taken)
+        self.refused(answer, 400, "DCS.4062")
+        self.assertIn("another instance", answer.json["error_msg"])
+        self.assertEqual(self.dcs.ask("GET", "instances", name="guard-thief").json["instance_num"], 0)
+        wait_for("the owner to serve again", lambda: self.serves(one))
+
+        beside = self.create("guard-beside", private_ip=owner["ip"])  # at a port of its own
+        answer = self.dcs.of("PUT", beside, body={"port": owner["port"]})
+        self.refused(answer, 400, "DCS.4062")
+        self.assertEqual(self.dcs.newest(beside)["name"], "CREATE")
+        self.done(two, "UpdatePort", self.dcs.of("PUT", two, body={"port": owner["port"]}), 204)
+        self.assertNotEqual(other["ip"], owner["ip"])
+
+    def test_nor_is_that_of_a_replica(self):
+        one = self.create("guard-pair", "ha")
+        replica = next(n for n in self.ok(self.dcs.of("GET", one, "logical-nodes")).json["nodes"]
+                       if n["node_type"] == "slave")
+        taken = self.body("guard-thief", private_ip=replica["node_ip"]) | {"port": int(replica["node_port"])}
+        self.refused(self.dcs.ask("POST", "instances", body=taken), 400, "DCS.4062")
+
+    def serves(self, instance):
+        try:
+            return self.connect(instance).call("PING") == "PONG"
+        except OSError:
+            return False

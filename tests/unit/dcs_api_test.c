@@ -803,6 +803,7 @@ TEST(a_creation_is_refused_in_the_contracts_order)
 #define N Z ",\"vpc_id\":\"v\",\"subnet_id\":\"s\""
 		{ N ",\"security_group_id\":1}", "DCS.4014", "security_group_id" },
 		{ N ",\"private_ip\":\"here\"}", "DCS.4062", "private_ip" },
+		{ N ",\"private_ip\":\"0.0.0.0\"}", "DCS.4062", "private_ip" },
 		{ N ",\"instance_num\":0}", "DCS.4062", "instance_num" },
 		{ N ",\"instance_num\":101}", "DCS.4062", "instance_num" },
 		{ N ",\"instance_num\":1.5}", "DCS.4062", "instance_num" },
