@@ -1741,6 +1741,29 @@ static int ask_links(const char *uid, const char *backup, const char *body)
 	return run(&r);
 }
 
+TEST(a_backup_that_is_being_restored_stays)
+{
+	char uid[UUID_SIZE], backup[UUID_SIZE], target[64], body[96];
+
+	begin(AUTH_OFF, 2);
+	create_running(CREATE_HA, uid);
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(backup, sizeof backup, "%s", at("backup_id"));
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
+	(void)snprintf(body, sizeof body, "{\"backup_id\":\"%s\"}", backup);
+	(void)snprintf(target, sizeof target, "/backups/%s", backup);
+	restart(0);
+	EXPECT(call("POST", one(uid, "/restores"), body) == 200, "%s", buf_text(&seen.body));
+	(void)call("DELETE", one(uid, target), NULL);
+	expect_error("its file is still to be read", 400, "DCS.4097");
+	EXPECT(call("GET", one(uid, "/backups"), NULL) == 200, "backups");
+	EXPECT_AT("backup_record_response/0/backup_id", backup);
+	restart(2);
+	poll_until(one(uid, "/restores"), "restore_record_response/0/status", "succeed");
+	EXPECT(call("DELETE", one(uid, target), NULL) == 204, "%s", buf_text(&seen.body));
+	end();
+}
+
 TEST(links_to_a_backup_open_it_without_a_key_and_only_it)
 {
 	char uid[UUID_SIZE], backup[UUID_SIZE], link[1024], bad[1100], path[4200], rest[128];
@@ -2024,6 +2047,7 @@ int main(void)
 	RUN(passwords_change_fail_and_lock);
 	RUN(switchovers_wait_and_say_how_they_ended);
 	RUN(backups_are_made_listed_restored_and_deleted);
+	RUN(a_backup_that_is_being_restored_stays);
 	RUN(links_to_a_backup_open_it_without_a_key_and_only_it);
 	RUN(configurations_are_shown_and_changed);
 	RUN(tags_are_merged_and_counted);
