@@ -1,8 +1,10 @@
 """What one request, or one tenant, must not be able to do to an instance that runs."""
+import http.client
 import os
 import signal
+import socket
 
-from stint_client import redis_processes, wait_for
+from stint_client import Answer, redis_processes, wait_for
 from test_dcs import DcsCase
 
 
@@ -64,3 +66,21 @@ class Addresses(DcsCase):
             return self.connect(instance).call("PING") == "PONG"
         except OSError:
             return False
+
+
+class Refusals(DcsCase):
+    def raw(self, data):
+        """Status and headers and body of the answer to these bytes; the server ends the connection."""
+        with socket.create_connection((self.dcs.host, self.dcs.port), 30) as s:
+            s.sendall(data)
+            answer = http.client.HTTPResponse(s)
+            answer.begin()
+            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+
+    def test_what_the_http_server_refuses_has_this_clouds_form(self):
+        line = f"GET /v2/{self.dcs.project}/instances HTTP/1.1\r\nHost: a\r\n"
+        for more, status, code in (("X: " + "y" * 70000 + "\r\n\r\n", 431, "DCS.4800"), ("bad\r\n\r\n", 400, "DCS.4005"),
+                                   ("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "DCS.4005"),
+                                   ("Expect: tea\r\n\r\n", 417, "DCS.4800")):
+            with self.subTest(more[:40]):
+                self.refused(self.raw((line + more).encode()), status, code)
