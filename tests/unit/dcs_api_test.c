@@ -1983,6 +1983,7 @@ TEST(flavors_zones_and_windows_are_offered)
 		{ "?cache_mode=single&capacity=0.125", 1 },
 		{ "?spec_code=redis.ha.xu1.large.r2.1", 1 },
 		{ "?engine=Redis&engine_version=6.0&capacity=64", 6 },
+		{ "?engine_version=0", 0 },
 		{ "?engine=memcached", 0 },
 		{ "?cache_mode=cluster", 0 },
 	};
