@@ -68,6 +68,19 @@ class Addresses(DcsCase):
             return False
 
 
+class Places(DcsCase):
+    def test_why_a_task_failed_does_not_tell_where_the_data_lies(self):
+        one = self.create("guard-places", "ha")
+        backup = self.ok(self.dcs.of("POST", one, "backups", body={})).json["backup_id"]
+        self.done(one, "BACKUP")
+        (self.server.data / "backups" / one / f"{backup}.rdb").unlink()
+        self.ok(self.dcs.of("POST", one, "restores", body={"backup_id": backup}))
+        job = self.dcs.ended(self.dcs.newest(one)["id"])
+        self.assertEqual(job["status"], "FAIL")
+        self.assertIn(f"'backups/{one}/{backup}.rdb'", job["fail_reason"])
+        self.assertNotIn(str(self.server.folder), job["fail_reason"])
+
+
 class Refusals(DcsCase):
     def raw(self, data):
         """Status and headers and body of the answer to these bytes; the server ends the connection."""
