@@ -1244,6 +1244,23 @@ TEST(a_creation_that_fails_leaves_what_can_be_deleted)
 	end();
 }
 
+/* A request that names instances has a limit; this one names none, and "all" means all. */
+TEST(all_creations_that_failed_are_deleted_at_once)
+{
+	char body[512];
+
+	begin(AUTH_OFF, 4);
+	let_runs_fail(true);
+	(void)snprintf(body, sizeof body, "%.*s,\"instance_num\":51}", (int)strlen(CREATE_SINGLE) - 1, CREATE_SINGLE);
+	EXPECT(call("POST", ALL, body) == 200, "%s", buf_text(&seen.body));
+	poll_until(P "/instances/status?include_failure=true", "createfailed_count", "51");
+	EXPECT(call("DELETE", ALL "?all_failure=true", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(json_array_size(value_at("results")) == 51, "%zu", json_array_size(value_at("results")));
+	EXPECT(call("GET", ALL "?include_failure=true", NULL) == 200, "list");
+	EXPECT_AT("instance_num", "0");
+	end();
+}
+
 /* ---- operations ---- */
 
 TEST(updates_act_on_differences_only)
@@ -2038,6 +2055,7 @@ int main(void)
 	RUN(the_task_centre_outlives_the_instance);
 	RUN(what_runs_is_told_by_its_code);
 	RUN(a_creation_that_fails_leaves_what_can_be_deleted);
+	RUN(all_creations_that_failed_are_deleted_at_once);
 	RUN(updates_act_on_differences_only);
 	RUN(resizes_are_checked_against_what_is_there);
 	RUN(a_resize_can_be_checked_and_asked_for_first);
