@@ -1,6 +1,7 @@
 """What one request, or one tenant, must not be able to do to an instance that runs."""
 import http.client
 import os
+import resource
 import signal
 import socket
 
@@ -79,6 +80,44 @@ class Places(DcsCase):
         self.assertEqual(job["status"], "FAIL")
         self.assertIn(f"'backups/{one}/{backup}.rdb'", job["fail_reason"])
         self.assertNotIn(str(self.server.folder), job["fail_reason"])
+
+
+class FewFiles(DcsCase):
+    """A machine whose limit of open files is too low for the usual number of clients."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        resource.prlimit(cls.server.process.pid, resource.RLIMIT_NOFILE, (2048, 2048))  # its children have it from it
+
+    def setting(self, instance, **values):
+        return self.dcs.of("PUT", instance, "configs", body={"redis_config": [
+            {"param_name": name, "param_value": value} for name, value in values.items()]})
+
+    def test_an_instance_can_be_changed_and_mended_there(self):
+        one = self.create("guard-few-files", "ha")
+        self.done(one, "UpdateConfig", self.setting(one, timeout="7"), 204)
+        spec = self.show(one)["spec_code"].replace("128", "256")
+        self.done(one, "EXTEND", self.dcs.of("POST", one, "resize", body={"spec_code": spec, "new_capacity": 0}), 204)
+        os.kill(self.process(one), signal.SIGKILL)
+        wait_for("the recovery", lambda: self.dcs.newest(one)["name"] == "AutoRecovery" and
+                 self.dcs.ended(self.dcs.newest(one)["id"])["status"] == "SUCCESS")
+        self.running(one)
+
+    def test_a_number_of_clients_that_it_cannot_have_is_refused(self):
+        one = self.create("guard-few-clients")
+        values = int(self.connect(one).info("maxclients"))
+        if values == 10000:
+            self.skipTest("this user may raise the limit")
+        self.refused(self.setting(one, maxclients="20000", timeout="9"), 500, "DCS.4842")
+        job = self.dcs.ended(self.dcs.newest(one)["id"])
+        self.assertEqual((job["job_type"], job["status"]), ("UpdateConfig", "FAIL"))
+        self.assertIn("number of clients", job["fail_reason"])
+        shown = {p["param_name"]: p["param_value"] for p in self.ok(self.dcs.of("GET", one, "configs")).json["redis_config"]}
+        self.assertEqual((shown["maxclients"], shown["timeout"]), ("10000", "0"))
+        self.assertEqual(int(self.connect(one).info("maxclients")), values)
+        self.done(one, "UpdateConfig", self.setting(one, maxclients="1000"), 204)
+        self.assertEqual(int(self.connect(one).info("maxclients")), 1000)
 
 
 class Refusals(DcsCase):
