@@ -95,6 +95,9 @@ struct cache_run {
 
 /* Every rule on a description: addresses, numbers, paths, settings, names. Operations check it themselves. */
 enum rc cache_check(const struct cache_instance *c, struct err *err) NODISCARD;
+/* Is there a command by that name, in any case, in some Redis? Only names that could be new ones (4 letters at least) are
+ * known. A command must not be renamed to it. */
+bool cache_is_command(const char *name);
 void cache_hash_password(const char *password, char out[CACHE_HASH_SIZE]);
 /* What may be set, with the defaults of an instance. */
 extern const struct param_rule cache_rules[];

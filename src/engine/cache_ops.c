@@ -226,6 +226,7 @@ static enum rc insert_housed(struct engine *e, struct cache_row *row, struct are
 static enum rc insert_rows(struct engine *e, struct cache_create *c, struct instance_row *unit, int64_t now,
 			   struct arena *a, struct err *err)
 {
+	bool is_chosen = *c->row.ip; /* else it is one that was never given to anybody */
 	char host[16];
 
 	enum rc rc = store_insert(e->store, &table_instance, unit, err);
@@ -240,6 +241,8 @@ static enum rc insert_rows(struct engine *e, struct cache_create *c, struct inst
 		c->row.ip = host_of(e, c->row.id, 0, host) ? arena_dup(a, host) : "";
 	if (rc == RC_OK)
 		rc = first_state(e, c, a, &c->row.state, err);
+	if (rc == RC_OK && is_chosen)
+		rc = cache_check_address(e, &c->row, c->row.port, a, err);
 	return rc == RC_OK ? store_update(e->store, &table_cache, &c->row, err) : rc;
 }
 
@@ -301,6 +304,17 @@ static enum verdict check_state(struct engine *e, struct cache_operate *c, const
 	return V_OK;
 }
 
+static enum verdict check_port(struct engine *e, const struct cache_operate *c, const struct cache_row *cache,
+			       struct arena *a, struct err *err)
+{
+	const json_t *args = NULL;
+
+	enum rc rc = json_read(c->args, strlen(c->args), a, &args, err);
+	if (rc == RC_OK)
+		rc = cache_check_address(e, cache, (int64_t)json_integer_value(json_object_get(args, "port")), a, err);
+	return verdict_of(rc);
+}
+
 static enum rc insert_records(struct engine *e, struct cache_operate *c, const struct cache_row *cache, int64_t now,
 			      struct err *err)
 {
@@ -337,6 +351,8 @@ static enum verdict apply_operate(struct engine *e, struct change *base)
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? V_NO_INSTANCE : verdict_of(rc);
 	enum verdict v = check_state(e, c, &cache, &unit, a, err);
+	if (v == V_OK && c->op == CACHE_OP_PORT)
+		v = check_port(e, c, &cache, a, err);
 	if (v != V_OK)
 		return v;
 	rc = cache_insert_task(e, &unit, &cache, ops[c->op].name, &c->actor, c->args, c->details, c->not_before, now, a,

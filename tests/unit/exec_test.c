@@ -209,7 +209,11 @@ static struct exec_spec spec_of(int64_t task_id, const char *const *argv)
 		                   .grace_ms = 5000 };
 }
 
-static void start_with(struct exec_spec spec) { exec_start(bench.exec, &spec); }
+static void start_with(struct exec_spec spec)
+{
+	exec_prepare(bench.exec, &spec);
+	exec_start(bench.exec, spec.task_id, spec.attempt);
+}
 
 static const char *const *sh(const char *script)
 {
@@ -412,7 +416,8 @@ static void play_server(void)
 	must(exec_open(&handlers, &e, NULL) == RC_OK);
 	const struct exec_spec spec =
 	        spec_of(1, sh("sleep 1000 & echo \"{\\\"event\\\":\\\"$!\\\"}\" >&3; exec sleep 1000"));
-	exec_start(e, &spec);
+	exec_prepare(e, &spec);
+	exec_start(e, spec.task_id, spec.attempt);
 	for (;;)
 		(void)pause();
 }
@@ -778,8 +783,7 @@ TEST(a_child_has_its_folder_its_group_its_limits_and_its_log)
 	close_bench();
 }
 
-/* The kernel's limit is for all threads of the user: those that are there are added, whether the look at them was taken for
- * this start, while it was announced, or for one just before. */
+/* The kernel's limit is for all threads of the user: at least those that are there are added. */
 TEST(the_limit_of_processes_is_beside_those_that_are_there)
 {
 	open_bench();
@@ -788,15 +792,12 @@ TEST(the_limit_of_processes_is_beside_those_that_are_there)
 		                                      "/proc/self/limits >&3; " RESULT));
 		int64_t limit = 0;
 		spec.process_limit = 1000;
-		if (i == 2)
-			exec_expect(bench.exec);
 		start_with(spec);
 		EXPECT(await_end(i)->is_success, "%s", bench.seen[i].message);
 		const char *said = buf_text(&bench.seen[i].events);
 		EXPECT(num_i64_n(said, strcspn(said, "\n"), &limit), "%s", said);
 		EXPECT(limit > 2000 + 256, "start %d: %lld leaves no room for what is there", i, (long long)limit);
 	}
-	exec_expect(bench.exec); /* and nothing comes of it */
 	close_bench();
 }
 
@@ -1419,6 +1420,101 @@ TEST(a_number_used_again_is_not_killed)
 	EXPECT(!proc_start_mark(0, &mark), "there is no process 0");
 }
 
+/* ---- prepared, and then started or not ---- */
+
+/* In folders that are not there yet. */
+static struct exec_spec ordered(int64_t task_id, const char *script)
+{
+	static char folder[PATH_MAX], file[PATH_MAX], log[PATH_MAX];
+	static const char *argv[4] = { "/bin/sh", "-c", NULL, NULL };
+	argv[2] = script;
+	struct exec_spec spec = spec_of(task_id, argv);
+
+	(void)snprintf(folder, sizeof folder, "%.3900s/models/one/7", dir);
+	(void)snprintf(file, sizeof file, "%.3900s/models/one/7/task.json", dir);
+	(void)snprintf(log, sizeof log, "%.3900s/logs/one/7.log", dir);
+	spec.work_dir = folder;
+	spec.task_file = file;
+	spec.log_path = log;
+	spec.orders = "{\"kind\":\"test\"}";
+	spec.orders_len = strlen(spec.orders);
+	spec.is_first = true;
+	return spec;
+}
+
+/* The supervisor has worked off all that was asked for before. */
+static void catch_up(int64_t task_id)
+{
+	start_with(spec_of(task_id, sh(RESULT)));
+	EXPECT(await_end(task_id)->is_success, "%s", bench.seen[task_id].message);
+}
+
+static bool is_there(const struct exec_spec *s, bool is)
+{
+	return file_exists(s->work_dir) == is && file_exists(s->task_file) == is && file_exists(s->log_path) == is;
+}
+
+TEST(files_are_made_before_the_start_and_taken_back_without_it)
+{
+	open_bench();
+	struct exec_spec spec = ordered(1, "read orders <task.json; echo \"{\\\"event\\\":\\\"$(ls | tr '\\n' ' ')\\\"}\" >&3\n"
+	                                   "[ \"$orders$STINT_TASK\" = '{\"kind\":\"test\"}'$PWD/task.json ] && " RESULT);
+	exec_prepare(bench.exec, &spec);
+	catch_up(2);
+	EXPECT(is_there(&spec, true) && bench.seen[1].n_starts == 0, "made, and not started");
+	exec_forget(bench.exec, 1, 2); /* another attempt: nothing */
+	catch_up(3);
+	EXPECT(is_there(&spec, true), "another attempt's");
+	exec_forget(bench.exec, 1, 1);
+	exec_forget(bench.exec, 1, 1);
+	catch_up(4);
+	EXPECT(is_there(&spec, false) && bench.seen[1].n_ends == 0, "something stays");
+	/* Left of a number that was given before. */
+	char stray[PATH_MAX];
+	must(path_join(stray, spec.work_dir, "stray", NULL) == RC_OK);
+	must(dir_make(spec.work_dir, 0700, NULL) == RC_OK && file_write(stray, "", 0, 0600, NULL) == RC_OK);
+	start_with(spec);
+	EXPECT(await_end(1)->is_success, "%s", bench.seen[1].message);
+	EXPECT(strcmp(buf_text(&bench.seen[1].events), "task.json \n") == 0, "%s", buf_text(&bench.seen[1].events));
+	/* What a first attempt left is the second's, whether it starts or not. */
+	must(file_write(stray, "", 0, 0600, NULL) == RC_OK);
+	spec.attempt = 2;
+	spec.is_first = false;
+	exec_prepare(bench.exec, &spec);
+	exec_forget(bench.exec, 1, 2);
+	catch_up(5);
+	EXPECT(is_there(&spec, true) && file_exists(stray), "an earlier attempt's files are gone");
+	close_bench();
+}
+
+TEST(what_was_prepared_and_never_decided_goes_with_the_supervisor)
+{
+	open_bench();
+	int before = count_fds();
+	struct exec_spec spec = ordered(1, RESULT);
+	must(dir_remove(spec.work_dir, NULL) == RC_OK && file_remove(spec.log_path, NULL) == RC_OK);
+	exec_prepare(bench.exec, &spec);
+	catch_up(2);
+	EXPECT(is_there(&spec, true), "made");
+	close_bench();
+	EXPECT(is_there(&spec, false) && bench.seen[1].n_ends == 0, "something stays");
+	open_bench();
+	EXPECT(count_fds() == before, "descriptors leak");
+	close_bench();
+}
+
+TEST(files_that_cannot_be_made_are_the_machines_fault)
+{
+	open_bench();
+	struct exec_spec spec = ordered(1, RESULT);
+	must(dir_make(dir, 0700, NULL) == RC_OK && file_write(spec.work_dir, "", 0, 0600, NULL) == RC_OK);
+	start_with(spec);
+	expect_end(await_end(1), "a file in the way", false, FAULT_MACHINE, "Task.NoStart", "models/one/7'");
+	EXPECT(bench.seen[1].n_starts == 0, "started");
+	must(file_remove(spec.work_dir, NULL) == RC_OK);
+	close_bench();
+}
+
 /* ---- many, twice, and when the kernel refuses ---- */
 
 TEST(fifty_children_at_once)
@@ -1550,6 +1646,9 @@ static void run_all(void)
 	RUN(a_killed_server_leaves_no_child_and_recovery_no_descendant);
 	RUN(recovery_meets_a_leader_that_left_its_group);
 	RUN(a_number_used_again_is_not_killed);
+	RUN(files_are_made_before_the_start_and_taken_back_without_it);
+	RUN(what_was_prepared_and_never_decided_goes_with_the_supervisor);
+	RUN(files_that_cannot_be_made_are_the_machines_fault);
 	RUN(fifty_children_at_once);
 	RUN(a_task_runs_once_at_a_time);
 	RUN(each_refused_call_is_a_clean_end);
