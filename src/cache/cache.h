@@ -234,6 +234,8 @@ struct cache_view {
 	bool is_serving;       /* the recorded master is up, is a master, and answers at the clients' address */
 };
 
+/* Put aside the log of each node that has grown beyond 64 MiB, in the place of the part put aside before. Beside anything. */
+void cache_bound_logs(const struct cache_instance *c);
 /* Never fails: what cannot be asked is in the states. Takes at most timeout_ms for each node. */
 void cache_look(const struct cache_instance *c, int64_t timeout_ms, struct cache_view *out);
 

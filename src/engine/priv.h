@@ -41,6 +41,8 @@ struct attempt {
 	bool is_cache;
 	int n_events, n_metrics;
 	bool starts; /* claimed in this batch, to be started after its commit */
+	bool is_prepared; /* exec has what it is to start, or no_start says why not */
+	struct err no_start; /* rc RC_OK: it may */
 	char *unsynced_dir; /* its folder, until the first checkpoint in it was announced */
 	double wait_s; /* from the task's creation to its first claim; below 0: not the first */
 	struct attempt *next;
@@ -83,6 +85,7 @@ struct engine {
 	bool looks_for_work; /* something may be claimable or due: look after this batch */
 	int64_t next_due_at; /* wall ms; INT64_MAX: nothing waits for a time */
 
+	atomic_bool is_swept; /* the sweep is over: nobody looks for files that no row names */
 	atomic_bool is_healthy;
 	struct counter n_success, n_failed, n_requeued, n_retired, n_cron_fired, n_cron_skipped;
 	struct tally {
