@@ -133,7 +133,7 @@ class Crowds(DcsCase):
         for _ in range(1000):
             self.addCleanup(socket.create_connection((shown["ip"], shown["port"]), 30).close)
         refused = int(redis.info("rejected_connections"))
-        wait_for("the server to be turned away", lambda: int(redis.info("rejected_connections")) > refused + 12)
+        wait_for("the server to be turned away", lambda: int(redis.info("rejected_connections")) > refused + 4)
         self.assertEqual(self.dcs.status(one), "RUNNING")
         self.assertEqual(self.dcs.newest(one)["name"], "UpdateConfig")
         self.switch(one, "restart")  # what frees it of them
