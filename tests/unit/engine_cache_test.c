@@ -494,6 +494,32 @@ TEST(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once)
 	end();
 }
 
+/* A bound on the time looks at every task, and must not keep what it does not show. */
+TEST(a_bounded_list_takes_memory_for_its_page_only)
+{
+	enum { TASKS = 20, ARGS_SIZE = 16 << 10 };
+	struct arena *a CLEANUP(arena_freep) = arena_new(TASKS * ARGS_SIZE / 2);
+	struct task_row *rows;
+	size_t n = 0;
+	int64_t total = 0;
+	char args[ARGS_SIZE + 16];
+	struct err err = { 0 };
+
+	begin();
+	start(1);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	(void)snprintf(args, sizeof args, "{\"x\":\"%0*d\"}", ARGS_SIZE, 0);
+	for (int i = 0; i < TASKS; i++)
+		EXPECT(operate(c.uid, CACHE_OP_FLUSH, args, true).base.verdict == V_OK, "task %d", i);
+	struct cache_task_filter f = { .project_id = PROJECT, .created_from = 0, .created_until = INT64_MAX, .offset = 1, .limit = 2 };
+	EXPECT(engine_cache_task_list(view, &f, a, &rows, &n, &total, &err) == V_OK, "%s", err.msg);
+	EXPECT(n == 2 && total == TASKS + 1 && rows[0].id == rows[1].id + 1, "%zu of %lld", n, (long long)total);
+	EXPECT(n == 2 && strstr(rows[1].params, "000"), "its parameters are there");
+	stop();
+	end();
+}
+
 TEST(quotas_lists_and_the_other_dialect)
 {
 	struct cache_row *rows;
@@ -974,6 +1000,7 @@ int main(void)
 	RUN(what_the_machine_made_fail_is_recovered_in_the_same_breath);
 	RUN(a_create_that_the_machine_made_fail_is_cleared_away);
 	RUN(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once);
+	RUN(a_bounded_list_takes_memory_for_its_page_only);
 	RUN(quotas_lists_and_the_other_dialect);
 	RUN(backups_follow_their_task);
 	RUN(one_scan_of_a_kind_at_a_time_beside_an_operation);
