@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 #include "base/must.h"
 #include "os/calls.h"
+#include "os/file_priv.h"
 
 static enum rc rc_of(int sys)
 {
@@ -380,7 +380,7 @@ static bool make_usable(int dir_fd, const char *name)
 	return is_usable;
 }
 
-static bool make_open_usable(int dir_fd)
+bool folder_make_usable(int dir_fd)
 {
 	int sys = errno;
 	bool is_usable = fchmod(dir_fd, USABLE) == 0;
@@ -391,10 +391,10 @@ static bool make_open_usable(int dir_fd)
 static int unlink_in(int dir_fd, const char *name, int flags)
 {
 	int bad = os.unlinkat(dir_fd, name, flags);
-	return bad && errno == EACCES && make_open_usable(dir_fd) ? os.unlinkat(dir_fd, name, flags) : bad;
+	return bad && errno == EACCES && folder_make_usable(dir_fd) ? os.unlinkat(dir_fd, name, flags) : bad;
 }
 
-static int open_folder(int dir_fd, const char *name)
+int folder_open(int dir_fd, const char *name)
 {
 	enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 	int fd = os.openat(dir_fd, name, FLAGS);
@@ -423,7 +423,7 @@ static enum rc remove_entry(struct removal *r, int dir_fd, const char *name, int
 		return failed(err, "remove", name);
 	if (depth == 0)
 		return move_up(r, dir_fd, name, err);
-	int sub = open_folder(dir_fd, name);
+	int sub = folder_open(dir_fd, name);
 	if (sub < 0)
 		return failed(err, "open", name);
 	enum rc rc = empty_dir(r, sub, name, depth - 1, err); /* closes sub */
@@ -458,7 +458,7 @@ enum rc dir_remove(const char *path, struct err *err)
 	enum rc rc;
 
 	do {
-		r = (struct removal){ .top_fd = open_folder(AT_FDCWD, path) };
+		r = (struct removal){ .top_fd = folder_open(AT_FDCWD, path) };
 		if (r.top_fd < 0)
 			return errno == ENOENT ? RC_OK : failed(err, "open", path);
 		rc = empty_dir(&r, r.top_fd, path, REMOVE_DEPTH, err);
@@ -559,21 +559,4 @@ enum rc dir_lock(const char *path, int *fd, struct err *err)
 	}
 	*fd = f;
 	return RC_OK;
-}
-
-int64_t dir_usage(const char *path)
-{
-	/* fts takes its list as not const for historical reasons; it does not write to it. */
-	char *roots[] = { (char *)(uintptr_t)path, NULL };
-	int64_t size = 0;
-
-	FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
-	if (!tree)
-		return 0;
-	for (FTSENT *e = fts_read(tree); e; e = fts_read(tree)) {
-		if (e->fts_info != FTS_DP && e->fts_info != FTS_NS && e->fts_info != FTS_ERR)
-			size += (int64_t)e->fts_statp->st_blocks * 512;
-	}
-	(void)fts_close(tree); /* it was only read */
-	return size;
 }

@@ -52,8 +52,9 @@ typedef enum rc dir_entry_fn(void *ctx, const char *name, struct err *err);
 enum rc dir_each(const char *path, dir_entry_fn *fn, void *ctx, struct err *err) NODISCARD;
 /* Delete everything in a folder but the entry named keep. */
 enum rc dir_prune(const char *path, const char *keep, struct err *err) NODISCARD;
-/* Bytes that a folder and all below it take on the disk, as far as one can look: what vanishes meanwhile, or may not be
- * read, counts nothing. Does not follow symbolic links nor leave the file system. 0 for an absent one. */
+/* Bytes that a folder and all below it take on the disk, however deep, as far as one can look: what vanishes meanwhile, or
+ * may not be read, counts nothing; folders of our own user that may not be read are made readable. INT64_MAX when they
+ * stand in one another by the million. Does not follow symbolic links nor leave the file system. 0 for an absent one. */
 int64_t dir_usage(const char *path);
 /* realpath(path) must lie in one of roots (themselves resolved). On success out (PATH_MAX bytes) has the
  * resolved path. RC_NOT_FOUND: no such file. RC_DENIED: outside of every root. */

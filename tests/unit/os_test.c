@@ -447,18 +447,116 @@ TEST(removing_a_folder_follows_no_link)
 	home_remove();
 }
 
-/* Below the folder `in`, one in the other, each with a file; deeper than any path is long. */
-static void dig(const char *path, int depth)
+static int64_t disk_size(int fd)
+{
+	struct stat st;
+	must(fstat(fd, &st) == 0);
+	return (int64_t)st.st_blocks * 512;
+}
+
+/* Below the folder `in`, one in the other, each with a file; deeper than any path is long. What all of it, but the
+ * empty folders beside, takes on the disk. */
+static int64_t dig(const char *path, int depth)
 {
 	int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int64_t size = 0;
 	for (int i = 0; i < depth; i++) {
 		must(mkdirat(at, "deeper", 0700) == 0 && mkdirat(at, "beside", 0700) == 0);
 		int file = openat(at, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		int next = openat(at, "deeper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		must(file >= 0 && next >= 0 && close(file) == 0 && close(at) == 0);
+		must(file >= 0 && next >= 0 && write(file, "x", 1) == 1);
+		size += disk_size(file) + disk_size(at);
+		must(close(file) == 0 && close(at) == 0);
 		at = next;
 	}
+	size += disk_size(at);
 	must(close(at) == 0);
+	return size;
+}
+
+static int64_t empty_folder_size(void)
+{
+	struct err e = { 0 };
+	EXPECT(dir_make(in("empty"), 0700, &e) == RC_OK, "%s", e.msg);
+	int64_t size = dir_usage(in("empty"));
+	EXPECT(dir_remove(in("empty"), &e) == RC_OK, "%s", e.msg);
+	return size;
+}
+
+TEST(a_folder_of_any_depth_is_measured)
+{
+	home_make();
+	struct err e = { 0 };
+	const int depths[] = { 1, 31, 32, 33, 63, 64, 65, 66, 97, 150, 1500 };
+	int64_t beside = empty_folder_size();
+
+	FOR_EACH_ROW(i, depths) {
+		EXPECT(dir_make(in("deep"), 0700, &e) == RC_OK, "%s", e.msg);
+		int64_t size = dig(in("deep"), depths[i]) + depths[i] * beside;
+		int before = open_descriptors();
+		int64_t used = dir_usage(in("deep"));
+		EXPECT(used == size, "%d: %lld, and it is %lld", depths[i], (long long)used, (long long)size);
+		EXPECT(open_descriptors() == before, "%d: a descriptor is left open", depths[i]);
+		EXPECT(dir_remove(in("deep"), &e) == RC_OK, "%s", e.msg);
+	}
+	EXPECT(dir_usage(in("deep")) == 0, "an absent one");
+	home_remove();
+}
+
+/* Each level has two that go on: the way back is taken from every depth. */
+static int64_t branch(const char *path, int depth)
+{
+	char below[PATH_MAX];
+	struct stat st;
+	int64_t size = 0;
+
+	must(mkdir(path, 0700) == 0);
+	for (int i = 0; i < 2 && depth; i++) {
+		(void)snprintf(below, sizeof below, "%s/%c", path, "ab"[i]);
+		size += branch(below, i == 0 ? depth - 1 : depth / 16);
+	}
+	(void)snprintf(below, sizeof below, "%s/link", path);
+	must(symlink("..", below) == 0 && lstat(below, &st) == 0);
+	size += (int64_t)st.st_blocks * 512;
+	must(stat(path, &st) == 0);
+	return size + (int64_t)st.st_blocks * 512;
+}
+
+TEST(a_folder_with_branches_is_measured)
+{
+	home_make();
+	int64_t size = branch(in("tree"), 120), used = dir_usage(in("tree"));
+	EXPECT(used == size, "%lld, and it is %lld", (long long)used, (long long)size);
+	home_remove();
+}
+
+/* A program that shuts its folders has no more room than others. */
+TEST(folders_that_may_not_be_read_are_measured)
+{
+	enum { NOBODY = 65534 };
+	const mode_t modes[] = { 0000, 0100, 0300, 0400, 0600 };
+	struct err e = { 0 };
+	char here[PATH_MAX];
+	bool is_root = geteuid() == 0;
+
+	home_make();
+	must(getcwd(here, sizeof here) && chdir(home) == 0);
+	if (is_root)
+		must(chown(home, NOBODY, NOBODY) == 0 && seteuid(NOBODY) == 0);
+	FOR_EACH_ROW(i, modes) {
+		EXPECT(dir_make("use/shut/x", 0700, &e) == RC_OK, "%s", e.msg);
+		put("use/shut/x/file", "x");
+		int64_t open_size = dir_usage("use");
+		must(chmod("use/shut/x", modes[i]) == 0 && chmod("use/shut", modes[i]) == 0);
+		int64_t shut_size = dir_usage("use");
+		EXPECT(shut_size == open_size && shut_size > 0, "%o: %lld, and open it is %lld", (unsigned)modes[i],
+		       (long long)shut_size, (long long)open_size);
+		EXPECT(dir_remove("use", &e) == RC_OK, "%s", e.msg);
+	}
+	if (is_root)
+		must(seteuid(0) == 0);
+	must(chdir(here) == 0);
+	home_remove();
 }
 
 TEST(a_folder_of_any_depth_is_removed)
@@ -469,14 +567,14 @@ TEST(a_folder_of_any_depth_is_removed)
 
 	FOR_EACH_ROW(i, depths) {
 		EXPECT(dir_make(in("deep"), 0700, &e) == RC_OK, "%s", e.msg);
-		dig(in("deep"), depths[i]);
+		(void)dig(in("deep"), depths[i]);
 		int before = open_descriptors();
 		EXPECT(dir_remove(in("deep"), &e) == RC_OK && !file_exists(in("deep")), "%d: %s", depths[i], e.msg);
 		EXPECT(open_descriptors() == before, "%d: a descriptor is left open", depths[i]);
 	}
 	/* The names that what is too deep is moved to may be there already. */
 	EXPECT(dir_make(in("deep"), 0700, &e) == RC_OK, "%s", e.msg);
-	dig(in("deep"), 70);
+	(void)dig(in("deep"), 70);
 	put(in("deep/removed-0"), "x");
 	EXPECT(dir_make(in("deep/removed-1/x"), 0700, &e) == RC_OK, "%s", e.msg);
 	EXPECT(dir_remove(in("deep"), &e) == RC_OK && !file_exists(in("deep")), "%s", e.msg);
@@ -693,6 +791,9 @@ int main(void)
 	RUN(small_file_calls);
 	RUN(folders_are_made_with_their_parents);
 	RUN(removing_a_folder_follows_no_link);
+	RUN(a_folder_of_any_depth_is_measured);
+	RUN(a_folder_with_branches_is_measured);
+	RUN(folders_that_may_not_be_read_are_measured);
 	RUN(a_folder_of_any_depth_is_removed);
 	RUN(folders_that_were_made_read_only_are_removed);
 	RUN(each_entry_until_one_fails);
