@@ -333,9 +333,10 @@ static enum rc write_cache(struct build *b, const char *temp, const unsigned cha
 				     .seen = b->seen };
 	memcpy(info.content_hash, b->in->content_hash, sizeof info.content_hash);
 	buf_init(&schema, (size_t)64 << 20);
-	schema_to_json(&b->schema, &schema);
+	enum rc rc = schema_to_json(&b->schema, &schema, err);
 	info.schema_json = buf_text(&schema);
-	enum rc rc = dense.n ? packed_create(&b->writer, temp, &info, err)
+	if (rc == RC_OK)
+		rc = dense.n ? packed_create(&b->writer, temp, &info, err)
 			     : err_set(err, RC_INVALID, "the training rows have no features at all");
 	for (int part = PART_TRAIN; part < PARTS && rc == RC_OK; part++)
 		rc = write_part(b, (enum part)part, &dense, err);

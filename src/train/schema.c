@@ -102,6 +102,7 @@ static uint32_t append(struct schema *s, const char *name, size_t len, enum colu
 	s->slots[slot_of(s, name, len, hash)] = s->n + 1;
 	s->columns[s->n] =
 		(struct column){ .name = mem_dup_n(name, len), .hash = hash, .kind = kind, .is_strict = is_strict };
+	s->names_size += len;
 	s->n_fields = s->n + 1;
 	return s->n++;
 }
@@ -128,6 +129,8 @@ static enum rc check_name(const struct schema *s, const char *name, size_t len, 
 		return err_set(err, RC_INVALID, "two columns are named '%s'", lines_show(shown, name, len));
 	if (s->n == COLUMNS_MAX)
 		return err_set(err, RC_LIMIT, "more than %d columns", COLUMNS_MAX);
+	if (s->names_size + len > SCHEMA_NAMES_MAX_SIZE)
+		return err_set(err, RC_LIMIT, "the names of the columns take more than %d MiB", SCHEMA_NAMES_MAX_SIZE >> 20);
 	return RC_OK;
 }
 
@@ -191,7 +194,7 @@ enum rc schema_check_named(const struct schema *s, struct err *err)
 	return RC_OK;
 }
 
-void schema_to_json(const struct schema *s, struct buf *out)
+enum rc schema_to_json(const struct schema *s, struct buf *out, struct err *err)
 {
 	struct jw w;
 	jw_init(&w, out, CASING_CAMEL);
@@ -215,6 +218,9 @@ void schema_to_json(const struct schema *s, struct buf *out)
 	}
 	jw_end_array(&w);
 	jw_end_object(&w);
+	if (out->is_over || out->len > JSON_MAX_SIZE)
+		return err_set(err, RC_LIMIT, "the description of the columns takes more than %d MiB", JSON_MAX_SIZE >> 20);
+	return RC_OK;
 }
 
 static enum rc columns_from_json(struct schema *s, const json_t *columns)

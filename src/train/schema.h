@@ -41,13 +41,14 @@ struct schema {
 	struct label_rule positive;
 	struct column *columns;
 	uint32_t n, cap;
+	size_t names_size; /* bytes of all names */
 	uint32_t hash_bits;
 	uint32_t n_fields;                   /* columns, or in libffm and libsvm the highest field + 1 */
 	uint32_t *slots, n_slots;            /* name -> column + 1, open addressing */
 	const struct train_options *options; /* NULL: read from JSON */
 };
 
-enum { SCHEMA_FIELDS_MAX = 1024 /* of libffm */ };
+enum { SCHEMA_FIELDS_MAX = 1024 /* of libffm */, SCHEMA_NAMES_MAX_SIZE = 8 << 20 };
 
 bool format_is_sparse(enum train_format f); /* libffm, libsvm: no columns */
 const char *format_word(enum train_format f);
@@ -57,7 +58,8 @@ void schema_init(struct schema *s, const struct train_options *o, enum train_for
 void schema_fini(struct schema *s);
 
 int64_t schema_find(const struct schema *s, const char *name, size_t len); /* -1: not there */
-/* Add a column of the kind the options say. RC_INVALID: it is there already, or its name is no UTF-8. */
+/* Add a column of the kind the options say. RC_INVALID: it is there already, or its name is no UTF-8. RC_LIMIT: too many
+ * columns, or bytes of names. */
 enum rc schema_add(struct schema *s, const char *name, size_t len, uint32_t *column, struct err *err) NODISCARD;
 /* Whether a column of this name becomes a feature: not nameless, not the label, in feature_fields if any are given. */
 bool schema_wants(const struct schema *s, const char *name, size_t len);
@@ -68,7 +70,8 @@ bool schema_label_fallback(struct schema *s);
 /* RC_INVALID naming a column that the options name and that is no column. */
 enum rc schema_check_named(const struct schema *s, struct err *err) NODISCARD;
 
-void schema_to_json(const struct schema *s, struct buf *out);
+/* RC_LIMIT: longer than schema_from_json reads. */
+enum rc schema_to_json(const struct schema *s, struct buf *out, struct err *err) NODISCARD;
 enum rc schema_from_json(struct schema *s, const char *json, uint32_t hash_bits, struct err *err) NODISCARD;
 
 #endif

@@ -184,10 +184,12 @@ static void check_schema(const struct schema *s, const struct reading *want, con
 
 	buf_init(&json, SCHEMA_MAX);
 	buf_init(&json_again, SCHEMA_MAX);
-	schema_to_json(s, &json);
-	enum rc rc = schema_from_json(&again, buf_text(&json), s->hash_bits, &err);
+	enum rc rc = schema_to_json(s, &json, &err);
+	CHECK(rc == RC_OK, "%s", err.msg);
+	rc = schema_from_json(&again, buf_text(&json), s->hash_bits, &err);
 	CHECK(rc == RC_OK, "%s: %s", err.msg, buf_text(&json));
-	schema_to_json(&again, &json_again);
+	rc = schema_to_json(&again, &json_again, &err);
+	CHECK(rc == RC_OK, "%s", err.msg);
 	CHECK(strcmp(buf_text(&json), buf_text(&json_again)) == 0, "%s became %s", buf_text(&json), buf_text(&json_again));
 	struct reading g = read_rows(&again, READER_PREDICT, data, size);
 	CHECK(g.rc == RC_OK && g.n == want->n && g.hash == want->hash, "trained on %zu rows, predicts %zu: %s", want->n,

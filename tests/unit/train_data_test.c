@@ -685,6 +685,18 @@ TEST(limits_are_refused)
 		buf_addf(&b, "%sc%d", i ? "," : "", i);
 	put_file("a.csv", b.bytes, b.len);
 	EXPECT(OPEN(&d, &e, "train_data=a.csv") == RC_LIMIT && strstr(e.msg, "4096 columns"), "%s", e.msg);
+	/* Each row has a column of its own with a name of nearly 1 MiB; a model whose names nobody could read is none. */
+	buf_reset(&b);
+	for (int i = 0; i < 9; i++) {
+		buf_addf(&b, "{\"click\":%d,\"%d", i % 2, i);
+		for (int k = 0; k < 1000000; k++)
+			buf_addc(&b, 'n');
+		buf_adds(&b, "\":1}\n");
+	}
+	put_file("a.jsonl", b.bytes, b.len);
+	EXPECT(OPEN(&d, &e, "train_data=a.jsonl") == RC_LIMIT && strstr(e.msg, "a.jsonl:9: ") &&
+	               strstr(e.msg, "the names of the columns take more than 8 MiB"),
+	       "%s", e.msg);
 	buf_reset(&b);
 	buf_adds(&b, "1");
 	for (int i = 0; i < ROW_FEATURES_MAX + 1; i++)
