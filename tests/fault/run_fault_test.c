@@ -3,6 +3,8 @@
  * words that name the machine and not the user; and a schedule that is due fires once.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -273,6 +275,78 @@ TEST(a_schedule_fires_once_whatever_fails)
 	}
 }
 
+/* ---- a damaged page ---- */
+
+enum { PAGE_SIZE = 4096 };
+
+/* Change places: of a page of the database with *page. The writer looks at the file afresh, since somebody else wrote. */
+static void swap_page(int64_t place, char page[PAGE_SIZE])
+{
+	char path[PATH_MAX], was[PAGE_SIZE];
+	sqlite3 *db;
+
+	must(path_join(path, world.dir, "stint.db", NULL) == RC_OK && sqlite3_open(path, &db) == SQLITE_OK);
+	must(sqlite3_busy_timeout(db, 10000) == SQLITE_OK);
+	must(sqlite3_exec(db, "UPDATE app SET type = type; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL) == SQLITE_OK);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	must(fd >= 0 && pread(fd, was, PAGE_SIZE, (place - 1) * PAGE_SIZE) == PAGE_SIZE);
+	must(pwrite(fd, page, PAGE_SIZE, (place - 1) * PAGE_SIZE) == PAGE_SIZE && close(fd) == 0);
+	memcpy(page, was, PAGE_SIZE);
+	must(sqlite3_exec(db, "UPDATE app SET type = type", NULL, NULL, NULL) == SQLITE_OK);
+	must(sqlite3_close(db) == SQLITE_OK);
+}
+
+static int64_t page_of(const char *name)
+{
+	char path[PATH_MAX];
+	sqlite3 *db;
+	sqlite3_stmt *st;
+
+	must(path_join(path, world.dir, "stint.db", NULL) == RC_OK && sqlite3_open(path, &db) == SQLITE_OK);
+	must(sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_schema WHERE name = ?", -1, &st, NULL) == SQLITE_OK);
+	must(sqlite3_bind_text(st, 1, name, -1, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW);
+	int64_t place = sqlite3_column_int64(st, 0);
+	must(sqlite3_finalize(st) == SQLITE_OK && sqlite3_close(db) == SQLITE_OK);
+	return place;
+}
+
+static bool is_ailing(void *ctx)
+{
+	(void)ctx;
+	return !engine_is_healthy(world.engine);
+}
+
+/* What is damaged may be mended under the running server (a disk's second look, a copy put back): nothing is given up. */
+TEST(an_end_that_meets_damage_is_kept_until_it_is_mended)
+{
+	static const char *const functions[] = { "bad", "gated", "model" }, *const places[] = { "event", "task", "instance" };
+	char what[80];
+
+	FOR_EACH_ROW(f, functions) {
+		FOR_EACH_ROW(k, places) {
+			char page[PAGE_SIZE];
+			struct run r;
+
+			(void)snprintf(what, sizeof what, "end of %s, damaged %s", functions[f], places[k]);
+			start_without_keeper(2);
+			int64_t place = page_of(places[k]);
+			memset(page, 0xa5, sizeof page);
+			prepare(&r, functions[f]);
+			close_gate();
+			world_make_task(functions[f], r.name);
+			must(world_comes_true(runs, &r));
+			swap_page(place, page);
+			open_gate();
+			EXPECT(world_comes_true(is_ailing, NULL), "%s: nobody noticed", what);
+			swap_page(place, page);
+			EXPECT(world_comes_true(is_over, &r), "%s: the task never ends", what);
+			world_wait_healthy(what);
+			EXPECT((enum task_state)r.task.state == (f ? TASK_SUCCESS : TASK_FAILED), "%s: %s", what, r.task.error_message);
+			world_check(what);
+		}
+	}
+}
+
 /* ---- the keeper ---- */
 
 static bool was_struck(void *ctx)
@@ -319,6 +393,7 @@ int main(void)
 	setenv("TZ", "UTC", 1);
 	tzset();
 	world_begin();
+	RUN(an_end_that_meets_damage_is_kept_until_it_is_mended);
 	RUN(the_keeper_sees_again_after_a_read_error);
 	RUN(a_task_that_cannot_be_started_ends_in_words);
 	RUN(a_model_serves_whole_or_not_at_all_when_files_fail);
