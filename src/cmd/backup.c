@@ -87,7 +87,7 @@ static enum rc copy_one(struct backup *b, const char *relative, bool is_log, str
 	enum rc rc = paths_of(b, relative, from, to, err);
 	if (rc != RC_OK)
 		return rc;
-	return is_log ? log_copy(from, to, sum, err) : file_copy(from, to, sum, err);
+	return is_log ? log_copy(from, to, sum, err) : file_copy(from, to, /* mode= */ 0, sum, err);
 }
 
 /* What no row names: settings, manifests of functions, import/, whatever else the operator keeps there. */

@@ -81,7 +81,7 @@ static enum rc copy_checked(const struct restore *r, const struct manifest_file 
 	if (rc == RC_OK)
 		rc = path_join(path, r->data, to, err);
 	if (rc == RC_OK)
-		rc = file_copy(from, path, &sum, err);
+		rc = file_copy(from, path, f->sum.mode, &sum, err); /* the list's: copies of backups lose theirs */
 	if (rc == RC_OK && !is_same(&sum, &f->sum))
 		rc = refuse_altered(from, err);
 	crash_point("restore.file");

@@ -211,13 +211,14 @@ static enum rc copy_open(struct pump *p, struct file_sum *sum, struct err *err)
 	return rc;
 }
 
-static enum rc copy(struct pump *p, struct file_sum *out, struct err *err)
+static enum rc copy(struct pump *p, unsigned mode, struct file_sum *out, struct err *err)
 {
 	struct file_sum sum = { 0 };
 
 	enum rc rc = open_source(p->from, &p->in, &sum.mode, err);
 	if (rc != RC_OK)
 		return rc;
+	sum.mode = mode ? mode : sum.mode;
 	rc = make_parents(p->to, err);
 	if (rc == RC_OK)
 		rc = copy_open(p, &sum, err);
@@ -227,14 +228,14 @@ static enum rc copy(struct pump *p, struct file_sum *out, struct err *err)
 	return rc;
 }
 
-enum rc file_copy(const char *from, const char *to, struct file_sum *out, struct err *err)
+enum rc file_copy(const char *from, const char *to, unsigned mode, struct file_sum *out, struct err *err)
 {
 	struct pump p = { .from = from, .to = to };
-	return copy(&p, out, err);
+	return copy(&p, mode, out, err);
 }
 
 enum rc log_copy(const char *from, const char *to, struct file_sum *out, struct err *err)
 {
 	struct pump p = { .from = from, .to = to, .is_log = true };
-	return copy(&p, out, err);
+	return copy(&p, /* mode= */ 0, out, err);
 }

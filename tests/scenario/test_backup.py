@@ -266,6 +266,20 @@ class Backup(Words):
         slim, _ = self.backup(server, "slim", "--leave-import")
         self.assertFalse((slim / "import").exists())
 
+    def test_modes_are_those_of_the_list(self):
+        """Not those that the backup got on its way over a disk or a tool that keeps none."""
+        server = self.small()
+        server.import_file("tool", "#!/bin/sh\n")
+        (server.data / "import/tool").chmod(0o755)
+        source, _ = self.backup(server, "backup")
+        for path in source.rglob("*"):
+            if path.is_file():
+                path.chmod(0o600 if path.name == "tool" else 0o777)
+        copy = self.restored(server, source)
+        self.assertEqual((copy.data / "import/tool").stat().st_mode & 0o777, 0o700)
+        for name in ("secret.key", "stint.db", "import/clicks.csv"):
+            self.assertEqual((copy.data / name).stat().st_mode & 0o777, 0o600, name)
+
     def test_killed_in_the_middle(self):
         """At each step: what is left is refused by restore and server, and the next backup clears it away."""
         server = self.small()
