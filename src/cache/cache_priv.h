@@ -15,7 +15,7 @@
 #define DUMP_FILE "dump.rdb"
 #define AOF_DIR "appendonlydir"
 
-enum { SECRET_DIGITS = 64, STOP_GRACE_MS = 15000, KILL_LIMIT_MS = 10000, LOOK_AGAIN_MS = 20 };
+enum { SECRET_DIGITS = 64, STOP_GRACE_MS = 15000, KILL_LIMIT_MS = 10000, LOOK_AGAIN_MS = 20, NUMBER_MAX = 9999 /* of a node */ };
 
 /* After each act that leaves something behind (a file, a process, a setting of a running node): here tests cut an
  * operation off, one act after another. */

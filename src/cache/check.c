@@ -9,7 +9,7 @@
 #include "cache/cache_priv.h"
 #include "os/file.h"
 
-enum { DIR_LEN_MAX = 3500, CAPACITY_MIN = 1 << 20, NUMBER_MAX = 9999, PRIORITY_MAX = 100 };
+enum { DIR_LEN_MAX = 3500, CAPACITY_MIN = 1 << 20, PRIORITY_MAX = 100 };
 
 void cache_hash_password(const char *password, char out[CACHE_HASH_SIZE])
 {

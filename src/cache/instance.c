@@ -574,19 +574,40 @@ enum rc cache_flush(struct cache_instance *c, const struct cache_run *run, struc
 
 /* ---- replicas ---- */
 
+static bool has_number(const struct cache_instance *c, int number)
+{
+	for (int i = 0; i < c->n_nodes; i++) {
+		if (c->nodes[i].number == number)
+			return true;
+	}
+	return false;
+}
+
+/* Above all others; once those have been used up, the lowest that is free. */
+static int next_number(const struct cache_instance *c)
+{
+	int number = 0;
+
+	for (int i = 0; i < c->n_nodes; i++)
+		number = c->nodes[i].number >= number ? c->nodes[i].number + 1 : number;
+	if (number <= NUMBER_MAX)
+		return number;
+	for (number = 1; has_number(c, number); number++)
+		continue;
+	return number;
+}
+
 enum rc cache_add_replica(struct cache_instance *c, const char *host, const struct cache_run *run, struct err *err)
 {
 	struct cache_instance work = *c;
-	int percent, at = c->n_nodes, number = 0;
+	int percent, at = c->n_nodes;
 	struct op op = op_start(run, &percent);
 
 	if (c->mode != CACHE_HA)
 		return err_set(err, RC_CONFLICT, "a single instance has no replicas");
 	if (at >= CACHE_NODES_MAX)
 		return err_set(err, RC_CONFLICT, "an instance has at most %d nodes", CACHE_NODES_MAX);
-	for (int i = 0; i < at; i++)
-		number = c->nodes[i].number >= number ? c->nodes[i].number + 1 : number;
-	work.nodes[at] = (struct cache_node){ .number = number, .priority = PRIORITY_DEFAULT };
+	work.nodes[at] = (struct cache_node){ .number = next_number(c), .priority = PRIORITY_DEFAULT };
 	int len = snprintf(work.nodes[at].host, CACHE_HOST_SIZE, "%s", host);
 	if (len < 0 || len >= CACHE_HOST_SIZE)
 		return err_set(err, RC_INVALID, "node: '%.45s' is no IP address", host);

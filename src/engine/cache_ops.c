@@ -43,7 +43,7 @@ bool is_cache_task(const struct task_row *t) { return strcmp(t->kind, KIND_TRAIN
 /* ---- addresses ---- */
 
 /* Every node has a loopback address of its own, so that the default port is free for each: 127.64.0.0/10, 64 addresses
- * a cache, the first for the clients of an ha instance, then one for each node number. Where a data folder begins in
+ * a cache, the first for the clients of an ha instance, the others for its nodes. Where a data folder begins in
  * that range is drawn from its secret key, so that two servers on one machine hardly ever meet. false: no such number. */
 static bool host_of(const struct engine *e, int64_t cache_id, int64_t number, char out[16])
 {
@@ -477,26 +477,44 @@ enum rc cache_claimed(struct engine *e, const struct task_row *t, int64_t now, s
 	return rc == RC_OK ? move_record(e, &c, t, "restoring", NULL, now, a, err) : rc;
 }
 
+static bool has_node_at(const json_t *state, const char *host)
+{
+	const json_t *node;
+	size_t i;
+
+	json_array_foreach(json_object_get(state, "nodes"), i, node) {
+		const char *there = json_string_value(json_object_get(node, "host"));
+		if (there && strcmp(there, host) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Numbers of nodes only grow, so that what was said of one is never taken for another's; addresses are given again. */
+static bool find_spare(const struct engine *e, int64_t cache_id, const json_t *state, char host[16])
+{
+	for (int64_t i = 1; host_of(e, cache_id, i, host); i++) {
+		if (!has_node_at(state, host))
+			return true;
+	}
+	return false;
+}
+
 /* What the child needs beside the task itself. */
 enum rc cache_write_task(struct engine *e, const struct task_row *t, struct jw *w, struct arena *a, struct err *err)
 {
 	struct cache_row c;
 	char host[16];
-	int64_t spare = 2;
+	const json_t *state = NULL;
 
 	enum rc rc = row_cache_of_task(e->store, t->id, a, &c, err);
+	if (rc == RC_OK)
+		rc = json_read(c.state, strlen(c.state), a, &state, err);
 	if (rc != RC_OK)
 		return rc;
-	const json_t *state = NULL, *node;
-	size_t i;
-	rc = json_read(c.state, strlen(c.state), a, &state, err);
-	json_array_foreach(json_object_get(state, "nodes"), i, node) {
-		int64_t number = (int64_t)json_integer_value(json_object_get(node, "number"));
-		spare = number >= spare ? number + 1 : spare;
-	}
 	jw_key(w, "cache");
 	jw_raw(w, c.state);
-	jw_kv_text(w, "spare_host", host_of(e, c.id, spare, host) ? host : "");
+	jw_kv_text(w, "spare_host", find_spare(e, c.id, state, host) ? host : "");
 	jw_kv_text(w, "backup_dir", arena_printf(a, "%s/backups/%s", e->data_dir, c.uid));
 	return rc;
 }

@@ -600,6 +600,22 @@ TEST(a_dead_master_is_replaced_by_its_replica)
 	gone(&c);
 }
 
+/* Numbers grow, until all have been given once. */
+TEST(a_number_of_a_removed_node_is_given_again_at_last)
+{
+	struct cache_instance c = describe("numbers", CACHE_HA);
+	struct err e = { .rc = RC_OK };
+	char host[CACHE_HOST_SIZE];
+
+	c.nodes[1].number = 9999;
+	if (!made(&c))
+		return;
+	next_host(host);
+	EXPECT(cache_add_replica(&c, host, &run, &e) == RC_OK, "%s", e.msg);
+	EXPECT(c.n_nodes == 3 && c.nodes[2].number == 1, "%d nodes, the new one is %d", c.n_nodes, c.nodes[2].number);
+	gone(&c);
+}
+
 /* ---- backups ---- */
 
 static void spoil_file(const char *path)
@@ -1328,6 +1344,7 @@ int main(void)
 	RUN(priorities_decide_who_becomes_master);
 	RUN(processes_are_noted_after_a_failure_and_resizes_checked);
 	RUN(a_dead_master_is_replaced_by_its_replica);
+	RUN(a_number_of_a_removed_node_is_given_again_at_last);
 	RUN(a_backup_of_a_single_instance_comes_back);
 	RUN(a_backup_of_a_replica_comes_back);
 	RUN(a_flush_ends_though_clients_take_all_connections);

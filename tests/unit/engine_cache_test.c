@@ -939,6 +939,56 @@ TEST(addresses_of_deleted_caches_are_given_again)
 	end();
 }
 
+/* Let the second node of the cache be the 63rd that it has had, at that one's address. */
+static void age_replica(const char *uid)
+{
+	struct cache_row row = get(uid);
+	char from[64], script[8192];
+	int len = (int)strlen(row.ip), last = 0;
+
+	while (row.ip[len - 1] != '.')
+		len--;
+	last = (int)strtol(row.ip + len, NULL, 10);
+	(void)snprintf(from, sizeof from, "\"number\":2,\"host\":\"%.*s%d\"", len, row.ip, last + 2);
+	const char *at = strstr(row.state, from);
+	EXPECT(at, "%s is not in %s", from, row.state);
+	if (!at)
+		return;
+	(void)snprintf(script, sizeof script,
+	               "cat >&3 <<'.'\n{\"result\":{\"cache\":%.*s\"number\":63,\"host\":\"%.*s%d\"%s}}\n.", (int)(at - row.state),
+	               row.state, len, row.ip, last + 63, at + strlen(from));
+	set_child(script);
+	EXPECT(ended(operate(uid, CACHE_OP_RESTART, "{}", false).task_id).state == TASK_SUCCESS, "aged");
+	EXPECT(strstr(get(uid).state, "\"number\":63"), "%s", get(uid).state);
+}
+
+/* An instance has 63 addresses for its nodes, and replicas come and go. */
+TEST(addresses_of_removed_replicas_are_given_again)
+{
+	char script[4300], path[4200], spare[64];
+	struct buf orders;
+	int prefix_len;
+
+	begin();
+	start(4);
+	struct cache_create c = create("ha", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "made");
+	age_replica(c.uid);
+	(void)snprintf(path, sizeof path, "%s/orders", data_dir);
+	(void)snprintf(script, sizeof script, "cp \"$STINT_TASK\" '%s'; echo '{\"result\":{}}' >&3", path);
+	set_child(script);
+	EXPECT(ended(operate(c.uid, CACHE_OP_ADD_REPLICA, "{}", false).task_id).state == TASK_SUCCESS, "added");
+	buf_init(&orders, 65536);
+	EXPECT(file_read(path, &orders, NULL) == RC_OK, "no orders");
+	const char *ip = get(c.uid).ip;
+	prefix_len = (int)(strrchr(ip, '.') + 1 - ip);
+	(void)snprintf(spare, sizeof spare, "\"spare_host\":\"%.*s%d\"", prefix_len, ip, (int)strtol(ip + prefix_len, NULL, 10) + 2);
+	EXPECT(strstr(buf_text(&orders), spare), "not %s in %s", spare, buf_text(&orders));
+	buf_fini(&orders);
+	stop();
+	end();
+}
+
 /* ---- a Redis that takes connections and says nothing ---- */
 
 static int listen_at(const char *host, int port)
@@ -1014,6 +1064,7 @@ int main(void)
 	RUN(a_firing_waits_for_an_instance_and_goes_with_it);
 	RUN(old_automatic_scans_go_with_their_tasks);
 	RUN(addresses_of_deleted_caches_are_given_again);
+	RUN(addresses_of_removed_replicas_are_given_again);
 	RUN(a_stop_waits_for_no_answers_of_redis);
 	RUN(the_real_child_makes_keeps_and_deletes_redis);
 	return test_failures != 0;
