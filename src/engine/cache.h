@@ -228,15 +228,17 @@ struct cache_task_delete {
 	char log_path[PATH_MAX], work_dir[PATH_MAX];
 };
 
-/* The record and its file. V_BAD_STATE while waiting or being made, V_INSTANCE_BUSY while it is being restored. */
+/* The record and its file. V_BAD_STATE while waiting or being made, V_INSTANCE_BUSY while what reads it is unfinished. */
 struct backup_delete {
 	struct change base;
 	const char *project_id, *uid, *backup_uid;
+	bool is_analysed;                         /* with V_INSTANCE_BUSY: by an analysis; else by a restore */
 	/* the engine's own */
 	char path[PATH_MAX];
 };
 
-/* V_BAD_STATE: not running (busy has the status); V_INSTANCE_BUSY: such a scan, or an operation that it must not meet. */
+/* V_BAD_STATE: not running (busy has the status); V_INSTANCE_BUSY: such a scan, or an operation that it must not meet;
+ * V_NO_RECORD: the backup that it is to read is gone. */
 struct scan_create {
 	struct change base;
 	const char *project_id, *uid;
@@ -257,6 +259,8 @@ struct scan_delete { /* V_BAD_STATE while waiting or running */
 	const char *scan_uid;
 };
 
+/* The backup that a scan with these arguments reads; NULL: none. Lives in a. */
+enum rc scan_backup(const char *args, struct arena *a, const char **uid, struct err *err) NODISCARD;
 void engine_scan_create(struct engine *e, struct scan_create *c);
 void engine_scan_delete(struct engine *e, struct scan_delete *c);
 void engine_cache_create(struct engine *e, struct cache_create *c);

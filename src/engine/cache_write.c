@@ -114,6 +114,28 @@ static enum rc is_being_restored(struct engine *e, const struct backup_row *b, b
 	return rc;
 }
 
+/* An offline analysis reads it like a restore. Only the newest one of a cache may be unfinished. */
+static enum rc is_being_analysed(struct engine *e, const struct backup_row *b, struct arena *a, bool *out, struct err *err)
+{
+	struct scan_row *rows;
+	const char *uid = NULL;
+	size_t n = 0;
+	struct query q = { .table = &table_scan,
+			   .preds = { PRED_INT("cache_id", CMP_EQ, b->cache_id),
+				      PRED_TEXT("kind", CMP_EQ, scan_kind_word(SCAN_OFFLINE)) },
+			   .n_preds = 2,
+			   .orders = { { "created_at", true }, { "id", true } },
+			   .limit = 1 };
+
+	enum rc rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
+	bool is_unfinished = rc == RC_OK && n && (strcmp(rows[0].status, "waiting") == 0 || strcmp(rows[0].status, "running") == 0);
+	if (is_unfinished)
+		rc = scan_backup(rows[0].args, a, &uid, err);
+	if (rc == RC_OK)
+		*out = uid && strcmp(uid, b->uid) == 0;
+	return rc;
+}
+
 static enum verdict apply_backup_delete(struct engine *e, struct change *base)
 {
 	struct backup_delete *c = (struct backup_delete *)base;
@@ -132,9 +154,11 @@ static enum verdict apply_backup_delete(struct engine *e, struct change *base)
 	if (strcmp(backup.status, "waiting") == 0 || strcmp(backup.status, "backuping") == 0)
 		return V_BAD_STATE;
 	rc = is_being_restored(e, &backup, &is_needed, err);
+	if (rc == RC_OK && !is_needed)
+		rc = is_being_analysed(e, &backup, a, &c->is_analysed, err);
 	if (rc != RC_OK)
 		return verdict_of(rc);
-	if (is_needed)
+	if (is_needed || c->is_analysed)
 		return V_INSTANCE_BUSY;
 	(void)snprintf(c->path, sizeof c->path, "%s", backup.path);
 	struct query self = { .table = &table_backup, .preds = { PRED_INT("id", CMP_EQ, backup.id) }, .n_preds = 1 };

@@ -240,7 +240,8 @@ static void drop_backup(struct keeper *k, const struct cache_row *row, const str
 				   .backup_uid = b->uid };
 	engine_backup_delete(k->engine, &d);
 	wait_for_answer(k);
-	log_info("backup.dropped", "cache=%s backup=%s verdict=%s", row->uid, b->name, verdict_name(d.base.verdict));
+	if (d.base.verdict != V_INSTANCE_BUSY) /* else it is being read, and the next round asks again */
+		log_info("backup.dropped", "cache=%s backup=%s verdict=%s", row->uid, b->name, verdict_name(d.base.verdict));
 }
 
 static void make_backup(struct keeper *k, const struct cache_row *row, const struct backup_plan *plan, int64_t now)

@@ -68,6 +68,29 @@ static enum verdict check_cache(struct engine *e, struct scan_create *c, const s
 	return name ? V_INSTANCE_BUSY : V_BAD_STATE;
 }
 
+enum rc scan_backup(const char *args, struct arena *a, const char **uid, struct err *err)
+{
+	const json_t *root;
+	enum rc rc = json_read_kept(args, a, &root, err);
+
+	if (rc == RC_OK)
+		*uid = json_string_value(json_object_get(root, "backup_id"));
+	return rc;
+}
+
+/* It may have been deleted since the scan was asked for. */
+static enum verdict check_backup(struct engine *e, const struct scan_create *c, const struct cache_row *cache,
+				 struct arena *a, struct err *err)
+{
+	struct backup_row backup;
+	const char *uid;
+
+	enum rc rc = scan_backup(c->args, a, &uid, err);
+	if (rc == RC_OK && uid)
+		rc = row_backup(e->store, cache->id, uid, a, &backup, err);
+	return rc == RC_NOT_FOUND ? V_NO_RECORD : verdict_of(rc);
+}
+
 static enum rc scan_unit(struct engine *e, const struct instance_row *main_unit, enum scan_kind kind, int64_t now,
 			 struct arena *a, struct instance_row *out, struct err *err)
 {
@@ -151,6 +174,8 @@ enum verdict scan_create_apply(struct engine *e, struct scan_create *c)
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? V_NO_INSTANCE : verdict_of(rc);
 	enum verdict v = check_cache(e, c, &cache, &main_unit, a, err);
+	if (v == V_OK)
+		v = check_backup(e, c, &cache, a, err);
 	if (v != V_OK)
 		return v;
 	rc = scan_unit(e, &main_unit, c->kind, now, a, &unit, err);

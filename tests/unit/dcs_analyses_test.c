@@ -696,6 +696,39 @@ TEST(an_offline_analysis_reads_a_backup)
 	end();
 }
 
+/* The file that an analysis has still to read stays; others may go, and so may it afterwards. */
+TEST(a_backup_that_is_being_analysed_stays)
+{
+	char uid[UUID_SIZE], node[64] = "", backup[64], other[64], id[64], body[256];
+
+	begin(2);
+	create_running(CREATE_HA, uid);
+	node_of(uid, "slave", node);
+	let_runs_say("{\"result\":{\"file\":\"/none/b.rdb\",\"sha256\":\"00\",\"size\":7}}\n");
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	keep(other, "backup_id");
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	keep(backup, "backup_id");
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
+	let_runs_say("{\"result\":{\"scan\":{\"num\":0}}}\n");
+	restart(0);
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":\"%s\"}", node, backup);
+	EXPECT(call("POST", one(uid, "/offline/key-analysis"), body) == 200, "%s", buf_text(&seen.body));
+	keep(id, "task_id");
+	(void)call("DELETE", part(uid, "/backups", backup), NULL);
+	expect_error("its file is still to be read", 400, "DCS.4097");
+	EXPECT_AT("error_msg", "An offline key analysis of the backup is unfinished.");
+	EXPECT(call("DELETE", part(uid, "/backups", other), NULL) == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, "/backups"), NULL) == 200, "backups");
+	EXPECT_AT("backup_record_response/0/backup_id", backup);
+	EXPECT_AT("total_num", "1");
+	restart(2);
+	poll_until(part(uid, "/offline/key-analysis", id), "status", "success");
+	EXPECT(call("DELETE", part(uid, "/backups", backup), NULL) == 204, "%s", buf_text(&seen.body));
+	end();
+}
+
 /* ---- nodes ---- */
 
 TEST(nodes_are_shown_by_instance_group_and_project)
@@ -1497,6 +1530,7 @@ int main(void)
 	RUN(expired_keys_have_a_history);
 	RUN(what_is_in_the_way_of_a_scan_is_told_by_its_code);
 	RUN(an_offline_analysis_reads_a_backup);
+	RUN(a_backup_that_is_being_analysed_stays);
 	RUN(nodes_are_shown_by_instance_group_and_project);
 	RUN(changes_of_the_configuration_have_a_history);
 	RUN(templates_of_the_system_are_shown_and_stay);

@@ -571,6 +571,12 @@ TEST(backups_follow_their_task)
 	EXPECT(d.base.verdict == V_OK, "%s", d.base.err.msg);
 	CALL(engine_backup_delete, &d);
 	EXPECT(d.base.verdict == V_NO_RECORD, "twice");
+	struct scan_create late = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_OFFLINE, .actor = actor, .type = "manual",
+				    .args = "{\"backup_id\":\"548ceeff-2cbb-47ab-9a1c-7b085a8c08d7\"}" };
+	CALL(engine_scan_create, &late);
+	EXPECT(late.base.verdict == V_NO_RECORD, "an analysis of what is gone: %s", verdict_name(late.base.verdict));
+	struct scan_row row;
+	EXPECT(engine_scan_get(view, get(c.uid).id, SCAN_OFFLINE, late.scan_uid, arena, &row, NULL) == V_NO_RECORD, "it was made");
 	stop();
 	end();
 }
