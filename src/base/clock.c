@@ -15,6 +15,7 @@ static int64_t read_us(clockid_t id)
 int64_t clock_wall_ms(void) { return read_us(CLOCK_REALTIME) / 1000; }
 int64_t clock_mono_ms(void) { return read_us(CLOCK_MONOTONIC) / 1000; }
 int64_t clock_mono_us(void) { return read_us(CLOCK_MONOTONIC); }
+int64_t clock_boot_ms(void) { return read_us(CLOCK_BOOTTIME) / 1000; }
 
 static void split(int64_t wall_s, struct tm *tm)
 {

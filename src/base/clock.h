@@ -12,6 +12,7 @@
 int64_t clock_wall_ms(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
+int64_t clock_boot_ms(void); /* monotonic, and goes on while the machine sleeps */
 
 enum { CLOCK_TEXT_SIZE = 32 };
 /* "2026-11-21T23:36:12Z" / with ms "2026-11-21T23:36:12.000Z"; text holds CLOCK_TEXT_SIZE bytes. Year 0..9999. */

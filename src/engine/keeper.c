@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "cache/cache.h"
+#include "engine/ageing.h"
 #include "engine/backup_plan.h"
 #include "engine/cache.h"
 #include "engine/cache_state.h"
@@ -48,6 +49,7 @@ struct seen {
 
 struct keeper {
 	struct engine *engine;
+	struct ageing ageing; /* of backups */
 	struct store *store;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -275,7 +277,7 @@ static void look_after_backups(struct keeper *k, const struct cache_row *row, bo
 
 	if (list_backups(k, row->id, a, &rows, &n) != RC_OK)
 		return;
-	int surplus = backup_plan_surplus(rows, n, now);
+	int surplus = backup_plan_surplus(rows, n, ageing_look(&k->ageing));
 	if (surplus >= 0)
 		drop_backup(k, row, &rows[surplus]);
 	bool is_made = false;
@@ -450,6 +452,7 @@ enum rc keeper_start(struct engine *e, struct err *err)
 	pthread_condattr_t attr;
 
 	k->engine = e;
+	ageing_start(&k->ageing, e->newest_at);
 	must(pthread_condattr_init(&attr) == 0);
 	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
 	must(pthread_cond_init(&k->changed, &attr) == 0);

@@ -54,6 +54,7 @@ struct engine {
 	char store_path[3200];
 	dev_t store_dev; /* with store_ino: the file that is open, to notice when it is no longer the one at its path */
 	ino_t store_ino;
+	int64_t newest_at; /* when the newest event of before this start was, ms; 0: there is none */
 	struct functions *functions;
 	struct keyring *keys;
 	bool has_keys; /* active ones, at the opening */
@@ -209,6 +210,8 @@ enum rc row_cache_of_task(struct store *s, int64_t task_id, struct arena *a, str
 			  struct err *err) NODISCARD;
 enum rc row_backup(struct store *s, int64_t cache_id, const char *uid, struct arena *a, struct backup_row *out,
 		   struct err *err) NODISCARD;
+/* When the newest event of all was; 0: there is none. */
+enum rc row_event_newest(struct store *s, int64_t *at_ms, struct err *err) NODISCARD;
 enum rc row_event_add(struct store *s, int64_t task_id, int64_t attempt, int64_t at, const char *kind, const char *text,
 		      struct err *err) NODISCARD;
 

@@ -6,6 +6,8 @@
  *   R3 the newest of all, which says how the instance fares.
  * Numbers are never given again (E3): the instance counts them, not its records.
  *
+ * Age is told by a clock that a jump of the machine's does not reach for a day (ageing.h).
+ *
  * It finds what is surplus on a connection of its own, and drops it by small changes, each judged anew by the writer:
  * at most BATCH_TASKS records, at most about BATCH_ROWS rows with events and metrics, and after each a rest four times
  * as long, so that changes from outside hardly wait. A record with more rows than that loses them in several changes
@@ -20,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "engine/ageing.h"
 #include "engine/priv.h"
 
 enum {
@@ -35,6 +38,7 @@ enum {
 struct retention {
 	struct engine *engine;
 	struct retention_rules rules;
+	struct ageing ageing;
 	struct store *store;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -46,7 +50,7 @@ struct retention {
 struct drop {
 	struct change base;
 	struct retention *retention;
-	int64_t instance_id;
+	int64_t instance_id, now_ms;
 	int64_t ids[BATCH_TASKS];
 	int n;
 	bool trims; /* the only one has too many rows: take some away */
@@ -132,7 +136,8 @@ static enum rc collect(struct retention *r, const struct instance_row *i, struct
 				.orders = { { .col = "generation" } },
 				.limit = BATCH_TASKS + ALWAYS_KEPT };
 
-	enum rc rc = find_verge(r->store, &r->rules, i, clock_wall_ms(), a, &v, err);
+	out->now_ms = ageing_look(&r->ageing);
+	enum rc rc = find_verge(r->store, &r->rules, i, out->now_ms, a, &v, err);
 	if (rc == RC_OK && (v.surplus_generation || v.ended_before))
 		rc = store_list(r->store, &oldest, a, (void **)&rows, &n, err);
 	for (size_t k = 0; rc == RC_OK && k < n && out->n < BATCH_TASKS && weight < BATCH_ROWS; k++) {
@@ -223,7 +228,7 @@ static enum verdict apply_drop(struct engine *e, struct change *base)
 	if (rc == RC_NOT_FOUND)
 		return V_OK; /* gone with all its tasks */
 	if (rc == RC_OK)
-		rc = find_verge(e->store, &d->retention->rules, &i, clock_wall_ms(), a, &v, err);
+		rc = find_verge(e->store, &d->retention->rules, &i, d->now_ms, a, &v, err);
 	for (int k = 0; rc == RC_OK && k < d->n; k++)
 		rc = drop_one(e, d, &i, &v, d->ids[k], a, err);
 	return verdict_of(rc);
@@ -359,6 +364,7 @@ enum rc retention_start(struct engine *e, const struct retention_rules *rules, s
 	struct retention *r = mem_new(struct retention);
 	r->engine = e;
 	r->rules = *rules;
+	ageing_start(&r->ageing, e->newest_at);
 	r->rules.every_ms = rules->every_ms ? rules->every_ms : EVERY_MS;
 	must(pthread_condattr_init(&attr) == 0);
 	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);

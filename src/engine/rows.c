@@ -71,6 +71,19 @@ enum rc row_task_newest(struct store *s, int64_t instance_id, struct arena *a, s
 	return store_get(s, &q, out, a, err);
 }
 
+enum rc row_event_newest(struct store *s, int64_t *at_ms, struct err *err)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct event_row newest = { .at = 0 };
+	struct query q = { .table = &table_event, .orders = { { "id", true } } };
+
+	enum rc rc = store_get(s, &q, &newest, a, err);
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		return rc;
+	*at_ms = newest.at;
+	return RC_OK;
+}
+
 enum rc row_event_add(struct store *s, int64_t task_id, int64_t attempt, int64_t at, const char *kind, const char *text,
 		      struct err *err)
 {

@@ -141,7 +141,10 @@ enum rc writer_open_store(struct engine *e, bool makes, struct err *err)
 		e->store_dev = st.st_dev;
 		e->store_ino = st.st_ino;
 	}
-	rc = run_recover(e, err);
+	if (makes) /* a start: recovery makes events */
+		rc = row_event_newest(e->store, &e->newest_at, err);
+	if (rc == RC_OK)
+		rc = run_recover(e, err);
 	if (rc != RC_OK)
 		close_store(e);
 	return rc;

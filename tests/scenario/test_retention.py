@@ -1,13 +1,40 @@
 """Records of ended tasks go by the rules of the server, in both dialects; what serves stays, numbers are never reused."""
+import os
+import pathlib
 import re
 import sqlite3
+import struct
+import time
 import unittest
 
+import stint_client
 from common import ServerCase
 from stint_client import IS_QUICK, wait_for
 from test_dcs import DcsCase
 
 KEPT = 5
+DAY_S = 86400
+LIBRARY = pathlib.Path(stint_client.BINARY).resolve().parent / "tests" / "libclock_shift.so"
+
+
+class MovedClock:
+    """For the server of a case: a clock that can be moved while it runs (clock_shift.c)."""
+
+    def __init__(self, server):
+        self.server, self.file = server, server.folder / "clock"
+        self.file.write_bytes(bytes(8))
+        server.env = {"LD_PRELOAD": str(LIBRARY), "CLOCK_SHIFT_FILE": str(self.file),
+                      "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+    def put_ahead(self, days):
+        """...and wait until the server has seen it."""
+        seen = self.server.log().count("clock.ahead")
+        self.move(days)
+        wait_for("the jump to be told", lambda: self.server.log().count("clock.ahead") > seen)
+
+    def move(self, days):
+        with open(self.file, "r+b") as f:
+            f.write(struct.pack("=q", days * DAY_S))
 
 
 class Tasks(ServerCase):
@@ -95,6 +122,53 @@ class Tasks(ServerCase):
         self.run_tasks(app, 23, 50)
         self.settled(app, [50, 49, 48, 47, 46, 3])
         self.assertLessEqual(self.metric("stint_database_bytes"), size + 65536)
+
+
+class Clocks(ServerCase):
+    """A clock that is far ahead for a while makes nobody's records old."""
+
+    args = ("--max-running", "1", "--keep-days", "7", "--tidy-seconds", "1", "--auth", "off")  # signed dates are not moved
+
+    @classmethod
+    def prepare(cls, server):
+        server.add_function("score", maxAttempts=1)
+        cls.clock = MovedClock(server)
+
+    def listed(self):
+        answer = self.ok(self.client.list_tasks("shop", "one", "score", pageSize=50))
+        return [int(t["Generation"]) for t in answer.json["Result"]]
+
+    def pass_by(self):
+        """A pass of the tidying that began after this was called has ended."""
+        name = f"seen{time.monotonic_ns()}"
+        self.ok(self.client.create_instance("shop", name, "score", "script", {"mode": "exit_3"}))
+        for generation in (1, 2):
+            self.ok(self.client.create_task("shop", name, "score"))
+            self.client.finished("shop", name, generation, "score")
+        db = sqlite3.connect(self.server.data / "stint.db", timeout=60)
+        db.execute("UPDATE task SET ended_at = 1 WHERE generation = 1 AND instance_id = (SELECT id FROM instance "
+                   "WHERE name = ?)", (name,))
+        db.commit()
+        db.close()
+        wait_for("an old record to go", lambda: self.client.get_task("shop", name, 1, "score").status == 404)
+
+    def test_a_jump(self):
+        self.ok(self.client.create_app("shop"))
+        self.ok(self.client.create_instance("shop", "one", "score", "script", {"mode": "exit_3"}))
+        for generation in (1, 2, 3):
+            self.ok(self.client.create_task("shop", "one", "score"))
+            self.client.finished("shop", "one", generation, "score")
+        self.clock.put_ahead(30)
+        self.pass_by()
+        self.assertEqual(self.listed(), [3, 2, 1])
+        self.clock.move(0)
+        self.pass_by()
+        self.assertEqual(self.listed(), [3, 2, 1])
+        self.server.stop()
+        self.clock.move(30)
+        self.server.start()
+        wait_for("the jump to be told", lambda: self.server.log().count("clock.ahead") > 1)
+        self.assertEqual(self.listed(), [3, 2, 1])
 
 
 class Caches(DcsCase):
