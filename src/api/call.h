@@ -42,8 +42,8 @@ struct call {
 	struct http_header headers[CALL_HEADERS]; /* of the answer; call_reply adds one more */
 	size_t n_headers;
 	char methods[ROUTE_METHODS_SIZE]; /* for an Allow header */
-	/* The one change a writing operation hands to the engine; here, so that no allocation can fail. Last, large, and not
-	 * zeroed: an operation fills its own member whole. */
+	/* The one change a writing operation hands to the engine; here, so that no allocation can fail. Last, large,
+	 * and not zeroed: an operation fills its own member whole. */
 	union {
 		struct app_create app_create;
 		struct app_remove app_remove;

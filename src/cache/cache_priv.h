@@ -51,7 +51,7 @@ void conf_bind(const struct cache_instance *c, int node, char *out, size_t size)
 /* CONFIG SET of all that a description says about a running node, in one command; nothing is changed on failure. */
 enum rc conf_apply(struct wire *w, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 enum rc conf_apply_all(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
-/* Tell a running node, or all, what clients may do and with which password; while there is a seal they may not write. */
+/* Tell a running node, or all, what clients may do and with which password; while there is a seal, not write. */
 enum rc conf_apply_account(struct wire *w, const struct cache_instance *c, struct err *err) NODISCARD;
 enum rc conf_apply_accounts(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
 

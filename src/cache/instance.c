@@ -538,7 +538,7 @@ enum rc cache_flush(struct cache_instance *c, const struct cache_run *run, struc
 		rc = erase_sealed(&firm, c, w, err);
 	op_step(&op, "rewrite append-only file", 50);
 	if (rc == RC_OK)
-		let_pass(aof_rewrite(&op, w, NULL)); /* the keys are gone, and the file says so: this only makes it short */
+		let_pass(aof_rewrite(&op, w, NULL)); /* the file says already that the keys are gone: shorten it */
 	return rc;
 }
 

@@ -1,6 +1,6 @@
 /*
- * One pass over a node's log and the part put aside before it. Each day is gathered in NAME.part and takes the place of an
- * older NAME when all is read, so a reader never sees half a day and a collection cut off leaves only parts.
+ * One pass over a node's log and the part put aside before it. Each day is gathered in NAME.part and takes the place of
+ * an older NAME when all is read, so a reader never sees half a day and a collection cut off leaves only parts.
  */
 #include "cache/log.h"
 
@@ -181,7 +181,8 @@ static enum rc drop_old(void *ctx, const char *name, struct err *err)
 	char path[PATH_MAX];
 	size_t len = strlen(name), tail = DAY_SIZE - 1 + strlen(CACHE_LOG_SUFFIX);
 
-	if (!ends_with(name, CACHE_LOG_SUFFIX) || len < tail || strncmp(name + len - tail, s->k->first_day, DAY_SIZE - 1) >= 0)
+	if (!ends_with(name, CACHE_LOG_SUFFIX) || len < tail ||
+	    strncmp(name + len - tail, s->k->first_day, DAY_SIZE - 1) >= 0)
 		return RC_OK;
 	enum rc rc = path_join(path, s->k->dir, name, err);
 	return rc == RC_OK ? file_remove(path, err) : rc;
@@ -201,8 +202,8 @@ static enum rc collect_node(struct cutter *k, const struct cache_instance *c, in
 	return rc == RC_OK ? closed : rc;
 }
 
-static enum rc collect(struct cutter *k, const struct cache_instance *c, const struct cache_log_order *order, int *n_files,
-		       struct err *err)
+static enum rc collect(struct cutter *k, const struct cache_instance *c, const struct cache_log_order *order,
+		       int *n_files, struct err *err)
 {
 	struct sweep s = { .k = k };
 	bool is_found = order->node < 0;

@@ -506,8 +506,8 @@ enum rc node_drop(struct cache_instance *c, int node, struct err *err)
 	return rc == RC_OK ? dir_remove(dir, err) : rc;
 }
 
-/* Redis 7.0 whose rewrite failed keeps its place in the new file wrongly; when a write then falls short (a full disk), the
- * file gets a hole that no start can read. A rewrite makes the file good again: no stop without. */
+/* Redis 7.0 whose rewrite failed keeps its place in the new file wrongly; when a write then falls short (a full disk),
+ * the file gets a hole that no start can read. A rewrite makes the file good again: no stop without. */
 enum rc aof_secure(const struct op *op, const struct cache_instance *c, int node, struct err *err)
 {
 	CLEANUP(wire_closep) struct wire *w = NULL;

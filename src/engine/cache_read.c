@@ -172,8 +172,8 @@ enum verdict engine_cache_task_list(struct engine_view *v, const struct cache_ta
 
 /* ---- records ---- */
 
-static enum rc list_records(struct engine_view *v, const struct table *t, const struct record_filter *f, struct arena *a,
-			    void **rows, size_t *n, int64_t *total, struct err *err)
+static enum rc list_records(struct engine_view *v, const struct table *t, const struct record_filter *f,
+			    struct arena *a, void **rows, size_t *n, int64_t *total, struct err *err)
 {
 	struct query q = { .table = t,
 			   .preds = { PRED_INT("cache_id", CMP_EQ, f->cache_id),

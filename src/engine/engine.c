@@ -20,7 +20,8 @@ static enum rc set_paths(struct engine *e, const struct engine_config *cfg, stru
 	if (!realpath(cfg->data_dir, real))
 		return err_sys(err, RC_NOT_FOUND, errno, "cannot find the data folder '%.300s'", cfg->data_dir);
 	if (strlen(real) >= sizeof e->data_dir)
-		return err_set(err, RC_LIMIT, "the data folder's path is longer than %zu bytes", sizeof e->data_dir - 1);
+		return err_set(err, RC_LIMIT, "the data folder's path is longer than %zu bytes",
+			       sizeof e->data_dir - 1);
 	if (strlen(cfg->self_exe) >= sizeof e->self_exe)
 		return err_set(err, RC_LIMIT, "the program's path is longer than %zu bytes", sizeof e->self_exe - 1);
 	(void)snprintf(e->data_dir, sizeof e->data_dir, "%s", real);

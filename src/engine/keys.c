@@ -50,9 +50,11 @@ static enum rc make_key(const char *data_dir, const char *path, unsigned char ke
 	if (rc != RC_OK)
 		return rc;
 	if (file_exists(database))
-		return err_set(err, RC_CORRUPT, "%s is missing: restore it from a backup; without it no stored access key can be "
-						"read. If it is lost for good, put 32 random bytes there, mode 0600, delete the "
-						"access keys and make new ones", path);
+		return err_set(err, RC_CORRUPT,
+			       "%s is missing: restore it from a backup; without it no stored access key can be "
+			       "read. If it is lost for good, put 32 random bytes there, mode 0600, delete the "
+			       "access keys and make new ones",
+			       path);
 	rand_bytes(key, KEY_LEN);
 	return file_replace(path, key, KEY_LEN, 0600, err);
 }
@@ -68,8 +70,10 @@ enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err
 	if (rc == RC_OK)
 		rc = file_read(path, &text, err);
 	if (rc == RC_OK && text.len != KEY_LEN)
-		rc = err_set(err, RC_CORRUPT, "%s has %zu bytes instead of %d: restore it from a backup; without it no stored "
-					      "access key can be read", path, text.len, KEY_LEN);
+		rc = err_set(err, RC_CORRUPT,
+			     "%s has %zu bytes instead of %d: restore it from a backup; without it no stored "
+			     "access key can be read",
+			     path, text.len, KEY_LEN);
 	if (rc == RC_OK)
 		memcpy(k->key, text.bytes, KEY_LEN);
 	if (rc == RC_NOT_FOUND)
@@ -211,12 +215,14 @@ static enum rc get_row(struct store *s, const char *id, struct arena *a, struct 
 }
 
 /* The secret of a row as text. */
-static enum rc open_secret(const struct keyring *k, const struct key_row *row, char secret[SECRET_MAX + 1], struct err *err)
+static enum rc open_secret(const struct keyring *k, const struct key_row *row, char secret[SECRET_MAX + 1],
+			   struct err *err)
 {
 	size_t len = row->secret.len - NONCE_LEN - TAG_LEN;
 
 	if (row->secret.len <= NONCE_LEN + TAG_LEN || len > SECRET_MAX)
-		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s has a wrong length", row->access_key_id);
+		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s has a wrong length",
+			       row->access_key_id);
 	if (!unseal(k, row->access_key_id, row->secret.bytes, len, secret))
 		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s does not fit DATA/secret.key",
 			       row->access_key_id);

@@ -53,8 +53,8 @@ void engine_view_rest(struct engine_view *v) { store_rest(v->store); }
 static enum verdict found(enum rc rc, enum verdict missing) { return rc == RC_NOT_FOUND ? missing : verdict_of(rc); }
 
 /* One page and the number of all matches, of one moment. */
-static enum rc list_page(struct engine_view *v, struct query *q, struct arena *a, void **rows, size_t *n, int64_t *total,
-			 struct err *err)
+static enum rc list_page(struct engine_view *v, struct query *q, struct arena *a, void **rows, size_t *n,
+			 int64_t *total, struct err *err)
 {
 	enum rc rc = engine_view_begin(v, err);
 	if (rc != RC_OK)
@@ -417,7 +417,8 @@ static void write_state(struct engine *e, struct buf *out)
 
 static enum rc write_caches(struct engine_view *v, struct buf *out, struct err *err)
 {
-	struct query q = { .table = &table_cache, .preds = { PRED_INT("deleted_at", CMP_EQ, 0), PRED_TEXT("status", CMP_EQ, "RUNNING") } };
+	struct query q = { .table = &table_cache,
+			   .preds = { PRED_INT("deleted_at", CMP_EQ, 0), PRED_TEXT("status", CMP_EQ, "RUNNING") } };
 	int64_t all = 0, running = 0, broken = 0;
 
 	q.n_preds = 1;
@@ -453,9 +454,11 @@ enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err)
 	metric_head(out, "stint_tasks_finished_total", "counter", "Tasks ended since the start of the server.");
 	metric_value(out, "stint_tasks_finished_total", "state=\"success\"", read_counter(&e->n_success));
 	metric_value(out, "stint_tasks_finished_total", "state=\"failed\"", read_counter(&e->n_failed));
-	metric_head(out, "stint_task_requeues_total", "counter", "Attempts that ended by the machine's fault and are tried again.");
+	metric_head(out, "stint_task_requeues_total", "counter",
+		    "Attempts that ended by the machine's fault and are tried again.");
 	metric_value(out, "stint_task_requeues_total", "", read_counter(&e->n_requeued));
-	metric_head(out, "stint_tasks_retired_total", "counter", "Records of ended tasks that the retention rules removed.");
+	metric_head(out, "stint_tasks_retired_total", "counter",
+		    "Records of ended tasks that the retention rules removed.");
 	metric_value(out, "stint_tasks_retired_total", "", read_counter(&e->n_retired));
 	metric_head(out, "stint_cron_firings_total", "counter", "Schedules that fired, by what came of it.");
 	metric_value(out, "stint_cron_firings_total", "result=\"created\"", read_counter(&e->n_cron_fired));
@@ -467,7 +470,8 @@ enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err)
 	metric_head(out, "stint_commit_seconds", "histogram", "Time of the commit itself, with its fsync.");
 	metric_histogram(out, "stint_commit_seconds", "", &e->commit_s);
 	if (file_size(e->store_path, &size, NULL) == RC_OK) {
-		metric_head(out, "stint_database_bytes", "gauge", "Size of the database file; free pages in it are used again.");
+		metric_head(out, "stint_database_bytes", "gauge",
+			    "Size of the database file; free pages in it are used again.");
 		metric_value(out, "stint_database_bytes", "", (double)size);
 	}
 	metric_head(out, "stint_store_healthy", "gauge", "1 while the store takes writes.");

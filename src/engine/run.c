@@ -82,8 +82,8 @@ static enum rc note_skip(struct engine *e, int64_t task_id, int64_t now_ms, stru
 			   .offset = SKIPS_KEPT,
 			   .limit = 1 };
 
-	enum rc rc = row_event_add(e->store, task_id, 0, now_ms, "skipped", "a scheduled run was skipped: this one is unfinished",
-				   err);
+	enum rc rc = row_event_add(e->store, task_id, 0, now_ms, "skipped",
+				   "a scheduled run was skipped: this one is unfinished", err);
 	if (rc == RC_OK)
 		rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
 	if (rc != RC_OK || n == 0)
@@ -150,8 +150,12 @@ static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struc
 	if (rc != RC_OK)
 		return rc;
 	struct attempt *attempt = mem_new(struct attempt);
-	*attempt = (struct attempt){ .task_id = t->id, .number = t->attempt, .is_cache = is_cache_task(t), .starts = true,
-				     .wait_s = wait_s, .next = e->attempts };
+	*attempt = (struct attempt){ .task_id = t->id,
+				     .number = t->attempt,
+				     .is_cache = is_cache_task(t),
+				     .starts = true,
+				     .wait_s = wait_s,
+				     .next = e->attempts };
 	e->attempts = attempt;
 	e->n_attempts[attempt->is_cache]++;
 	return RC_OK;
@@ -193,7 +197,8 @@ static enum rc find_next_due(struct engine *e, int64_t now_ms, struct arena *a, 
 			      .n_preds = 1,
 			      .orders = { { .col = "cron_next_at" } } };
 	struct query later = { .table = &table_task,
-			       .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING), PRED_INT("not_before", CMP_GT, now_ms) },
+			       .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING),
+					  PRED_INT("not_before", CMP_GT, now_ms) },
 			       .n_preds = 2,
 			       .orders = { { .col = "not_before" } } };
 	e->next_due_at = INT64_MAX;

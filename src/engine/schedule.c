@@ -54,7 +54,8 @@ static enum rc put(struct engine *e, struct schedule_row *row, enum scan_kind ki
 	row->id = old.id;
 	row->skipped_at = old.skipped_at;
 	row->skipped_why = old.skipped_why;
-	rc = old.id ? store_update(e->store, &table_schedule, row, err) : store_insert(e->store, &table_schedule, row, err);
+	rc = old.id ? store_update(e->store, &table_schedule, row, err)
+		    : store_insert(e->store, &table_schedule, row, err);
 	row->skipped_why = ""; /* the arena's; it ends with this change */
 	return rc;
 }
@@ -85,7 +86,9 @@ void engine_schedule_set(struct engine *e, struct schedule_set *c)
 
 enum rc schedule_drop(struct store *s, int64_t cache_id, struct err *err)
 {
-	struct query q = { .table = &table_schedule, .preds = { PRED_INT("cache_id", CMP_EQ, cache_id) }, .n_preds = 1 };
+	struct query q = { .table = &table_schedule,
+			   .preds = { PRED_INT("cache_id", CMP_EQ, cache_id) },
+			   .n_preds = 1 };
 	return store_delete(s, &q, NULL, err);
 }
 
@@ -155,7 +158,8 @@ static enum rc note_skip(struct engine *e, int64_t task_id, int64_t last_skip, i
 
 	if (rc != RC_OK || last_skip >= task.created_at)
 		return rc;
-	return row_event_add(e->store, task_id, 0, now, "skipped", "a scheduled scan was skipped: this one is unfinished", err);
+	return row_event_add(e->store, task_id, 0, now, "skipped",
+			     "a scheduled scan was skipped: this one is unfinished", err);
 }
 
 static enum rc record(struct engine *e, const struct schedule_fire *c, struct schedule_row *row, int64_t now,

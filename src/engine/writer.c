@@ -147,8 +147,8 @@ enum rc writer_open_store(struct engine *e, bool makes, struct err *err)
 
 /* ---- a batch ---- */
 
-/* An undo point costs a copy of every page that is written behind it: a quarter of a create. One that breaks its promise
- * takes its batch with it, and has an undo point when it comes again. */
+/* An undo point costs a copy of every page that is written behind it: a quarter of a create. One that breaks its
+ * promise takes its batch with it, and has an undo point when it comes again. */
 static enum rc apply_unmarked(struct engine *e, struct change *c, struct err *err)
 {
 	uint64_t before = store_writes(e->store);

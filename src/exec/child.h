@@ -33,7 +33,7 @@ struct host {
 	const struct child *children;   /* all of them */
 	bool has_looked;                /* in this turn */
 	int64_t looked_at_mono;         /* the last time */
-	int64_t look_at_mono;           /* when to measure next; a look costs, so the pace follows from how long it took */
+	int64_t look_at_mono;           /* when to measure next: the pace follows from how long a look took */
 	bool is_measuring;              /* this turn */
 };
 

@@ -39,8 +39,8 @@ struct exec_spec {
 	int64_t timeout_ms;           /* whole attempt; 0 none */
 	int64_t stall_ms;             /* longest silence on fd 3; 0 none */
 	int64_t grace_ms;             /* between SIGTERM and SIGKILL */
-	int64_t log_limit;            /* what the log file may take of the disk in bytes, at least GAPLOG_LIMIT_MIN; 0 none.
-					 Past it the middle of the log is dropped (exec/tasklog.h) */
+	int64_t log_limit;            /* what the log may take of the disk in bytes, at least GAPLOG_LIMIT_MIN; 0 none.
+					 Past it its middle is dropped (exec/tasklog.h) */
 	/* Of all processes of the attempt together, measured several times a second; 0 none. The kernel holds each
 	 * process to a wider limit meanwhile (struct proc_limits), so that none runs away between two looks. */
 	int64_t memory_limit;         /* bytes resident */
@@ -76,8 +76,8 @@ struct exec_handlers {
 };
 
 enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struct err *err) NODISCARD;
-/* This process becomes the parent of whatever is orphaned below it, as process 1 of a container is anyway: waits for it,
- * and kills what an attempt left. Before the first exec_start, and only where children are started by exec alone.
+/* This process becomes the parent of whatever is orphaned below it, as process 1 of a container is anyway: waits for
+ * it, and kills what an attempt left. Before the first exec_start, and only where children are started by exec alone.
  * False: the kernel cannot; then only groups are killed. */
 bool exec_adopt_orphans(struct exec *e);
 /* A start is likely to be asked for in a moment: what it needs to know of the machine is found out meanwhile. */
@@ -101,7 +101,8 @@ bool exec_is_alive(pid_t pid, int64_t pid_start);
 /* SIGKILL to its group if so. Also when only its descendants are left, which a parent-death signal does not reach.
  * A failure of this one and the next: it could not be found out, and something may live. */
 enum rc exec_kill_group(pid_t pid, int64_t pid_start, struct err *err) NODISCARD;
-/* SIGKILL to whatever was started with this task_file: also what left its group, or started before on_start was kept. */
+/* SIGKILL to whatever was started with this task_file: also what left its group, or started before
+ * on_start was kept. */
 enum rc exec_kill_left(const char *task_file, struct err *err) NODISCARD;
 
 #endif

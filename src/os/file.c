@@ -96,7 +96,8 @@ static enum rc read_part(int fd, const char *path, int64_t offset, size_t max, s
 			return RC_OK;
 		buf_add(out, part, (size_t)n);
 		if (out->is_over)
-			return err_set(err, RC_LIMIT, "a part of '%.300s' is larger than %zu bytes", path, out->ceiling);
+			return err_set(err, RC_LIMIT, "a part of '%.300s' is larger than %zu bytes", path,
+				       out->ceiling);
 		max -= (size_t)n;
 	}
 	return RC_OK;
@@ -224,7 +225,8 @@ enum rc file_open_regular(const char *path, int *fd, struct err *err)
 		*fd = f;
 		return RC_OK;
 	}
-	enum rc rc = is_known ? err_set(err, RC_INVALID, "'%.300s' is no regular file", path) : failed(err, "look at", path);
+	enum rc rc =
+		is_known ? err_set(err, RC_INVALID, "'%.300s' is no regular file", path) : failed(err, "look at", path);
 	(void)os.close(f); /* opened for reading: nothing to lose */
 	return rc;
 }
@@ -295,7 +297,10 @@ static enum rc make_path(const char *path, unsigned mode, bool syncs, struct err
 	return make_all(copy, mode, syncs, err);
 }
 
-enum rc dir_make(const char *path, unsigned mode, struct err *err) { return make_path(path, mode, /* syncs= */ true, err); }
+enum rc dir_make(const char *path, unsigned mode, struct err *err)
+{
+	return make_path(path, mode, /* syncs= */ true, err);
+}
 
 enum rc dir_make_unsynced(const char *path, unsigned mode, struct err *err)
 {
@@ -467,8 +472,9 @@ enum rc file_lock(const char *path, int *fd, struct err *err)
 	if (f < 0)
 		return failed(err, "open", path);
 	if (flock(f, LOCK_EX | LOCK_NB) != 0) {
-		enum rc rc = errno == EWOULDBLOCK ? err_set(err, RC_CONFLICT, "'%.300s' is locked by another process", path)
-						  : failed(err, "lock", path);
+		enum rc rc = errno == EWOULDBLOCK
+				     ? err_set(err, RC_CONFLICT, "'%.300s' is locked by another process", path)
+				     : failed(err, "lock", path);
 		(void)os.close(f);
 		return rc;
 	}

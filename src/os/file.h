@@ -28,7 +28,8 @@ enum rc file_publish(const char *temp, const char *path, struct err *err) NODISC
 /* Make path anew with these bytes, for whoever reads it next while the machine runs: not atomic, not fsynced. */
 enum rc file_write(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* Replace path by these bytes in one step for whoever reads it while the machine runs: not fsynced. */
-enum rc file_replace_unsynced(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
+enum rc file_replace_unsynced(const char *path, const void *bytes, size_t len, unsigned mode,
+			      struct err *err) NODISCARD;
 /* Open for reading what must be a regular file: RC_INVALID for anything else, a symbolic link included. Never waits. */
 enum rc file_open_regular(const char *path, int *fd, struct err *err) NODISCARD;
 /* Bytes of an open file. */

@@ -529,8 +529,7 @@ static const char script[] = "echo '{\"metric\":\"logloss\",\"step\":1,\"value\"
                              "echo '{\"metric\":\"rate\",\"step\":3,\"value\":9}' >&3; "
                              "echo '{\"progress\":40}' >&3; echo hello from the run; read word < %s/gate; "
                              "if [ \"$word\" = fail ]; then echo '{\"error\":{\"code\":\"Data.Empty\",\"message\":\"no "
-                             "rows\"}}' >&3; exit 1; fi; "
-                             "echo '{\"result\":{\"recall\":91,\"auc\":0.85}}' >&3";
+                             "rows\"}}' >&3; exit 1; fi; echo '{\"result\":{\"recall\":91,\"auc\":0.85}}' >&3";
 
 static void write_file(const char *name, const char *text, size_t len)
 {
@@ -567,8 +566,7 @@ static void write_function(void)
 	jw_end_array(&w);
 	jw_key(&w, "createParameters");
 	jw_raw(&w, "[{\"name\":\"rows\",\"type\":\"int\",\"low\":1,\"high\":1000,\"default\":\"10\",\"help\":\"Rows to "
-	           "read.\"},"
-	           "{\"name\":\"source\",\"type\":\"text\",\"required\":true,\"help\":\"Where from.\"},"
+	           "read.\"},{\"name\":\"source\",\"type\":\"text\",\"required\":true,\"help\":\"Where from.\"},"
 	           "{\"name\":\"mode\",\"type\":\"choice\",\"choices\":\"fast|exact\",\"default\":\"fast\",\"help\":"
 	           "\"How.\"}]");
 	jw_end_object(&w);
@@ -915,9 +913,11 @@ TEST(queued_runs_show_as_running)
 	};
 	FOR_EACH_ROW(i, row) {
 		char target[256];
-		(void)snprintf(target, sizeof target, ONE "/tasks?startTime=%lld%s", (long long)row[i].after, row[i].more);
+		(void)snprintf(target, sizeof target, ONE "/tasks?startTime=%lld%s", (long long)row[i].after,
+			       row[i].more);
 		EXPECT(call("GET", target, NULL) == 200, "%s: %s", target, buf_text(&seen.body));
-		EXPECT(strcmp(at("TotalCount"), row[i].total) == 0 && strcmp(at("Result/0/Generation"), row[i].first) == 0,
+		EXPECT(strcmp(at("TotalCount"), row[i].total) == 0 &&
+			       strcmp(at("Result/0/Generation"), row[i].first) == 0,
 		       "%s: %s", target, buf_text(&seen.body));
 		EXPECT_AT("Result/1", "-");
 	}
@@ -990,7 +990,8 @@ TEST(the_action_header_must_agree_with_the_path)
 		{ "GET", ONE, "GetFunctionInstance", 200 },
 		{ "GET", "/v4/openapi/functions/score/version/101", "GetFunctionVersion", 200 },
 		{ "POST", ONE "/task", "DeleteFunctionTask", 404 },
-		{ "GET", "/stint/v1/app-groups/my-app/functions/score/instances/score_test/tasks/1", "GetFunctionTask", 404 },
+		{ "GET", "/stint/v1/app-groups/my-app/functions/score/instances/score_test/tasks/1", "GetFunctionTask",
+		  404 },
 		{ "GET", "/healthz", "Anything", 200 },
 	};
 	FOR_EACH_ROW(i, row) {

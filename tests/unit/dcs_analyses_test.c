@@ -1,7 +1,8 @@
 /*
  * Analyses, logs, sessions and nodes in the DCS dialect, over a real engine and store. This file is the http server;
- * the child is a script that says what the file DATA/said holds, in place of Redis. With max_running 0 what was asked for
- * stays waiting. Questions to Redis itself need the real child and a redis-server; without them that test is skipped.
+ * the child is a script that says what the file DATA/said holds, in place of Redis. With max_running 0 what was asked
+ * for stays waiting. Questions to Redis itself need the real child and a redis-server; without them that
+ * test is skipped.
  */
 #include "api/api.h"
 
@@ -88,7 +89,9 @@ static void let_runs_say(const char *lines)
 static void start(int max_running)
 {
 	struct err err = { 0 };
-	struct engine_config cfg = { .data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000 };
+	struct engine_config cfg = {
+		.data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000
+	};
 
 	EXPECT(engine_open(&cfg, &engine, &err) == RC_OK, "%s", err.msg);
 	must(engine);
@@ -118,8 +121,9 @@ static void begin(int max_running)
 
 	make_dir();
 	(void)snprintf(child, sizeof child, "%s/child", data_dir);
-	(void)snprintf(text, sizeof text, "#!/bin/sh\ncp task.json '%s/task.json'\ncat '%s/said' >&3\ngrep -q result '%s/said'\n", data_dir,
-		       data_dir, data_dir);
+	(void)snprintf(text, sizeof text,
+		       "#!/bin/sh\ncp task.json '%s/task.json'\ncat '%s/said' >&3\ngrep -q result '%s/said'\n",
+		       data_dir, data_dir, data_dir);
 	write_file(child, text, 0700);
 	let_runs_say("{\"result\":{}}\n");
 	start(max_running);
@@ -165,8 +169,8 @@ static int call(const char *method, const char *target, const char *body)
 		pthread_cond_wait(&seen.cond, &seen.lock);
 	pthread_mutex_unlock(&seen.lock);
 	EXPECT(strcmp(seen.content_type, "application/json") == 0, "%s %s: %s", method, target, seen.content_type);
-	EXPECT(seen.status == 204 ? seen.body.len == 0 : seen.json != NULL, "%s %s: %d '%s'", method, target, seen.status,
-	       buf_text(&seen.body));
+	EXPECT(seen.status == 204 ? seen.body.len == 0 : seen.json != NULL, "%s %s: %d '%s'", method, target,
+	       seen.status, buf_text(&seen.body));
 	arena_free(a);
 	return seen.status;
 }
@@ -204,7 +208,8 @@ static const char *at(const char *place)
 	return out;
 }
 
-#define EXPECT_AT(place, value) EXPECT(strcmp(at(place), (value)) == 0, "%s is %s in %s", (place), at(place), buf_text(&seen.body))
+#define EXPECT_AT(place, value)                                                                                        \
+	EXPECT(strcmp(at(place), (value)) == 0, "%s is %s in %s", (place), at(place), buf_text(&seen.body))
 
 static void expect_error(const char *what, int status, const char *code)
 {
@@ -214,11 +219,16 @@ static void expect_error(const char *what, int status, const char *code)
 }
 
 #define REST                                                                                                           \
-	",\"engine\":\"Redis\",\"engine_version\":\"7.0\",\"az_codes\":[\"stint-1\"],\"vpc_id\":\"v\",\"subnet_id\":\"s\""
+	",\"engine\":\"Redis\",\"engine_version\":\"7.0\",\"az_codes\":[\"stint-1\"],\"vpc_id\":\"v\","                \
+	"\"subnet_id\":\"s\""
 #define CREATE_SINGLE                                                                                                  \
-	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\",\"no_password_access\":true" REST "}"
+	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\","                        \
+	"\"no_password_access\":true" REST                                                                             \
+	"}"
 #define CREATE_HA                                                                                                      \
-	"{\"name\":\"dcs-two\",\"capacity\":0.125,\"spec_code\":\"redis.ha.xu1.tiny.r2.128\",\"no_password_access\":true" REST "}"
+	"{\"name\":\"dcs-two\",\"capacity\":0.125,\"spec_code\":\"redis.ha.xu1.tiny.r2.128\","                         \
+	"\"no_password_access\":true" REST                                                                             \
+	"}"
 
 static const char *one(const char *uid, const char *rest)
 {
@@ -283,8 +293,8 @@ TEST(figures_are_numbers_before_anybody_looked)
 /* ---- scans ---- */
 
 #define BIG_RESULT                                                                                                     \
-	"{\"result\":{\"scan\":{\"num\":2,\"scanned\":9,\"keys\":[{\"name\":\"a\",\"type\":\"string\",\"db\":0,\"size\":77,"  \
-	"\"unit\":\"byte\"},{\"name\":\"b\",\"type\":\"list\",\"db\":3,\"size\":5,\"unit\":\"count\"}]}}}\n"
+	"{\"result\":{\"scan\":{\"num\":2,\"scanned\":9,\"keys\":[{\"name\":\"a\",\"type\":\"string\",\"db\":0,"       \
+	"\"size\":77,\"unit\":\"byte\"},{\"name\":\"b\",\"type\":\"list\",\"db\":3,\"size\":5,\"unit\":\"count\"}]}}}\n"
 
 TEST(a_big_key_scan_waits_runs_and_is_deleted)
 {
@@ -380,8 +390,10 @@ TEST(scans_are_listed_by_page_and_status)
 /* The child's result is the new description; the engine's own has no settings while the script says nothing of it. */
 static void set_policy(const char *uid)
 {
-	let_runs_say("{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":6379,\"master\":0,\"settings\":"
-		     "{\"maxmemory-policy\":\"allkeys-lfu\"},\"nodes\":[{\"number\":1,\"host\":\"127.9.9.9\",\"priority\":100}]}}}\n");
+	let_runs_say(
+		"{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":6379,\"master\":0,"
+		"\"settings\":{\"maxmemory-policy\":\"allkeys-lfu\"},\"nodes\":[{\"number\":1,\"host\":\"127.9.9.9\","
+		"\"priority\":100}]}}}\n");
 	EXPECT(call("PUT", one(uid, "/configs"), CONFIG("allkeys-lfu")) == 204, "%s", buf_text(&seen.body));
 }
 
@@ -401,8 +413,9 @@ TEST(hot_keys_need_a_policy_that_counts)
 	EXPECT(call("POST", one(uid, "/bigkey-task"), NULL) == 200, "another kind beside it: %s", buf_text(&seen.body));
 	(void)call("DELETE", part(uid, "/hotkey-task", id), NULL);
 	expect_error("one that waits", 400, "DCS.4957");
-	let_runs_say("{\"result\":{\"scan\":{\"num\":1,\"keys\":[{\"name\":\"h\",\"type\":\"hash\",\"db\":0,\"size\":2,\"unit\":\"count\","
-		     "\"freq\":255}]}}}\n");
+	let_runs_say(
+		"{\"result\":{\"scan\":{\"num\":1,\"keys\":[{\"name\":\"h\",\"type\":\"hash\",\"db\":0,\"size\":2,"
+		"\"unit\":\"count\",\"freq\":255}]}}}\n");
 	restart(1);
 	poll_until(part(uid, "/hotkey-task", id), "status", "success");
 	EXPECT_AT("keys/0/freq", "255");
@@ -431,12 +444,14 @@ TEST(big_and_hot_keys_are_scheduled_by_the_day)
 	EXPECT_AT("enable_auto_scan", "false");
 	EXPECT_AT("schedule_at", "[]");
 	EXPECT_AT("updated_at", "null");
-	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"21:00\",\"08:30\"]")) == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"21:00\",\"08:30\"]")) == 200, "%s",
+	       buf_text(&seen.body));
 	EXPECT_AT("instance_id", uid);
 	EXPECT_AT("enable_auto_scan", "true");
 	EXPECT_AT("schedule_at", "[\"21:00\",\"08:30\"]");
 	EXPECT(strlen(at("updated_at")) == 24, "%s", at("updated_at"));
-	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), "{\"enable_auto_scan\":false}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), "{\"enable_auto_scan\":false}") == 200, "%s",
+	       buf_text(&seen.body));
 	EXPECT_AT("schedule_at", "[\"21:00\",\"08:30\"]"); /* what is not named stays */
 	restart(1);
 	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
@@ -445,9 +460,11 @@ TEST(big_and_hot_keys_are_scheduled_by_the_day)
 	EXPECT(call("GET", one(NOBODY, "/bigkey/autoscan"), NULL) == 404, "of nobody");
 	(void)call("PUT", one(uid, "/hotkey/autoscan"), DAILY("true", "[\"21:00\"]"));
 	expect_error("no policy that counts", 400, "DCS.4922");
-	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), DAILY("false", "[\"21:00\"]")) == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), DAILY("false", "[\"21:00\"]")) == 200, "%s",
+	       buf_text(&seen.body));
 	set_policy(uid);
-	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), "{\"enable_auto_scan\":true}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), "{\"enable_auto_scan\":true}") == 200, "%s",
+	       buf_text(&seen.body));
 	EXPECT_AT("schedule_at", "[\"21:00\"]");
 	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("enable_auto_scan", "false"); /* each kind has its own */
@@ -457,19 +474,30 @@ TEST(big_and_hot_keys_are_scheduled_by_the_day)
 TEST(schedules_that_make_no_sense_are_refused_and_change_nothing)
 {
 	static const char *const bodies[] = {
-		DAILY("1", "[\"21:00\"]"),      DAILY("\"true\"", "[\"21:00\"]"), DAILY("true", "[]"),	   DAILY("true", "\"21:00\""),
-		DAILY("true", "[\"24:00\"]"),   DAILY("true", "[\"9:00\"]"),      DAILY("true", "[2100]"),    DAILY("true", "[null]"),
-		DAILY("true", "[\"21:00\",\"x\"]"), DAILY("true", "{}"),	       DAILY("true", "[\"21:00:00\"]"),
-		DAILY("true", "[\"00:00\",\"01:00\",\"02:00\",\"03:00\",\"04:00\",\"05:00\",\"06:00\",\"07:00\",\"08:00\",\"09:00\","
-			      "\"10:00\",\"11:00\",\"12:00\",\"13:00\",\"14:00\",\"15:00\",\"16:00\",\"17:00\",\"18:00\",\"19:00\","
-			      "\"20:00\",\"21:00\",\"22:00\",\"23:00\",\"23:30\"]"),
+		DAILY("1", "[\"21:00\"]"),
+		DAILY("\"true\"", "[\"21:00\"]"),
+		DAILY("true", "[]"),
+		DAILY("true", "\"21:00\""),
+		DAILY("true", "[\"24:00\"]"),
+		DAILY("true", "[\"9:00\"]"),
+		DAILY("true", "[2100]"),
+		DAILY("true", "[null]"),
+		DAILY("true", "[\"21:00\",\"x\"]"),
+		DAILY("true", "{}"),
+		DAILY("true", "[\"21:00:00\"]"),
+		DAILY("true",
+		      "[\"00:00\",\"01:00\",\"02:00\",\"03:00\",\"04:00\",\"05:00\",\"06:00\",\"07:00\",\"08:00\","
+		      "\"09:00\","
+		      "\"10:00\",\"11:00\",\"12:00\",\"13:00\",\"14:00\",\"15:00\",\"16:00\",\"17:00\",\"18:00\","
+		      "\"19:00\",\"20:00\",\"21:00\",\"22:00\",\"23:00\",\"23:30\"]"),
 	};
 	char uid[UUID_SIZE], before[8192];
 	begin(1);
 	create_running(CREATE_SINGLE, uid);
 	(void)call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[]"));
 	expect_error("nothing to go by", 400, "DCS.4062");
-	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"03:00\"]")) == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"03:00\"]")) == 200, "%s",
+	       buf_text(&seen.body));
 	(void)snprintf(before, sizeof before, "%s", buf_text(&seen.body));
 	FOR_EACH_ROW(i, bodies) {
 		(void)call("PUT", one(uid, "/bigkey/autoscan"), bodies[i]);
@@ -490,9 +518,10 @@ TEST(expired_keys_are_scheduled_by_an_interval)
 	static const struct {
 		const char *body, *code;
 	} row[] = {
-		{ "{\"enable_auto_scan\":true}", "DCS.4819" },	 /* none is known */
+		{ "{\"enable_auto_scan\":true}", "DCS.4819" }, /* none is known */
 		{ "{\"enable_auto_scan\":true,\"first_scan_at\":\"2023-07-07T15:00:05.000\"}", "DCS.4819" },
-		{ "{\"enable_auto_scan\":true,\"first_scan_at\":\"2023-07-07T15:00:05.000\",\"interval\":0}", "DCS.4819" },
+		{ "{\"enable_auto_scan\":true,\"first_scan_at\":\"2023-07-07T15:00:05.000\",\"interval\":0}",
+		  "DCS.4819" },
 		{ "{\"first_scan_at\":\"tomorrow\"}", "DCS.4062" },
 		{ "{\"first_scan_at\":\"2099-02-30T15:00:05\"}", "DCS.4062" },
 		{ "{\"first_scan_at\":\"2099-07-07T15:00:05.0-1\"}", "DCS.4062" },
@@ -501,7 +530,7 @@ TEST(expired_keys_are_scheduled_by_an_interval)
 		{ "{\"interval\":2592001}", "DCS.4820" },
 		{ "{\"interval\":\"3600\"}", "DCS.4062" },
 		{ "{\"interval\":3600,\"timeout\":7199}", "DCS.4821" },
-		{ "{\"timeout\":100}", "DCS.4821" },			 /* of the interval by default */
+		{ "{\"timeout\":100}", "DCS.4821" }, /* of the interval by default */
 		{ "{\"interval\":0,\"timeout\":0}", "DCS.4821" },
 		{ "{\"timeout\":5184001}", "DCS.4821" },
 		{ "{\"timeout\":true}", "DCS.4062" },
@@ -522,9 +551,12 @@ TEST(expired_keys_are_scheduled_by_an_interval)
 		(void)call("PUT", one(uid, EXPIRY), row[i].body);
 		expect_error(row[i].body, 400, row[i].code);
 	}
-	EXPECT(call("GET", one(uid, EXPIRY), NULL) == 200 && strcmp(buf_text(&seen.body), before) == 0, "%s", buf_text(&seen.body));
-	EXPECT(call("PUT", one(uid, EXPIRY), "{\"enable_auto_scan\":true,\"first_scan_at\":\"" FAR "\",\"interval\":86400,\"timeout\":172800,"
-					     "\"scan_keys_count\":1000}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, EXPIRY), NULL) == 200 && strcmp(buf_text(&seen.body), before) == 0, "%s",
+	       buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, EXPIRY),
+		    "{\"enable_auto_scan\":true,\"first_scan_at\":\"" FAR "\",\"interval\":86400,\"timeout\":172800,"
+		    "\"scan_keys_count\":1000}") == 200,
+	       "%s", buf_text(&seen.body));
 	EXPECT_AT("instance_id", uid);
 	EXPECT_AT("enable_auto_scan", "true");
 	EXPECT_AT("first_scan_at", FAR);
@@ -535,9 +567,11 @@ TEST(expired_keys_are_scheduled_by_an_interval)
 	EXPECT(call("PUT", one(uid, EXPIRY), "{\"interval\":100000}") == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("timeout", "200000"); /* grew with it */
 	EXPECT_AT("first_scan_at", FAR);
-	EXPECT(call("PUT", one(uid, EXPIRY), "{\"first_scan_at\":\"2098-01-01T00:00:00Z\"}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, EXPIRY), "{\"first_scan_at\":\"2098-01-01T00:00:00Z\"}") == 200, "%s",
+	       buf_text(&seen.body));
 	EXPECT_AT("first_scan_at", "2098-01-01T00:00:00.000");
-	EXPECT(call("PUT", one(uid, EXPIRY), "{\"enable_auto_scan\":false,\"first_scan_at\":\"2023-07-07T15:00:05.000\"}") == 200,
+	EXPECT(call("PUT", one(uid, EXPIRY),
+		    "{\"enable_auto_scan\":false,\"first_scan_at\":\"2023-07-07T15:00:05.000\"}") == 200,
 	       "a past one does no harm when nothing fires: %s", buf_text(&seen.body));
 	end();
 }
@@ -646,9 +680,12 @@ TEST(an_offline_analysis_reads_a_backup)
 	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
 	keep(backup, "backup_id");
 	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
-	let_runs_say("{\"result\":{\"scan\":{\"num\":9,\"total_num\":9,\"total_bytes\":1000,\"largest_keys\":[{\"key\":\"k\",\"type\":"
-		     "\"hash\",\"bytes\":77,\"num_of_elem\":3}],\"largest_key_prefixes\":[],\"type_bytes\":[{\"type\":\"hash\",\"bytes\":77}],"
-		     "\"type_num\":[]}}}\n");
+	let_runs_say(
+		"{\"result\":{\"scan\":{\"num\":9,\"total_num\":9,\"total_bytes\":1000,"
+		"\"largest_keys\":[{\"key\":\"k\",\"type\":"
+		"\"hash\",\"bytes\":77,\"num_of_elem\":3}],\"largest_key_prefixes\":[],"
+		"\"type_bytes\":[{\"type\":\"hash\",\"bytes\":77}],"
+		"\"type_num\":[]}}}\n");
 	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":\"%s\"}", node, backup);
 	EXPECT(call("POST", one(uid, "/offline/key-analysis"), body) == 200, "%s", buf_text(&seen.body));
 	keep(id, "task_id");
@@ -781,7 +818,8 @@ TEST(changes_of_the_configuration_have_a_history)
 static void system_template(const char *mode, char id[64])
 {
 	char target[256];
-	(void)snprintf(target, sizeof target, TEMPLATES "?type=sys&engine_version=7.0&engine=Redis&cache_mode=%s", mode);
+	(void)snprintf(target, sizeof target, TEMPLATES "?type=sys&engine_version=7.0&engine=Redis&cache_mode=%s",
+		       mode);
 	EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("template_num", "1");
 	keep(id, "templates/0/template_id");
@@ -841,8 +879,14 @@ TEST(templates_of_users_live_and_die)
 	system_template("single", source);
 	EXPECT(call("GET", TEMPLATES "?type=user", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT(strcmp(buf_text(&seen.body), "{\"template_num\":0,\"templates\":[]}") == 0, "%s", buf_text(&seen.body));
-	make_template(source, ",\"name\":\"cache \xc3\xa9\",\"description\":\"d\",\"params\":{\"timeout\":\"60\",\"maxmemory-policy\":\"volatile-lru\"}", one_id);
-	make_template(one_id, ",\"name\":\"copy\",\"cache_mode\":\"single\",\"engine_version\":\"7.0\",\"params\":{\"slowlog-max-len\":\"9\"}", two_id);
+	make_template(source,
+		",\"name\":\"cache \xc3\xa9\",\"description\":\"d\",\"params\":{\"timeout\":\"60\","
+		"\"maxmemory-policy\":\"volatile-lru\"}",
+		one_id);
+	make_template(one_id,
+		",\"name\":\"copy\",\"cache_mode\":\"single\",\"engine_version\":\"7.0\","
+		"\"params\":{\"slowlog-max-len\":\"9\"}",
+		two_id);
 	restart(0);
 	EXPECT(call("GET", template_path(one_id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("name", "cache \xc3\xa9");
@@ -860,7 +904,8 @@ TEST(templates_of_users_live_and_die)
 	EXPECT(call("GET", TEMPLATES "?type=user&limit=1", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("template_num", "2");
 	EXPECT_AT("templates/0/template_id", two_id); /* newest first */
-	EXPECT(call("PUT", template_path(two_id), "{\"name\":\"other\",\"params\":{\"timeout\":\"0\"}}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", template_path(two_id), "{\"name\":\"other\",\"params\":{\"timeout\":\"0\"}}") == 200, "%s",
+	       buf_text(&seen.body));
 	EXPECT(strcmp(buf_text(&seen.body), "{\"result\":\"success\"}") == 0, "%s", buf_text(&seen.body));
 	EXPECT(call("GET", template_path(two_id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("name", "other");
@@ -936,8 +981,8 @@ TEST(templates_are_checked_like_configurations)
 }
 
 #define CREATE_FROM                                                                                                    \
-	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\",\"no_password_access\":true," \
-	"\"template_id\":\"%s\"" REST "}"
+	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\","                        \
+	"\"no_password_access\":true,\"template_id\":\"%s\"" REST "}"
 
 TEST(an_instance_begins_with_its_template)
 {
@@ -958,7 +1003,8 @@ TEST(an_instance_begins_with_its_template)
 	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("redis_config/0/param_value", "0");
 	system_template("single", source);
-	make_template(source, ",\"name\":\"lfu\",\"params\":{\"maxmemory-policy\":\"allkeys-lfu\",\"timeout\":\"77\"}", id);
+	make_template(source, ",\"name\":\"lfu\",\"params\":{\"maxmemory-policy\":\"allkeys-lfu\",\"timeout\":\"77\"}",
+		      id);
 	(void)snprintf(body, sizeof body, CREATE_FROM, id);
 	create_running(body, uid);
 	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
@@ -988,7 +1034,8 @@ TEST(a_whitelist_is_never_in_force)
 		{ "{\"enable_whitelist\":\"true\",\"whitelist\":[]}", "DCS.4800", "enable_whitelist" },
 		{ "{\"enable_whitelist\":false}", "DCS.4800", "whitelist" },
 		{ "{\"enable_whitelist\":false,\"whitelist\":{}}", "DCS.4800", "whitelist" },
-		{ "{\"enable_whitelist\":true,\"whitelist\":[{\"group_name\":\"g\",\"ip_list\":[\"10.0.0.1\"]}]}", "DCS.4800", "allow-list" },
+		{ "{\"enable_whitelist\":true,\"whitelist\":[{\"group_name\":\"g\",\"ip_list\":[\"10.0.0.1\"]}]}",
+		  "DCS.4800", "allow-list" },
 	};
 	FOR_EACH_ROW(i, row) {
 		(void)call("PUT", target, row[i].body);
@@ -998,7 +1045,8 @@ TEST(a_whitelist_is_never_in_force)
 		expect_error(row[i].body, 400, row[i].code);
 	}
 	EXPECT(call("PUT", target, "{\"enable_whitelist\":false,\"whitelist\":[]}") == 204, "%s", buf_text(&seen.body));
-	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s",
+	       buf_text(&seen.body));
 	(void)snprintf(target, sizeof target, P "/jobs/%s", at("job_id"));
 	poll_until(target, "status", "SUCCESS");
 	EXPECT_AT("job_type", "AddWhitelist");
@@ -1015,7 +1063,8 @@ static const char *window(int64_t ago_ms, int64_t span_ms, const char *more)
 	char *out = text[turn++ % 16];
 	long long end_ms = clock_wall_ms() - ago_ms;
 
-	(void)snprintf(out, sizeof text[0], "{\"begin_time\":\"%lld\",\"end_time\":\"%lld\"%s}", end_ms - (long long)span_ms, end_ms, more);
+	(void)snprintf(out, sizeof text[0], "{\"begin_time\":\"%lld\",\"end_time\":\"%lld\"%s}",
+		       end_ms - (long long)span_ms, end_ms, more);
 	return out;
 }
 
@@ -1050,8 +1099,10 @@ static void ask_diagnosis(const char *uid, const char *more, char id[64])
 }
 
 #define FOUND                                                                                                          \
-	"{\"result\":{\"scan\":{\"nodes\":[{\"node_ip\":\"10.0.0.1:6379\",\"role\":\"slave\",\"abnormal_sum\":2,\"failed_sum\":1,"  \
-	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":0}}],\"num\":1002}}}\n"
+	"{\"result\":{\"scan\":{\"nodes\":[{\"node_ip\":\"10.0.0.1:6379\",\"role\":\"slave\",\"abnormal_sum\":2,"      \
+	"\"failed_sum\":1,"                                                                                            \
+	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":0}}],"          \
+	"\"num\":1002}}}\n"
 
 TEST(a_diagnosis_waits_runs_and_is_reported)
 {
@@ -1059,7 +1110,8 @@ TEST(a_diagnosis_waits_runs_and_is_reported)
 	begin(1);
 	create_old_enough(CREATE_HA, uid);
 	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "none");
-	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"diagnosis_report_list\":[]}") == 0, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"diagnosis_report_list\":[]}") == 0, "%s",
+	       buf_text(&seen.body));
 	restart(0);
 	ask_diagnosis(uid, "", id);
 	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "%s", buf_text(&seen.body));
@@ -1069,10 +1121,12 @@ TEST(a_diagnosis_waits_runs_and_is_reported)
 	EXPECT_AT("diagnosis_report_list/0/node_num", "2");
 	EXPECT_AT("diagnosis_report_list/0/abnormal_item_sum", "0");
 	EXPECT_AT("diagnosis_report_list/0/failed_item_sum", "0");
-	EXPECT(strlen(at("diagnosis_report_list/0/begin_time")) == 24 && strlen(at("diagnosis_report_list/0/created_at")) == 24, "%s",
-	       buf_text(&seen.body));
+	EXPECT(strlen(at("diagnosis_report_list/0/begin_time")) == 24 &&
+		       strlen(at("diagnosis_report_list/0/created_at")) == 24,
+	       "%s", buf_text(&seen.body));
 	EXPECT(call("GET", report_target(id), NULL) == 200, "%s", buf_text(&seen.body));
-	EXPECT(strcmp(buf_text(&seen.body), "{\"abnormal_item_sum\":0,\"failed_item_sum\":0,\"diagnosis_node_report_list\":[]}") == 0,
+	EXPECT(strcmp(buf_text(&seen.body),
+		      "{\"abnormal_item_sum\":0,\"failed_item_sum\":0,\"diagnosis_node_report_list\":[]}") == 0,
 	       "%s", buf_text(&seen.body));
 	(void)call("POST", one(uid, "/diagnosis"), window(0, 5, ""));
 	expect_error("a second one", 400, "DCS.4026");
@@ -1119,7 +1173,8 @@ TEST(a_diagnosis_that_fails_is_finished_with_failed_items)
 	EXPECT_AT("diagnosis_node_report_list/0/role", "master");
 	EXPECT_AT("diagnosis_node_report_list/1/role", "slave");
 	EXPECT_AT("diagnosis_node_report_list/1/failed_sum", "9");
-	EXPECT_AT("diagnosis_node_report_list/1/diagnosis_dimension_list/2/diagnosis_item_list/1/name", "rx_controlled");
+	EXPECT_AT("diagnosis_node_report_list/1/diagnosis_dimension_list/2/diagnosis_item_list/1/name",
+		  "rx_controlled");
 	EXPECT_AT("diagnosis_node_report_list/1/diagnosis_dimension_list/2/diagnosis_item_list/1/result", "failed");
 	EXPECT_AT("diagnosis_node_report_list/1/command_time_taken_list/result", "failed");
 	EXPECT_AT("diagnosis_node_report_list/2", "-");
@@ -1233,7 +1288,8 @@ TEST(reports_are_deleted_by_their_ids)
 	}
 	restart(0);
 	ask_diagnosis(uid, "", waiting);
-	static const char *const bad[] = { "{}", "{\"report_id_list\":[]}", "{\"report_id_list\":\"x\"}", "{\"report_id_list\":[7]}" };
+	static const char *const bad[] = { "{}", "{\"report_id_list\":[]}", "{\"report_id_list\":\"x\"}",
+					   "{\"report_id_list\":[7]}" };
 	FOR_EACH_ROW(i, bad) {
 		(void)call("DELETE", one(uid, "/diagnosis"), bad[i]);
 		expect_error(bad[i], 400, "DCS.4062");
@@ -1241,7 +1297,8 @@ TEST(reports_are_deleted_by_their_ids)
 	(void)snprintf(body, sizeof body, "{\"report_id_list\":[\"%s\"]}", id[0]);
 	EXPECT(call("DELETE", one(other, "/diagnosis"), body) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("results/0/result", "failed"); /* another instance's */
-	EXPECT(call("GET", "/v2/b4d31cb63d7244fdbec96e3a41e47f71/diagnosis/" NOBODY, NULL) == 400, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", "/v2/b4d31cb63d7244fdbec96e3a41e47f71/diagnosis/" NOBODY, NULL) == 400, "%s",
+	       buf_text(&seen.body));
 	(void)snprintf(body, sizeof body, "/v2/b4d31cb63d7244fdbec96e3a41e47f71/diagnosis/%s", id[0]);
 	(void)call("GET", body, NULL);
 	expect_error("another project's", 400, "DCS.4063");
@@ -1354,8 +1411,8 @@ TEST(no_request_makes_a_server_error)
 		FOR_EACH_ROW(k, bodies) {
 			char rest[256];
 			const char *mark = strstr(target[i].rest, "%s");
-			(void)snprintf(rest, sizeof rest, "%.*s%s%s", (int)(mark ? mark - target[i].rest : 99), target[i].rest,
-				       mark ? ids[k % ARRAY_LEN(ids)] : "", mark ? mark + 2 : "");
+			(void)snprintf(rest, sizeof rest, "%.*s%s%s", (int)(mark ? mark - target[i].rest : 99),
+				       target[i].rest, mark ? ids[k % ARRAY_LEN(ids)] : "", mark ? mark + 2 : "");
 			int status = call(target[i].method, one(uid, rest), bodies[k]);
 			EXPECT(status < 500, "%s %s %s: %d", target[i].method, rest, bodies[k], status);
 		}
@@ -1395,7 +1452,8 @@ static int connect_to(const char *ip)
 /* A client of our own is listed with the contract's types, and gone when it is to be. */
 static void see_and_kill_one(const char *uid, const char *master)
 {
-	static const char *const integers[] = { "age", "idle", "sub", "psub", "multi", "qbuf", "qbuf_free", "obl", "oll", "omem" };
+	static const char *const integers[] = { "age",  "idle",      "sub", "psub", "multi",
+						"qbuf", "qbuf_free", "obl", "oll",  "omem" };
 	static const char *const texts[] = { "id", "addr", "fd", "name", "cmd", "db", "flags", "events", "user" };
 	char body[256], pong[16] = "";
 	EXPECT(call("GET", one(uid, ""), NULL) == 200, "%s", buf_text(&seen.body));
@@ -1404,11 +1462,14 @@ static void see_and_kill_one(const char *uid, const char *master)
 	EXPECT(call("GET", one(uid, "/clients?sort=age&order=desc"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("count", "1");
 	FOR_EACH_ROW(i, integers)
-		EXPECT(json_is_integer(json_object_get(value_at("clients/0"), integers[i])), "%s: %s", integers[i], buf_text(&seen.body));
+		EXPECT(json_is_integer(json_object_get(value_at("clients/0"), integers[i])), "%s: %s", integers[i],
+		       buf_text(&seen.body));
 	FOR_EACH_ROW(i, texts)
-		EXPECT(json_is_string(json_object_get(value_at("clients/0"), texts[i])), "%s: %s", texts[i], buf_text(&seen.body));
+		EXPECT(json_is_string(json_object_get(value_at("clients/0"), texts[i])), "%s: %s", texts[i],
+		       buf_text(&seen.body));
 	EXPECT_AT("clients/0/cmd", "ping");
-	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"%s\"]}", master, at("clients/0/addr"));
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"%s\"]}", master,
+		       at("clients/0/addr"));
 	EXPECT(call("GET", one(uid, "/clients?addr=10.1.2.3"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("count", "0");
 	EXPECT(call("POST", one(uid, "/clients/kill"), body) == 204, "%s", buf_text(&seen.body));
@@ -1441,7 +1502,8 @@ TEST(redis_itself_is_asked)
 	create_running(CREATE_HA, uid);
 	node_of(uid, "master", master);
 	node_of(uid, "slave", slave);
-	EXPECT(call("PUT", one(uid, "/configs"), "{\"redis_config\":[{\"param_name\":\"slowlog-log-slower-than\",\"param_value\":\"0\"}]}") == 204,
+	EXPECT(call("PUT", one(uid, "/configs"),
+		    "{\"redis_config\":[{\"param_name\":\"slowlog-log-slower-than\",\"param_value\":\"0\"}]}") == 204,
 	       "%s", buf_text(&seen.body));
 	EXPECT(call("GET", one(uid, "/clients"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("count", "0"); /* our own connection does not show */
@@ -1450,23 +1512,29 @@ TEST(redis_itself_is_asked)
 	EXPECT(call("GET", one(uid, ALL_TIMES "&limit=3"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("count", "3");
 	EXPECT(json_integer_value(value_at("total_num")) > 3, "%s", at("total_num"));
-	EXPECT(json_is_integer(value_at("slowlogs/0/id")) && json_is_string(value_at("slowlogs/0/duration")), "%s", buf_text(&seen.body));
+	EXPECT(json_is_integer(value_at("slowlogs/0/id")) && json_is_string(value_at("slowlogs/0/duration")), "%s",
+	       buf_text(&seen.body));
 	EXPECT(strlen(at("slowlogs/0/start_time")) == 20 && *at("slowlogs/0/command"), "%s", buf_text(&seen.body));
-	EXPECT(strcmp(at("slowlogs/0/start_time"), at("slowlogs/2/start_time")) >= 0, "newest first: %s", buf_text(&seen.body));
+	EXPECT(strcmp(at("slowlogs/0/start_time"), at("slowlogs/2/start_time")) >= 0, "newest first: %s",
+	       buf_text(&seen.body));
 	EXPECT(call("GET", one(uid, ALL_TIMES "&role=slave&sort_dir=asc"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("slowlogs/0/node_role", "slave");
 	EXPECT_AT("slowlogs/0/id", "0"); /* oldest first */
 	EXPECT_AT("slowlogs/1/id", "1");
 	EXPECT(call("GET", one(uid, ALL_TIMES "&sort_key=duration&limit=1"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("count", "1");
-	EXPECT(call("GET", one(uid, "/slowlog?start_time=1000&end_time=2000"), NULL) == 200, "%s", buf_text(&seen.body));
-	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"count\":0,\"slowlogs\":[]}") == 0, "%s", buf_text(&seen.body));
-	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"127.0.0.1:1\",\"127.0.0.1:2\"]}", master);
+	EXPECT(call("GET", one(uid, "/slowlog?start_time=1000&end_time=2000"), NULL) == 200, "%s",
+	       buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"count\":0,\"slowlogs\":[]}") == 0, "%s",
+	       buf_text(&seen.body));
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"127.0.0.1:1\",\"127.0.0.1:2\"]}",
+		       master);
 	EXPECT(call("POST", one(uid, "/clients/kill"), body) == 204, "%s", buf_text(&seen.body));
 	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\"}", slave);
 	EXPECT(call("POST", one(uid, "/clients/kill-all"), body) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("killed", "0");
-	EXPECT(call("POST", one(uid, "/clients/kill-all"), "{\"kill_all_nodes\":true}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("POST", one(uid, "/clients/kill-all"), "{\"kill_all_nodes\":true}") == 200, "%s",
+	       buf_text(&seen.body));
 	see_and_kill_one(uid, master);
 	EXPECT(call("PUT", one(uid, "/configs"), CONFIG("allkeys-lfu")) == 204, "%s", buf_text(&seen.body));
 	EXPECT(call("POST", one(uid, "/hotkey-task"), NULL) == 200, "%s", buf_text(&seen.body));
@@ -1478,7 +1546,8 @@ TEST(redis_itself_is_asked)
 	EXPECT_AT("total_num", "0");
 	poll_until(ALL "/statistic", "statistics/0/max_memory", "128");
 	expect_statistic(uid);
-	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s",
+	       buf_text(&seen.body));
 	(void)snprintf(body, sizeof body, P "/jobs/%s", at("job_id"));
 	poll_until(body, "status", "SUCCESS");
 	drop(uid);

@@ -1435,7 +1435,8 @@ TEST(a_replicas_priority_is_checked_before_it_is_set)
 		{ uid, group, replica, "{\"slave_priority_weight\":\"5\"}", "DCS.4939" },
 	};
 	FOR_EACH_ROW (i, row) {
-		(void)snprintf(rest, sizeof rest, "/groups/%s/replications/%s/slave-priority", row[i].group, row[i].node);
+		(void)snprintf(rest, sizeof rest, "/groups/%s/replications/%s/slave-priority", row[i].group,
+			       row[i].node);
 		(void)call("POST", one(row[i].instance, rest), row[i].body);
 		expect_error(row[i].code, 400, row[i].code);
 	}
@@ -1722,7 +1723,8 @@ TEST(links_to_a_backup_open_it_without_a_key_and_only_it)
 	(void)snprintf(path, sizeof path, "%s/none.rdb", data_dir); /* where the child says that the file is */
 	write_file(path, "REDIS0011", 0600);
 
-	const char *const bodies[] = { "{}", "{\"expiration\":299}", "{\"expiration\":86401}", "{\"expiration\":\"300\"}" };
+	const char *const bodies[] = { "{}", "{\"expiration\":299}", "{\"expiration\":86401}",
+				       "{\"expiration\":\"300\"}" };
 	FOR_EACH_ROW (i, bodies) {
 		(void)ask_links(uid, backup, bodies[i]);
 		expect_error(bodies[i], 400, "DCS.4062");
@@ -1736,8 +1738,8 @@ TEST(links_to_a_backup_open_it_without_a_key_and_only_it)
 	expect_error("no Host", 400, "DCS.4800");
 
 	EXPECT(ask_links(uid, backup, "{\"expiration\":300.0}") == 200, "%s", buf_text(&seen.body));
-	EXPECT(strncmp(at("links/0/file_name"), "redis_127.", 10) == 0 && strstr(at("links/0/file_name"), "_6379_"), "%s",
-	       at("links/0/file_name"));
+	EXPECT(strncmp(at("links/0/file_name"), "redis_127.", 10) == 0 && strstr(at("links/0/file_name"), "_6379_"),
+	       "%s", at("links/0/file_name"));
 	EXPECT_AT("bucket_name", "stint");
 	char name[256];
 	(void)snprintf(name, sizeof name, "attachment; filename=\"%s\"", at("links/0/file_name"));

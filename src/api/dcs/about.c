@@ -36,8 +36,8 @@ static struct about *read_about(struct call *c)
 
 /* ---- ShowInstanceVersion ---- */
 
-/* What the master says it is. There is one program on the machine, and a newer one is in use after a restart, so there is
- * never an upgrade to offer. */
+/* What the master says it is. There is one program on the machine, and a newer one is in use after a restart, so there
+ * is never an upgrade to offer. */
 static void write_version(struct jw *w, const void *subject)
 {
 	const struct about *x = subject;

@@ -17,9 +17,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* Settings of this connection. The ones for writers need a file that is known to be ours.
  *
  * Memory: a process has some six connections (the writer, a reader per loop, three threads in the background), and
- * what each maps counts as the process's own, even if it is the same page. So the sizes are small: mapped is what a young
- * store has, beyond that a reader keeps the upper pages of each tree, and rows it got lately (memo.h). Of a large store
- * the leaves come from the system's page cache either way, since only the head of a file can be mapped. */
+ * what each maps counts as the process's own, even if it is the same page. So the sizes are small: mapped is what a
+ * young store has, beyond that a reader keeps the upper pages of each tree, and rows it got lately (memo.h). Of a large
+ * store the leaves come from the system's page cache either way, since only the head of a file can be mapped. */
 static const char for_all[] = "PRAGMA trusted_schema=OFF;"
 			      "PRAGMA cell_size_check=ON;"
 			      "PRAGMA foreign_keys=ON;"

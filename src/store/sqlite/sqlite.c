@@ -20,8 +20,9 @@ static void sqlite_close(struct store *base)
 
 static enum rc sqlite_begin(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_BEGIN, err); }
 
-/* Locks and frames come first (the latter told as a full disk or a quota): without them nothing is kept. What fails later, the index of the log for lack of room or
- * memory, fails with the frames on the disk: whoever opens the files after a crash finds the transaction. */
+/* Locks and frames come first (the latter told as a full disk or a quota): without them nothing is kept. What fails
+ * later, the index of the log for lack of room or memory, fails with the frames on the disk: whoever opens the files
+ * after a crash finds the transaction. */
 static enum rc sqlite_commit(struct store *s, struct err *err)
 {
 	enum rc rc = cache_control(sqlite_of(s), CTL_COMMIT, err);
@@ -160,8 +161,8 @@ enum rc sqlite_start(struct sqlite_store *s, const struct shape *shape, const st
 }
 
 /* The first row of the query, from the database. */
-static enum rc find(struct sqlite_store *s, const struct shape *shape, const struct query *q, void *row, struct arena *a,
-		    struct err *err)
+static enum rc find(struct sqlite_store *s, const struct shape *shape, const struct query *q, void *row,
+		    struct arena *a, struct err *err)
 {
 	sqlite3_stmt *stmt;
 	enum rc rc = sqlite_start(s, shape, q, &stmt, err);

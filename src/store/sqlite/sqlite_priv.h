@@ -33,7 +33,17 @@ enum {
 	TOTAL_BLOCK = 1 << TOTAL_SHIFT,
 };
 
-enum control { CTL_BEGIN, CTL_COMMIT, CTL_ROLLBACK, CTL_MARK, CTL_KEEP, CTL_UNDO, CTL_BEGIN_READ, CTL_VERSION, CONTROLS };
+enum control {
+	CTL_BEGIN,
+	CTL_COMMIT,
+	CTL_ROLLBACK,
+	CTL_MARK,
+	CTL_KEEP,
+	CTL_UNDO,
+	CTL_BEGIN_READ,
+	CTL_VERSION,
+	CONTROLS
+};
 
 struct cached {
 	struct shape shape;
@@ -68,7 +78,7 @@ void cache_done(sqlite3_stmt *stmt); /* reset, forget parameters; it holds no lo
 /* All of them at the opening: a rollback must be possible when no memory is left to prepare it. */
 enum rc cache_prepare_controls(struct sqlite_store *s, struct err *err) NODISCARD;
 enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err) NODISCARD;
-/* CTL_VERSION: one number, that of the data this connection sees in its transaction, which begins with it at the latest. */
+/* CTL_VERSION: one number, of the data this connection sees in its transaction, which begins with it at the latest. */
 enum rc cache_version(struct sqlite_store *s, int64_t *version, struct err *err) NODISCARD;
 void cache_fini(struct sqlite_store *s);
 
@@ -76,7 +86,8 @@ void cache_fini(struct sqlite_store *s);
 int rows_bind(sqlite3_stmt *stmt, const struct shape *shape, const void *row);
 bool rows_read(sqlite3_stmt *stmt, const struct table *t, void *row, struct arena *a); /* false: arena full */
 
-/* Bring db from its user_version to n, in one transaction. Neighbours may do the same at once. RC_CONFLICT: it is beyond n. */
+/* Bring db from its user_version to n, in one transaction. Neighbours may do so at once. RC_CONFLICT: it
+ * is beyond n. */
 enum rc migrate(sqlite3 *db, const struct migration *list, int n, struct err *err) NODISCARD;
 /* The one number that sql gives. */
 enum rc sqlite_number(sqlite3 *db, const char *sql, int64_t *out, struct err *err) NODISCARD;
@@ -86,7 +97,8 @@ enum rc sqlite_run(sqlite3 *db, const char *sql, struct err *err) NODISCARD;
 enum rc sqlite_start(struct sqlite_store *s, const struct shape *shape, const struct query *q, sqlite3_stmt **stmt,
 		     struct err *err) NODISCARD;
 
-/* Of a list whose page lies beyond a block: narrow q to what comes after the blocks before it, if a total knows them. */
+/* Of a list whose page lies beyond a block: narrow q to what comes after the blocks before it, if a
+ * total knows them. */
 enum rc total_seek(struct sqlite_store *s, const struct shape *shape, struct query *q, struct err *err) NODISCARD;
 /* store_check_totals, store_mend_totals */
 enum rc total_check(struct store *base, const struct store_pause *pause, struct err *err) NODISCARD;
