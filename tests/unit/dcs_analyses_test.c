@@ -1,126 +1,41 @@
 /*
- * Analyses, logs, sessions and nodes in the DCS dialect, over a real engine and store. This file is the http server;
- * the child is a script that says what the file DATA/said holds, in place of Redis. With max_running 0 what was asked
- * for stays waiting. Questions to Redis itself need the real child and a redis-server; without them that
- * test is skipped.
+ * Analyses, logs, sessions and nodes in the DCS dialect, over a real engine and store (dialect.h). The child is a
+ * script that says what the file DATA/said holds, in place of Redis. With max_running 0 what was asked for stays
+ * waiting. Questions to Redis itself need the real child and a redis-server; without them that test is skipped.
  */
-#include "api/api.h"
+#include "dcs_dialect.h"
 
 #include <arpa/inet.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "api/dcs/format.h"
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/must.h"
 #include "base/rand.h"
 #include "engine/cache.h"
-#include "json/json.h"
 #include "os/file.h"
-#include "test.h"
-
-/* ---- the http server, as far as the dialect sees it ---- */
-
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool is_done;
-	int status;
-	char content_type[80];
-	struct buf body;
-	json_t *json;
-} seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
-
-const char *http_header_of(const struct http_req *req, const char *lower_name)
-{
-	(void)req;
-	(void)lower_name;
-	return NULL;
-}
-
-void http_reply(struct http_req *req, const struct http_reply *reply)
-{
-	(void)req;
-	pthread_mutex_lock(&seen.lock);
-	must(!seen.is_done);
-	seen.status = reply->status;
-	(void)snprintf(seen.content_type, sizeof seen.content_type, "%s", reply->content_type);
-	buf_fini(&seen.body);
-	buf_init(&seen.body, 64 << 20);
-	buf_add(&seen.body, reply->body, reply->body_len);
-	json_decref(seen.json);
-	seen.json = json_loadb(buf_text(&seen.body), seen.body.len, 0, NULL);
-	seen.is_done = true;
-	pthread_cond_signal(&seen.cond);
-	pthread_mutex_unlock(&seen.lock);
-}
-
-void http_stats(const struct http_server *s, struct http_stats *out)
-{
-	(void)s;
-	*out = (struct http_stats){ 0 };
-}
 
 /* ---- fixture ---- */
-
-#define P "/v2/a4d31cb63d7244fdbec96e3a41e47f71"
-#define ALL P "/instances"
-#define NOBODY "5560df16-cebf-4473-95c4-d1b573c16e79"
-
-static char data_dir[4096], child[4200];
-static struct engine *engine;
-static struct api *api;
-
-static void write_file(const char *path, const char *text, unsigned mode)
-{
-	struct err err = { 0 };
-	EXPECT(file_replace(path, text, strlen(text), mode, &err) == RC_OK, "%s", err.msg);
-}
 
 /* What the next runs say. */
 static void let_runs_say(const char *lines)
 {
-	char path[4200];
-	(void)snprintf(path, sizeof path, "%s/said", data_dir);
-	write_file(path, lines, 0600);
+	write_file("said", lines, 0600);
 }
 
 static void start(int max_running)
 {
-	struct err err = { 0 };
-	struct engine_config cfg = {
-		.data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000
+	struct dialect_setup setup = {
+		.auth = AUTH_OFF, .max_running = max_running, .threads = 1, .id_header = "x-request-id"
 	};
-
-	EXPECT(engine_open(&cfg, &engine, &err) == RC_OK, "%s", err.msg);
-	must(engine);
-	struct api_config api_cfg = { .engine = engine, .threads = 1, .auth = AUTH_OFF, .nonces_max = 1000 };
-	EXPECT(api_open(&api_cfg, &api, &err) == RC_OK, "%s", err.msg);
-}
-
-static void stop(void)
-{
-	api_close(api);
-	engine_close(engine);
-	engine = NULL;
-	api = NULL;
-}
-
-static void make_dir(void)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	(void)snprintf(data_dir, sizeof data_dir, "%s/stint-dcsb-XXXXXX", tmp ? tmp : "/tmp");
-	EXPECT(mkdtemp(data_dir), "temporary folder");
+	dialect_start(&setup);
 }
 
 static void begin(int max_running)
 {
 	char text[256 + 3 * sizeof data_dir];
 
-	make_dir();
-	(void)snprintf(child, sizeof child, "%s/child", data_dir);
+	dialect_make_dir();
 	(void)snprintf(text, sizeof text,
 		       "#!/bin/sh\ncp task.json '%s/task.json'\ncat '%s/said' >&3\ngrep -q result '%s/said'\n",
 		       data_dir, data_dir, data_dir);
@@ -129,98 +44,14 @@ static void begin(int max_running)
 	start(max_running);
 }
 
-static void end(void)
-{
-	stop();
-	json_decref(seen.json);
-	seen.json = NULL;
-	buf_fini(&seen.body);
-	EXPECT(dir_remove(data_dir, NULL) == RC_OK, "clean up");
-}
-
 static void restart(int max_running)
 {
-	stop();
+	dialect_stop();
 	start(max_running);
 }
 
 /* ---- requests ---- */
 
-static int call(const char *method, const char *target, const char *body)
-{
-	struct arena *a = arena_new(16 << 20);
-	const char *mark = strchr(target, '?');
-	struct http_req req = {
-		.method = method,
-		.target = target,
-		.raw_path = mark ? arena_dup_n(a, target, (size_t)(mark - target)) : target,
-		.raw_query = mark ? mark + 1 : "",
-		.body = body,
-		.body_len = body ? strlen(body) : 0,
-		.peer = "127.0.0.1",
-		.start_us = clock_mono_us(),
-		.arena = a,
-	};
-	rand_uuid(req.id);
-	seen.is_done = false;
-	api_handle(api, &req);
-	pthread_mutex_lock(&seen.lock);
-	while (!seen.is_done)
-		pthread_cond_wait(&seen.cond, &seen.lock);
-	pthread_mutex_unlock(&seen.lock);
-	EXPECT(strcmp(seen.content_type, "application/json") == 0, "%s %s: %s", method, target, seen.content_type);
-	EXPECT(seen.status == 204 ? seen.body.len == 0 : seen.json != NULL, "%s %s: %d '%s'", method, target,
-	       seen.status, buf_text(&seen.body));
-	arena_free(a);
-	return seen.status;
-}
-
-static const json_t *value_at(const char *place)
-{
-	char name[128];
-	const json_t *v = seen.json;
-
-	for (const char *p = place; *p && v;) {
-		size_t len = strcspn(p, "/");
-		(void)snprintf(name, sizeof name, "%.*s", (int)len, p);
-		v = json_is_array(v) ? json_array_get(v, (size_t)strtoul(name, NULL, 10)) : json_object_get(v, name);
-		p += len + (p[len] == '/');
-	}
-	return v;
-}
-
-/* The value at a place such as "records/0/id" of the last answer, texts without their quotes; "-": not there. */
-static const char *at(const char *place)
-{
-	static char text[8][8192];
-	static unsigned turn;
-	char *out = text[turn++ % 8];
-	const json_t *v = value_at(place);
-
-	if (!v)
-		return "-";
-	if (json_is_string(v)) {
-		(void)snprintf(out, sizeof text[0], "%s", json_string_value(v));
-		return out;
-	}
-	size_t len = json_dumpb(v, out, sizeof text[0] - 1, JSON_COMPACT | JSON_ENCODE_ANY);
-	out[len < sizeof text[0] ? len : sizeof text[0] - 1] = '\0';
-	return out;
-}
-
-#define EXPECT_AT(place, value)                                                                                        \
-	EXPECT(strcmp(at(place), (value)) == 0, "%s is %s in %s", (place), at(place), buf_text(&seen.body))
-
-static void expect_error(const char *what, int status, const char *code)
-{
-	EXPECT(seen.status == status, "%s: %d %s", what, seen.status, buf_text(&seen.body));
-	EXPECT(strcmp(at("error_code"), code) == 0, "%s: %s", what, buf_text(&seen.body));
-	EXPECT(strlen(at("error_msg")) > 5 && json_object_size(seen.json) == 3, "%s: %s", what, buf_text(&seen.body));
-}
-
-#define REST                                                                                                           \
-	",\"engine\":\"Redis\",\"engine_version\":\"7.0\",\"az_codes\":[\"stint-1\"],\"vpc_id\":\"v\","                \
-	"\"subnet_id\":\"s\""
 #define CREATE_SINGLE                                                                                                  \
 	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\","                        \
 	"\"no_password_access\":true" REST                                                                             \
@@ -230,44 +61,11 @@ static void expect_error(const char *what, int status, const char *code)
 	"\"no_password_access\":true" REST                                                                             \
 	"}"
 
-static const char *one(const char *uid, const char *rest)
-{
-	static char text[8][512];
-	static unsigned turn;
-	char *out = text[turn++ % 8];
-	(void)snprintf(out, sizeof text[0], ALL "/%s%s", uid, rest);
-	return out;
-}
-
 static const char *part(const char *uid, const char *rest, const char *id)
 {
 	char text[256];
 	(void)snprintf(text, sizeof text, "%s/%s", rest, id);
 	return one(uid, text);
-}
-
-static void create(const char *body, char uid[UUID_SIZE])
-{
-	EXPECT(call("POST", ALL, body) == 200, "%s", buf_text(&seen.body));
-	(void)snprintf(uid, UUID_SIZE, "%s", at("instances/0/instance_id"));
-	EXPECT(format_is_uuid(uid), "%s", uid);
-}
-
-/* Ask until the answer has value at place; what a client does, with its patience limited. */
-static void poll_until(const char *target, const char *place, const char *value)
-{
-	const struct timespec pause = { .tv_nsec = 2 * 1000 * 1000 };
-	int64_t give_up = clock_mono_ms() + 30000;
-
-	while (call("GET", target, NULL) == 200 && strcmp(at(place), value) != 0 && clock_mono_ms() < give_up)
-		(void)nanosleep(&pause, NULL);
-	EXPECT(strcmp(at(place), value) == 0, "%s: %s stayed %s", target, place, at(place));
-}
-
-static void create_running(const char *body, char uid[UUID_SIZE])
-{
-	create(body, uid);
-	poll_until(one(uid, ""), "status", "RUNNING");
 }
 
 static void keep(char out[64], const char *place) { (void)snprintf(out, 64, "%s", at(place)); }
@@ -287,7 +85,7 @@ TEST(figures_are_numbers_before_anybody_looked)
 	EXPECT_AT("statistics/0/max_memory", "128");
 	EXPECT_AT("statistics/0/used_cpu", "0.0");
 	EXPECT_AT("statistics/1", "-");
-	end();
+	dialect_end();
 }
 
 /* ---- scans ---- */
@@ -339,7 +137,7 @@ TEST(a_big_key_scan_waits_runs_and_is_deleted)
 	(void)call("GET", one(uid, "/bigkey-task/x"), NULL);
 	expect_error("no id", 400, "DCS.4942");
 	EXPECT(call("DELETE", one(uid, "/bigkey-task/x"), NULL) == 204, "no id: %d", seen.status);
-	end();
+	dialect_end();
 }
 
 TEST(scans_are_listed_by_page_and_status)
@@ -382,7 +180,7 @@ TEST(scans_are_listed_by_page_and_status)
 		(void)call("GET", one(uid, row[i].target), NULL);
 		expect_error(row[i].target, 400, row[i].code);
 	}
-	end();
+	dialect_end();
 }
 
 #define CONFIG(value) "{\"redis_config\":[{\"param_name\":\"maxmemory-policy\",\"param_value\":\"" value "\"}]}"
@@ -427,7 +225,7 @@ TEST(hot_keys_need_a_policy_that_counts)
 	expect_error("gone", 400, "DCS.4941");
 	EXPECT(call("GET", one(uid, "/hotkey-tasks"), NULL) == 200, "list");
 	EXPECT_AT("count", "0");
-	end();
+	dialect_end();
 }
 
 /* ---- scans by themselves ---- */
@@ -468,7 +266,7 @@ TEST(big_and_hot_keys_are_scheduled_by_the_day)
 	EXPECT_AT("schedule_at", "[\"21:00\"]");
 	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("enable_auto_scan", "false"); /* each kind has its own */
-	end();
+	dialect_end();
 }
 
 TEST(schedules_that_make_no_sense_are_refused_and_change_nothing)
@@ -507,7 +305,7 @@ TEST(schedules_that_make_no_sense_are_refused_and_change_nothing)
 	expect_error("no body", 400, "DCS.4004");
 	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT(strcmp(buf_text(&seen.body), before) == 0, "%s", buf_text(&seen.body));
-	end();
+	dialect_end();
 }
 
 #define EXPIRY "/scan-expire-keys/autoscan-config"
@@ -573,7 +371,7 @@ TEST(expired_keys_are_scheduled_by_an_interval)
 	EXPECT(call("PUT", one(uid, EXPIRY),
 		    "{\"enable_auto_scan\":false,\"first_scan_at\":\"2023-07-07T15:00:05.000\"}") == 200,
 	       "a past one does no harm when nothing fires: %s", buf_text(&seen.body));
-	end();
+	dialect_end();
 }
 
 TEST(expired_keys_have_a_history)
@@ -599,7 +397,7 @@ TEST(expired_keys_have_a_history)
 	EXPECT_AT("total", "1");
 	EXPECT_AT("count", "0");
 	EXPECT(call("POST", one(uid, "/auto-expire/scan"), NULL) == 200, "again: %s", buf_text(&seen.body));
-	end();
+	dialect_end();
 }
 
 TEST(what_is_in_the_way_of_a_scan_is_told_by_its_code)
@@ -622,7 +420,7 @@ TEST(what_is_in_the_way_of_a_scan_is_told_by_its_code)
 	expect_error("nobody", 404, "DCS.3022");
 	(void)call("POST", one("x", "/bigkey-task"), NULL);
 	expect_error("no id", 400, "DCS.4061");
-	end();
+	dialect_end();
 }
 
 /* ---- offline analysis ---- */
@@ -730,7 +528,7 @@ TEST(an_offline_analysis_reads_a_backup)
 	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":\"%s\"}", node, at("backup_id"));
 	(void)call("POST", one(uid, "/offline/key-analysis"), body);
 	expect_error("a backup that waits", 400, "DCS.4087");
-	end();
+	dialect_end();
 }
 
 /* ---- nodes ---- */
@@ -764,7 +562,7 @@ TEST(nodes_are_shown_by_instance_group_and_project)
 	(void)snprintf(target, sizeof target, P "/instance/%s/groups/%s/group-nodes-state", single, group);
 	(void)call("GET", target, NULL);
 	expect_error("another instance's group", 400, "DCS.4063");
-	end();
+	dialect_end();
 }
 
 /* ---- configuration histories, whitelist ---- */
@@ -807,7 +605,7 @@ TEST(changes_of_the_configuration_have_a_history)
 	EXPECT(call("GET", one(uid, "/tasks?limit=100"), NULL) == 200, "tasks");
 	(void)call("GET", part(uid, "/config-histories", at("tasks/4/id")), NULL); /* CREATE */
 	expect_error("another operation", 400, "DCS.4063");
-	end();
+	dialect_end();
 }
 
 /* ---- parameter templates ---- */
@@ -869,7 +667,7 @@ TEST(templates_of_the_system_are_shown_and_stay)
 	expect_error("delete", 400, "DCS.4063");
 	system_template("single", ha);
 	EXPECT(strcmp(single, ha) == 0, "%s", ha);
-	end();
+	dialect_end();
 }
 
 TEST(templates_of_users_live_and_die)
@@ -919,7 +717,7 @@ TEST(templates_of_users_live_and_die)
 	expect_error("gone", 400, "DCS.4063");
 	EXPECT(call("GET", TEMPLATES "?type=user", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("template_num", "1");
-	end();
+	dialect_end();
 }
 
 TEST(templates_are_checked_like_configurations)
@@ -977,7 +775,7 @@ TEST(templates_are_checked_like_configurations)
 	EXPECT(call("GET", template_path(id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("name", "n");
 	EXPECT_AT("params/timeout", "1");
-	end();
+	dialect_end();
 }
 
 #define CREATE_FROM                                                                                                    \
@@ -1012,7 +810,7 @@ TEST(an_instance_begins_with_its_template)
 	EXPECT(call("DELETE", template_path(id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("redis_config/0/param_value", "77"); /* the instance keeps them */
-	end();
+	dialect_end();
 }
 
 TEST(a_whitelist_is_never_in_force)
@@ -1050,7 +848,7 @@ TEST(a_whitelist_is_never_in_force)
 	(void)snprintf(target, sizeof target, P "/jobs/%s", at("job_id"));
 	poll_until(target, "status", "SUCCESS");
 	EXPECT_AT("job_type", "AddWhitelist");
-	end();
+	dialect_end();
 }
 
 /* ---- diagnosis ---- */
@@ -1154,7 +952,7 @@ TEST(a_diagnosis_waits_runs_and_is_reported)
 	EXPECT_AT("diagnosis_report_list/1", "-");
 	(void)call("GET", one(uid, "/diagnosis?limit=0"), NULL);
 	expect_error("no page", 400, "DCS.4800");
-	end();
+	dialect_end();
 }
 
 /* Not the nodes but the task: no item of any node was judged. */
@@ -1178,7 +976,7 @@ TEST(a_diagnosis_that_fails_is_finished_with_failed_items)
 	EXPECT_AT("diagnosis_node_report_list/1/diagnosis_dimension_list/2/diagnosis_item_list/1/result", "failed");
 	EXPECT_AT("diagnosis_node_report_list/1/command_time_taken_list/result", "failed");
 	EXPECT_AT("diagnosis_node_report_list/2", "-");
-	end();
+	dialect_end();
 }
 
 /* The file the child got: the engine's own words for what was asked. */
@@ -1223,7 +1021,7 @@ TEST(a_diagnosis_asks_the_nodes_that_are_named)
 	ask_diagnosis(uid, ",\"node_ip_list\":[]", id);
 	poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
 	EXPECT_AT("diagnosis_report_list/0/node_num", "2");
-	end();
+	dialect_end();
 }
 
 TEST(a_diagnosis_is_refused_by_the_contracts_codes)
@@ -1272,7 +1070,7 @@ TEST(a_diagnosis_is_refused_by_the_contracts_codes)
 	grow_older(uid);
 	(void)call("POST", one(uid, "/diagnosis"), window(0, 5, ""));
 	expect_error("being created", 400, "DCS.4118");
-	end();
+	dialect_end();
 }
 
 TEST(reports_are_deleted_by_their_ids)
@@ -1319,7 +1117,7 @@ TEST(reports_are_deleted_by_their_ids)
 	EXPECT_AT("diagnosis_report_list/1/report_id", id[0]);
 	(void)call("GET", report_target(id[1]), NULL);
 	expect_error("gone", 400, "DCS.4063");
-	end();
+	dialect_end();
 }
 
 /* ---- questions to Redis ---- */
@@ -1379,7 +1177,7 @@ TEST(questions_are_checked_before_redis_is_asked)
 	create(CREATE_SINGLE, uid);
 	(void)call("GET", one(uid, T), NULL);
 	expect_error("being created", 400, "DCS.4118");
-	end();
+	dialect_end();
 }
 
 TEST(no_request_makes_a_server_error)
@@ -1417,15 +1215,16 @@ TEST(no_request_makes_a_server_error)
 			EXPECT(status < 500, "%s %s %s: %d", target[i].method, rest, bodies[k], status);
 		}
 	}
-	end();
+	dialect_end();
 }
 
 /* ---- with the real child ---- */
 
+#define STINT TEST_BUILD_DIR "/stint"
+
 static bool has_redis(void)
 {
-	(void)snprintf(child, sizeof child, "%s/stint", TEST_BUILD_DIR);
-	return access(child, X_OK) == 0 && access("/usr/bin/redis-server", X_OK) == 0;
+	return access(STINT, X_OK) == 0 && access("/usr/bin/redis-server", X_OK) == 0;
 }
 
 static void drop(const char *uid)
@@ -1497,7 +1296,8 @@ TEST(redis_itself_is_asked)
 		printf("skipped redis_itself_is_asked: no stint or no redis-server\n");
 		return;
 	}
-	make_dir();
+	dialect_make_dir();
+	(void)snprintf(child, sizeof child, "%s", STINT);
 	start(1);
 	create_running(CREATE_HA, uid);
 	node_of(uid, "master", master);
@@ -1551,7 +1351,7 @@ TEST(redis_itself_is_asked)
 	(void)snprintf(body, sizeof body, P "/jobs/%s", at("job_id"));
 	poll_until(body, "status", "SUCCESS");
 	drop(uid);
-	end();
+	dialect_end();
 }
 
 int main(void)
