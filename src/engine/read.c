@@ -93,20 +93,35 @@ static bool has_tag(const json_t *tags, const char *key, const char *value)
 	return false;
 }
 
-static bool has_all_tags(const struct app_row *app, const json_t *wanted)
+static bool has_all_tags(const json_t *tags, const json_t *wanted)
 {
-	struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
-	const json_t *tags, *want;
+	const json_t *want;
 	size_t i;
 
-	if (json_read(app->tags, strlen(app->tags), a, &tags, NULL) != RC_OK)
-		return json_array_size(wanted) == 0;
 	json_array_foreach(wanted, i, want) {
 		const json_t *value = json_pick(want, "value");
 		if (!has_tag(tags, json_string_value(json_pick(want, "key")), json_string_value(value)))
 			return false;
 	}
 	return true;
+}
+
+/* Bring those of the n rows to the front that have all of the tags; *kept: how many they are. */
+static enum rc keep_tagged(struct app_row *rows, size_t n, const json_t *wanted, size_t *kept, struct err *err)
+{
+	size_t n_kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
+		const json_t *tags;
+		enum rc rc = json_read_kept(rows[i].tags, a, &tags, err);
+		if (rc != RC_OK)
+			return rc;
+		if (has_all_tags(tags, wanted))
+			rows[n_kept++] = rows[i];
+	}
+	*kept = n_kept;
+	return RC_OK;
 }
 
 static enum rc read_tags(const char *text, struct arena *a, const json_t **out, struct err *err)
@@ -134,18 +149,16 @@ static enum rc list_by_tags(struct engine_view *v, struct query *q, const char *
 	const json_t *wanted;
 	int64_t offset = q->offset, limit = q->limit;
 	struct app_row *all;
-	size_t n_all, kept = 0;
+	size_t n_all, kept;
 
 	q->offset = q->limit = 0;
 	enum rc rc = read_tags(tags, a, &wanted, err);
 	if (rc == RC_OK)
 		rc = store_list(v->store, q, a, (void **)&all, &n_all, err);
+	if (rc == RC_OK)
+		rc = keep_tagged(all, n_all, wanted, &kept, err);
 	if (rc != RC_OK)
 		return rc;
-	for (size_t i = 0; i < n_all; i++) {
-		if (has_all_tags(&all[i], wanted))
-			all[kept++] = all[i];
-	}
 	*total = (int64_t)kept;
 	size_t from = (uint64_t)offset < kept ? (size_t)offset : kept;
 	*rows = all + from;

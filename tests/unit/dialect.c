@@ -50,7 +50,7 @@ static void keep_file(const struct http_file *file)
 	(void)close(file->fd);
 }
 
-void seen_keep(const struct http_reply *reply)
+static void keep_bytes(const struct http_reply *reply)
 {
 	seen.status = reply->status;
 	(void)snprintf(seen.content_type, sizeof seen.content_type, "%s", reply->content_type);
@@ -60,15 +60,25 @@ void seen_keep(const struct http_reply *reply)
 	buf_add(&seen.body, reply->body, reply->body_len);
 	if (reply->file)
 		keep_file(reply->file);
+}
+
+static void read_body(void)
+{
 	json_decref(seen.json);
 	seen.json = json_loadb(buf_text(&seen.body), seen.body.len, 0, NULL);
+}
+
+void seen_keep(const struct http_reply *reply)
+{
+	keep_bytes(reply);
+	read_body();
 }
 
 void http_reply(struct http_req *req, const struct http_reply *reply)
 {
 	(void)req;
 	must(pthread_mutex_lock(&lock) == 0);
-	seen_keep(reply);
+	keep_bytes(reply);
 	must(!is_answered);
 	is_answered = true;
 	must(pthread_cond_signal(&answered) == 0);
@@ -208,6 +218,8 @@ void make_key(const char *account)
 
 /* ---- requests ---- */
 
+void (*dialect_watch)(bool begins);
+
 int send_request(const struct request *r)
 {
 	struct arena *a = arena_new(16 << 20);
@@ -228,13 +240,18 @@ int send_request(const struct request *r)
 	};
 	rand_uuid(req.id);
 	is_answered = false;
+	if (dialect_watch)
+		dialect_watch(/* begins= */ true);
 	api_handle(api, &req);
 	must(pthread_mutex_lock(&lock) == 0);
 	while (!is_answered)
 		must(pthread_cond_wait(&answered, &lock) == 0);
 	must(pthread_mutex_unlock(&lock) == 0);
-	EXPECT(strcmp(seen_header(id_header), req.id) == 0, "%s %s: header says '%s'", r->method, r->target,
-	       seen_header(id_header));
+	if (dialect_watch)
+		dialect_watch(/* begins= */ false);
+	read_body();
+	EXPECT(!id_header || strcmp(seen_header(id_header), req.id) == 0, "%s %s: header says '%s'", r->method,
+	       r->target, seen_header(id_header));
 	arena_free(a);
 	return seen.status;
 }

@@ -39,7 +39,7 @@ struct dialect_setup {
 	int max_running;
 	int threads;           /* loops that a request may name */
 	int64_t look_every_ms; /* at Redis instances; 0: as a server does */
-	const char *id_header; /* every answer has the request's id there */
+	const char *id_header; /* every answer has the request's id there; NULL: not looked at */
 };
 
 extern char data_dir[4096], child[4200]; /* child: the program that runs what is built in */
@@ -67,6 +67,8 @@ struct request {
 };
 
 int send_request(const struct request *r); /* the answer's status */
+/* Called on either side of the handing over and the wait for the answer, when it is set: there faults are armed. */
+extern void (*dialect_watch)(bool begins);
 /* GET target again until the answer has value at place; what a client does, with its patience limited. */
 bool poll_until(const char *target, const char *place, const char *value);
 

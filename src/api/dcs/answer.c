@@ -143,18 +143,22 @@ bool dcs_answer_read(struct call *c, enum verdict v, const struct err *err)
 {
 	if (v == V_FAILED)
 		call_spoil_view(c);
+	if (v == V_TOO_MANY) /* of what is read there is no quota, only memory for it */
+		return dcs_answer_no_memory(c);
 	return dcs_answer_verdict(c, v, "", err);
 }
 
 bool dcs_answer_internal(struct call *c, const char *event, const struct err *err)
 {
 	log_error(event, "request=%s operation=%s why=\"%s\"", c->req->id, c->operation, err->msg);
-	return dcs_answer_error(c, DCS_INTERNAL);
+	return dcs_answer_error(c, call_may_be_repeated(c, err) ? DCS_UNAVAILABLE : DCS_INTERNAL);
 }
 
 bool dcs_answer_no_memory(struct call *c)
 {
-	return dcs_answer_words(c, DCS_INTERNAL, "The request needs more memory than it may take.");
+	/* Not "unavailable" behind a change: that says that nothing was done. */
+	return dcs_answer_words(c, c->is_submitted ? DCS_INTERNAL : DCS_UNAVAILABLE,
+				"Internal service error. There is no memory for this request.");
 }
 
 bool dcs_keep(struct call *c, struct buf *b, const char **out)

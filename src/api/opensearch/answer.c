@@ -114,17 +114,25 @@ void answer_bad_input(struct call *c, const struct err *err)
 	answer_error(c, err->rc == RC_BUSY ? API_ERR_UNAVAILABLE : API_ERR_INVALID_PARAMETER, err->msg);
 }
 
+void answer_no_memory(struct call *c)
+{
+	answer_error(c, API_ERR_UNAVAILABLE, "there is no memory for this request");
+}
+
 void answer_read(struct call *c, enum verdict v, const struct err *err)
 {
 	if (v == V_FAILED)
 		call_spoil_view(c);
-	answer_verdict(c, v, err);
+	if (v == V_TOO_MANY) /* of what is read there is no limit but the memory for it */
+		answer_no_memory(c);
+	else
+		answer_verdict(c, v, err);
 }
 
 void answer_internal(struct call *c, const char *event, const struct err *err)
 {
 	log_error(event, "request=%s operation=%s why=\"%s\"", c->req->id, c->operation, err->msg);
-	answer_error(c, API_ERR_INTERNAL, NULL);
+	answer_error(c, call_may_be_repeated(c, err) ? API_ERR_UNAVAILABLE : API_ERR_INTERNAL, NULL);
 }
 
 void answer_method(struct call *c)
