@@ -1595,11 +1595,10 @@ static const char *records(const struct instance_row *i)
 			EXPECT(file_exists(path), "%s", path);
 			continue;
 		}
-		for (int64_t until = clock_mono_ms() + PATIENCE_MS; file_exists(path) && clock_mono_ms() < until;)
-			usleep(5000); /* files follow rows */
-		EXPECT(!file_exists(path), "%s", path);
+		/* Files follow rows, and one another. */
+		EXPECT(comes_true(is_gone, path), "%s", path);
 		path_of_generation(engine, i, g, path);
-		EXPECT(!file_exists(path), "%s", path);
+		EXPECT(comes_true(is_gone, path), "%s", path);
 	}
 	return text;
 }
