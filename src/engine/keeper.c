@@ -8,8 +8,8 @@
  * it was in this row.
  * A cache whose master serves but whose replica is down, or cannot write its append-only file, is mended alike, without
  * showing ERROR; and one whose clients an operation that is over has left unable to write.
- * It also makes the automatic backups of a cache's policy, drops those that have had their time (backup_plan.h), and
- * has the analyses made that are due (schedule.h).
+ * It also bounds the logs of Redis, makes the automatic backups of a cache's policy, drops those that have had their
+ * time (backup_plan.h), and has the analyses made that are due (schedule.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -318,6 +318,7 @@ static void look_after(struct keeper *k, const struct cache_row *row, const stru
 		log_error("cache.description", "cache=%s reason=\"%s\"", row->uid, err.msg);
 		return;
 	}
+	cache_bound_logs(&c);
 	cache_look(&c, LOOK_LIMIT_MS, &view);
 	if (view.is_serving)
 		keep_figures(k, row->id, &view.nodes[c.master]);
