@@ -136,7 +136,7 @@ static enum rc sync_parent(const char *path, struct err *err)
 	return sync_dir(dir, err);
 }
 
-static enum rc write_all(int fd, const char *path, const void *bytes, size_t len, struct err *err)
+enum rc file_put(int fd, const char *path, const void *bytes, size_t len, struct err *err)
 {
 	const char *p = bytes;
 	while (len) {
@@ -160,7 +160,7 @@ enum rc file_write(const char *path, const void *bytes, size_t len, unsigned mod
 	int fd = os.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
 	if (fd < 0)
 		return failed(err, "create", path);
-	enum rc rc = write_all(fd, path, bytes, len, err);
+	enum rc rc = file_put(fd, path, bytes, len, err);
 	if (os.close(fd) != 0 && rc == RC_OK)
 		rc = failed(err, "close", path);
 	if (rc != RC_OK)

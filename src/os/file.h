@@ -25,6 +25,8 @@ enum rc file_read_part(const char *path, int64_t offset, size_t max, struct buf 
 enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* fsync temp (already written and closed), rename it to path, fsync the folder. */
 enum rc file_publish(const char *temp, const char *path, struct err *err) NODISCARD;
+/* All of the bytes to an open file; path is for the words. RC_BUSY: the disk is full. */
+enum rc file_put(int fd, const char *path, const void *bytes, size_t len, struct err *err) NODISCARD;
 /* Make path anew with these bytes, for whoever reads it next while the machine runs: not atomic, not fsynced. */
 enum rc file_write(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* Replace path by these bytes in one step for whoever reads it while the machine runs: not fsynced. */
