@@ -213,10 +213,11 @@ enum cache_node_state {
 };
 const char *cache_node_state_word(enum cache_node_state s);   /* "down", "loading" ... */
 
-/* Of one node; numbers are 0 unless it is UP. */
+/* Of one node; all but the state and is_full is 0 unless it is UP. */
 struct cache_figures {
 	enum cache_node_state state;
 	bool is_master, is_linked, is_saving;    /* is_linked: a replica in step with its master */
+	bool is_full;                            /* CROWDED by its clients, whom it serves; else by a script, say */
 	char version[24], run_id[CACHE_RUN_ID_SIZE];
 	int64_t pid, uptime_s;
 	int64_t used_memory, max_memory, rss_memory;   /* bytes */

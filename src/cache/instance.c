@@ -319,7 +319,9 @@ static bool names_setting(const struct cache_setting *settings, int n, const cha
 static enum rc try_clients(const struct op *op, const struct cache_instance *from, const struct cache_instance *to,
                            struct err *err)
 {
-	enum rc rc = RC_OK;
+	enum rc rc = master_check(op, from, err);
+	if (rc != RC_OK)
+		return rc;
 	for (int i = 0; i < to->n_nodes && rc == RC_OK; i++) {
 		CLEANUP(wire_closep) struct wire *w = NULL;
 		rc = node_open(op, to, i, &w, err);

@@ -53,7 +53,7 @@ static enum verdict create_cache(const char *name, struct err *err)
 			 .spec_code = "redis.single.xu1.tiny.128",
 			 .cache_mode = "single",
 			 .capacity_mib = 128,
-			 .ip = "127.9.9.9",
+			 .ip = "",
 			 .port = 6379,
 			 .maintain_begin = "18:00:00",
 			 .maintain_end = "19:00:00",

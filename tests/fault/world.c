@@ -185,7 +185,7 @@ void world_make_cache(const char *name, char uid[37])
 			 .spec_code = "redis.single.xu1.tiny.128",
 			 .cache_mode = "single",
 			 .capacity_mib = 128,
-			 .ip = "127.9.9.9",
+			 .ip = "",
 			 .port = 1,
 			 .maintain_begin = "18:00:00",
 			 .maintain_end = "19:00:00",

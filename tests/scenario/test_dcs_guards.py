@@ -121,6 +121,28 @@ class FewFiles(DcsCase):
         self.assertEqual(int(self.connect(one).info("maxclients")), 1000)
 
 
+class Crowds(DcsCase):
+    def test_an_instance_full_of_clients_is_not_in_error(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        one = self.create("guard-crowd", "ha")
+        self.done(one, "UpdateConfig", self.dcs.of("PUT", one, "configs", body={"redis_config": [
+            {"param_name": "maxclients", "param_value": "1000"}]}), 204)
+        shown = self.show(one)
+        redis, before = self.connect(one), self.process(one)
+        for _ in range(1000):
+            self.addCleanup(socket.create_connection((shown["ip"], shown["port"]), 30).close)
+        refused = int(redis.info("rejected_connections"))
+        wait_for("the server to be turned away", lambda: int(redis.info("rejected_connections")) > refused + 4)
+        self.assertEqual(self.dcs.status(one), "RUNNING")
+        self.assertEqual(self.dcs.newest(one)["name"], "UpdateConfig")
+        self.switch(one, "restart")  # what frees it of them
+        self.assertEqual(self.dcs.ended(self.dcs.newest(one)["id"])["status"], "SUCCESS")
+        self.running(one)
+        self.assertNotEqual(self.process(one), before)
+
+
 class Refusals(DcsCase):
     def raw(self, data):
         """Status and headers and body of the answer to these bytes; the server ends the connection."""

@@ -976,6 +976,23 @@ TEST(a_creation_that_fails_leaves_what_can_be_deleted)
 	dialect_end();
 }
 
+TEST(a_list_too_long_for_memory_is_no_matter_of_quotas)
+{
+	char body[4096];
+
+	begin(AUTH_OFF, 0);
+	(void)snprintf(body, sizeof body, "%.*s,\"description\":\"%01000d\",\"instance_num\":40}",
+		       (int)strlen(CREATE_SINGLE) - 1, CREATE_SINGLE, 0);
+	EXPECT(call("POST", ALL, body) == 200, "%s", buf_text(&seen.body));
+	request_memory = 40 << 10;
+	(void)call("GET", ALL "?limit=1000", NULL);
+	expect_error("too much to read", 503, "DCS.5000");
+	request_memory = 16 << 20;
+	EXPECT(call("GET", ALL "?limit=1000", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_num", "40");
+	dialect_end();
+}
+
 /* A request that names instances has a limit; this one names none, and "all" means all. */
 TEST(all_creations_that_failed_are_deleted_at_once)
 {
@@ -1788,6 +1805,7 @@ int main(void)
 	RUN(the_task_centre_outlives_the_instance);
 	RUN(what_runs_is_told_by_its_code);
 	RUN(a_creation_that_fails_leaves_what_can_be_deleted);
+	RUN(a_list_too_long_for_memory_is_no_matter_of_quotas);
 	RUN(all_creations_that_failed_are_deleted_at_once);
 	RUN(updates_act_on_differences_only);
 	RUN(resizes_are_checked_against_what_is_there);

@@ -218,11 +218,12 @@ void make_key(const char *account)
 
 /* ---- requests ---- */
 
+size_t request_memory = 16 << 20;
 void (*dialect_watch)(bool begins);
 
 int send_request(const struct request *r)
 {
-	struct arena *a = arena_new(16 << 20);
+	struct arena *a = arena_new(request_memory);
 	const char *mark = strchr(r->target, '?');
 	struct http_req req = {
 		.method = r->method,

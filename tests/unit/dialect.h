@@ -66,6 +66,7 @@ struct request {
 	int loop;
 };
 
+extern size_t request_memory; /* of one request; 16 MiB */
 int send_request(const struct request *r); /* the answer's status */
 /* Called on either side of the handing over and the wait for the answer, when it is set: there faults are armed. */
 extern void (*dialect_watch)(bool begins);

@@ -552,6 +552,34 @@ TEST(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once)
 	end();
 }
 
+/* A bound on the time looks at every task, and must not keep what it does not show. */
+TEST(a_bounded_list_takes_memory_for_its_page_only)
+{
+	enum { TASKS = 20, ARGS_SIZE = 16 << 10 };
+	struct arena *a CLEANUP(arena_freep) = arena_new(TASKS * ARGS_SIZE / 2);
+	struct task_row *rows;
+	size_t n = 0;
+	int64_t total = 0;
+	char args[ARGS_SIZE + 16];
+	struct err err = { 0 };
+
+	begin();
+	start(1);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	(void)snprintf(args, sizeof args, "{\"x\":\"%0*d\"}", ARGS_SIZE, 0);
+	for (int i = 0; i < TASKS; i++)
+		EXPECT(operate(c.uid, CACHE_OP_FLUSH, args, true).base.verdict == V_OK, "task %d", i);
+	struct cache_task_filter f = {
+		.project_id = PROJECT, .created_from = 0, .created_until = INT64_MAX, .offset = 1, .limit = 2
+	};
+	EXPECT(engine_cache_task_list(view, &f, a, &rows, &n, &total, &err) == V_OK, "%s", err.msg);
+	EXPECT(n == 2 && total == TASKS + 1 && rows[0].id == rows[1].id + 1, "%zu of %lld", n, (long long)total);
+	EXPECT(n == 2 && strstr(rows[1].params, "000"), "its parameters are there");
+	stop();
+	end();
+}
+
 TEST(quotas_lists_and_the_other_dialect)
 {
 	struct cache_row *rows;
@@ -949,6 +977,45 @@ TEST(the_real_child_makes_keeps_and_deletes_redis)
 	end();
 }
 
+static void set_next_at(int64_t next_at)
+{
+	char path[4200], sql[100];
+	sqlite3 *db = NULL;
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	(void)snprintf(sql, sizeof sql, "UPDATE schedule SET next_at=%lld", (long long)next_at);
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s",
+	       sqlite3_errmsg(db));
+	(void)sqlite3_close(db);
+}
+
+TEST(a_scan_that_a_clock_far_ahead_has_planned_is_planned_anew)
+{
+	const int64_t day_ms = 86400000;
+	begin();
+	start(4);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "made");
+	int64_t now = clock_wall_ms();
+	struct schedule_set set = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .asked_at = now,
+				    .row = { .is_enabled = 1, .times = "00:00,12:00", .skipped_why = "" } };
+	CALL(engine_schedule_set, &set);
+	int64_t planned = set.row.next_at;
+	EXPECT(set.base.verdict == V_OK && planned > now && planned <= now + day_ms, "%lld", (long long)planned);
+	stop();
+	set_next_at(planned + 3650 * day_ms);
+	start(4);
+	int64_t next = 0;
+	for (int64_t until = clock_mono_ms() + 10000; next - now > day_ms || !next; usleep(5000)) {
+		next = schedule_of(c.uid, SCAN_BIGKEY).next_at;
+		if (clock_mono_ms() > until)
+			break;
+	}
+	EXPECT(next == planned || next == planned + day_ms / 2, "%lld", (long long)(next - planned));
+	stop();
+	end();
+}
+
 /* As if that many had been made and deleted over the years. */
 static void count_as_made(int64_t n)
 {
@@ -1053,6 +1120,7 @@ int main(void)
 	RUN(what_the_machine_made_fail_is_recovered_in_the_same_breath);
 	RUN(a_create_that_the_machine_made_fail_is_cleared_away);
 	RUN(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once);
+	RUN(a_bounded_list_takes_memory_for_its_page_only);
 	RUN(quotas_lists_and_the_other_dialect);
 	RUN(backups_follow_their_task);
 	RUN(one_scan_of_a_kind_at_a_time_beside_an_operation);
@@ -1061,6 +1129,7 @@ int main(void)
 	else
 		RUN(recoveries_that_do_not_help_come_later_and_later);
 	RUN(a_schedule_fires_once_for_all_that_was_missed);
+	RUN(a_scan_that_a_clock_far_ahead_has_planned_is_planned_anew);
 	RUN(a_firing_that_meets_a_scan_is_skipped_and_told);
 	RUN(a_firing_waits_for_an_instance_and_goes_with_it);
 	RUN(old_automatic_scans_go_with_their_tasks);

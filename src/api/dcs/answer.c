@@ -158,7 +158,7 @@ bool dcs_answer_no_memory(struct call *c)
 {
 	/* Not "unavailable" behind a change: that says that nothing was done. */
 	return dcs_answer_words(c, c->is_submitted ? DCS_INTERNAL : DCS_UNAVAILABLE,
-				"Internal service error. There is no memory for this request.");
+				"Internal service error. There is no memory for this request; ask for less at once.");
 }
 
 bool dcs_keep(struct call *c, struct buf *b, const char **out)

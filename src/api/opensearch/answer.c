@@ -116,7 +116,7 @@ void answer_bad_input(struct call *c, const struct err *err)
 
 void answer_no_memory(struct call *c)
 {
-	answer_error(c, API_ERR_UNAVAILABLE, "there is no memory for this request");
+	answer_error(c, API_ERR_UNAVAILABLE, "there is no memory for this request; ask for less at once");
 }
 
 void answer_read(struct call *c, enum verdict v, const struct err *err)
