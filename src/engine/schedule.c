@@ -148,22 +148,28 @@ static enum rc plan_anew(struct engine *e, struct schedule_row *row, int64_t now
 }
 
 /* What is not among the settings has its default, and that counts none. */
-bool engine_cache_counts_uses(const struct cache_row *cache)
+enum rc engine_cache_counts_uses(const struct cache_row *cache, bool *out, struct err *err)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
 	const json_t *state = NULL;
 
-	if (!*cache->state || json_read(cache->state, strlen(cache->state), a, &state, NULL) != RC_OK)
-		return false;
+	enum rc rc = json_read_kept(cache->state, a, &state, err);
+	if (rc != RC_OK)
+		return rc;
 	const char *policy = json_string_value(json_object_get(json_object_get(state, "settings"), "maxmemory-policy"));
-	return policy && (strcmp(policy, "allkeys-lfu") == 0 || strcmp(policy, "volatile-lfu") == 0);
+	*out = policy && (strcmp(policy, "allkeys-lfu") == 0 || strcmp(policy, "volatile-lfu") == 0);
+	return RC_OK;
 }
 
 /* Sets outcome and why. Anything but V_OK: the change as a whole failed. */
 static enum verdict try_scan(struct engine *e, struct schedule_fire *c, const struct schedule_row *row,
 			     const struct cache_row *cache, struct arena *a)
 {
-	if (c->scan.kind == SCAN_HOTKEY && !engine_cache_counts_uses(cache)) {
+	bool can_scan = true;
+	enum rc rc = c->scan.kind == SCAN_HOTKEY ? engine_cache_counts_uses(cache, &can_scan, &c->base.err) : RC_OK;
+	if (rc != RC_OK)
+		return verdict_of(rc);
+	if (!can_scan) {
 		c->outcome = FIRE_SKIPPED;
 		(void)snprintf(c->why, sizeof c->why, "maxmemory-policy is neither allkeys-lfu nor volatile-lfu");
 		return V_OK;

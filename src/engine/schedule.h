@@ -20,7 +20,7 @@ enum verdict engine_schedule_get(struct engine_view *v, int64_t cache_id, enum s
 const char *engine_schedule_args(const struct schedule_row *row, struct arena *a);
 
 /* Redis counts how often a key is used only under a maxmemory-policy that evicts by it: hot keys need one. */
-bool engine_cache_counts_uses(const struct cache_row *cache);
+enum rc engine_cache_counts_uses(const struct cache_row *cache, bool *out, struct err *err) NODISCARD;
 
 /* Replaces what the schedule says: is_enabled, times, first_at, interval_s, timeout_s and batch of row, which the
  * caller has checked. The rest of row is filled when done with V_OK. */

@@ -7,6 +7,7 @@
 #include "base/must.h"
 #include "change.h"
 #include "dcs_dialect.h"
+#include "engine/schedule.h"
 #include "os/file.h"
 
 enum { N_MAX = 1 << 20, TARGETS_MAX = 80 };
@@ -227,6 +228,25 @@ TEST(reads_are_whole_or_refused_when_memory_ends)
 	dialect_end();
 }
 
+/* A schedule that is skipped for its policy says so for good: no memory to read it must not count as another one. */
+TEST(a_policy_that_cannot_be_read_now_is_not_another_one)
+{
+	const struct cache_row row = { .state = "{\"settings\":{\"maxmemory-policy\":\"allkeys-lfu\"}}" };
+	int n = 1;
+
+	plan = &plans[2];
+	for (bool is_met = true; is_met; n++) {
+		bool counts = false;
+		struct err err = { 0 };
+		inject_arm(plan, n);
+		enum rc rc = engine_cache_counts_uses(&row, &counts, &err);
+		is_met = inject_disarm() > 0;
+		EXPECT(rc == RC_BUSY || (rc == RC_OK && counts), "call %d: %s %s", n, rc_name(rc), err.msg);
+		EXPECT(is_met || rc == RC_OK, "with memory: %s", err.msg);
+	}
+	EXPECT(n > 3, "%d calls", n);
+}
+
 int main(void)
 {
 	inject_install();
@@ -234,5 +254,6 @@ int main(void)
 	setenv("TZ", "UTC", 1);
 	tzset();
 	RUN(reads_are_whole_or_refused_when_memory_ends);
+	RUN(a_policy_that_cannot_be_read_now_is_not_another_one);
 	return test_failures != 0;
 }
