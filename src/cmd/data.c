@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "cmd/manifest.h"
+#include "engine/engine.h"
 #include "os/file.h"
 
 enum { KEYS_ARENA_SIZE = 16 << 20, ENDPOINT_MAX = 512 };
@@ -17,7 +18,6 @@ const char *data_dir(const char *given)
 
 enum rc data_make(const char *dir, struct err *err)
 {
-	static const char *const folders[] = { "import", "functions.d" };
 	char path[PATH_MAX];
 
 	enum rc rc = dir_make(dir, 0700, err);
@@ -26,7 +26,7 @@ enum rc data_make(const char *dir, struct err *err)
 	if (rc == RC_OK && file_exists(path))
 		return err_set(err, RC_CONFLICT,
 		               "'%.200s' is being restored, or a restore was cut off: restore into it again", dir);
-	return rc == RC_OK ? dir_make_in(dir, folders, ARRAY_LEN(folders), 0700, err) : rc;
+	return rc == RC_OK ? engine_make_folders(dir, err) : rc;
 }
 
 enum rc data_keys_open(const char *dir, bool makes, struct data_keys *out, struct err *err)

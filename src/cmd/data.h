@@ -13,7 +13,7 @@
 /* given, else $STINT_DATA, else "stint-data". */
 const char *data_dir(const char *given);
 
-/* Make DATA (0700) with import/ and functions.d/ when they are missing. RC_CONFLICT: a restore into it is unfinished. */
+/* Make DATA (0700) and the folders in it that are missing. RC_CONFLICT: a restore into it is unfinished. */
 enum rc data_make(const char *dir, struct err *err) NODISCARD;
 
 /* Keys of a data folder, with or without a running server. */

@@ -120,6 +120,47 @@ TEST(settings_that_durability_rests_on)
 	store_close(s);
 }
 
+static int n_opened, n_synced;
+
+static int open_without_nameless(const char *p, int flags, mode_t mode)
+{
+	n_opened++;
+	errno = EOPNOTSUPP;
+	return (flags & O_TMPFILE) == O_TMPFILE ? -1 : os_real.open(p, flags, mode);
+}
+
+static int refused_folder_sync(int fd)
+{
+	errno = EIO;
+	return ++n_synced == 2 ? -1 : os_real.fsync(fd);
+}
+
+/* A database is made as a whole where the file system has files without a name, and by SQLite where not: the same one. */
+TEST(a_new_database_is_there_as_a_whole_or_not)
+{
+	struct buf whole;
+	struct store *s;
+
+	os.fsync = refused_folder_sync; /* the file is there, and may be lost with the power: that cannot be called a success */
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_IO && strstr(e.msg, "fsync"), "%s", e.msg);
+	os = os_real;
+	read_whole(&whole);
+	EXPECT(n_synced == 2 && whole.len > 4096 && memcmp(whole.bytes, "SQLite format 3", 16) == 0, "%d %zu", n_synced, whole.len);
+	EXPECT(whole.bytes[18] == 2 && whole.bytes[19] == 2, "without a log");
+	buf_fini(&whole);
+	s = open_as(STORE_WRITER);
+	EXPECT(store_schema_version(s) == schema_version && store_check(s, STORE_FULL, &e) == RC_OK, "%s", e.msg);
+	OK(add_app(s, "a"));
+	store_close(s);
+	(void)snprintf(path, sizeof path, "%s/with-a-name.db", dir);
+	os.open = open_without_nameless;
+	s = open_as(STORE_WRITER);
+	os = os_real;
+	EXPECT(n_opened > 0 && store_schema_version(s) == schema_version && count_apps(s) == 0, "%d", n_opened);
+	OK(store_check(s, STORE_FULL, &e));
+	store_close(s);
+}
+
 TEST(files_that_are_not_ours_are_refused_and_left_alone)
 {
 	static const char text[] = "This is a letter, not a database. It is longer than the head of one, which has "
@@ -1485,6 +1526,7 @@ int main(void)
 		return 1;
 	RUN_FRESH(rows_survive_a_reopen);
 	RUN_FRESH(settings_that_durability_rests_on);
+	RUN_FRESH(a_new_database_is_there_as_a_whole_or_not);
 	RUN_FRESH(files_that_are_not_ours_are_refused_and_left_alone);
 	RUN_FRESH(a_newer_database_is_refused_with_both_versions);
 	RUN_FRESH(readers_do_not_create);

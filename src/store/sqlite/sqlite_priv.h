@@ -1,6 +1,7 @@
 /*
  * sqlite_priv: the SQLite back end's parts. For files of this folder and tests/unit/store_test.c alone.
  *
+ *   create.c   a new database
  *   open.c     connection, identity of the file, comparison of its columns with the descriptions
  *   migrate.c  bringing an older database up to date
  *   sql.c      SQL text of a shape
@@ -91,6 +92,10 @@ enum rc total_seek(struct sqlite_store *s, const struct shape *shape, struct que
 /* store_check_totals, store_mend_totals */
 enum rc total_check(struct store *base, const struct store_pause *pause, struct err *err) NODISCARD;
 enum rc total_mend(struct store *base, int64_t *n_mended, struct err *err) NODISCARD;
+
+/* create.c: a new database at path, with all of the schema and durable. A failure that leaves none there is no answer:
+ * SQLite may still be able to make one. RC_CONFLICT: a neighbour was faster. */
+enum rc sqlite_create(const char *path, struct err *err) NODISCARD;
 
 /* copy.c: store_copy */
 enum rc sqlite_copy(struct store *base, const char *to, struct err *err) NODISCARD;
