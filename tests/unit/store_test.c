@@ -508,6 +508,49 @@ TEST(no_order_of_pauses_and_writes_shows_what_is_old)
 	store_close(w);
 }
 
+static int64_t size_now(void)
+{
+	int64_t size = -1;
+	OK(file_size(path, &size, &e));
+	return size;
+}
+
+static void add_big(struct store *w, int n, const char *big)
+{
+	char name[16];
+	struct app_row row = { .account = "1", .name = name, .description = big };
+	(void)snprintf(name, sizeof name, "big%d", n);
+	OK(store_insert(w, &table_app, &row, &e));
+}
+
+/* A commit that somebody waits for does not copy the log back into the file, unless nobody else ever does. */
+TEST(the_log_is_copied_back_between_transactions)
+{
+	enum { BIG = 1 << 20, PAGES_OF_BIG = BIG / 4096 };
+	struct store *w = open_as(STORE_WRITER);
+	char *big = mem_alloc(BIG + 1);
+	int64_t before = size_now();
+	int n = 0;
+
+	memset(big, 'b', BIG);
+	for (; n <= LOG_FRAMES / PAGES_OF_BIG; n++) {
+		store_tidy(w); /* too early */
+		add_big(w, n, big);
+	}
+	EXPECT(size_now() == before, "within a commit, or too early");
+	store_tidy(w);
+	EXPECT(size_now() >= before + (int64_t)n * BIG, "not copied: %lld", (long long)size_now());
+	before = size_now();
+	store_tidy(w);
+	for (int last = n + LOG_FRAMES_MOST / PAGES_OF_BIG; n <= last; n++) {
+		EXPECT(size_now() == before, "within a commit");
+		add_big(w, n, big);
+	}
+	EXPECT(size_now() > before, "a log that nobody copies back grows for ever");
+	mem_free(big);
+	store_close(w);
+}
+
 /* Views that are kept while others come and go would let a log grow for as long as the readers are busy. */
 TEST(a_long_log_and_an_old_view_are_not_held)
 {
@@ -1538,6 +1581,7 @@ int main(void)
 	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);
 	RUN_FRESH(a_paused_view_goes_on_until_somebody_writes);
 	RUN_FRESH(no_order_of_pauses_and_writes_shows_what_is_old);
+	RUN_FRESH(the_log_is_copied_back_between_transactions);
 	RUN_FRESH(a_long_log_and_an_old_view_are_not_held);
 	RUN_FRESH(an_index_made_anew_shows_what_the_log_has);
 	RUN_FRESH(remembered_rows_are_whole);

@@ -206,6 +206,7 @@ static enum rc compare_all(sqlite3 *db, struct err *err)
 
 static enum rc prepare_writer(struct sqlite_store *s, struct err *err)
 {
+	(void)sqlite3_wal_hook(s->db, sqlite_note_log, s);
 	enum rc rc = use_wal(s->db, err);
 	if (rc == RC_OK)
 		rc = sqlite_run(s->db, for_writers, err);

@@ -32,6 +32,8 @@ enum {
 	SQL_MAX = 8192,  /* bytes of one statement */
 	TOTAL_SHIFT = 10, /* schema/ writes it */
 	TOTAL_BLOCK = 1 << TOTAL_SHIFT,
+	LOG_FRAMES = 1000,      /* store_tidy copies a log of that many pages back into the database */
+	LOG_FRAMES_MOST = 4000, /* a commit does it itself */
 };
 
 enum control { CTL_BEGIN, CTL_COMMIT, CTL_ROLLBACK, CTL_MARK, CTL_KEEP, CTL_UNDO, CTL_BEGIN_READ, CTL_VERSION, CONTROLS };
@@ -46,6 +48,7 @@ struct sqlite_store {
 	struct store base;
 	sqlite3 *db;
 	int version; /* user_version as opened */
+	int n_frames; /* in the log, as of the last commit; 0: they were copied back since */
 	sqlite3_stmt *controls[CONTROLS];
 	struct cached cache[CACHE_SETS][CACHE_WAYS];
 	uint64_t tick;
@@ -57,6 +60,9 @@ struct sqlite_store {
 static inline struct sqlite_store *sqlite_of(struct store *s) { return (struct sqlite_store *)s; }
 
 extern const struct store_ops sqlite_ops;
+
+/* For sqlite3_wal_hook: told of each commit, in place of SQLite's own rule, which copies the log back within a commit. */
+int sqlite_note_log(void *store, sqlite3 *db, const char *name, int n_frames);
 
 /* The failure of the last call on db in our terms. t: the table concerned, NULL for none. what: what was tried. */
 enum rc sqlite_failed(sqlite3 *db, int code, const struct table *t, const char *what, struct err *err);
