@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/rand.h"
+#include "os/calls.h"
 #include "os/file.h"
 #include "sign/hash.h"
 #include "store/tables.h"
@@ -55,6 +56,24 @@ static void derive(const struct keyring *k, const char *purpose, unsigned char *
 	mem_wipe(digest, sizeof digest);
 }
 
+/* RC_NOT_FOUND: there is none. */
+static enum rc read_key(const char *path, unsigned char key[KEY_LEN], struct err *err)
+{
+	struct buf text;
+
+	buf_init(&text, 4096);
+	enum rc rc = file_read(path, &text, err);
+	if (rc == RC_OK && text.len != KEY_LEN)
+		rc = err_set(err, RC_CORRUPT, "%s has %zu bytes instead of %d: restore it from a backup; without it no stored "
+					      "access key can be read", path, text.len, KEY_LEN);
+	if (rc == RC_OK)
+		memcpy(key, text.bytes, KEY_LEN);
+	if (text.bytes)
+		mem_wipe(text.bytes, text.cap);
+	buf_fini(&text);
+	return rc;
+}
+
 /* A new key for a new folder. Beside a database it would make every stored secret, and every task id, another one. */
 static enum rc make_key(const char *data_dir, const char *path, unsigned char key[KEY_LEN], struct err *err)
 {
@@ -71,26 +90,33 @@ static enum rc make_key(const char *data_dir, const char *path, unsigned char ke
 	return file_replace(path, key, KEY_LEN, 0600, err);
 }
 
-enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err)
+/* A server and commands beside it may all be the first in a new folder, and a key that one of them works with and another
+ * replaces is no key: so one makes it, and the others wait and read it. */
+static enum rc read_or_make_key(const char *data_dir, unsigned char key[KEY_LEN], struct err *err)
 {
 	char path[PATH_MAX];
-	struct buf text;
-	struct keyring *k = mem_new(struct keyring);
+	int lock_fd;
 
-	buf_init(&text, 4096);
 	enum rc rc = path_join(path, data_dir, "secret.key", err);
 	if (rc == RC_OK)
-		rc = file_read(path, &text, err);
-	if (rc == RC_OK && text.len != KEY_LEN)
-		rc = err_set(err, RC_CORRUPT, "%s has %zu bytes instead of %d: restore it from a backup; without it no stored "
-					      "access key can be read", path, text.len, KEY_LEN);
-	if (rc == RC_OK)
-		memcpy(k->key, text.bytes, KEY_LEN);
+		rc = read_key(path, key, err);
+	if (rc != RC_NOT_FOUND)
+		return rc;
+	rc = dir_lock(data_dir, &lock_fd, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = read_key(path, key, err);
 	if (rc == RC_NOT_FOUND)
-		rc = make_key(data_dir, path, k->key, err);
-	if (text.bytes)
-		mem_wipe(text.bytes, text.cap);
-	buf_fini(&text);
+		rc = make_key(data_dir, path, key, err);
+	(void)os.close(lock_fd); /* nothing was written through it */
+	return rc;
+}
+
+enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err)
+{
+	struct keyring *k = mem_new(struct keyring);
+
+	enum rc rc = read_or_make_key(data_dir, k->key, err);
 	if (rc != RC_OK) {
 		keyring_free(k);
 		return rc;

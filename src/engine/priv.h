@@ -233,6 +233,9 @@ enum rc cache_insert_task(struct engine *e, struct instance_row *unit, const str
 			  const struct actor *actor, const char *args, const char *details, int64_t not_before,
 			  int64_t now, struct arena *a, int64_t *task_id, struct err *err) NODISCARD;
 void cache_new_uid(char out[37]); /* UUID, lower case */
+/* cache_address.c: may this cache listen at that port of its addresses? RC_INVALID: one is another cache's. */
+enum rc cache_check_address(struct engine *e, const struct cache_row *c, int64_t port, struct arena *a,
+			    struct err *err) NODISCARD;
 /* cache_after.c: the task that a failed operation needs, if any. */
 enum rc cache_follow_up(struct engine *e, struct instance_row *unit, const struct cache_row *c, const struct task_row *t,
 			int64_t now_ms, struct arena *a, struct err *err) NODISCARD;

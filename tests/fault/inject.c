@@ -106,6 +106,10 @@ static int f_close(int fd)
 	return is_bad ? -1 : rc;
 }
 static int f_rename(const char *from, const char *to) { return fails(INJECT_RENAME) ? -1 : os_real.rename(from, to); }
+static int f_renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	return fails(INJECT_RENAME) ? -1 : os_real.renameat(from_fd, from, to_fd, to);
+}
 static int f_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
 {
 	return fails(INJECT_RENAME) ? -1 : os_real.linkat(from_dir, from, to_dir, to, flags);
@@ -133,7 +137,8 @@ static int f_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *pi
 
 static const struct os_calls faulty = {
 	.open = f_open, .read = f_read, .write = f_write, .fsync = f_fsync, .close = f_close, .rename = f_rename,
-	.linkat = f_linkat, .unlink = f_unlink, .mkdir = f_mkdir, .opendir = f_opendir, .readdir = f_readdir, .openat = f_openat,
+	.renameat = f_renameat, .linkat = f_linkat, .unlink = f_unlink, .mkdir = f_mkdir, .opendir = f_opendir,
+	.readdir = f_readdir, .openat = f_openat,
 	.unlinkat = f_unlinkat, .rmdir = f_rmdir, .pipe2 = f_pipe2, .fallocate = fallocate, /* gaplog_test */
 	.epoll_ctl = f_epoll_ctl, .clone = f_clone,
 };

@@ -1,6 +1,7 @@
 /* The engine by itself: real store, real children (shell commands as user functions), no HTTP. */
 #include "engine/engine.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/priv.h"
+#include "os/calls.h"
 #include "os/file.h"
 #include "sign/hash.h"
 #include "test.h"
@@ -401,10 +403,40 @@ TEST(schedules_know_the_leap_day_and_the_time_zone)
 	tzset();
 	EXPECT(zone_cron_next("0 3 ? * *", utc(2026, 1, 10, 12, 0) * 1000) == utc(2026, 1, 11, 2, 0) * 1000, "winter");
 	EXPECT(zone_cron_next("0 3 ? * *", utc(2026, 7, 10, 12, 0) * 1000) == utc(2026, 7, 11, 1, 0) * 1000, "summer");
-	/* 29 March 2026: 02:00 does not exist; the firing of 02:30 happens, once, that day */
-	int64_t gap = zone_cron_next("30 2 ? * *", utc(2026, 3, 28, 12, 0) * 1000);
-	EXPECT(gap >= utc(2026, 3, 29, 0, 30) * 1000 && gap <= utc(2026, 3, 29, 1, 30) * 1000, "gap: %lld", (long long)gap);
-	EXPECT(zone_cron_next("30 2 ? * *", gap) == utc(2026, 3, 30, 0, 30) * 1000, "the day after");
+	setenv("TZ", "UTC", 1);
+	tzset();
+}
+
+/* Berlin, 2026: on 29 March 02:00 to 03:00 do not exist, on 25 October they are there twice; both at 01:00 UTC. */
+TEST(a_firing_of_a_change_of_clocks_happens_once_whenever_it_is_looked_for)
+{
+	const struct {
+		const char *cron;
+		int64_t after, next;
+	} row[] = {
+		{ "30 2 ? * *", utc(2026, 3, 28, 12, 0), utc(2026, 3, 29, 1, 30) },
+		{ "30 2 ? * *", utc(2026, 3, 29, 0, 45), utc(2026, 3, 29, 1, 30) },
+		{ "30 2 ? * *", utc(2026, 3, 29, 1, 5), utc(2026, 3, 29, 1, 30) },
+		{ "30 2 ? * *", utc(2026, 3, 29, 1, 30), utc(2026, 3, 30, 0, 30) },
+		{ "0 1,2 ? * *", utc(2026, 3, 29, 0, 0), utc(2026, 3, 29, 1, 0) },
+		{ "30 * ? * *", utc(2026, 3, 29, 0, 30), utc(2026, 3, 29, 1, 30) },
+		{ "0 * ? * *", utc(2026, 3, 29, 1, 0), utc(2026, 3, 29, 2, 0) },
+		{ "30 2 ? * *", utc(2026, 10, 24, 12, 0), utc(2026, 10, 25, 0, 30) },
+		{ "30 2 ? * *", utc(2026, 10, 25, 0, 30), utc(2026, 10, 26, 1, 30) },
+		{ "30 2 ? * *", utc(2026, 10, 25, 1, 10), utc(2026, 10, 26, 1, 30) }, /* fired late, its time comes again */
+		{ "30 * ? * *", utc(2026, 10, 25, 0, 30), utc(2026, 10, 25, 2, 30) },
+		{ "0 3 ? * *", utc(2026, 10, 25, 0, 30), utc(2026, 10, 25, 2, 0) },
+		{ "30 2 25 10 ?", utc(2026, 1, 1, 0, 0), utc(2026, 10, 25, 0, 30) },
+	};
+	setenv("TZ", "Europe/Berlin", 1);
+	tzset();
+	FOR_EACH_ROW(i, row) {
+		int64_t next = zone_cron_next(row[i].cron, row[i].after * 1000) / 1000;
+		EXPECT(next == row[i].next, "row %zu: %s comes %lld s late", i, row[i].cron, (long long)(next - row[i].next));
+	}
+	setenv("TZ", "America/New_York", 1);
+	tzset();
+	EXPECT(zone_cron_next("0 3 ? * *", 60000) == INT64_C(8 * 3600000), "a clock that was never set");
 	setenv("TZ", "UTC", 1);
 	tzset();
 }
@@ -1779,6 +1811,54 @@ TEST(a_cached_secret_is_that_of_its_row)
 	end();
 }
 
+/* ---- two who are the first in a folder ---- */
+
+static struct {
+	struct keyring *ring; /* the other one's, made while we look for the key and find none */
+	bool has_database;
+} neighbour;
+
+static int open_beside_a_neighbour(const char *path, int flags, mode_t mode)
+{
+	char database[4096];
+	size_t len = strlen(path), name_len = strlen("/secret.key");
+
+	if (neighbour.ring || len < name_len || strcmp(path + len - name_len, "/secret.key") != 0)
+		return os_real.open(path, flags, mode);
+	os = os_real;
+	(void)snprintf(database, sizeof database, "%s/stint.db", data_dir);
+	EXPECT(keyring_open(data_dir, &neighbour.ring, NULL) == RC_OK, "neighbour");
+	if (neighbour.has_database)
+		EXPECT(file_write(database, "", 0, 0600, NULL) == RC_OK, "database");
+	errno = ENOENT;
+	return -1;
+}
+
+/* One of two keys would be lost, with all that was made with it. */
+TEST(who_makes_a_folder_at_once_with_another_has_the_same_key)
+{
+	char mine[KEYRING_MAC_SIZE], other[KEYRING_MAC_SIZE];
+
+	for (int i = 0; i < 2; i++) {
+		struct keyring *ring = NULL;
+		struct err err = { 0 };
+		begin();
+		neighbour.ring = NULL;
+		neighbour.has_database = i;
+		os.open = open_beside_a_neighbour;
+		EXPECT(keyring_open(data_dir, &ring, &err) == RC_OK, "%d: %s", i, err.msg);
+		os = os_real;
+		if (ring) {
+			keyring_mac(ring, "x", mine);
+			keyring_mac(neighbour.ring, "x", other);
+			EXPECT(strcmp(mine, other) == 0, "%d: two keys for one folder", i);
+		}
+		keyring_free(ring);
+		keyring_free(neighbour.ring);
+		end();
+	}
+}
+
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
@@ -1791,6 +1871,7 @@ int main(void)
 	RUN(a_missed_firing_runs_once_and_a_busy_one_is_skipped);
 	RUN(only_the_newest_notes_of_skipped_firings_are_kept);
 	RUN(schedules_know_the_leap_day_and_the_time_zone);
+	RUN(a_firing_of_a_change_of_clocks_happens_once_whenever_it_is_looked_for);
 	RUN(input_is_judged_with_words);
 	RUN(a_faulty_manifest_is_named_at_start);
 	RUN(manifests_that_are_too_large_together_are_refused);
@@ -1827,5 +1908,6 @@ int main(void)
 	RUN(a_heavy_record_goes_in_pieces);
 	RUN(a_task_in_progress_is_not_counted_nor_removed);
 	RUN(a_cached_secret_is_that_of_its_row);
+	RUN(who_makes_a_folder_at_once_with_another_has_the_same_key);
 	return test_failures != 0;
 }

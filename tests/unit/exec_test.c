@@ -422,6 +422,29 @@ static void play_server(void)
 		(void)pause();
 }
 
+/* Joins the group of a process of its own, so that the one it was started with is empty. */
+static void leave_group(void)
+{
+	const char *const argv[] = { "/bin/sleep", "1000", NULL }, *const env[] = { "PATH=/usr/bin:/bin", NULL };
+	const int fds[] = { 0, 1, 2 };
+	const struct proc_spec spec = { .argv = argv, .envp = env, .fds = fds, .n_fds = 3, .dies_with_parent = true };
+	struct proc other;
+	must(proc_spawn(&spec, &other, NULL) == RC_OK);
+	must(setpgid(0, other.pid) == 0);
+	say_event("left");
+	for (;;)
+		(void)pause();
+}
+
+static void play_leaver(void) { leave_group(); }
+
+static void play_deaf_leaver(void)
+{
+	const struct sigaction deaf = { .sa_handler = SIG_IGN };
+	must(sigaction(SIGTERM, &deaf, NULL) == 0);
+	leave_group();
+}
+
 static const struct {
 	const char *name;
 	void (*play)(void);
@@ -429,6 +452,7 @@ static const struct {
 	{ "flood", play_flood }, { "trickle", play_trickle }, { "env", play_env },
 	{ "fds", play_fds },     { "signals", play_signals }, { "split", play_split },
 	{ "long", play_long },   { "nuls", play_nuls },       { "server", play_server },
+	{ "leaver", play_leaver }, { "deaf leaver", play_deaf_leaver },
 };
 
 /* ---- classification, without processes ---- */
@@ -903,6 +927,29 @@ TEST(stop_ends_a_willing_child_softly_and_a_deaf_one_hard)
 	}
 }
 
+/* A program may leave the group that it was started with: it is met all the same, and by one SIGTERM or the SIGKILL. */
+TEST(a_leader_that_left_its_group_is_met)
+{
+	static const struct {
+		const char *role;
+		int signal;
+	} row[] = { { "leaver", SIGTERM }, { "deaf leaver", SIGKILL } };
+	FOR_EACH_ROW (i, row) {
+		struct exec_spec spec = spec_of(1, role(row[i].role));
+		spec.grace_ms = row[i].signal == SIGKILL ? 100 : 1000 * PATIENCE_S;
+		open_bench();
+		start_with(spec);
+		await_messages(1, 1);
+		exec_stop(bench.exec, 1, "asked by a test");
+		struct seen *s = await_end(1);
+		if (!now(&s->n_ends))
+			(void)kill(s->pid, SIGKILL); /* so that the test ends too */
+		expect_end(s, row[i].role, false, FAULT_MACHINE, "Task.Stopped", "asked by a test");
+		EXPECT(s->signal == row[i].signal, "%s: signal %d", row[i].role, s->signal);
+		close_bench();
+	}
+}
+
 TEST(limits_of_time_are_enforced)
 {
 	static const struct {
@@ -1058,6 +1105,27 @@ TEST(what_keeps_the_middle_for_now_is_not_the_tasks_fault)
 	os = os_real;
 	EXPECT(s->is_success, "%s", s->message);
 	EXPECT(file_size(log_path(5), &size, NULL) == RC_OK && size == 9000000, "%lld", (long long)size);
+}
+
+/* What an attempt has put in the place of its log must not hold up the next one's start, nor anybody else. */
+TEST(what_is_no_file_is_no_log)
+{
+	const char *path = log_path(1);
+	(void)unlink(path);
+	must(mkfifo(path, 0600) == 0);
+	open_bench();
+	start_with(spec_of(1, sh(RESULT)));
+	struct seen *s = &bench.seen[1];
+	bool is_told = wait_for(&s->n_ends, 1, PATIENCE_S * 1000);
+	EXPECT(is_told, "the supervisor waits for a reader");
+	int fd = is_told ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* so that the test ends too */
+	(void)await_end(1);
+	if (fd >= 0)
+		(void)close(fd);
+	expect_end(s, "a pipe", false, FAULT_MACHINE, "Task.NoStart", "no regular file");
+	EXPECT(s->n_starts == 0, "it was started");
+	close_bench();
+	must(unlink(path) == 0);
 }
 
 TEST(a_log_without_end_ends_the_task)
@@ -1316,6 +1384,30 @@ TEST(a_killed_server_leaves_no_child_and_recovery_no_descendant)
 	(void)fclose(s.out);
 }
 
+TEST(recovery_meets_a_leader_that_left_its_group)
+{
+	int out[2];
+	char byte;
+	struct proc_exit ended;
+	struct proc p;
+	int64_t mark = 0;
+	struct err e = { 0 };
+
+	must(pipe2(out, O_CLOEXEC) == 0);
+	const char *const env[] = { "PATH=/usr/bin:/bin", NULL };
+	const int fds[] = { 0, 1, 2, out[1] };
+	const struct proc_spec spec = { .argv = role("leaver"), .envp = env, .fds = fds, .n_fds = 4 };
+	EXPECT(proc_spawn(&spec, &p, &e) == RC_OK, "%s", e.msg);
+	EXPECT(read(out[0], &byte, 1) == 1 && proc_start_mark(p.pid, &mark), "it has left");
+	EXPECT(exec_kill_group(p.pid, mark, &e) == RC_OK, "%s", e.msg);
+	bool is_ended = is_gone(p.pid);
+	EXPECT(is_ended, "it lives");
+	if (!is_ended)
+		(void)kill(p.pid, SIGKILL); /* so that the test ends too */
+	EXPECT(proc_wait(&p, &ended) && ended.signal == SIGKILL, "%d", ended.signal);
+	must(close(out[0]) == 0 && close(out[1]) == 0);
+}
+
 TEST(a_number_used_again_is_not_killed)
 {
 	int64_t mark = 0;
@@ -1534,11 +1626,13 @@ static void run_all(void)
 	RUN(silence_is_counted_from_the_acknowledgement_on);
 	RUN(what_an_ended_child_left_is_delivered_first);
 	RUN(stop_ends_a_willing_child_softly_and_a_deaf_one_hard);
+	RUN(a_leader_that_left_its_group_is_met);
 	RUN(limits_of_time_are_enforced);
 	RUN(a_flooded_log_keeps_its_beginning_and_its_newest_part);
 	RUN(a_flood_is_bounded_as_long_as_it_goes_on);
 	RUN(where_the_middle_cannot_be_dropped_a_flood_ends_the_task);
 	RUN(what_keeps_the_middle_for_now_is_not_the_tasks_fault);
+	RUN(what_is_no_file_is_no_log);
 	RUN(a_log_without_end_ends_the_task);
 	RUN(a_limit_of_disk_leaves_a_log_room_to_go_on);
 	RUN(limits_of_use_end_the_whole_attempt_and_say_which);
@@ -1550,6 +1644,7 @@ static void run_all(void)
 	RUN(adopted_descendants_end_with_their_attempt);
 	RUN(adopted_zombies_are_waited_for);
 	RUN(a_killed_server_leaves_no_child_and_recovery_no_descendant);
+	RUN(recovery_meets_a_leader_that_left_its_group);
 	RUN(a_number_used_again_is_not_killed);
 	RUN(files_are_made_before_the_start_and_taken_back_without_it);
 	RUN(what_was_prepared_and_never_decided_goes_with_the_supervisor);
