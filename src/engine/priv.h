@@ -84,6 +84,7 @@ struct engine {
 	bool takes_claims;   /* false while stopping */
 	bool looks_for_work; /* something may be claimable or due: look after this batch */
 	int64_t next_due_at; /* wall ms; INT64_MAX: nothing waits for a time */
+	int64_t clock_lead_ms; /* the most that the wall clock was ahead of the monotonic one; INT64_MAX: look what was planned */
 
 	atomic_bool is_swept; /* the sweep is over: nobody looks for files that no row names */
 	atomic_bool is_healthy;
@@ -129,6 +130,8 @@ void run_handlers(struct engine *e, struct exec_handlers *out);
 enum rc run_recover(struct engine *e, struct err *err) NODISCARD;
 /* Inside the batch's transaction: fire what cron has due, claim what may run; sets next_due_at. */
 enum rc run_due(struct engine *e, int64_t now_ms, struct err *err) NODISCARD;
+/* So far that run_due should look, although nothing is due. */
+bool run_clock_went_back(const struct engine *e, int64_t now_ms);
 void run_start_claimed(struct engine *e);  /* after its commit */
 void run_forget_claimed(struct engine *e); /* after its rollback */
 void run_free(struct engine *e);

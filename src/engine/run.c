@@ -257,6 +257,67 @@ static enum rc fire_due(struct engine *e, int64_t now_ms, struct arena *a, struc
 	return rc;
 }
 
+/* ---- a clock that was ahead ---- */
+
+/* How far a clock may go back before what was planned by it is looked at again: less than that is a correction, and a
+ * firing that has happened does not happen again. */
+enum { CLOCK_SLACK_MS = 3 * 3600 * 1000 };
+
+static int64_t clock_lead(int64_t now_ms) { return now_ms - clock_mono_ms(); }
+
+bool run_clock_went_back(const struct engine *e, int64_t now_ms)
+{
+	return clock_lead(now_ms) < e->clock_lead_ms - CLOCK_SLACK_MS;
+}
+
+static enum rc plan_one(struct engine *e, struct instance_row *i, int64_t now_ms, struct err *err)
+{
+	const struct instance_row was = *i;
+
+	if (i->cron_next_at <= zone_cron_next(i->cron, now_ms + CLOCK_SLACK_MS))
+		return RC_OK;
+	i->cron_next_at = zone_cron_next(i->cron, now_ms);
+	log_warn("cron.planned_anew", "instance=%lld from=%lld to=%lld reason=\"the clock was ahead\"", (long long)i->id,
+		 (long long)was.cron_next_at, (long long)i->cron_next_at);
+	return store_change(e->store, &table_instance, &was, i, err);
+}
+
+/* Firings that were planned while the clock was far ahead would wait until it is there again: they are planned anew. A few
+ * rows at a time, since each may have some MiB of parameters. */
+static enum rc plan_anew(struct engine *e, int64_t now_ms, struct err *err)
+{
+	struct instance_row *rows;
+	size_t n = DUE_AT_ONCE;
+	int64_t last_id = 0;
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && n == DUE_AT_ONCE) {
+		struct arena *a CLEANUP(arena_freep) = arena_new(DUE_ARENA_MAX);
+		struct query q = { .table = &table_instance,
+				   .preds = { PRED_INT("cron_next_at", CMP_GT, now_ms + CLOCK_SLACK_MS),
+					      PRED_INT("id", CMP_GT, last_id) },
+				   .n_preds = 2,
+				   .orders = { { .col = "id" } },
+				   .limit = DUE_AT_ONCE };
+		rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
+		for (size_t i = 0; rc == RC_OK && i < n; i++) {
+			last_id = rows[i].id;
+			rc = plan_one(e, &rows[i], now_ms, err);
+		}
+	}
+	return rc;
+}
+
+static enum rc mind_clock(struct engine *e, int64_t now_ms, struct err *err)
+{
+	bool went_back = run_clock_went_back(e, now_ms);
+	enum rc rc = went_back && e->takes_claims ? plan_anew(e, now_ms, err) : RC_OK;
+
+	if (rc == RC_OK && went_back)
+		e->clock_lead_ms = clock_lead(now_ms);
+	return rc;
+}
+
 static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struct arena *a, struct err *err)
 {
 	const struct task_row was = *t;
@@ -346,11 +407,15 @@ static enum rc find_next_due(struct engine *e, int64_t now_ms, struct arena *a, 
 
 enum rc run_due(struct engine *e, int64_t now_ms, struct err *err)
 {
-	if (!e->looks_for_work && now_ms < e->next_due_at)
+	if (clock_lead(now_ms) > e->clock_lead_ms)
+		e->clock_lead_ms = clock_lead(now_ms);
+	if (!e->looks_for_work && now_ms < e->next_due_at && !run_clock_went_back(e, now_ms))
 		return RC_OK;
 	struct arena *a CLEANUP(arena_freep) = arena_new(DUE_ARENA_MAX);
 	e->looks_for_work = false;
-	enum rc rc = e->takes_claims ? fire_due(e, now_ms, a, err) : RC_OK;
+	enum rc rc = mind_clock(e, now_ms, err);
+	if (rc == RC_OK && e->takes_claims)
+		rc = fire_due(e, now_ms, a, err);
 	if (rc == RC_OK)
 		rc = claim_pending(e, false, now_ms, a, err);
 	if (rc == RC_OK)

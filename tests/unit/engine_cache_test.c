@@ -863,6 +863,45 @@ TEST(the_real_child_makes_keeps_and_deletes_redis)
 	end();
 }
 
+static void set_next_at(int64_t next_at)
+{
+	char path[4200], sql[100];
+	sqlite3 *db = NULL;
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	(void)snprintf(sql, sizeof sql, "UPDATE schedule SET next_at=%lld", (long long)next_at);
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s",
+	       sqlite3_errmsg(db));
+	(void)sqlite3_close(db);
+}
+
+TEST(a_scan_that_a_clock_far_ahead_has_planned_is_planned_anew)
+{
+	const int64_t day_ms = 86400000;
+	begin();
+	start(4);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "made");
+	int64_t now = clock_wall_ms();
+	struct schedule_set set = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .asked_at = now,
+				    .row = { .is_enabled = 1, .times = "00:00,12:00", .skipped_why = "" } };
+	CALL(engine_schedule_set, &set);
+	int64_t planned = set.row.next_at;
+	EXPECT(set.base.verdict == V_OK && planned > now && planned <= now + day_ms, "%lld", (long long)planned);
+	stop();
+	set_next_at(planned + 3650 * day_ms);
+	start(4);
+	int64_t next = 0;
+	for (int64_t until = clock_mono_ms() + 10000; next - now > day_ms || !next; usleep(5000)) {
+		next = schedule_of(c.uid, SCAN_BIGKEY).next_at;
+		if (clock_mono_ms() > until)
+			break;
+	}
+	EXPECT(next == planned || next == planned + day_ms / 2, "%lld", (long long)(next - planned));
+	stop();
+	end();
+}
+
 /* As if that many had been made and deleted over the years. */
 static void count_as_made(int64_t n)
 {
@@ -970,6 +1009,7 @@ int main(void)
 	else
 		RUN(recoveries_that_do_not_help_come_later_and_later);
 	RUN(a_schedule_fires_once_for_all_that_was_missed);
+	RUN(a_scan_that_a_clock_far_ahead_has_planned_is_planned_anew);
 	RUN(a_firing_that_meets_a_scan_is_skipped_and_told);
 	RUN(a_firing_waits_for_an_instance_and_goes_with_it);
 	RUN(old_automatic_scans_go_with_their_tasks);

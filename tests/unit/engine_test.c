@@ -358,6 +358,27 @@ TEST(a_missed_firing_runs_once_and_a_busy_one_is_skipped)
 	end();
 }
 
+/* Planned by a clock that was years ahead for a while; and by one that was an hour ahead, which may have fired already. */
+TEST(what_a_clock_that_was_ahead_has_planned_is_planned_anew)
+{
+	const int64_t day_ms = 86400000, year_ms = 365 * day_ms;
+	begin();
+	start(0);
+	make_app();
+	EXPECT(make_instance("ok", "nightly", "0 3 ? * *") == V_OK && make_instance("ok", "yearly", "0 3 1 1 ?") == V_OK, "made");
+	int64_t nightly = instance("ok", "nightly").cron_next_at, yearly = instance("ok", "yearly").cron_next_at;
+	stop();
+	set_instance("nightly", nightly + 50 * year_ms);
+	start(0);
+	int64_t now_planned = instance("ok", "nightly").cron_next_at;
+	for (int64_t until = clock_mono_ms() + PATIENCE_MS; now_planned != nightly && clock_mono_ms() < until; usleep(5000))
+		now_planned = instance("ok", "nightly").cron_next_at;
+	EXPECT(now_planned == nightly || now_planned == nightly + day_ms, "%lld", (long long)(now_planned - nightly));
+	EXPECT(instance("ok", "yearly").cron_next_at == yearly, "a firing that is far away was touched");
+	stop();
+	end();
+}
+
 /* Of a task that is unfinished for long; every firing makes a note. */
 TEST(only_the_newest_notes_of_skipped_firings_are_kept)
 {
@@ -1869,6 +1890,7 @@ int main(void)
 	RUN(generations_are_not_reused_after_deletion);
 	RUN(an_orderly_stop_sends_a_running_task_back_and_keeps_its_checkpoint);
 	RUN(a_missed_firing_runs_once_and_a_busy_one_is_skipped);
+	RUN(what_a_clock_that_was_ahead_has_planned_is_planned_anew);
 	RUN(only_the_newest_notes_of_skipped_firings_are_kept);
 	RUN(schedules_know_the_leap_day_and_the_time_zone);
 	RUN(a_firing_of_a_change_of_clocks_happens_once_whenever_it_is_looked_for);
