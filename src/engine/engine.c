@@ -53,11 +53,11 @@ static void set_roots(struct engine *e, const struct engine_config *cfg)
 		e->roots[e->n_roots++] = absolute(cfg->import_roots[i]);
 }
 
-static enum rc make_dirs(const struct engine *e, struct err *err)
+enum rc engine_make_folders(const char *data_dir, struct err *err)
 {
 	static const char *const names[] = { "import", "models", "logs", "functions.d", "cache", "backups" };
 
-	return dir_make_in(e->data_dir, names, ARRAY_LEN(names), 0700, err);
+	return dir_make_in(data_dir, names, ARRAY_LEN(names), 0700, err);
 }
 
 static enum rc look_for_keys(struct engine *e, struct err *err)
@@ -96,7 +96,7 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 	enum rc rc = set_paths(e, cfg, err);
 	if (rc == RC_OK) {
 		set_roots(e, cfg);
-		rc = make_dirs(e, err);
+		rc = engine_make_folders(e->data_dir, err);
 	}
 	if (rc == RC_OK)
 		rc = load_functions(e, cfg, err);

@@ -76,6 +76,8 @@ struct engine_config {
 	int64_t look_every_ms;            /* between looks at the processes of all caches; 0: 1000 */
 };
 
+/* The folders below data_dir, which exists: those that are missing, with one fsync for all. */
+enum rc engine_make_folders(const char *data_dir, struct err *err) NODISCARD;
 /* Opens the store, migrates, recovers (E7), loads functions, starts writer, supervisor and scheduler. */
 enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct err *err) NODISCARD;
 /* Refuse new changes (V_UNAVAILABLE), stop children (their tasks go back to pending, resumed at the next start),

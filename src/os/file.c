@@ -123,17 +123,23 @@ static enum rc sync_dir(const char *dir, struct err *err)
 	return rc;
 }
 
-static enum rc sync_parent(const char *path, struct err *err)
+static enum rc parent_of(const char *path, char dir[PATH_MAX], struct err *err)
 {
-	char dir[PATH_MAX];
 	const char *slash = strrchr(path, '/');
 	size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
 
-	if (len >= sizeof dir)
+	if (len >= PATH_MAX)
 		return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
 	memcpy(dir, len ? path : ".", len ? len : 1);
 	dir[len ? len : 1] = '\0';
-	return sync_dir(dir, err);
+	return RC_OK;
+}
+
+static enum rc sync_parent(const char *path, struct err *err)
+{
+	char dir[PATH_MAX];
+	enum rc rc = parent_of(path, dir, err);
+	return rc == RC_OK ? sync_dir(dir, err) : rc;
 }
 
 enum rc file_put(int fd, const char *path, const void *bytes, size_t len, struct err *err)
@@ -209,6 +215,36 @@ enum rc file_publish(const char *temp, const char *path, struct err *err)
 	if (rc == RC_OK)
 		rc = move_onto(temp, path, err);
 	return rc == RC_OK ? sync_parent(path, err) : rc;
+}
+
+/* Give the open file its name, unless something has it. */
+static enum rc link_open(int fd, const char *path, struct err *err)
+{
+	char self[64];
+
+	(void)snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	if (os.linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+		return RC_OK;
+	return errno == EEXIST ? err_set(err, RC_CONFLICT, "'%.300s' exists", path) : failed(err, "create", path);
+}
+
+enum rc file_create(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err)
+{
+	char dir[PATH_MAX];
+
+	enum rc rc = parent_of(path, dir, err);
+	if (rc != RC_OK)
+		return rc;
+	int fd = os.open(dir, O_WRONLY | O_TMPFILE | O_CLOEXEC, (mode_t)mode);
+	if (fd < 0)
+		return failed(err, "create", path);
+	rc = write_all(fd, path, bytes, len, err);
+	if (rc == RC_OK && os.fsync(fd) != 0)
+		rc = failed(err, "fsync", path);
+	if (rc == RC_OK)
+		rc = link_open(fd, path, err);
+	(void)os.close(fd); /* after the fsync: nothing to lose */
+	return rc == RC_OK ? sync_dir(dir, err) : rc;
 }
 
 enum rc file_open_regular(const char *path, int *fd, struct err *err)

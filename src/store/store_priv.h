@@ -43,6 +43,7 @@ struct store_ops {
 	enum rc (*mark_keep)(struct store *s, struct err *err);
 	enum rc (*mark_undo)(struct store *s, struct err *err);
 	enum rc (*touch)(struct store *s, struct err *err);
+	void (*tidy)(struct store *s); /* NULL: nothing is put off */
 	enum rc (*begin_read)(struct store *s, struct err *err);
 	void (*end_read)(struct store *s);
 	/* Does the view begun see all there is? NULL: cannot tell without beginning anew. */

@@ -113,6 +113,10 @@ static int f_renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
 	return fails(INJECT_RENAME) ? -1 : os_real.renameat(from_fd, from, to_fd, to);
 }
+static int f_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+	return fails(INJECT_RENAME) ? -1 : os_real.linkat(from_dir, from, to_dir, to, flags);
+}
 static int f_unlink(const char *path) { return fails(INJECT_UNLINK) ? -1 : os_real.unlink(path); }
 static int f_unlinkat(int fd, const char *name, int flags)
 {
@@ -145,6 +149,7 @@ static const struct os_calls faulty = {
 	.close = f_close,
 	.rename = f_rename,
 	.renameat = f_renameat,
+	.linkat = f_linkat,
 	.unlink = f_unlink,
 	.mkdir = f_mkdir,
 	.opendir = f_opendir,

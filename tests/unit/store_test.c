@@ -120,6 +120,47 @@ TEST(settings_that_durability_rests_on)
 	store_close(s);
 }
 
+static int n_opened, n_synced;
+
+static int open_without_nameless(const char *p, int flags, mode_t mode)
+{
+	n_opened++;
+	errno = EOPNOTSUPP;
+	return (flags & O_TMPFILE) == O_TMPFILE ? -1 : os_real.open(p, flags, mode);
+}
+
+static int refused_folder_sync(int fd)
+{
+	errno = EIO;
+	return ++n_synced == 2 ? -1 : os_real.fsync(fd);
+}
+
+/* A database is made as a whole where the file system has files without a name, and by SQLite where not: the same one. */
+TEST(a_new_database_is_there_as_a_whole_or_not)
+{
+	struct buf whole;
+	struct store *s;
+
+	os.fsync = refused_folder_sync; /* the file is there, and may be lost with the power: that cannot be called a success */
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_IO && strstr(e.msg, "fsync"), "%s", e.msg);
+	os = os_real;
+	read_whole(&whole);
+	EXPECT(n_synced == 2 && whole.len > 4096 && memcmp(whole.bytes, "SQLite format 3", 16) == 0, "%d %zu", n_synced, whole.len);
+	EXPECT(whole.bytes[18] == 2 && whole.bytes[19] == 2, "without a log");
+	buf_fini(&whole);
+	s = open_as(STORE_WRITER);
+	EXPECT(store_schema_version(s) == schema_version && store_check(s, STORE_FULL, &e) == RC_OK, "%s", e.msg);
+	OK(add_app(s, "a"));
+	store_close(s);
+	(void)snprintf(path, sizeof path, "%s/with-a-name.db", dir);
+	os.open = open_without_nameless;
+	s = open_as(STORE_WRITER);
+	os = os_real;
+	EXPECT(n_opened > 0 && store_schema_version(s) == schema_version && count_apps(s) == 0, "%d", n_opened);
+	OK(store_check(s, STORE_FULL, &e));
+	store_close(s);
+}
+
 TEST(files_that_are_not_ours_are_refused_and_left_alone)
 {
 	static const char text[] = "This is a letter, not a database. It is longer than the head of one, which has "
@@ -467,6 +508,49 @@ TEST(no_order_of_pauses_and_writes_shows_what_is_old)
 	}
 	store_close(readers[0]);
 	store_close(readers[1]);
+	store_close(w);
+}
+
+static int64_t size_now(void)
+{
+	int64_t size = -1;
+	OK(file_size(path, &size, &e));
+	return size;
+}
+
+static void add_big(struct store *w, int n, const char *big)
+{
+	char name[16];
+	struct app_row row = { .account = "1", .name = name, .description = big };
+	(void)snprintf(name, sizeof name, "big%d", n);
+	OK(store_insert(w, &table_app, &row, &e));
+}
+
+/* A commit that somebody waits for does not copy the log back into the file, unless nobody else ever does. */
+TEST(the_log_is_copied_back_between_transactions)
+{
+	enum { BIG = 1 << 20, PAGES_OF_BIG = BIG / 4096 };
+	struct store *w = open_as(STORE_WRITER);
+	char *big = mem_alloc(BIG + 1);
+	int64_t before = size_now();
+	int n = 0;
+
+	memset(big, 'b', BIG);
+	for (; n <= LOG_FRAMES / PAGES_OF_BIG; n++) {
+		store_tidy(w); /* too early */
+		add_big(w, n, big);
+	}
+	EXPECT(size_now() == before, "within a commit, or too early");
+	store_tidy(w);
+	EXPECT(size_now() >= before + (int64_t)n * BIG, "not copied: %lld", (long long)size_now());
+	before = size_now();
+	store_tidy(w);
+	for (int last = n + LOG_FRAMES_MOST / PAGES_OF_BIG; n <= last; n++) {
+		EXPECT(size_now() == before, "within a commit");
+		add_big(w, n, big);
+	}
+	EXPECT(size_now() > before, "a log that nobody copies back grows for ever");
+	mem_free(big);
 	store_close(w);
 }
 
@@ -1577,6 +1661,7 @@ int main(void)
 		return 1;
 	RUN_FRESH(rows_survive_a_reopen);
 	RUN_FRESH(settings_that_durability_rests_on);
+	RUN_FRESH(a_new_database_is_there_as_a_whole_or_not);
 	RUN_FRESH(files_that_are_not_ours_are_refused_and_left_alone);
 	RUN_FRESH(a_newer_database_is_refused_with_both_versions);
 	RUN_FRESH(readers_do_not_create);
@@ -1588,6 +1673,7 @@ int main(void)
 	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);
 	RUN_FRESH(a_paused_view_goes_on_until_somebody_writes);
 	RUN_FRESH(no_order_of_pauses_and_writes_shows_what_is_old);
+	RUN_FRESH(the_log_is_copied_back_between_transactions);
 	RUN_FRESH(a_long_log_and_an_old_view_are_not_held);
 	RUN_FRESH(an_index_made_anew_shows_what_the_log_has);
 	RUN_FRESH(remembered_rows_are_whole);

@@ -39,14 +39,29 @@ static void configure(void)
 	(void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
 }
 
+static enum rc make_new(const char *path, struct err *err)
+{
+	struct err why = { 0 };
+
+	enum rc rc = sqlite_create(path, &why);
+	if (rc == RC_OK || rc == RC_CONFLICT || !file_exists(path))
+		return RC_OK; /* if there is none yet SQLite makes it, in more steps, or says what is in the way */
+	if (err)
+		*err = why;
+	return rc;
+}
+
 static enum rc connect_to(struct sqlite_store *s, const char *path, struct err *err)
 {
 	int flags = s->base.mode == STORE_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
-	bool is_new = !file_exists(path);
 
-	if (s->base.mode == STORE_READER && is_new)
+	if (s->base.mode == STORE_READER && !file_exists(path))
 		return err_set(err, RC_NOT_FOUND, "no database there yet");
 	must(pthread_once(&once, configure) == 0);
+	enum rc rc = file_exists(path) ? RC_OK : make_new(path, err);
+	if (rc != RC_OK)
+		return rc;
+	bool is_new = !file_exists(path);
 	int code = sqlite3_open_v2(path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	/* Without memory there is no handle either, which all that is asked about it takes for "out of memory". */
 	if (code != SQLITE_OK)
@@ -191,6 +206,7 @@ static enum rc compare_all(sqlite3 *db, struct err *err)
 
 static enum rc prepare_writer(struct sqlite_store *s, struct err *err)
 {
+	(void)sqlite3_wal_hook(s->db, sqlite_note_log, s);
 	enum rc rc = use_wal(s->db, err);
 	if (rc == RC_OK)
 		rc = sqlite_run(s->db, for_writers, err);

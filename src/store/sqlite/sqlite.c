@@ -42,6 +42,26 @@ static enum rc sqlite_undo(struct store *s, struct err *err)
 	return rc == RC_OK ? sqlite_keep(s, err) : rc; /* rolling back to a savepoint leaves it standing */
 }
 
+/* As far as readers of older views let it. */
+static void sqlite_tidy(struct store *base)
+{
+	struct sqlite_store *s = sqlite_of(base);
+
+	if (s->n_frames >= LOG_FRAMES)
+		(void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL); /* it stays in the log */
+	s->n_frames = 0;
+}
+
+int sqlite_note_log(void *store, sqlite3 *db, const char *name, int n_frames)
+{
+	struct sqlite_store *s = store;
+
+	s->n_frames = n_frames;
+	if (n_frames >= LOG_FRAMES_MOST)
+		(void)sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL); /* likewise */
+	return SQLITE_OK;
+}
+
 /* Setting the version it has writes the first page again. That may be a newer one than at the opening: a command of a
  * newer program brings the database up to date under a server that goes on. */
 static enum rc sqlite_touch(struct store *base, struct err *err)
@@ -307,6 +327,7 @@ const struct store_ops sqlite_ops = {
 	.mark_keep = sqlite_keep,
 	.mark_undo = sqlite_undo,
 	.touch = sqlite_touch,
+	.tidy = sqlite_tidy,
 	.begin_read = sqlite_begin_read,
 	.end_read = sqlite_rollback,
 	.is_newest = sqlite_is_newest,

@@ -1,6 +1,7 @@
 /*
  * sqlite_priv: the SQLite back end's parts. For files of this folder and tests/unit/store_test.c alone.
  *
+ *   create.c   a new database
  *   open.c     connection, identity of the file, comparison of its columns with the descriptions
  *   migrate.c  bringing an older database up to date
  *   sql.c      SQL text of a shape
@@ -31,6 +32,8 @@ enum {
 	SQL_MAX = 8192,  /* bytes of one statement */
 	TOTAL_SHIFT = 10, /* schema/ writes it */
 	TOTAL_BLOCK = 1 << TOTAL_SHIFT,
+	LOG_FRAMES = 1000,      /* store_tidy copies a log of that many pages back into the database */
+	LOG_FRAMES_MOST = 4000, /* a commit does it itself */
 };
 
 enum control {
@@ -55,6 +58,7 @@ struct sqlite_store {
 	struct store base;
 	sqlite3 *db;
 	int version; /* user_version as opened */
+	int n_frames; /* in the log, as of the last commit; 0: they were copied back since */
 	sqlite3_stmt *controls[CONTROLS];
 	struct cached cache[CACHE_SETS][CACHE_WAYS];
 	uint64_t tick;
@@ -66,6 +70,9 @@ struct sqlite_store {
 static inline struct sqlite_store *sqlite_of(struct store *s) { return (struct sqlite_store *)s; }
 
 extern const struct store_ops sqlite_ops;
+
+/* For sqlite3_wal_hook: told of each commit, in place of SQLite's own rule, which copies the log back within a commit. */
+int sqlite_note_log(void *store, sqlite3 *db, const char *name, int n_frames);
 
 /* The failure of the last call on db in our terms. t: the table concerned, NULL for none. what: what was tried. */
 enum rc sqlite_failed(sqlite3 *db, int code, const struct table *t, const char *what, struct err *err);
@@ -103,6 +110,10 @@ enum rc total_seek(struct sqlite_store *s, const struct shape *shape, struct que
 /* store_check_totals, store_mend_totals */
 enum rc total_check(struct store *base, const struct store_pause *pause, struct err *err) NODISCARD;
 enum rc total_mend(struct store *base, int64_t *n_mended, struct err *err) NODISCARD;
+
+/* create.c: a new database at path, with all of the schema and durable. A failure that leaves none there is no answer:
+ * SQLite may still be able to make one. RC_CONFLICT: a neighbour was faster. */
+enum rc sqlite_create(const char *path, struct err *err) NODISCARD;
 
 /* copy.c: store_copy */
 enum rc sqlite_copy(struct store *base, const char *to, struct err *err) NODISCARD;
