@@ -131,8 +131,8 @@ uint64_t store_writes(const struct store *s);
 enum rc store_usable(struct store *s, struct err *err) NODISCARD;
 /* Within a transaction: write what changes nothing, so that its commit shows whether the disk takes writes. */
 enum rc store_touch(struct store *s, struct err *err) NODISCARD;
-/* Between transactions: do what commits put off, so that it is done when nobody waits for an answer. Whoever never calls
- * it has it done by a commit in the end. What fails is tried again by a later one. */
+/* Between transactions: do what commits put off, so that it is done when nobody waits for an answer. Whoever never
+ * calls it has it done by a commit in the end. What fails is tried again by a later one. */
 void store_tidy(struct store *s);
 /* A consistent view for several reads outside of a write transaction: of this moment. What was got in an earlier view
  * is had again without asking the database if nobody changed anything since. */

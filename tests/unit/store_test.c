@@ -135,17 +135,20 @@ static int refused_folder_sync(int fd)
 	return ++n_synced == 2 ? -1 : os_real.fsync(fd);
 }
 
-/* A database is made as a whole where the file system has files without a name, and by SQLite where not: the same one. */
+/* A database is made as a whole where the file system has files without a name, and by SQLite where not: the same
+ * one. */
 TEST(a_new_database_is_there_as_a_whole_or_not)
 {
 	struct buf whole;
 	struct store *s;
 
-	os.fsync = refused_folder_sync; /* the file is there, and may be lost with the power: that cannot be called a success */
+	/* The file is there, and may be lost with the power: that cannot be called a success. */
+	os.fsync = refused_folder_sync;
 	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_IO && strstr(e.msg, "fsync"), "%s", e.msg);
 	os = os_real;
 	read_whole(&whole);
-	EXPECT(n_synced == 2 && whole.len > 4096 && memcmp(whole.bytes, "SQLite format 3", 16) == 0, "%d %zu", n_synced, whole.len);
+	EXPECT(n_synced == 2 && whole.len > 4096 && memcmp(whole.bytes, "SQLite format 3", 16) == 0, "%d %zu",
+	       n_synced, whole.len);
 	EXPECT(whole.bytes[18] == 2 && whole.bytes[19] == 2, "without a log");
 	buf_fini(&whole);
 	s = open_as(STORE_WRITER);
