@@ -224,6 +224,7 @@ struct instance_delete {
 };
 struct task_create {
 	struct change base;
+	int64_t instance_id; /* as a view has just shown it, which is quicker to find; 0: by these */
 	int64_t app_id;
 	const char *function, *instance;
 	int64_t generation; /* filled when done with V_OK */

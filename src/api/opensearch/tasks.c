@@ -176,9 +176,7 @@ void tasks_create(struct call *c)
 	}
 	c->change.task_create = (struct task_create){
 		.base = { .done = answer_change, .ctx = c },
-		.app_id = s.app.id,
-		.function = s.function,
-		.instance = s.instance.name,
+		.instance_id = s.instance.id,
 	};
 	call_submit(c);
 	engine_task_create(c->engine, &c->change.task_create);
