@@ -11,7 +11,7 @@
 #include "store/store.h"
 
 enum verb { VERB_INSERT, VERB_UPDATE, VERB_GET, VERB_LIST, VERB_COUNT, VERB_DELETE,
-	    VERB_BLOCKS /* of a total, last first: for a back end's own use */, VERBS };
+	    VERB_BLOCKS /* of a total, last first: for a back end's own use */, VERB_COUNT_IN /* a row to a total, likewise */, VERBS };
 
 /*
  * A statement without its values: columns as places in table->cols. Made by store.c from a query, so that a back end

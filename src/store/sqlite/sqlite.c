@@ -114,9 +114,10 @@ static enum rc sqlite_insert(struct store *base, const struct table *t, const vo
 	struct sqlite_store *s = sqlite_of(base);
 	struct shape shape = { .table = t, .verb = VERB_INSERT };
 	enum rc rc = write_row(s, &shape, row, "cannot insert", err);
-	if (rc == RC_OK)
-		*id = sqlite3_last_insert_rowid(s->db);
-	return rc;
+	if (rc != RC_OK)
+		return rc;
+	*id = sqlite3_last_insert_rowid(s->db);
+	return total_count_in(s, t, row, err);
 }
 
 static enum rc sqlite_update(struct store *base, const struct shape *shape, const void *row, struct err *err)

@@ -88,6 +88,8 @@ enum rc sqlite_start(struct sqlite_store *s, const struct shape *shape, const st
 
 /* Of a list whose page lies beyond a block: narrow q to what comes after the blocks before it, if a total knows them. */
 enum rc total_seek(struct sqlite_store *s, const struct shape *shape, struct query *q, struct err *err) NODISCARD;
+/* A row was inserted: count it in the totals of its table. */
+enum rc total_count_in(struct sqlite_store *s, const struct table *t, const void *row, struct err *err) NODISCARD;
 /* store_check_totals, store_mend_totals */
 enum rc total_check(struct store *base, const struct store_pause *pause, struct err *err) NODISCARD;
 enum rc total_mend(struct store *base, int64_t *n_mended, struct err *err) NODISCARD;
