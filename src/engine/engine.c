@@ -129,10 +129,11 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 
 enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct err *err)
 {
-	enum { LOOK_EVERY_MS = 1000 };
+	enum { LOOK_EVERY_MS = 1000, VIEWS = 2 };
 	struct engine *e = mem_new(struct engine);
 
 	e->max_running = cfg->max_running;
+	e->views = cfg->views ? cfg->views : VIEWS;
 	e->instances_max = cfg->instances_max;
 	e->stop_grace_ms = cfg->stop_grace_ms;
 	e->verify_every_ms = cfg->verify_every_ms;

@@ -66,6 +66,7 @@ struct engine_config {
 	int max_running;                  /* tasks executed at once, at least 0 (0: execution is paused) */
 	const char *const *import_roots;  /* further ones; DATA/import always is */
 	int n_import_roots;
+	int views;                        /* how many engine_view_open will be held at once, to share memory; 0: 2 */
 	int64_t instances_max;            /* per app group and function; 0: 1000 */
 	int64_t stop_grace_ms;            /* for running children at engine_close */
 	struct function_limits bounds;    /* of every function; log_mib 0: 64 */

@@ -64,6 +64,7 @@ struct engine {
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
+	int views; /* that share the memory for them */
 	int64_t instances_max, stop_grace_ms, verify_every_ms, look_every_ms;
 
 	pthread_t writer;

@@ -6,12 +6,21 @@
 #include "json/json.h"
 #include "os/file.h"
 
+/* Of all views together, so that a machine with many processors does not need more. Half of it keeps the upper pages of a store
+ * of some millions of tasks, and its instances (docs/performance.md). */
+enum { VIEWS_MEMORY = 24 << 20 };
+
 enum rc engine_view_open(struct engine *e, struct engine_view **out, struct err *err)
 {
 	struct store *s;
 	enum rc rc = store_open_sqlite(e->store_path, STORE_READER, &s, err);
 	if (rc != RC_OK)
 		return rc;
+	rc = store_for_requests(s, VIEWS_MEMORY / (size_t)e->views, err);
+	if (rc != RC_OK) {
+		store_close(s);
+		return rc;
+	}
 	struct engine_view *v = mem_new(struct engine_view);
 	*v = (struct engine_view){ .engine = e, .store = s, .keys = key_cache_new() };
 	*out = v;

@@ -36,6 +36,7 @@ struct shape shape_of(enum verb verb, const struct query *q);
 struct store_ops {
 	const char *name;
 	void (*close)(struct store *s);
+	enum rc (*for_requests)(struct store *s, size_t memory_size, struct err *err); /* NULL: no difference */
 	enum rc (*begin)(struct store *s, struct err *err);
 	enum rc (*commit)(struct store *s, struct err *err); /* on failure it may be open still: rollback follows */
 	void (*rollback)(struct store *s);

@@ -252,6 +252,40 @@ TEST(damage_is_called_damage)
 	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_CORRUPT, "%s", e.msg);
 }
 
+/* A reader for requests judges no cells when it meets a page. What it answers then is up to the damage: rows, or that the file
+ * is damaged; it never reads beyond the page, and the check of the whole finds it. */
+TEST(a_reader_for_requests_survives_damage)
+{
+	enum { ROUNDS = 150, ROWS = 60, PAGE = 4096 };
+	int64_t leaf = 0;
+	unsigned char whole[PAGE], page[PAGE];
+	int n_told = 0;
+	struct store *s = open_as(STORE_WRITER);
+	for (int i = 0; i < ROWS; i++)
+		OK(add_app(s, arena_printf(a, "app-%d", i)));
+	OK(sqlite_number(db_of(s), "SELECT rootpage FROM sqlite_schema WHERE name='app'", &leaf, &e));
+	store_close(s);
+	int fd = os.open(path, O_RDWR | O_CLOEXEC, 0);
+	EXPECT(fd >= 0 && pread(fd, whole, PAGE, (leaf - 1) * PAGE) == PAGE && whole[0] == 13, "the rows are on one leaf");
+	srandom(7);
+	for (int round = 0; round < ROUNDS; round++) {
+		memcpy(page, whole, PAGE);
+		page[8 + random() % (2 * ROWS)] = (unsigned char)random(); /* where a cell begins */
+		page[random() % PAGE] = (unsigned char)random();
+		EXPECT(pwrite(fd, page, PAGE, (leaf - 1) * PAGE) == PAGE, "spoil");
+		s = open_as(STORE_READER);
+		OK(store_for_requests(s, 1 << 20, &e));
+		struct app_row *rows;
+		size_t n;
+		enum rc rc = store_list(s, &(struct query){ .table = &table_app }, a, (void **)&rows, &n, &e);
+		EXPECT(rc == RC_OK || rc == RC_CORRUPT || rc == RC_LIMIT, "round %d: %s", round, e.msg);
+		n_told += rc == RC_CORRUPT;
+		store_close(s);
+	}
+	EXPECT(n_told > ROUNDS / 10, "told %d times", n_told);
+	(void)os.close(fd);
+}
+
 TEST(an_index_that_lacks_a_row_is_found_by_a_full_check)
 {
 	store_close(open_as(STORE_WRITER));
@@ -326,6 +360,7 @@ TEST(what_was_read_is_remembered_until_somebody_writes)
 	uint64_t *hits = &sqlite_of(r)->memo.n_hits;
 
 	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 0, "read");
+	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 0, "read once more, so it may be asked for often");
 	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 1, "remembered: %d", (int)*hits);
 	EXPECT(strcmp(description_of(r, "b"), "not there") == 0 && *hits == 1, "another key");
 
@@ -564,7 +599,7 @@ TEST(remembered_rows_are_whole)
 		OK(store_insert(w, &table_key, &keys[i], &e));
 	/* One right after the other: two keys may share a place, which depends on where the program was loaded. */
 	FOR_EACH_ROW(i, keys) {
-		for (int round = 0; round < 2; round++) {
+		for (int round = 0; round < 3; round++) {
 			struct key_row got;
 			struct query q = { .table = &table_key, .n_preds = 1,
 					   .preds = { PRED_TEXT("access_key_id", CMP_EQ, keys[i].access_key_id) } };
@@ -580,6 +615,38 @@ TEST(remembered_rows_are_whole)
 		}
 	}
 	EXPECT(sqlite_of(r)->memo.n_hits == 2, "two are small enough: %d", (int)sqlite_of(r)->memo.n_hits);
+	store_close(r);
+	store_close(w);
+}
+
+/* What is asked for time and again stays, however much is read once; and no more is kept than may be. */
+TEST(rows_are_remembered_within_their_memory)
+{
+	enum { ROWS = 1500, MEMORY = 256 << 10 };
+	struct store *w = open_as(STORE_WRITER), *r = open_as(STORE_READER);
+	static char text[400];
+	memset(text, 't', sizeof text - 1);
+	OK(store_for_requests(r, MEMORY, &e));
+	struct memo *memo = &sqlite_of(r)->memo;
+	OK(store_begin(w, &e));
+	for (int i = 0; i < ROWS; i++) {
+		struct app_row row = { .account = "1", .name = arena_printf(a, "%d", i), .description = text };
+		OK(store_insert(w, &table_app, &row, &e));
+	}
+	OK(store_commit(w, &e));
+	for (int i = 0; i < 3; i++)
+		EXPECT(strcmp(description_of(r, "7"), text) == 0, "one of them");
+	for (int i = 8; i < ROWS; i++)
+		EXPECT(strcmp(description_of(r, arena_printf(a, "%d", i)), text) == 0, "%d", i);
+	size_t size = memo->size;
+	uint64_t hits = memo->n_hits;
+	EXPECT(strcmp(description_of(r, "7"), text) == 0 && memo->n_hits == hits + 1, "it went for others that were read once");
+	EXPECT(size < 20 * sizeof text, "what was read once is kept: %zu bytes", size);
+	for (int i = 0; i < 3 * ROWS; i++) {
+		EXPECT(strcmp(description_of(r, arena_printf(a, "%d", i / 3)), text) == 0, "%d", i);
+		EXPECT(memo->size <= memo->limit && memo->limit <= MEMORY, "%zu bytes of %zu", memo->size, memo->limit);
+	}
+	EXPECT(memo->size > memo->limit / 2, "the memory is used: %zu of %zu", memo->size, memo->limit);
 	store_close(r);
 	store_close(w);
 }
@@ -1534,6 +1601,7 @@ int main(void)
 	RUN_FRESH(a_reader_wants_an_up_to_date_schema);
 	RUN_FRESH(columns_must_be_the_described_ones);
 	RUN_FRESH(damage_is_called_damage);
+	RUN_FRESH(a_reader_for_requests_survives_damage);
 	RUN_FRESH(an_index_that_lacks_a_row_is_found_by_a_full_check);
 	RUN_FRESH(a_reader_sees_what_is_committed_at_once);
 	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);
@@ -1542,6 +1610,7 @@ int main(void)
 	RUN_FRESH(a_long_log_and_an_old_view_are_not_held);
 	RUN_FRESH(an_index_made_anew_shows_what_the_log_has);
 	RUN_FRESH(remembered_rows_are_whole);
+	RUN_FRESH(rows_are_remembered_within_their_memory);
 	RUN_FRESH(writers_exclude_each_other);
 	RUN_FRESH(another_process_writes_meanwhile);
 	RUN_FRESH(readers_in_threads_never_see_half_a_transaction);

@@ -300,6 +300,7 @@ static int sqlite_schema_version(struct store *s) { return sqlite_of(s)->version
 const struct store_ops sqlite_ops = {
 	.name = "sqlite",
 	.close = sqlite_close,
+	.for_requests = sqlite_for_requests,
 	.begin = sqlite_begin,
 	.commit = sqlite_commit,
 	.rollback = sqlite_rollback,

@@ -94,6 +94,8 @@ enum rc total_count_in(struct sqlite_store *s, const struct table *t, const void
 enum rc total_check(struct store *base, const struct store_pause *pause, struct err *err) NODISCARD;
 enum rc total_mend(struct store *base, int64_t *n_mended, struct err *err) NODISCARD;
 
+/* open.c: store_for_requests */
+enum rc sqlite_for_requests(struct store *base, size_t memory_size, struct err *err) NODISCARD;
 /* copy.c: store_copy */
 enum rc sqlite_copy(struct store *base, const char *to, struct err *err) NODISCARD;
 
