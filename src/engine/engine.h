@@ -125,6 +125,8 @@ enum verdict engine_app_list(struct engine_view *v, const struct app_filter *f, 
 
 enum verdict engine_instance_get(struct engine_view *v, int64_t app_id, const char *function, const char *name,
 				 struct arena *a, struct instance_row *out, struct err *err);
+/* What its id was when anybody asked last: a guess, for struct task_create. 0: none. */
+int64_t engine_instance_hint(const struct engine *e, int64_t app_id, const char *function, const char *name);
 struct instance_filter {
 	int64_t app_id;
 	const char *function;
@@ -225,9 +227,9 @@ struct instance_delete {
 };
 struct task_create {
 	struct change base;
-	int64_t instance_id; /* as a view has just shown it, which is quicker to find; 0: by these */
 	int64_t app_id;
 	const char *function, *instance;
+	int64_t hint;       /* engine_instance_hint; 0 none. What it means is what the names mean, it is only found sooner */
 	int64_t generation; /* filled when done with V_OK */
 };
 struct task_delete {

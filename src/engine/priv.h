@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include "base/metric.h"
 #include "engine/engine.h"
+#include "engine/hints.h"
 #include "engine/keys.h"
 #include "engine/paths.h"
 #include "exec/exec.h"
@@ -54,6 +55,7 @@ struct engine {
 	ino_t store_ino;
 	struct functions *functions;
 	struct keyring *keys;
+	struct hints *hints; /* of instances, by any thread */
 	bool has_keys; /* active ones, at the opening */
 	struct exec *exec;
 	struct closer *closer;

@@ -182,7 +182,15 @@ enum verdict engine_app_list(struct engine_view *v, const struct app_filter *f, 
 enum verdict engine_instance_get(struct engine_view *v, int64_t app_id, const char *function, const char *name,
 				 struct arena *a, struct instance_row *out, struct err *err)
 {
-	return found(row_instance_of(v->store, app_id, function, name, a, out, err), V_NO_INSTANCE);
+	enum rc rc = row_instance_of(v->store, app_id, function, name, a, out, err);
+	if (rc == RC_OK)
+		hints_put(v->engine->hints, app_id, function, name, out->id);
+	return found(rc, V_NO_INSTANCE);
+}
+
+int64_t engine_instance_hint(const struct engine *e, int64_t app_id, const char *function, const char *name)
+{
+	return hints_get(e->hints, app_id, function, name);
 }
 
 enum verdict engine_instance_list(struct engine_view *v, const struct instance_filter *f, struct arena *a,

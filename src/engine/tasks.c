@@ -60,6 +60,19 @@ enum rc task_insert(struct engine *e, struct instance_row *instance, const struc
 	return store_change(e->store, &table_instance, &was, instance, err);
 }
 
+/* The hint may be of an instance that has gone, or of other names altogether. */
+static enum rc find_instance(struct engine *e, const struct task_create *c, struct arena *a, struct instance_row *out,
+			     struct err *err)
+{
+	enum rc rc = c->hint ? row_instance(e->store, c->hint, a, out, err) : RC_NOT_FOUND;
+
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		return rc;
+	bool is_it = rc == RC_OK && out->app_id == c->app_id && strcmp(out->function, c->function) == 0 &&
+		     strcmp(out->name, c->instance) == 0;
+	return is_it ? RC_OK : row_instance_of(e->store, c->app_id, c->function, c->instance, a, out, err);
+}
+
 static enum verdict apply_create(struct engine *e, struct change *base)
 {
 	struct task_create *c = (struct task_create *)base;
@@ -67,8 +80,7 @@ static enum verdict apply_create(struct engine *e, struct change *base)
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
 	struct instance_row instance;
 
-	enum rc rc = c->instance_id ? row_instance(e->store, c->instance_id, a, &instance, err)
-				    : row_instance_of(e->store, c->app_id, c->function, c->instance, a, &instance, err);
+	enum rc rc = find_instance(e, c, a, &instance, err);
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? V_NO_INSTANCE : verdict_of(rc);
 	if (instance.busy_task_id)
