@@ -8,7 +8,7 @@
 
 /* Of all views together, so that a machine with many processors does not need more. Half of it keeps the upper pages of a store
  * of some millions of tasks, and its instances (docs/performance.md). */
-enum { VIEWS_MEMORY = 20 << 20 };
+enum { VIEWS_MEMORY = 24 << 20 };
 
 enum rc engine_view_open(struct engine *e, struct engine_view **out, struct err *err)
 {

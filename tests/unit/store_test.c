@@ -117,6 +117,10 @@ TEST(settings_that_durability_rests_on)
 	}
 	struct stat st = { 0 };
 	EXPECT(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600, "mode %o", st.st_mode & 0777);
+	int64_t mapped = -1, judges = -1;
+	OK(sqlite_number(db_of(s), "PRAGMA mmap_size", &mapped, &e));
+	OK(sqlite_number(db_of(s), "PRAGMA cell_size_check", &judges, &e));
+	EXPECT(mapped == 0 && judges == 1, "of the writer: %lld mapped, check %lld", (long long)mapped, (long long)judges);
 	store_close(s);
 }
 
@@ -284,6 +288,24 @@ TEST(a_reader_for_requests_survives_damage)
 	}
 	EXPECT(n_told > ROUNDS / 10, "told %d times", n_told);
 	(void)os.close(fd);
+}
+
+/* Were it mapped, the process would be ended by a signal. */
+TEST(a_file_that_is_cut_short_is_an_error)
+{
+	struct store *w = open_as(STORE_WRITER);
+	for (int i = 0; i < 300; i++)
+		OK(add_app(w, arena_printf(a, "app-%d", i)));
+	store_close(w); /* all of the log is in the file */
+	struct store *r = open_as(STORE_READER);
+	OK(store_for_requests(r, 1 << 20, &e));
+	struct app_row *rows;
+	struct query first = { .table = &table_app, .limit = 1 }, all = { .table = &table_app };
+	size_t n = 0;
+	OK(store_list(r, &first, a, (void **)&rows, &n, &e));
+	EXPECT(n == 1 && truncate(path, 2 * 4096) == 0, "cut");
+	EXPECT(store_list(r, &all, a, (void **)&rows, &n, &e) == RC_CORRUPT, "%s", e.msg);
+	store_close(r);
 }
 
 TEST(an_index_that_lacks_a_row_is_found_by_a_full_check)
@@ -1602,6 +1624,7 @@ int main(void)
 	RUN_FRESH(columns_must_be_the_described_ones);
 	RUN_FRESH(damage_is_called_damage);
 	RUN_FRESH(a_reader_for_requests_survives_damage);
+	RUN_FRESH(a_file_that_is_cut_short_is_an_error);
 	RUN_FRESH(an_index_that_lacks_a_row_is_found_by_a_full_check);
 	RUN_FRESH(a_reader_sees_what_is_committed_at_once);
 	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);

@@ -20,9 +20,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* Settings of this connection. The ones for writers need a file that is known to be ours.
  *
  * Memory: a process has some six connections (the writer, a reader per loop, three threads in the background), so one that
- * reads now and then gets little (store_for_requests gives more), and maps nothing. What is mapped would not only count once
- * for each connection: SQLite judges a mapped page afresh, cell by cell, at every visit, since it keeps no note of it; a page
- * in its cache only once. That was a third of what the writer did for a create. */
+ * reads now and then gets little; store_for_requests gives more. Nothing is mapped: a file that somebody cuts short would end
+ * the process instead of being an error, what is mapped counts once for each connection, and SQLite prepares a mapped page
+ * afresh at every visit, with a look at each of its cells. That was a third of what the writer did for a create. */
 static const char for_all[] = "PRAGMA trusted_schema=OFF;"
 			      "PRAGMA cell_size_check=ON;"
 			      "PRAGMA foreign_keys=ON;"
@@ -33,12 +33,10 @@ static const char for_writers[] = "PRAGMA cache_size=-8192;"
 				  "PRAGMA synchronous=FULL;"
 				  "PRAGMA journal_size_limit=67108864;";
 
-/* A reader that answers requests. Its page cache is emptied by each commit of others, so the head of the file is mapped: then
- * a young store, and the upper pages of most trees of an old one, are there again without a call of the kernel. It judges no
- * cells: that keeps damage from spreading to other pages, which only a writer could do, and took 44,000 of the 173,000
+/* A reader that answers requests. It judges no cells when it meets a page, and as each commit of others empties its cache, it
+ * often does: that keeps damage from spreading to other pages, which only a writer could do, and took 44,000 of the 173,000
  * instructions for a task of a large store. What lies beyond a page is refused either way. */
 static const char for_requests[] = "PRAGMA cell_size_check=OFF;"
-				   "PRAGMA mmap_size=4194304;"
 				   "PRAGMA cache_size=-%zu;";
 
 enum rc sqlite_for_requests(struct store *base, size_t memory_size, struct err *err)
