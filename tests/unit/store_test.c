@@ -302,6 +302,7 @@ TEST(a_file_that_is_cut_short_is_an_error)
 	struct app_row *rows;
 	struct query first = { .table = &table_app, .limit = 1 }, all = { .table = &table_app };
 	size_t n = 0;
+	OK(store_begin_read(r, &e)); /* of a new view SQLite looks at the file's size first */
 	OK(store_list(r, &first, a, (void **)&rows, &n, &e));
 	EXPECT(n == 1 && truncate(path, 2 * 4096) == 0, "cut");
 	EXPECT(store_list(r, &all, a, (void **)&rows, &n, &e) == RC_CORRUPT, "%s", e.msg);
