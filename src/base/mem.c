@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/must.h"
@@ -36,6 +37,7 @@ char *mem_dup_n(const char *bytes, size_t len)
 char *mem_dup(const char *text) { return text ? mem_dup_n(text, strlen(text)) : NULL; }
 void mem_free(void *p) { free(p); }
 void mem_wipe(void *p, size_t size) { explicit_bzero(p, size); }
+void mem_trim(void) { (void)malloc_trim(0); } /* whether there was any does not matter */
 
 void mem_freep(void *pp)
 {

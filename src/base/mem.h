@@ -16,6 +16,7 @@ char *mem_dup_n(const char *bytes, size_t len);  /* adds the NUL */
 void mem_free(void *p);                          /* NULL is fine */
 void mem_freep(void *pp);                        /* for CLEANUP: frees *(void **)pp */
 void mem_wipe(void *p, size_t size);             /* zero that the compiler may not drop */
+void mem_trim(void);                             /* give freed pages back to the system; looks through the whole heap */
 
 #define mem_new(type) ((type *)mem_alloc(sizeof(type)))
 

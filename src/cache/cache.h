@@ -95,6 +95,9 @@ struct cache_run {
 
 /* Every rule on a description: addresses, numbers, paths, settings, names. Operations check it themselves. */
 enum rc cache_check(const struct cache_instance *c, struct err *err) NODISCARD;
+/* Is there a command by that name, in any case, in some Redis? Only names that could be new ones (4 letters at least) are
+ * known. A command must not be renamed to it. */
+bool cache_is_command(const char *name);
 void cache_hash_password(const char *password, char out[CACHE_HASH_SIZE]);
 /* What may be set, with the defaults of an instance. */
 extern const struct param_rule cache_rules[];
@@ -209,10 +212,11 @@ enum cache_node_state {
 };
 const char *cache_node_state_word(enum cache_node_state s);   /* "down", "loading" ... */
 
-/* Of one node; numbers are 0 unless it is UP. */
+/* Of one node; all but the state and is_full is 0 unless it is UP. */
 struct cache_figures {
 	enum cache_node_state state;
 	bool is_master, is_linked, is_saving;    /* is_linked: a replica in step with its master */
+	bool is_full;                            /* CROWDED by its clients, whom it serves; else by a script, say */
 	char version[24], run_id[CACHE_RUN_ID_SIZE];
 	int64_t pid, uptime_s;
 	int64_t used_memory, max_memory, rss_memory;   /* bytes */
@@ -231,6 +235,8 @@ struct cache_view {
 	bool is_serving;       /* the recorded master is up, is a master, and answers at the clients' address */
 };
 
+/* Put aside the log of each node that has grown beyond 64 MiB, in the place of the part put aside before. Beside anything. */
+void cache_bound_logs(const struct cache_instance *c);
 /* Never fails: what cannot be asked is in the states. Takes at most timeout_ms for each node. */
 void cache_look(const struct cache_instance *c, int64_t timeout_ms, struct cache_view *out);
 

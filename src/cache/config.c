@@ -290,11 +290,37 @@ static void gather(struct pairs *p, const struct cache_instance *c, int node)
 	}
 }
 
+static void drop_pair(struct pairs *p, const char *name)
+{
+	for (int i = 2; i < p->argc; i += 2) {
+		if (strcmp(p->argv[i], name) != 0)
+			continue;
+		p->argc -= 2;
+		memmove(&p->argv[i], &p->argv[i + 2], (size_t)(p->argc - i) * sizeof p->argv[0]);
+		return;
+	}
+}
+
+enum rc conf_apply_clients(struct wire *w, const struct cache_instance *c, bool is_firm, struct err *err)
+{
+	struct err why = { .rc = RC_OK };
+
+	enum rc rc = wire_call(w, NULL, &why, "CONFIG", "SET", "maxclients", cache_setting(c, "maxclients"));
+	bool is_limit = rc == RC_CONFLICT && strstr(why.msg, "not able to handle the specified number of clients");
+	act_done();
+	if (rc == RC_OK || (is_limit && !is_firm))
+		return RC_OK;
+	return err_set(err, rc, "%s", why.msg);
+}
+
 enum rc conf_apply(struct wire *w, const struct cache_instance *c, int node, struct err *err)
 {
 	struct pairs p = { .argv = { "CONFIG", "SET" }, .argc = 2 };
 	gather(&p, c, node);
-	enum rc rc = wire_callv(w, NULL, err, p.argv, p.argc);
+	drop_pair(&p, "maxclients");
+	enum rc rc = conf_apply_clients(w, c, /* is_firm= */ false, err);
+	if (rc == RC_OK)
+		rc = wire_callv(w, NULL, err, p.argv, p.argc);
 	act_done();
 	return rc;
 }

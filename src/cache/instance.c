@@ -306,6 +306,33 @@ static enum rc secure_data(const struct op *op, const struct cache_instance *c, 
 	return rc;
 }
 
+static bool names_setting(const struct cache_setting *settings, int n, const char *name)
+{
+	bool found = false;
+	for (int i = 0; i < n; i++)
+		found = found || strcmp(settings[i].name, name) == 0;
+	return found;
+}
+
+/* Whoever asks for a number of clients is told when the machine lets Redis have fewer; no node is left with another one. */
+static enum rc try_clients(const struct op *op, const struct cache_instance *from, const struct cache_instance *to,
+                           struct err *err)
+{
+	enum rc rc = master_check(op, from, err);
+	if (rc != RC_OK)
+		return rc;
+	for (int i = 0; i < to->n_nodes && rc == RC_OK; i++) {
+		CLEANUP(wire_closep) struct wire *w = NULL;
+		rc = node_open(op, to, i, &w, err);
+		if (rc == RC_OK)
+			rc = conf_apply_clients(w, to, /* is_firm= */ true, err);
+	}
+	struct op undo = op_undo(op);
+	if (rc != RC_OK)
+		let_pass(conf_apply_all(&undo, from, NULL)); /* what it cannot reach is for cache_heal */
+	return rc;
+}
+
 enum rc cache_configure(struct cache_instance *c, const struct cache_setting *settings, int n,
                         const struct cache_run *run, struct err *err)
 {
@@ -321,7 +348,10 @@ enum rc cache_configure(struct cache_instance *c, const struct cache_setting *se
 	bool was_on = strcmp(cache_setting(c, "appendonly"), "yes") == 0;
 	bool is_on = strcmp(cache_setting(&work, "appendonly"), "yes") == 0;
 	struct cache_instance old = *c;
-	rc = change(&op, c, &work, conf_apply_all, err);
+	if (names_setting(settings, n, "maxclients"))
+		rc = try_clients(&op, c, &work, err);
+	if (rc == RC_OK)
+		rc = change(&op, c, &work, conf_apply_all, err);
 	op_step(&op, "secure data", 90);
 	if (rc != RC_OK || was_on == is_on)
 		return rc;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/must.h"
@@ -99,39 +100,84 @@ static enum rc turn_to(struct cutter *k, const char *day, struct err *err)
 	return rc == RC_OK ? open_day(k, err) : rc;
 }
 
+/* A line with its end, or as much of it as fits; 0 at the end. NULs, as a power failure may leave them in a log, are shown. */
+static size_t next_part(FILE *in, char part[LINE_PART])
+{
+	size_t len = 0;
+	int c = 0;
+
+	while (len < LINE_PART - 1 && c != '\n') {
+		c = getc_unlocked(in);
+		if (c == EOF)
+			break;
+		part[len++] = (char)(c ? c : '?');
+	}
+	part[len] = '\0';
+	return len;
+}
+
 static enum rc cut_lines(struct cutter *k, FILE *in, struct err *err)
 {
 	char part[LINE_PART], day[DAY_SIZE];
 	bool is_start = true;  /* of a line; a long one comes in several parts */
 	enum rc rc = RC_OK;
 
-	for (int i = 0; rc == RC_OK && fgets(part, sizeof part, in); i++) {
+	for (int i = 0; rc == RC_OK; i++) {
+		size_t len = next_part(in, part);
+		if (!len)
+			break;
 		if (i % CHECK_EVERY == 0)
 			rc = op_check(k->op, err);
 		if (rc == RC_OK && is_start && read_day(part, day))
 			rc = turn_to(k, day, err);
 		if (k->out)
 			(void)fputs(part, k->out); /* close_day sees a failure */
-		is_start = part[strlen(part) - 1] == '\n';
+		is_start = part[len - 1] == '\n';
 	}
 	return rc;
 }
 
-/* A file that is not there has no lines. */
-static enum rc cut_file(struct cutter *k, const struct cache_instance *c, int node, const char *name, struct err *err)
+/* *in is NULL for a file that is not there. */
+static enum rc open_log(const struct cache_instance *c, int node, const char *name, FILE **in, struct stat *st, struct err *err)
 {
 	char path[PATH_MAX];
 	int fd = -1;
 
+	*in = NULL;
 	enum rc rc = node_file(c, node, name, path, err);
 	if (rc == RC_OK)
 		rc = file_open_regular(path, &fd, err);
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? RC_OK : rc;
-	FILE *in = fdopen(fd, "r");
-	must(in);
-	rc = cut_lines(k, in, err);
-	(void)fclose(in); /* opened for reading: nothing to lose */
+	must(fstat(fd, st) == 0); /* file_open_regular did the same */
+	*in = fdopen(fd, "r");
+	must(*in);
+	return RC_OK;
+}
+
+static void close_log(FILE *in)
+{
+	if (in)
+		(void)fclose(in); /* opened for reading: nothing to lose */
+}
+
+/* The older part first. It is opened last: when the newer one becomes the older one in between, both are the same file, and
+ * nothing is read twice or passed over. */
+static enum rc cut_logs(struct cutter *k, const struct cache_instance *c, int node, struct err *err)
+{
+	FILE *newer = NULL, *older = NULL;
+	struct stat of_newer, of_older;
+
+	enum rc rc = open_log(c, node, "redis.log", &newer, &of_newer, err);
+	if (rc == RC_OK)
+		rc = open_log(c, node, "redis.log.1", &older, &of_older, err);
+	bool is_same = newer && older && of_newer.st_ino == of_older.st_ino;
+	if (rc == RC_OK && older && !is_same)
+		rc = cut_lines(k, older, err);
+	if (rc == RC_OK && newer)
+		rc = cut_lines(k, newer, err);
+	close_log(older);
+	close_log(newer);
 	return rc;
 }
 
@@ -194,9 +240,7 @@ static enum rc collect_node(struct cutter *k, const struct cache_instance *c, in
 	op_step(k->op, "read logs", node * 90 / c->n_nodes);
 	k->host = c->nodes[node].host;
 	k->day[0] = '\0';
-	enum rc rc = cut_file(k, c, node, "redis.log.1", err);
-	if (rc == RC_OK)
-		rc = cut_file(k, c, node, "redis.log", err);
+	enum rc rc = cut_logs(k, c, node, err);
 	enum rc closed = close_day(k, rc == RC_OK ? err : NULL);
 	return rc == RC_OK ? closed : rc;
 }

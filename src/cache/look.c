@@ -112,10 +112,11 @@ void look_node(const struct op *op, const struct cache_instance *c, int node, st
 	CLEANUP(wire_closep) struct wire *w = NULL;
 	struct cache_figures f = { .state = CACHE_NODE_DOWN };
 	struct cache_node n = c->nodes[node];
+	struct err why = { .rc = RC_OK };
 	struct buf info;
 
 	buf_init(&info, INFO_SIZE_MAX);
-	enum rc rc = node_open(op, c, node, &w, NULL);
+	enum rc rc = node_open(op, c, node, &w, &why);
 	if (rc == RC_OK)
 		rc = node_identify(w, c, node, &n, NULL);
 	if (rc == RC_OK)
@@ -126,6 +127,7 @@ void look_node(const struct op *op, const struct cache_instance *c, int node, st
 		int fd = node_pidfd(c, node);
 		bool is_ending = fd >= 0 && rc == RC_IO && ends_soon(op, fd);
 		f.state = state_of(rc, fd >= 0 && !is_ending);
+		f.is_full = f.state == CACHE_NODE_CROWDED && strstr(why.msg, "max number of clients");
 		if (fd >= 0)
 			(void)close(fd);
 	}

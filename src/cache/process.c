@@ -24,7 +24,7 @@
 #include "os/file.h"
 #include "os/proc.h"
 
-enum { LOG_SIZE_MAX = 4 << 20, LOG_TAIL_SIZE = 8192, LOG_LINE_MAX = 200, INFO_SIZE_MAX = 1 << 20, ASK_AGAIN_MS = 250,
+enum { LOG_SIZE_MAX = 4 << 20 /* at a start */, LOG_LIVE_MAX = 64 << 20, LOG_TAIL_SIZE = 8192, LOG_LINE_MAX = 200, INFO_SIZE_MAX = 1 << 20, ASK_AGAIN_MS = 250,
        LEAVE_LIMIT_MS = 20000 };
 
 #define SERVER_NAME "redis-server" /* as the kernel names the process and the children it forks */
@@ -211,12 +211,13 @@ static void last_words(const char *path, int64_t offset, char out[LOG_LINE_MAX +
 	buf_fini(&text);
 }
 
-static enum rc rotate_log(const char *path, int64_t *size, struct err *err)
+/* Redis opens its log for every line, so the file may go at any time. */
+static enum rc rotate_log(const char *path, int64_t most, int64_t *size, struct err *err)
 {
 	char old[PATH_MAX];
 
 	*size = 0;
-	if (file_size(path, size, NULL) != RC_OK || *size <= LOG_SIZE_MAX)
+	if (file_size(path, size, NULL) != RC_OK || *size <= most)
 		return RC_OK;
 	int len = snprintf(old, sizeof old, "%s.1", path);
 	if (len < 0 || len >= PATH_MAX)
@@ -225,6 +226,17 @@ static enum rc rotate_log(const char *path, int64_t *size, struct err *err)
 		return err_sys(err, RC_IO, errno, "cannot rename '%.300s'", path);
 	*size = 0;
 	return RC_OK;
+}
+
+void cache_bound_logs(const struct cache_instance *c)
+{
+	char path[PATH_MAX];
+	int64_t size;
+
+	for (int i = 0; i < c->n_nodes; i++) {
+		if (node_file(c, i, "redis.log", path, NULL) == RC_OK)
+			let_pass(rotate_log(path, LOG_LIVE_MAX, &size, NULL)); /* it is tried again */
+	}
 }
 
 struct birth {
@@ -393,7 +405,7 @@ static enum rc prepare(const struct cache_instance *c, int node, bool is_rdb_boo
 	if (rc == RC_OK)
 		rc = node_file(c, node, "redis.log", b->log, err);
 	if (rc == RC_OK)
-		rc = rotate_log(b->log, &b->log_from, err);
+		rc = rotate_log(b->log, LOG_SIZE_MAX, &b->log_from, err);
 	return rc;
 }
 

@@ -367,6 +367,8 @@ static enum rc open_data(struct backup *b, const char *data, struct err *err)
 
 	enum rc rc = resolve(data, b->data, err);
 	if (rc == RC_OK)
+		rc = data_refuse_half(b->data, err);
+	if (rc == RC_OK)
 		rc = path_join(path, b->data, "stint.db", err);
 	if (rc == RC_OK && !file_exists(path))
 		rc = err_set(err, RC_NOT_FOUND, "'%.200s' is no data folder of stint: it has no stint.db", data);

@@ -15,17 +15,24 @@ const char *data_dir(const char *given)
 	return env && *env ? env : "stint-data";
 }
 
+enum rc data_refuse_half(const char *dir, struct err *err)
+{
+	char path[PATH_MAX];
+
+	enum rc rc = path_join(path, dir, UNFINISHED_FILE, err);
+	if (rc == RC_OK && file_exists(path))
+		rc = err_set(err, RC_CONFLICT,
+		             "'%.200s' is being restored, or a restore was cut off: restore into it again", dir);
+	return rc;
+}
+
 enum rc data_make(const char *dir, struct err *err)
 {
 	static const char *const folders[] = { "import", "functions.d" };
-	char path[PATH_MAX];
 
 	enum rc rc = dir_make(dir, 0700, err);
 	if (rc == RC_OK)
-		rc = path_join(path, dir, UNFINISHED_FILE, err);
-	if (rc == RC_OK && file_exists(path))
-		return err_set(err, RC_CONFLICT,
-		               "'%.200s' is being restored, or a restore was cut off: restore into it again", dir);
+		rc = data_refuse_half(dir, err);
 	return rc == RC_OK ? dir_make_in(dir, folders, ARRAY_LEN(folders), 0700, err) : rc;
 }
 
@@ -35,6 +42,8 @@ enum rc data_keys_open(const char *dir, bool makes, struct data_keys *out, struc
 	struct data_keys k = { 0 };
 
 	enum rc rc = path_join(path, dir, "stint.db", err);
+	if (rc == RC_OK)
+		rc = data_refuse_half(dir, err);
 	if (rc != RC_OK)
 		return rc;
 	if (!makes && !file_exists(path))

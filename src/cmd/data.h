@@ -13,6 +13,8 @@
 /* given, else $STINT_DATA, else "stint-data". */
 const char *data_dir(const char *given);
 
+/* RC_CONFLICT: a restore into it is under way or was cut off. Commands that read or write what rows name ask first. */
+enum rc data_refuse_half(const char *dir, struct err *err) NODISCARD;
 /* Make DATA (0700) with import/ and functions.d/ when they are missing. RC_CONFLICT: a restore into it is unfinished. */
 enum rc data_make(const char *dir, struct err *err) NODISCARD;
 
@@ -22,7 +24,7 @@ struct data_keys {
 	struct store *store;
 	struct arena *arena;
 };
-/* RC_NOT_FOUND when dir is no data folder and makes is false. */
+/* RC_NOT_FOUND when dir is no data folder and makes is false; RC_CONFLICT as above. */
 enum rc data_keys_open(const char *dir, bool makes, struct data_keys *out, struct err *err) NODISCARD;
 void data_keys_close(struct data_keys *k);
 /* The oldest active key with its secret. RC_NOT_FOUND: there is none. */

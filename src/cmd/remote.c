@@ -20,6 +20,8 @@ int remote_close(struct remote *r)
 {
 	int code = 0;
 
+	if (!r->options.as_json && r->out.len)
+		say_tame(r->out.bytes, r->out.len);
 	if (r->rc == RC_OK && r->out.is_over)
 		r->rc = err_set(&r->err, RC_LIMIT, "the output is too large");
 	if (r->rc != RC_OK)
@@ -57,7 +59,10 @@ const char *remote_page_query(struct remote *r, int64_t page, int64_t size, cons
 
 void remote_line(struct remote *r, const char *label, const char *value)
 {
-	buf_addf(&r->out, "%-14s %s\n", label, value);
+	buf_addf(&r->out, "%-14s ", label);
+	for (const char *p = value; *p; p++)
+		buf_addc(&r->out, *p == '\n' ? '?' : *p); /* else a description could add lines of its own */
+	buf_addc(&r->out, '\n');
 }
 
 void remote_pause(long ms)

@@ -34,7 +34,7 @@ bool remote_call(struct remote *r, const char *method, const char *action, const
 bool remote_print_json(struct remote *r, const struct answer *a);
 /* pageNumber and pageSize, and one more pair unless value is NULL. NULL when out of memory. */
 const char *remote_page_query(struct remote *r, int64_t page, int64_t size, const char *name, const char *value);
-/* "name   value" lines. */
+/* A "name   value" line. */
 void remote_line(struct remote *r, const char *label, const char *value);
 
 /* Between two looks at something that goes on at the server. */

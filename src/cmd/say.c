@@ -7,10 +7,23 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+static bool is_control(char c) { return (unsigned char)c < ' ' || c == 0x7f; }
+
+void say_tame(char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (is_control(text[i]) && text[i] != '\n' && text[i] != '\t')
+			text[i] = '?';
+	}
+}
+
 int say_failed(const struct command *c, enum rc rc, const struct err *err)
 {
+	struct err shown = *err; /* its words may be a server's */
+
+	say_tame(shown.msg, strlen(shown.msg));
 	(void)fflush(stdout);
-	(void)fprintf(stderr, "stint %s: %s\n", c->name, err->msg[0] ? err->msg : rc_name(rc));
+	(void)fprintf(stderr, "stint %s: %s\n", c->name, shown.msg[0] ? shown.msg : rc_name(rc));
 	return rc_exit_code(rc);
 }
 
@@ -45,7 +58,7 @@ static char *tamed(struct arena *a, const char *text)
 {
 	char *copy = arena_dup(a, text ? text : "");
 	for (char *p = copy; p && *p; p++) {
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
+		if (is_control(*p))
 			*p = '?';
 	}
 	return copy;
@@ -160,9 +173,13 @@ static void show_bar(struct progress *p, int percent, const char *note, int64_t 
 	p->has_bar = true;
 }
 
-void progress_show(struct progress *p, int percent, const char *note, int64_t now_mono_ms)
+void progress_show(struct progress *p, int percent, const char *given, int64_t now_mono_ms)
 {
-	bool is_new_note = strncmp(note, p->shown_note, sizeof p->shown_note - 1) != 0;
+	char note[sizeof p->shown_note];
+
+	(void)snprintf(note, sizeof note, "%s", given);
+	say_tame(note, strlen(note));
+	bool is_new_note = strcmp(note, p->shown_note) != 0;
 
 	if (p->is_on_terminal)
 		show_bar(p, percent, note, now_mono_ms);
@@ -171,7 +188,7 @@ void progress_show(struct progress *p, int percent, const char *note, int64_t no
 	else
 		return;
 	p->shown_percent = percent;
-	(void)snprintf(p->shown_note, sizeof p->shown_note, "%s", note);
+	memcpy(p->shown_note, note, sizeof note);
 }
 
 void progress_line(struct progress *p, const char *text)

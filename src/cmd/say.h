@@ -13,6 +13,9 @@
 #include "cmd/command.h"
 #include "json/json.h"
 
+/* Whoever may name or describe something could otherwise make the terminal of whoever lists it do as he likes: control
+ * characters become '?', but for ends of lines and tabs. say_failed, sheets and progress see to it themselves. */
+void say_tame(char *text, size_t len);
 /* "stint task get: reason" on stderr; the exit code of rc. */
 int say_failed(const struct command *c, enum rc rc, const struct err *err);
 /* Write out to stdout with a newline; the exit code: 0, or that of RC_IO when stdout takes no more. */

@@ -37,10 +37,20 @@ static struct cache_ask *take(struct asker *k)
 	return q;
 }
 
-static enum rc answer(struct cache_ask *q)
+/* A server that stops waits for no Redis that does not answer, and there may be many questions. */
+static bool is_over(void *ctx)
+{
+	struct asker *k = ctx;
+	(void)pthread_mutex_lock(&k->lock);
+	bool is_stopping = k->is_stopping;
+	(void)pthread_mutex_unlock(&k->lock);
+	return is_stopping;
+}
+
+static enum rc answer(struct asker *k, struct cache_ask *q)
 {
 	struct cache_instance c;
-	struct cache_run run = { .timeout_ms = ASK_MS };
+	struct cache_run run = { .timeout_ms = ASK_MS, .ctx = k, .should_stop = is_over };
 	enum rc rc = cache_state_parse(q->state, &c, &q->err);
 
 	if (rc != RC_OK)
@@ -60,7 +70,7 @@ static void *asker_main(void *arg)
 {
 	struct asker *k = arg;
 	for (struct cache_ask *q = take(k); q; q = take(k)) {
-		q->rc = answer(q);
+		q->rc = answer(k, q);
 		q->done(q);
 	}
 	return NULL;
@@ -112,7 +122,7 @@ void asker_stop(struct engine *e)
 	k->is_stopping = true;
 	(void)pthread_cond_signal(&k->filled);
 	(void)pthread_mutex_unlock(&k->lock);
-	must(pthread_join(k->thread, NULL) == 0); /* answers what is waiting first */
+	must(pthread_join(k->thread, NULL) == 0); /* refuses what is waiting first */
 	(void)pthread_cond_destroy(&k->filled);
 	(void)pthread_mutex_destroy(&k->lock);
 	mem_free(k);

@@ -228,7 +228,8 @@ struct cache_task_delete {
 	char log_path[PATH_MAX], work_dir[PATH_MAX];
 };
 
-struct backup_delete { /* the record and its file; V_BAD_STATE while waiting or being made */
+/* The record and its file. V_BAD_STATE while waiting or being made, V_INSTANCE_BUSY while it is being restored. */
+struct backup_delete {
 	struct change base;
 	const char *project_id, *uid, *backup_uid;
 	/* the engine's own */

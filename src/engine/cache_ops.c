@@ -16,7 +16,7 @@
 #include "engine/schedule.h"
 #include "json/json.h"
 
-enum { STATE_MAX = 65536, HOSTS_PER_CACHE = 64 };
+enum { STATE_MAX = 65536, HOSTS_PER_CACHE = 64, SLOTS = 1 << 16 };
 
 static const struct {
 	const char *name, *during, *failed;
@@ -44,18 +44,44 @@ bool is_cache_task(const struct task_row *t) { return strcmp(t->kind, KIND_TRAIN
 
 /* Every node has a loopback address of its own, so that the default port is free for each: 127.64.0.0/10, 64 addresses
  * a cache, the first for the clients of an ha instance, then one for each node number. Where a data folder begins in
- * that range is drawn from its secret key, so that two servers on one machine hardly ever meet. false: none left. */
+ * that range is drawn from its secret key, so that two servers on one machine hardly ever meet. false: no such number. */
 static bool host_of(const struct engine *e, int64_t cache_id, int64_t number, char out[16])
 {
-	enum { SLOTS = 1 << 16 };
 	unsigned char block[16] = "first address";
 
 	keyring_block(e->keys, block, true);
 	int64_t slot = (cache_id + block[0] * 256 + block[1]) % SLOTS, n = slot * HOSTS_PER_CACHE + number;
-	if (number >= HOSTS_PER_CACHE || cache_id >= SLOTS)
+	if (number >= HOSTS_PER_CACHE)
 		return false;
 	(void)snprintf(out, 16, "127.%d.%d.%d", 64 + (int)(n >> 16 & 63), (int)(n >> 8 & 255), (int)(n & 255));
 	return true;
+}
+
+/* Do processes run, or may they, at the addresses of the cache with this id? */
+static enum rc is_housed(struct engine *e, int64_t cache_id, struct arena *a, bool *is, struct err *err)
+{
+	struct cache_row c;
+	struct instance_row unit;
+	struct query q = { .table = &table_cache, .preds = { PRED_INT("id", CMP_EQ, cache_id) }, .n_preds = 1 };
+
+	*is = false;
+	enum rc rc = store_get(e->store, &q, &c, a, err);
+	if (rc == RC_OK)
+		rc = row_instance(e->store, c.unit_id, a, &unit, err);
+	if (rc == RC_OK)
+		*is = !c.deleted_at || unit.busy_task_id; /* until its deletion has ended */
+	return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
+/* Ids are never given again, addresses are: those of every SLOTS-th id. */
+static enum rc has_neighbour(struct engine *e, int64_t cache_id, struct arena *a, bool *has, struct err *err)
+{
+	enum rc rc = RC_OK;
+
+	*has = false;
+	for (int64_t id = cache_id - SLOTS; id > 0 && rc == RC_OK && !*has; id -= SLOTS)
+		rc = is_housed(e, id, a, has, err);
+	return rc;
 }
 
 /* ---- starting one ---- */
@@ -178,9 +204,29 @@ static enum rc first_state(const struct engine *e, const struct cache_create *c,
 	return *out ? RC_OK : err_set(err, RC_LIMIT, "the description is too long");
 }
 
+/* The row, under the next id whose addresses are free. */
+static enum rc insert_housed(struct engine *e, struct cache_row *row, struct arena *a, struct err *err)
+{
+	bool is_taken = true;
+	enum rc rc = store_insert(e->store, &table_cache, row, err);
+
+	for (int i = 0; rc == RC_OK && i < SLOTS; i++) {
+		struct query self = { .table = &table_cache, .preds = { PRED_INT("id", CMP_EQ, row->id) }, .n_preds = 1 };
+		rc = has_neighbour(e, row->id, a, &is_taken, err);
+		if (rc != RC_OK || !is_taken)
+			return rc;
+		rc = store_delete(e->store, &self, NULL, err);
+		row->id++;
+		if (rc == RC_OK)
+			rc = store_insert(e->store, &table_cache, row, err);
+	}
+	return rc == RC_OK ? err_set(err, RC_LIMIT, "no loopback address is left") : rc;
+}
+
 static enum rc insert_rows(struct engine *e, struct cache_create *c, struct instance_row *unit, int64_t now,
 			   struct arena *a, struct err *err)
 {
+	bool is_chosen = *c->row.ip; /* else it is one that was never given to anybody */
 	char host[16];
 
 	enum rc rc = store_insert(e->store, &table_instance, unit, err);
@@ -190,14 +236,13 @@ static enum rc insert_rows(struct engine *e, struct cache_create *c, struct inst
 	c->row.status = "CREATING";
 	c->row.created_at = c->row.updated_at = now;
 	if (rc == RC_OK)
-		rc = store_insert(e->store, &table_cache, &c->row, err);
-	if (rc == RC_OK && !*c->row.ip) {
-		if (!host_of(e, c->row.id, 0, host))
-			return err_set(err, RC_LIMIT, "no loopback address is left");
-		c->row.ip = arena_dup(a, host);
-	}
+		rc = insert_housed(e, &c->row, a, err);
+	if (rc == RC_OK && !*c->row.ip)
+		c->row.ip = host_of(e, c->row.id, 0, host) ? arena_dup(a, host) : "";
 	if (rc == RC_OK)
 		rc = first_state(e, c, a, &c->row.state, err);
+	if (rc == RC_OK && is_chosen)
+		rc = cache_check_address(e, &c->row, c->row.port, a, err);
 	return rc == RC_OK ? store_update(e->store, &table_cache, &c->row, err) : rc;
 }
 
@@ -259,6 +304,17 @@ static enum verdict check_state(struct engine *e, struct cache_operate *c, const
 	return V_OK;
 }
 
+static enum verdict check_port(struct engine *e, const struct cache_operate *c, const struct cache_row *cache,
+			       struct arena *a, struct err *err)
+{
+	const json_t *args = NULL;
+
+	enum rc rc = json_read(c->args, strlen(c->args), a, &args, err);
+	if (rc == RC_OK)
+		rc = cache_check_address(e, cache, (int64_t)json_integer_value(json_object_get(args, "port")), a, err);
+	return verdict_of(rc);
+}
+
 static enum rc insert_records(struct engine *e, struct cache_operate *c, const struct cache_row *cache, int64_t now,
 			      struct err *err)
 {
@@ -295,6 +351,8 @@ static enum verdict apply_operate(struct engine *e, struct change *base)
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? V_NO_INSTANCE : verdict_of(rc);
 	enum verdict v = check_state(e, c, &cache, &unit, a, err);
+	if (v == V_OK && c->op == CACHE_OP_PORT)
+		v = check_port(e, c, &cache, a, err);
 	if (v != V_OK)
 		return v;
 	rc = cache_insert_task(e, &unit, &cache, ops[c->op].name, &c->actor, c->args, c->details, c->not_before, now, a,

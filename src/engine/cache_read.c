@@ -123,35 +123,65 @@ enum verdict engine_cache_task_get(struct engine_view *v, const char *project_id
 
 static bool is_between(int64_t at, int64_t from, int64_t until) { return at >= from && at <= until; }
 
-/* Newest first by id, which is the order of creation. A bound on the time is judged row by row, so only lists that have
- * one read beyond their page. */
+/* Is the task of the filter's time? Judged in memory of its own, since most are not shown. */
+static enum rc judge_task(struct engine_view *v, const struct cache_task_filter *f, int64_t task_id, struct arena *scratch,
+			  bool *out, struct err *err)
+{
+	struct task_row t;
+
+	arena_reset(scratch);
+	enum rc rc = row_task(v->store, task_id, scratch, &t, err);
+	if (rc == RC_OK)
+		*out = is_between(t.created_at, f->created_from, f->created_until);
+	return rc;
+}
+
+/* The page of those whose time is right, and how many there are. Only lists with such a bound read beyond their page. */
+static enum rc list_bounded(struct engine_view *v, const struct cache_task_filter *f, const struct cache_task_row *links,
+			    size_t n_links, struct arena *a, struct task_row *rows, size_t *n, int64_t *total,
+			    struct err *err)
+{
+	struct arena *scratch CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	int64_t matches = 0;
+	size_t kept = 0;
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; rc == RC_OK && i < n_links; i++) {
+		bool is_match = false;
+		rc = judge_task(v, f, links[i].task_id, scratch, &is_match, err);
+		if (rc != RC_OK || !is_match || matches++ < f->offset || (f->limit && (int64_t)kept == f->limit))
+			continue;
+		rc = row_task(v->store, links[i].task_id, a, &rows[kept++], err);
+	}
+	*n = kept;
+	*total = matches;
+	return rc;
+}
+
+/* Newest first by id, which is the order of creation. */
 static enum rc list_tasks(struct engine_view *v, const struct cache_task_filter *f, struct query *q, struct arena *a,
 			  struct task_row **rows, size_t *n, int64_t *total, struct err *err)
 {
 	struct cache_task_row *links;
-	size_t n_links = 0, kept = 0;
+	size_t n_links = 0;
 	bool is_bounded = f->created_from != INT64_MIN || f->created_until != INT64_MAX;
-	int64_t skip = is_bounded ? f->offset : 0, matches = 0;
 
 	q->offset = is_bounded ? 0 : f->offset;
 	q->limit = is_bounded ? 0 : f->limit;
 	enum rc rc = store_count(v->store, q, total, err);
 	if (rc == RC_OK)
 		rc = store_list(v->store, q, a, (void **)&links, &n_links, err);
-	*rows = rc == RC_OK ? arena_array(a, n_links, sizeof **rows) : NULL;
-	if (rc == RC_OK && !*rows)
+	if (rc != RC_OK)
+		return rc;
+	size_t most = f->limit && (uint64_t)f->limit < n_links ? (size_t)f->limit : n_links;
+	*rows = arena_array(a, most + 1, sizeof **rows);
+	if (!*rows)
 		return err_set(err, RC_LIMIT, "too many tasks to list");
-	for (size_t i = 0; rc == RC_OK && i < n_links; i++) {
-		struct task_row t;
-		rc = row_task(v->store, links[i].task_id, a, &t, err);
-		if (rc != RC_OK || !is_between(t.created_at, f->created_from, f->created_until))
-			continue;
-		if (matches++ >= skip && (!f->limit || (int64_t)kept < f->limit))
-			(*rows)[kept++] = t;
-	}
-	*n = kept;
 	if (is_bounded)
-		*total = matches;
+		return list_bounded(v, f, links, n_links, a, *rows, n, total, err);
+	for (size_t i = 0; rc == RC_OK && i < n_links; i++)
+		rc = row_task(v->store, links[i].task_id, a, &(*rows)[i], err);
+	*n = n_links;
 	return rc;
 }
 

@@ -1,5 +1,6 @@
 /* Changes of a cache's records that need no process: the row itself, ended tasks, backups. */
 #include <string.h>
+#include "base/attr.h"
 #include "base/clock.h"
 #include "engine/cache.h"
 #include "engine/priv.h"
@@ -93,6 +94,26 @@ void engine_cache_task_delete(struct engine *e, struct cache_task_delete *c)
 	writer_submit(e, &c->base);
 }
 
+/* A restore reads the file when its task runs, and again when an attempt was cut off. */
+static enum rc is_being_restored(struct engine *e, const struct backup_row *b, bool *out, struct err *err)
+{
+	static const char *const unfinished[] = { "waiting", "restoring" };
+	int64_t sum = 0, n = 0;
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < ARRAY_LEN(unfinished) && rc == RC_OK; i++, sum += n) {
+		struct query q = { .table = &table_restore,
+				   .preds = { PRED_INT("cache_id", CMP_EQ, b->cache_id),
+					      PRED_TEXT("backup_uid", CMP_EQ, b->uid),
+					      PRED_TEXT("status", CMP_EQ, unfinished[i]) },
+				   .n_preds = 3 };
+		rc = store_count(e->store, &q, &n, err);
+	}
+	if (rc == RC_OK)
+		*out = sum > 0;
+	return rc;
+}
+
 static enum verdict apply_backup_delete(struct engine *e, struct change *base)
 {
 	struct backup_delete *c = (struct backup_delete *)base;
@@ -100,6 +121,7 @@ static enum verdict apply_backup_delete(struct engine *e, struct change *base)
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
 	struct cache_row cache;
 	struct backup_row backup;
+	bool is_needed = false;
 
 	enum rc rc = row_cache(e->store, c->project_id, c->uid, a, &cache, err);
 	if (rc != RC_OK)
@@ -109,6 +131,11 @@ static enum verdict apply_backup_delete(struct engine *e, struct change *base)
 		return rc == RC_NOT_FOUND ? V_NO_RECORD : verdict_of(rc);
 	if (strcmp(backup.status, "waiting") == 0 || strcmp(backup.status, "backuping") == 0)
 		return V_BAD_STATE;
+	rc = is_being_restored(e, &backup, &is_needed, err);
+	if (rc != RC_OK)
+		return verdict_of(rc);
+	if (is_needed)
+		return V_INSTANCE_BUSY;
 	(void)snprintf(c->path, sizeof c->path, "%s", backup.path);
 	struct query self = { .table = &table_backup, .preds = { PRED_INT("id", CMP_EQ, backup.id) }, .n_preds = 1 };
 	return verdict_of(store_delete(e->store, &self, NULL, err));

@@ -344,6 +344,8 @@ static void *closer_main(void *arg)
 			break;
 		case JOB_SWEEP:
 			sweep(e);
+			atomic_store(&e->is_swept, true);
+			mem_trim(); /* the start is over: what it took does not come again soon */
 			break;
 		}
 		mem_free(j->path);

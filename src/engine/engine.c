@@ -141,6 +141,7 @@ enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct
 	e->look_every_ms = cfg->look_every_ms ? cfg->look_every_ms : LOOK_EVERY_MS;
 	e->takes_claims = true;
 	atomic_init(&e->is_healthy, true);
+	atomic_init(&e->is_swept, false);
 	atomic_init(&e->retry_delay_ms, 250);
 	init_figures(e);
 	enum rc rc = open_all(e, cfg, err);

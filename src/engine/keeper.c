@@ -8,7 +8,7 @@
  * was in this row.
  * A cache whose master serves but whose replica is down, or cannot write its append-only file, is mended alike, without
  * showing ERROR; and one whose clients an operation that is over has left unable to write.
- * It also makes the automatic backups of a cache's policy, drops those that have had their time (backup_plan.h), and has
+ * It also bounds the logs of Redis, makes the automatic backups of a cache's policy, drops those that have had their time (backup_plan.h), and has
  * the analyses made that are due (schedule.h).
  */
 #include <errno.h>
@@ -286,9 +286,15 @@ static void look_after_backups(struct keeper *k, const struct cache_row *row, bo
 
 /* ---- a round ---- */
 
+/* A master whose connections are all taken serves those who have them, and no task of ours would get one either. */
+static bool is_serving(const struct cache_instance *c, const struct cache_view *view)
+{
+	return view->is_serving || view->nodes[c->master].is_full;
+}
+
 static bool is_whole(const struct cache_instance *c, const struct cache_view *view)
 {
-	bool is_good = view->is_serving && !cache_is_closed(c);
+	bool is_good = is_serving(c, view) && !cache_is_closed(c);
 	for (int i = 0; i < c->n_nodes; i++) {
 		const struct cache_figures *f = &view->nodes[i];
 		bool has_bad_file = f->state == CACHE_NODE_UP && f->is_aof_on && !f->is_aof_ok;
@@ -308,6 +314,7 @@ static void look_after(struct keeper *k, const struct cache_row *row, const stru
 		log_error("cache.description", "cache=%s reason=\"%s\"", row->uid, err.msg);
 		return;
 	}
+	cache_bound_logs(&c);
 	cache_look(&c, LOOK_LIMIT_MS, &view);
 	if (view.is_serving)
 		keep_figures(k, row->id, &view.nodes[c.master]);
@@ -323,7 +330,7 @@ static void look_after(struct keeper *k, const struct cache_row *row, const stru
 	struct patient *p = patient_of(k, row->id);
 	if (++p->bad_looks < BAD_LOOKS)
 		return;
-	if (!view.is_serving && strcmp(row->status, "RUNNING") == 0)
+	if (!is_serving(&c, &view) && strcmp(row->status, "RUNNING") == 0)
 		set_status(k, row, "ERROR");
 	int64_t now = clock_mono_ms();
 	if (p->recovery != unit->last_generation)

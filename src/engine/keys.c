@@ -6,12 +6,14 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/rand.h"
+#include "os/calls.h"
 #include "os/file.h"
 #include "sign/hash.h"
 #include "store/tables.h"
@@ -23,8 +25,21 @@ struct keyring {
 	unsigned char key[KEY_LEN];
 	unsigned char id_key[16]; /* for keyring_block: a part of the key for "task ids" */
 	unsigned char link_key[KEY_LEN]; /* for keyring_mac */
-	EVP_CIPHER *gcm;          /* looked up once: every request opens a secret */
 };
+
+/* Looked up once, and not before the first secret is opened: with the first cipher OpenSSL loads all it knows, which is a
+ * quarter of a start's instructions and memory that a server without requests does not need. */
+static EVP_CIPHER *gcm;
+static pthread_once_t gcm_once = PTHREAD_ONCE_INIT;
+
+static void find_gcm(void) { gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL); }
+
+static const EVP_CIPHER *the_gcm(void)
+{
+	must(pthread_once(&gcm_once, find_gcm) == 0);
+	must(gcm);
+	return gcm;
+}
 
 /* A key for one purpose: SHA-256(purpose | 0 | key). len bytes of it, at most KEY_LEN. */
 static void derive(const struct keyring *k, const char *purpose, unsigned char *out, size_t len)
@@ -35,10 +50,28 @@ static void derive(const struct keyring *k, const char *purpose, unsigned char *
 	must(label_size <= sizeof input - KEY_LEN && len <= sizeof digest);
 	memcpy(input, purpose, label_size);
 	memcpy(input + label_size, k->key, KEY_LEN);
-	must(EVP_Digest(input, label_size + KEY_LEN, digest, NULL, EVP_sha256(), NULL) == 1);
+	hash_sha256(input, label_size + KEY_LEN, digest);
 	memcpy(out, digest, len);
 	mem_wipe(input, sizeof input);
 	mem_wipe(digest, sizeof digest);
+}
+
+/* RC_NOT_FOUND: there is none. */
+static enum rc read_key(const char *path, unsigned char key[KEY_LEN], struct err *err)
+{
+	struct buf text;
+
+	buf_init(&text, 4096);
+	enum rc rc = file_read(path, &text, err);
+	if (rc == RC_OK && text.len != KEY_LEN)
+		rc = err_set(err, RC_CORRUPT, "%s has %zu bytes instead of %d: restore it from a backup; without it no stored "
+					      "access key can be read", path, text.len, KEY_LEN);
+	if (rc == RC_OK)
+		memcpy(key, text.bytes, KEY_LEN);
+	if (text.bytes)
+		mem_wipe(text.bytes, text.cap);
+	buf_fini(&text);
+	return rc;
 }
 
 /* A new key for a new folder. Beside a database it would make every stored secret, and every task id, another one. */
@@ -57,32 +90,37 @@ static enum rc make_key(const char *data_dir, const char *path, unsigned char ke
 	return file_replace(path, key, KEY_LEN, 0600, err);
 }
 
-enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err)
+/* A server and commands beside it may all be the first in a new folder, and a key that one of them works with and another
+ * replaces is no key: so one makes it, and the others wait and read it. */
+static enum rc read_or_make_key(const char *data_dir, unsigned char key[KEY_LEN], struct err *err)
 {
 	char path[PATH_MAX];
-	struct buf text;
-	struct keyring *k = mem_new(struct keyring);
+	int lock_fd;
 
-	buf_init(&text, 4096);
 	enum rc rc = path_join(path, data_dir, "secret.key", err);
 	if (rc == RC_OK)
-		rc = file_read(path, &text, err);
-	if (rc == RC_OK && text.len != KEY_LEN)
-		rc = err_set(err, RC_CORRUPT, "%s has %zu bytes instead of %d: restore it from a backup; without it no stored "
-					      "access key can be read", path, text.len, KEY_LEN);
-	if (rc == RC_OK)
-		memcpy(k->key, text.bytes, KEY_LEN);
+		rc = read_key(path, key, err);
+	if (rc != RC_NOT_FOUND)
+		return rc;
+	rc = dir_lock(data_dir, &lock_fd, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = read_key(path, key, err);
 	if (rc == RC_NOT_FOUND)
-		rc = make_key(data_dir, path, k->key, err);
-	if (text.bytes)
-		mem_wipe(text.bytes, text.cap);
-	buf_fini(&text);
+		rc = make_key(data_dir, path, key, err);
+	(void)os.close(lock_fd); /* nothing was written through it */
+	return rc;
+}
+
+enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err)
+{
+	struct keyring *k = mem_new(struct keyring);
+
+	enum rc rc = read_or_make_key(data_dir, k->key, err);
 	if (rc != RC_OK) {
 		keyring_free(k);
 		return rc;
 	}
-	k->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-	must(k->gcm);
 	derive(k, "task ids", k->id_key, sizeof k->id_key);
 	derive(k, "links", k->link_key, sizeof k->link_key);
 	*out = k;
@@ -93,7 +131,6 @@ void keyring_free(struct keyring *k)
 {
 	if (!k)
 		return;
-	EVP_CIPHER_free(k->gcm);
 	mem_wipe(k, sizeof *k);
 	mem_free(k);
 }
@@ -106,7 +143,7 @@ static void seal(const struct keyring *k, const char *id, const char *secret, si
 
 	rand_bytes(out, NONCE_LEN);
 	must(ctx);
-	must(EVP_EncryptInit_ex2(ctx, k->gcm, k->key, out, NULL) == 1);
+	must(EVP_EncryptInit_ex2(ctx, the_gcm(), k->key, out, NULL) == 1);
 	must(EVP_EncryptUpdate(ctx, NULL, &n, (const unsigned char *)id, (int)strlen(id)) == 1);
 	must(EVP_EncryptUpdate(ctx, out + NONCE_LEN, &n, (const unsigned char *)secret, (int)len) == 1);
 	must(EVP_EncryptFinal_ex(ctx, out + NONCE_LEN + n, &n) == 1);
@@ -123,7 +160,7 @@ static bool unseal(const struct keyring *k, const char *id, const unsigned char 
 
 	must(ctx);
 	memcpy(tag, sealed + NONCE_LEN + len, TAG_LEN);
-	must(EVP_DecryptInit_ex2(ctx, k->gcm, k->key, sealed, NULL) == 1);
+	must(EVP_DecryptInit_ex2(ctx, the_gcm(), k->key, sealed, NULL) == 1);
 	must(EVP_DecryptUpdate(ctx, NULL, &n, (const unsigned char *)id, (int)strlen(id)) == 1);
 	must(EVP_DecryptUpdate(ctx, (unsigned char *)secret, &n, sealed + NONCE_LEN, (int)len) == 1);
 	must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_LEN, tag) == 1);

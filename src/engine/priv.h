@@ -42,6 +42,8 @@ struct attempt {
 	bool is_cache;
 	int n_events, n_metrics;
 	bool starts; /* claimed in this batch, to be started after its commit */
+	bool is_prepared; /* exec has what it is to start, or no_start says why not */
+	struct err no_start; /* rc RC_OK: it may */
 	char *unsynced_dir; /* its folder, until the first checkpoint in it was announced */
 	double wait_s; /* from the task's creation to its first claim; below 0: not the first */
 	struct attempt *next;
@@ -85,7 +87,9 @@ struct engine {
 	bool takes_claims;   /* false while stopping */
 	bool looks_for_work; /* something may be claimable or due: look after this batch */
 	int64_t next_due_at; /* wall ms; INT64_MAX: nothing waits for a time */
+	int64_t clock_lead_ms; /* the most that the wall clock was ahead of the monotonic one; INT64_MAX: look what was planned */
 
+	atomic_bool is_swept; /* the sweep is over: nobody looks for files that no row names */
 	atomic_bool is_healthy;
 	struct counter n_success, n_failed, n_requeued, n_retired, n_cron_fired, n_cron_skipped;
 	struct tally {
@@ -129,6 +133,8 @@ void run_handlers(struct engine *e, struct exec_handlers *out);
 enum rc run_recover(struct engine *e, struct err *err) NODISCARD;
 /* Inside the batch's transaction: fire what cron has due, claim what may run; sets next_due_at. */
 enum rc run_due(struct engine *e, int64_t now_ms, struct err *err) NODISCARD;
+/* So far that run_due should look, although nothing is due. */
+bool run_clock_went_back(const struct engine *e, int64_t now_ms);
 void run_start_claimed(struct engine *e);  /* after its commit */
 void run_forget_claimed(struct engine *e); /* after its rollback */
 void run_free(struct engine *e);
@@ -233,6 +239,9 @@ enum rc cache_insert_task(struct engine *e, struct instance_row *unit, const str
 			  const struct actor *actor, const char *args, const char *details, int64_t not_before,
 			  int64_t now, struct arena *a, int64_t *task_id, struct err *err) NODISCARD;
 void cache_new_uid(char out[37]); /* UUID, lower case */
+/* cache_address.c: may this cache listen at that port of its addresses? RC_INVALID: one is another cache's. */
+enum rc cache_check_address(struct engine *e, const struct cache_row *c, int64_t port, struct arena *a,
+			    struct err *err) NODISCARD;
 /* cache_after.c: the task that a failed operation needs, if any. */
 enum rc cache_follow_up(struct engine *e, struct instance_row *unit, const struct cache_row *c, const struct task_row *t,
 			int64_t now_ms, struct arena *a, struct err *err) NODISCARD;

@@ -4,7 +4,9 @@
  *   run_due   pending -> running (claim)   inside a batch; the child is started after its commit (run_start_claimed)
  *
  * A claim is committed before its child is started, so a crash in between leaves a running task without a process,
- * which the next start recovers (run_end.c); it can never leave a process without a claim.
+ * which the next start recovers (run_end.c); it can never leave a process without a claim. The child's files are made
+ * meanwhile: files of an attempt that never was are taken back when the commit fails (run_forget_claimed), and by the next
+ * start's sweep, or its first attempt, after a crash.
  * What a child says is run_said.c, how an attempt ends run_end.c.
  */
 #include <stdio.h>
@@ -58,6 +60,9 @@ void run_forget_claimed(struct engine *e)
 		}
 		*at = a->next;
 		e->n_attempts[a->is_cache]--;
+		if (a->is_prepared)
+			exec_forget(e->exec, a->task_id, a->number);
+		mem_free(a->unsynced_dir);
 		mem_free(a);
 	}
 }
@@ -66,6 +71,132 @@ void run_free(struct engine *e)
 {
 	while (e->attempts)
 		run_drop_attempt(e, e->attempts->task_id, e->attempts->number);
+}
+
+/* ---- preparing ---- */
+
+static void write_roots(const struct engine *e, struct jw *w)
+{
+	jw_key(w, "import_roots");
+	jw_array(w);
+	for (int i = 0; i < e->n_roots; i++)
+		jw_text(w, e->roots[i]);
+	jw_end_array(w);
+}
+
+/* The child's orders, docs/child-protocol.md. */
+static enum rc write_task_file(struct engine *e, const struct app_row *app, const struct instance_row *i,
+			       const struct task_row *t, const struct function *f, struct buf *out, struct arena *a,
+			       struct err *err)
+{
+	struct jw w;
+	enum rc rc = RC_OK;
+
+	jw_init(&w, out, CASING_CAMEL);
+	jw_object(&w);
+	jw_kv_int(&w, "task_id", t->id);
+	jw_kv_text(&w, "kind", t->kind);
+	jw_kv_text(&w, "app", app->name);
+	jw_kv_text(&w, "function", i->function);
+	jw_kv_text(&w, "instance", i->name);
+	jw_kv_text(&w, "model_type", i->model_type);
+	jw_kv_int(&w, "generation", t->generation);
+	jw_kv_int(&w, "attempt", t->attempt);
+	jw_kv_text(&w, "builtin", f->builtin ? f->builtin : "");
+	jw_kv_text(&w, "checkpoint", t->checkpoint);
+	jw_key(&w, "parameters");
+	jw_raw(&w, t->params);
+	if (is_cache_task(t))
+		rc = cache_write_task(e, t, &w, a, err);
+	else
+		write_roots(e, &w);
+	jw_end_object(&w);
+	if (rc == RC_OK && out->is_over)
+		rc = err_set(err, RC_LIMIT, "the task file is too large");
+	return rc;
+}
+
+static enum rc prepare_child(struct engine *e, const struct app_row *app, const struct instance_row *i,
+			     const struct task_row *t, const struct function *f, const char *dir, struct arena *a,
+			     struct err *err)
+{
+	char file[PATH_MAX], log[PATH_MAX];
+	const char *const builtin[] = { e->self_exe, "job", NULL };
+	const char *limit_of = arena_printf(a, "function %s", f->name);
+	struct buf text;
+
+	engine_task_log_path(e, i, t->generation, log);
+	enum rc rc = path_join(file, dir, TASK_FILE, err);
+	if (rc != RC_OK)
+		return rc;
+	buf_init(&text, TASK_FILE_MAX);
+	rc = write_task_file(e, app, i, t, f, &text, a, err);
+	struct exec_spec spec = {
+		.task_id = t->id,
+		.attempt = t->attempt,
+		.argv = f->builtin ? builtin : f->argv,
+		.work_dir = dir,
+		.log_path = log,
+		.task_file = file,
+		.orders = buf_text(&text),
+		.orders_len = text.len,
+		.is_first = t->attempt == 1,
+		.timeout_ms = f->limits.time_s * 1000,
+		.stall_ms = f->stall_ms,
+		.grace_ms = f->grace_ms,
+		.memory_limit = f->limits.memory_mib << 20,
+		.cpu_limit_ms = f->limits.cpu_s * 1000,
+		.disk_limit = f->limits.disk_mib << 20,
+		.log_limit = f->limits.log_mib << 20,
+		.process_limit = f->limits.processes,
+		.limit_of = f->is_internal ? NULL : limit_of,
+	};
+	if (rc == RC_OK)
+		exec_prepare(e->exec, &spec);
+	buf_fini(&text);
+	return rc;
+}
+
+/* Reads what it needs from the store: within the transaction of the claim, or after it. */
+static enum rc prepare_attempt(struct engine *e, struct attempt *attempt, struct err *err)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct task_row t;
+	struct instance_row i;
+	struct app_row app;
+	char dir[PATH_MAX];
+
+	enum rc rc = row_task(e->store, attempt->task_id, a, &t, err);
+	if (rc == RC_OK)
+		rc = row_instance(e->store, t.instance_id, a, &i, err);
+	if (rc == RC_OK)
+		rc = row_app(e->store, i.app_id, a, &app, err);
+	if (rc != RC_OK)
+		return rc;
+	path_of_generation(e, &i, t.generation, dir);
+	attempt->unsynced_dir = mem_dup(dir);
+	const struct function *f = functions_by_version(e->functions, i.function, i.version_id);
+	if (!f)
+		return err_set(err, RC_INVALID, "function %s is no longer offered", i.function);
+	return prepare_child(e, &app, &i, &t, f, dir, a, err);
+}
+
+static void prepare(struct engine *e, struct attempt *attempt)
+{
+	attempt->is_prepared = true;
+	attempt->no_start.rc = prepare_attempt(e, attempt, &attempt->no_start);
+}
+
+/* While the claim is being committed the attempt's folder, orders and log are made; if it comes to nothing they are taken
+ * back. Not while the sweep runs, to which they would be nobody's. */
+static void prepare_claimed(struct engine *e)
+{
+	if (!atomic_load(&e->is_swept))
+		return;
+	for (struct attempt *at = e->attempts; at; at = at->next) {
+		if (at->starts)
+			prepare(e, at);
+	}
 }
 
 /* ---- what is due ---- */
@@ -123,6 +254,67 @@ static enum rc fire_due(struct engine *e, int64_t now_ms, struct arena *a, struc
 	enum rc rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
 	for (size_t i = 0; rc == RC_OK && i < n; i++)
 		rc = fire(e, &rows[i], now_ms, a, err);
+	return rc;
+}
+
+/* ---- a clock that was ahead ---- */
+
+/* How far a clock may go back before what was planned by it is looked at again: less than that is a correction, and a
+ * firing that has happened does not happen again. */
+enum { CLOCK_SLACK_MS = 3 * 3600 * 1000 };
+
+static int64_t clock_lead(int64_t now_ms) { return now_ms - clock_mono_ms(); }
+
+bool run_clock_went_back(const struct engine *e, int64_t now_ms)
+{
+	return clock_lead(now_ms) < e->clock_lead_ms - CLOCK_SLACK_MS;
+}
+
+static enum rc plan_one(struct engine *e, struct instance_row *i, int64_t now_ms, struct err *err)
+{
+	const struct instance_row was = *i;
+
+	if (i->cron_next_at <= zone_cron_next(i->cron, now_ms + CLOCK_SLACK_MS))
+		return RC_OK;
+	i->cron_next_at = zone_cron_next(i->cron, now_ms);
+	log_warn("cron.planned_anew", "instance=%lld from=%lld to=%lld reason=\"the clock was ahead\"", (long long)i->id,
+		 (long long)was.cron_next_at, (long long)i->cron_next_at);
+	return store_change(e->store, &table_instance, &was, i, err);
+}
+
+/* Firings that were planned while the clock was far ahead would wait until it is there again: they are planned anew. A few
+ * rows at a time, since each may have some MiB of parameters. */
+static enum rc plan_anew(struct engine *e, int64_t now_ms, struct err *err)
+{
+	struct instance_row *rows;
+	size_t n = DUE_AT_ONCE;
+	int64_t last_id = 0;
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && n == DUE_AT_ONCE) {
+		struct arena *a CLEANUP(arena_freep) = arena_new(DUE_ARENA_MAX);
+		struct query q = { .table = &table_instance,
+				   .preds = { PRED_INT("cron_next_at", CMP_GT, now_ms + CLOCK_SLACK_MS),
+					      PRED_INT("id", CMP_GT, last_id) },
+				   .n_preds = 2,
+				   .orders = { { .col = "id" } },
+				   .limit = DUE_AT_ONCE };
+		rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
+		for (size_t i = 0; rc == RC_OK && i < n; i++) {
+			last_id = rows[i].id;
+			rc = plan_one(e, &rows[i], now_ms, err);
+		}
+	}
+	return rc;
+}
+
+static enum rc mind_clock(struct engine *e, int64_t now_ms, struct err *err)
+{
+	bool went_back = run_clock_went_back(e, now_ms);
+	enum rc rc = went_back && e->takes_claims ? plan_anew(e, now_ms, err) : RC_OK;
+
+	if (rc == RC_OK && went_back)
+		e->clock_lead_ms = clock_lead(now_ms);
 	return rc;
 }
 
@@ -215,146 +407,43 @@ static enum rc find_next_due(struct engine *e, int64_t now_ms, struct arena *a, 
 
 enum rc run_due(struct engine *e, int64_t now_ms, struct err *err)
 {
-	if (!e->looks_for_work && now_ms < e->next_due_at)
+	if (clock_lead(now_ms) > e->clock_lead_ms)
+		e->clock_lead_ms = clock_lead(now_ms);
+	if (!e->looks_for_work && now_ms < e->next_due_at && !run_clock_went_back(e, now_ms))
 		return RC_OK;
 	struct arena *a CLEANUP(arena_freep) = arena_new(DUE_ARENA_MAX);
 	e->looks_for_work = false;
-	enum rc rc = e->takes_claims ? fire_due(e, now_ms, a, err) : RC_OK;
+	enum rc rc = mind_clock(e, now_ms, err);
+	if (rc == RC_OK && e->takes_claims)
+		rc = fire_due(e, now_ms, a, err);
 	if (rc == RC_OK)
 		rc = claim_pending(e, false, now_ms, a, err);
 	if (rc == RC_OK)
 		rc = claim_pending(e, true, now_ms, a, err);
-	if (rc == RC_OK && e->attempts && e->attempts->starts)
-		exec_expect(e->exec); /* it gets ready while the claim is being committed */
+	if (rc == RC_OK)
+		prepare_claimed(e);
 	return rc == RC_OK ? find_next_due(e, now_ms, a, err) : rc;
 }
 
 /* ---- starting ---- */
 
-static void write_roots(const struct engine *e, struct jw *w)
-{
-	jw_key(w, "import_roots");
-	jw_array(w);
-	for (int i = 0; i < e->n_roots; i++)
-		jw_text(w, e->roots[i]);
-	jw_end_array(w);
-}
-
-/* The child's orders, docs/child-protocol.md. */
-static enum rc write_task_file(struct engine *e, const struct app_row *app, const struct instance_row *i,
-			       const struct task_row *t, const struct function *f, struct buf *out, struct arena *a,
-			       struct err *err)
-{
-	struct jw w;
-	enum rc rc = RC_OK;
-
-	jw_init(&w, out, CASING_CAMEL);
-	jw_object(&w);
-	jw_kv_int(&w, "task_id", t->id);
-	jw_kv_text(&w, "kind", t->kind);
-	jw_kv_text(&w, "app", app->name);
-	jw_kv_text(&w, "function", i->function);
-	jw_kv_text(&w, "instance", i->name);
-	jw_kv_text(&w, "model_type", i->model_type);
-	jw_kv_int(&w, "generation", t->generation);
-	jw_kv_int(&w, "attempt", t->attempt);
-	jw_kv_text(&w, "builtin", f->builtin ? f->builtin : "");
-	jw_kv_text(&w, "checkpoint", t->checkpoint);
-	jw_key(&w, "parameters");
-	jw_raw(&w, t->params);
-	if (is_cache_task(t))
-		rc = cache_write_task(e, t, &w, a, err);
-	else
-		write_roots(e, &w);
-	jw_end_object(&w);
-	if (rc == RC_OK && out->is_over)
-		rc = err_set(err, RC_LIMIT, "the task file is too large");
-	return rc;
-}
-
-static enum rc start_child(struct engine *e, const struct app_row *app, const struct instance_row *i,
-			   const struct task_row *t, const struct function *f, struct arena *a, struct err *err)
-{
-	char dir[PATH_MAX], file[PATH_MAX], log[PATH_MAX];
-	const char *const builtin[] = { e->self_exe, "job", NULL };
-	const char *limit_of = arena_printf(a, "function %s", f->name);
-	struct buf text;
-
-	path_of_generation(e, i, t->generation, dir);
-	path_of_instance(e, TREE_LOGS, i, log);
-	/* Without any fsync, which would hold up the commits: the task file need not last, and folders are synced when
-	 * something in them is to: at the first checkpoint, and before a model serves. */
-	enum rc rc = dir_make_unsynced(log, 0700, err);
-	engine_task_log_path(e, i, t->generation, log);
-	if (rc == RC_OK && t->attempt == 1)
-		rc = dir_remove(dir, err); /* a number that was given before, by a database that was lost */
-	if (rc == RC_OK)
-		rc = dir_make_unsynced(dir, 0700, err);
-	if (rc == RC_OK)
-		rc = path_join(file, dir, TASK_FILE, err);
-	if (rc != RC_OK)
-		return rc;
-	buf_init(&text, TASK_FILE_MAX);
-	rc = write_task_file(e, app, i, t, f, &text, a, err);
-	if (rc == RC_OK)
-		rc = file_write(file, buf_text(&text), text.len, 0600, err);
-	buf_fini(&text);
-	if (rc != RC_OK)
-		return rc;
-	struct exec_spec spec = {
-		.task_id = t->id,
-		.attempt = t->attempt,
-		.argv = f->builtin ? builtin : f->argv,
-		.work_dir = dir,
-		.log_path = log,
-		.task_file = file,
-		.timeout_ms = f->limits.time_s * 1000,
-		.stall_ms = f->stall_ms,
-		.grace_ms = f->grace_ms,
-		.memory_limit = f->limits.memory_mib << 20,
-		.cpu_limit_ms = f->limits.cpu_s * 1000,
-		.disk_limit = f->limits.disk_mib << 20,
-		.log_limit = f->limits.log_mib << 20,
-		.process_limit = f->limits.processes,
-		.limit_of = f->is_internal ? NULL : limit_of,
-	};
-	crash_point("engine.before_start");
-	exec_start(e->exec, &spec);
-	return RC_OK;
-}
-
 static void start_one(struct engine *e, struct attempt *attempt)
 {
-	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
-	struct task_row t;
-	struct instance_row i;
-	struct app_row app;
-	struct err err = { 0 };
-	const struct function *f = NULL;
-	char dir[PATH_MAX] = "";
-
 	attempt->starts = false;
-	enum rc rc = row_task(e->store, attempt->task_id, a, &t, &err);
-	if (rc == RC_OK)
-		rc = row_instance(e->store, t.instance_id, a, &i, &err);
-	if (rc == RC_OK)
-		rc = row_app(e->store, i.app_id, a, &app, &err);
-	if (rc == RC_OK) {
-		path_of_generation(e, &i, t.generation, dir);
-		attempt->unsynced_dir = mem_dup(dir);
-		f = functions_by_version(e->functions, i.function, i.version_id);
-		rc = f ? start_child(e, &app, &i, &t, f, a, &err)
-		       : err_set(&err, RC_INVALID, "function %s is no longer offered", i.function);
+	if (!attempt->is_prepared)
+		prepare(e, attempt);
+	crash_point("engine.before_start");
+	if (attempt->no_start.rc == RC_OK) {
+		exec_start(e->exec, attempt->task_id, attempt->number);
+		return;
 	}
-	if (rc != RC_OK) {
-		struct exec_end end = { .task_id = attempt->task_id,
-					.attempt = attempt->number,
-					.fault = rc == RC_INVALID ? FAULT_USER : FAULT_MACHINE,
-					.code = "Task.NoStart",
-					.message = err.msg,
-					.work_dir = *dir ? dir : NULL };
-		run_submit_end(e, &end);
-	}
+	struct exec_end end = { .task_id = attempt->task_id,
+				.attempt = attempt->number,
+				.fault = attempt->no_start.rc == RC_INVALID ? FAULT_USER : FAULT_MACHINE,
+				.code = "Task.NoStart",
+				.message = attempt->no_start.msg,
+				.work_dir = attempt->unsynced_dir };
+	run_submit_end(e, &end);
 }
 
 void run_start_claimed(struct engine *e)

@@ -132,6 +132,20 @@ static enum rc find_orphan(struct engine *e, struct run_end *end, const struct t
 	return RC_OK;
 }
 
+/* Whoever reads why his task failed may be a stranger to the machine: paths begin at the data folder. */
+static void hide_place(const struct engine *e, char *message)
+{
+	size_t len = strlen(e->data_dir);
+
+	for (char *at = message; (at = strstr(at, e->data_dir)) != NULL;) {
+		bool begins_here = at == message || strchr(" '\"(=:,[", at[-1]); /* else it is a part of another path */
+		if (begins_here && at[len] == '/')
+			memmove(at, at + len + 1, strlen(at + len + 1) + 1);
+		else
+			at += len;
+	}
+}
+
 static enum verdict apply_end(struct engine *e, struct change *base)
 {
 	struct run_end *end = (struct run_end *)base;
@@ -140,6 +154,7 @@ static enum verdict apply_end(struct engine *e, struct change *base)
 	struct task_row t;
 	int64_t now = clock_wall_ms();
 
+	hide_place(e, end->message);
 	enum rc rc = row_task(e->store, end->task_id, a, &t, err);
 	if (rc == RC_NOT_FOUND)
 		return V_NO_TASK;

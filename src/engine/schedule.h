@@ -53,7 +53,8 @@ struct schedule_fire {
 void engine_schedule_fire(struct engine *e, struct schedule_fire *c);
 
 enum { FIRE_AT_ONCE = 64 };
-/* Schedules that are due, the longest first, at most FIRE_AT_ONCE. */
+/* Schedules that are due, the longest first, at most FIRE_AT_ONCE; when none is, those that a clock which was far ahead has
+ * planned: engine_schedule_fire plans these anew. */
 enum rc schedule_list_due(struct store *s, int64_t now_ms, struct arena *a, struct schedule_row **rows, size_t *n,
 			  struct err *err) NODISCARD;
 /* With their cache, inside the change that deletes it. */

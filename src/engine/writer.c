@@ -79,7 +79,9 @@ static int64_t rest_ms(const struct engine *e)
 		return 0; /* the last batch made room for a waiting task after it had looked for one */
 	if (e->next_due_at == INT64_MAX)
 		return -1;
-	int64_t due_ms = e->next_due_at - clock_wall_ms();
+	int64_t now_ms = clock_wall_ms(), due_ms = e->next_due_at - now_ms;
+	if (run_clock_went_back(e, now_ms))
+		return 0;
 	return due_ms < 0 ? 0 : due_ms < 60000 ? due_ms : 60000;
 }
 
@@ -237,6 +239,7 @@ static int fail_batch(struct engine *e, struct change *batch[], int n, enum rc r
 	enum verdict verdict = !e->store || rc == RC_BUSY ? V_UNAVAILABLE : V_FAILED;
 	run_forget_claimed(e);
 	e->looks_for_work = true;
+	e->clock_lead_ms = INT64_MAX; /* what was planned anew was not */
 	e->retry_at_mono = clock_mono_ms() + atomic_load(&e->retry_delay_ms);
 	if (e->store && rc != RC_BUSY) /* in doubt what is on disk: look at it afresh */
 		close_store(e);
@@ -301,6 +304,7 @@ enum rc writer_start(struct engine *e, struct err *err)
 	e->queue_tail = &e->queue_head;
 	e->looks_for_work = true;
 	e->next_due_at = 0;
+	e->clock_lead_ms = INT64_MAX;
 	int sys = pthread_create(&e->writer, NULL, writer_main, e);
 	if (sys)
 		return err_sys(err, RC_IO, sys, "cannot start the writer thread");

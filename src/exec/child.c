@@ -10,9 +10,11 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "exec/prepare.h"
 #include "exec/quota.h"
 #include "exec/tasklog.h"
 #include "os/calls.h"
@@ -21,7 +23,6 @@
 enum {
 	SPEC_SIZE_MAX = 262144, /* the command line with all its texts */
 	LINES_PER_TURN = 64,    /* then the other children have their turn */
-	RECENT_MS = 250,        /* a look that old will do for counting threads: quota_of_kernel has slack */
 	EXCERPT_SIZE = 80, /* of a wrong line, in the message about it */
 };
 
@@ -47,12 +48,14 @@ struct child *child_new(const struct exec_spec *spec)
 	must(spec->memory_limit >= 0 && spec->log_limit >= 0 && spec->cpu_limit_ms >= 0);
 	must(spec->disk_limit >= 0 && spec->process_limit >= 0);
 	must(!spec->log_limit || spec->log_limit >= GAPLOG_LIMIT_MIN);
+	must(!spec->is_first || spec->orders);
 	c->arena = arena_new(SPEC_SIZE_MAX);
 	c->spec = *spec;
 	c->spec.argv = copy_argv(c->arena, spec->argv);
 	c->spec.work_dir = arena_dup(c->arena, spec->work_dir);
 	c->spec.log_path = arena_dup(c->arena, spec->log_path);
 	c->spec.task_file = arena_dup(c->arena, spec->task_file);
+	c->orders = spec->orders ? mem_dup_n(spec->orders, spec->orders_len) : NULL;
 	c->spec.limit_of = spec->limit_of ? arena_dup(c->arena, spec->limit_of) : NULL;
 	c->proc = (struct proc){ .pidfd = -1 };
 	c->exit = (struct proc_exit){ .exit_code = -1 };
@@ -75,6 +78,7 @@ void child_free(struct child *c)
 	must(c->state == CHILD_NEW || c->state == CHILD_DONE);
 	inbox_fini(&c->inbox);
 	arena_free(c->arena);
+	mem_free(c->orders);
 	mem_free(c->result_json);
 	mem_free(c->error_code);
 	mem_free(c->error_text);
@@ -165,7 +169,7 @@ static enum rc open_pipe(int ends[2], struct err *err)
 	return RC_OK;
 }
 
-static enum rc spawn(struct child *c, struct host *h, int pipe_fd, struct err *err)
+static enum rc spawn(struct child *c, const struct host *h, int pipe_fd, struct err *err)
 {
 	const char *const *env = make_env(c);
 	const int fds[] = { h->null_fd, c->log_fd, c->log_fd, pipe_fd, h->lifeline_fd };
@@ -175,7 +179,7 @@ static enum rc spawn(struct child *c, struct host *h, int pipe_fd, struct err *e
 		.work_dir = c->spec.work_dir,
 		.fds = fds,
 		.n_fds = (int)ARRAY_LEN(fds),
-		.limits = quota_of_kernel(c, quota_needs_look(&c->spec) ? host_recent_family(h) : &h->family),
+		.limits = quota_of_kernel(c),
 		.dies_with_parent = true,
 	};
 
@@ -212,13 +216,23 @@ static enum rc watch_both(struct child *c, const struct host *h, struct err *err
 	return rc;
 }
 
-static enum rc try_start(struct child *c, struct host *h, struct err *err)
+void child_prepare(struct child *c)
+{
+	c->unprepared.rc = prepare_files(c, &c->unprepared);
+	crash_point("exec.prepared");
+}
+
+void child_forget(struct child *c) { prepare_undo(c); }
+
+static enum rc try_start(struct child *c, const struct host *h, struct err *err)
 {
 	int ends[2] = { -1, -1 };
-	enum rc rc = tasklog_open(c, err);
 
-	if (rc == RC_OK)
-		rc = open_pipe(ends, err);
+	if (c->unprepared.rc != RC_OK) {
+		*err = c->unprepared;
+		return err->rc;
+	}
+	enum rc rc = open_pipe(ends, err);
 	if (rc == RC_OK)
 		rc = spawn(c, h, ends[1], err);
 	close_fd(&ends[1]);
@@ -233,7 +247,7 @@ void child_start(struct child *c, struct host *h)
 	struct err err = { 0 };
 	int64_t mark = 0; /* stays so where /proc is not mounted: such a child is not recognised after a restart */
 
-	must(c->state == CHILD_NEW);
+	must(c->state == CHILD_NEW && (c->has_files || c->unprepared.rc != RC_OK));
 	if (try_start(c, h, &err) != RC_OK) {
 		finish(c, h, &err);
 		return;
@@ -291,15 +305,8 @@ const struct family *host_family(struct host *h)
 {
 	if (!h->has_looked)
 		family_look(&h->family, h->children);
-	if (!h->has_looked)
-		h->looked_at_mono = h->now_mono;
 	h->has_looked = true;
 	return &h->family;
-}
-
-const struct family *host_recent_family(struct host *h)
-{
-	return h->now_mono - h->looked_at_mono <= RECENT_MS ? &h->family : host_family(h);
 }
 
 static void enforce_limits(struct child *c, const struct host *h)

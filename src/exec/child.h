@@ -32,7 +32,6 @@ struct host {
 	struct family family;
 	const struct child *children;   /* all of them */
 	bool has_looked;                /* in this turn */
-	int64_t looked_at_mono;         /* the last time */
 	int64_t look_at_mono;           /* when to measure next; a look costs, so the pace follows from how long it took */
 	bool is_measuring;              /* this turn */
 };
@@ -44,6 +43,9 @@ struct child {
 	struct exec_spec spec;          /* its texts are in arena */
 	struct arena *arena;
 	enum child_state state;
+	char *orders;                   /* owned; until they are written */
+	bool has_files;                 /* NEW: they were made, or it was tried */
+	struct err unprepared;          /* NEW: why it cannot be started; rc RC_OK: nothing known against it */
 
 	struct proc proc;
 	struct proc_exit exit;
@@ -58,7 +60,7 @@ struct child {
 	int64_t n_lines;
 	int n_unacked;
 
-	int log_fd;                     /* RUNNING: only with a log limit; else -1 */
+	int log_fd;                     /* NEW: once prepared; RUNNING: only with a log limit; else -1 */
 	int64_t log_size, log_seen_at;  /* when it was last looked at */
 	bool is_log_told;               /* that some of it was dropped, or could not be */
 	int64_t file_limit;             /* what the kernel lets any of its files grow to; 0 none */
@@ -76,6 +78,10 @@ struct child {
 struct child *child_new(const struct exec_spec *spec);
 void child_free(struct child *c);
 
+/* Ready to start quickly: all that can be done before (exec/prepare.h). A failure is told by child_start. */
+void child_prepare(struct child *c);
+/* It will not start after all: leave nothing. The caller frees it. */
+void child_forget(struct child *c);
 /* NEW to RUNNING, or to DONE when it cannot be started. */
 void child_start(struct child *c, struct host *h);
 /* NEW to DONE without starting it: not_now says why; NULL: because the supervisor is closing. */
@@ -88,8 +94,6 @@ void child_turn(struct child *c, struct host *h);
 bool child_is_measured(const struct child *c);
 /* What the look of this turn showed; the first to ask has it made. */
 const struct family *host_family(struct host *h);
-/* What a look showed at most RECENT_MS ago, for what need only be about right. */
-const struct family *host_recent_family(struct host *h);
 void child_message_done(struct child *c, const struct host *h);
 /* When child_turn must be called at the latest, without any event; INT64_MAX: never. */
 int64_t child_due(const struct child *c, const struct host *h);

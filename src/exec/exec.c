@@ -34,20 +34,28 @@ enum {
 	ORPHANS_EVERY_MS = 1000, /* with nothing to measure */
 };
 
-enum command_kind { COMMAND_ADOPT, COMMAND_EXPECT, COMMAND_START, COMMAND_STOP, COMMAND_DONE, COMMAND_CLOSE };
+enum command_kind {
+	COMMAND_ADOPT,
+	COMMAND_PREPARE,
+	COMMAND_START,
+	COMMAND_FORGET,
+	COMMAND_STOP,
+	COMMAND_DONE,
+	COMMAND_CLOSE,
+};
 
 struct command {
 	struct command *next;
 	enum command_kind kind;
-	int64_t task_id;
-	struct child *child; /* START: owned */
+	int64_t task_id, attempt;
+	struct child *child; /* PREPARE: owned */
 	char *reason;        /* STOP: owned */
 	int64_t grace_ms;    /* CLOSE */
 };
 
 struct exec {
 	struct host host;
-	struct child *children;
+	struct child *children, *prepared;
 	bool is_closing;
 	bool is_woken;
 	int wake_fd, lifeline_write_fd;
@@ -96,18 +104,64 @@ static struct child *find(const struct exec *e, int64_t task_id)
 	return NULL;
 }
 
+/* What runs has files of its own in the same folder: they are not touched. */
+static void prepare(struct exec *e, struct child *c)
+{
+	if (find(e, c->spec.task_id))
+		(void)err_set(&c->unprepared, RC_CONFLICT, "an attempt of this task is still running"); /* E4 */
+	else if (!e->is_closing)
+		child_prepare(c);
+	c->next = e->prepared;
+	e->prepared = c;
+}
+
+/* Out of the list; NULL: it is not there. */
+static struct child *take_prepared(struct exec *e, int64_t task_id, int64_t attempt)
+{
+	for (struct child **at = &e->prepared; *at; at = &(*at)->next) {
+		struct child *c = *at;
+		if (c->spec.task_id == task_id && c->spec.attempt == attempt) {
+			*at = c->next;
+			return c;
+		}
+	}
+	return NULL;
+}
+
+static void forget(struct child *c)
+{
+	if (c)
+		child_forget(c);
+	child_free(c);
+}
+
+static bool is_measured(const struct exec *e)
+{
+	for (const struct child *c = e->children; c; c = c->next) {
+		if (child_is_measured(c))
+			return true;
+	}
+	return false;
+}
+
+/* The first look at what runs comes after a while, as all others do: the kernel's limits hold it until then, and most
+ * tasks are quicker to start, and many to end, without. Where orphans are waited for the looks go on as they were. */
+static void start_now(struct exec *e, struct child *c)
+{
+	int64_t first_look = e->host.now_mono + LOOK_LEAST_MS;
+
+	if (!is_measured(e) && !e->host.family.n_orphans && e->host.look_at_mono < first_look)
+		e->host.look_at_mono = first_look;
+	child_start(c, &e->host);
+}
+
 static void start(struct exec *e, struct child *c)
 {
-	struct err twice = { 0 };
-
-	if (e->is_closing) {
+	must(c);
+	if (e->is_closing)
 		child_refuse(c, &e->host, NULL);
-	} else if (find(e, c->spec.task_id)) {
-		(void)err_set(&twice, RC_CONFLICT, "an attempt of this task is still running"); /* E4 */
-		child_refuse(c, &e->host, &twice);
-	} else {
-		child_start(c, &e->host);
-	}
+	else
+		start_now(e, c);
 	c->next = e->children;
 	e->children = c;
 	e->host.children = c;
@@ -134,11 +188,14 @@ static void run_command(struct exec *e, const struct command *cmd)
 	case COMMAND_ADOPT:
 		e->host.family.adopts = true;
 		break;
-	case COMMAND_EXPECT:
-		(void)host_recent_family(&e->host); /* a start asks for it */
+	case COMMAND_PREPARE:
+		prepare(e, cmd->child);
 		break;
 	case COMMAND_START:
-		start(e, cmd->child);
+		start(e, take_prepared(e, cmd->task_id, cmd->attempt));
+		break;
+	case COMMAND_FORGET:
+		forget(take_prepared(e, cmd->task_id, cmd->attempt));
 		break;
 	case COMMAND_STOP:
 		if (c)
@@ -164,15 +221,6 @@ static void run_commands(struct exec *e)
 }
 
 /* ---- the loop ---- */
-
-static bool is_measured(const struct exec *e)
-{
-	for (const struct child *c = e->children; c; c = c->next) {
-		if (child_is_measured(c))
-			return true;
-	}
-	return false;
-}
 
 /* Orphans come from children, or stay: with neither there is nothing to look for. */
 static bool has_orphans(const struct exec *e)
@@ -329,7 +377,6 @@ enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struc
 		                 .epoll_fd = -1,
 		                 .null_fd = -1,
 		                 .lifeline_fd = -1,
-		                 .looked_at_mono = INT64_MIN / 2,
 		                 .drop_at_mono = INT64_MAX };
 	family_init(&e->host.family);
 	e->wake_fd = e->lifeline_write_fd = -1;
@@ -354,11 +401,19 @@ bool exec_adopt_orphans(struct exec *e)
 	return true;
 }
 
-void exec_expect(struct exec *e) { push(e, (struct command){ .kind = COMMAND_EXPECT }); }
-
-void exec_start(struct exec *e, const struct exec_spec *spec)
+void exec_prepare(struct exec *e, const struct exec_spec *spec)
 {
-	push(e, (struct command){ .kind = COMMAND_START, .task_id = spec->task_id, .child = child_new(spec) });
+	push(e, (struct command){ .kind = COMMAND_PREPARE, .task_id = spec->task_id, .child = child_new(spec) });
+}
+
+void exec_start(struct exec *e, int64_t task_id, int64_t attempt)
+{
+	push(e, (struct command){ .kind = COMMAND_START, .task_id = task_id, .attempt = attempt });
+}
+
+void exec_forget(struct exec *e, int64_t task_id, int64_t attempt)
+{
+	push(e, (struct command){ .kind = COMMAND_FORGET, .task_id = task_id, .attempt = attempt });
 }
 
 void exec_stop(struct exec *e, int64_t task_id, const char *reason)
@@ -383,9 +438,13 @@ void exec_free(struct exec *e)
 	if (!e)
 		return;
 	for (struct command *c = pop(e); c; c = pop(e)) {
-		/* An acknowledgement that came after its child's end, or a start that came to nothing. */
-		must(c->kind == COMMAND_DONE || c->kind == COMMAND_EXPECT);
+		must(c->kind == COMMAND_DONE); /* it came after its child's end */
 		mem_free(c);
+	}
+	while (e->prepared) { /* whoever asked for it did not come to say whether it starts */
+		struct child *next = e->prepared->next;
+		forget(e->prepared);
+		e->prepared = next;
 	}
 	release(e);
 }

@@ -11,7 +11,7 @@
  * parent (exec/family.h), and no zombie stays: nothing of it outlives the attempt.
  *
  * Not here: what tasks mean, retries, storage (engine/).
- * Threads:  exec_start and exec_stop from any; handlers are called on the supervisor thread, one at a time, and
+ * Threads:  exec_prepare, exec_start, exec_forget and exec_stop from any; handlers are called on the supervisor thread, one at a time, and
  *           must not block; back-pressure: exec_message_done lets the next messages of that task be read.
  * Invariants: E4 (every message carries its attempt), E7 (on_end is called exactly once for each start).
  */
@@ -29,13 +29,16 @@ struct exec;
 
 enum { EXEC_WINDOW = 32 };        /* messages of a task that may be out without exec_message_done */
 
-/* What to run. Copied by exec_start. */
+/* What to run. Copied by exec_prepare. */
 struct exec_spec {
 	int64_t task_id, attempt;
 	const char *const *argv;      /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
-	const char *work_dir;         /* exists; the child's working directory */
-	const char *log_path;         /* opened for appending, 0600 */
-	const char *task_file;        /* value of STINT_TASK; written by the caller */
+	const char *work_dir;         /* the child's working directory; made when there are orders, else it exists */
+	const char *log_path;         /* opened for appending, 0600; its folder like work_dir */
+	const char *task_file;        /* value of STINT_TASK */
+	const char *orders;           /* what to write there; NULL: the caller has written it */
+	size_t orders_len;
+	bool is_first;                /* with orders: the folder is to hold nothing else, and goes if it is not started */
 	int64_t timeout_ms;           /* whole attempt; 0 none */
 	int64_t stall_ms;             /* longest silence on fd 3; 0 none */
 	int64_t grace_ms;             /* between SIGTERM and SIGKILL */
@@ -80,11 +83,12 @@ enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struc
  * and kills what an attempt left. Before the first exec_start, and only where children are started by exec alone.
  * False: the kernel cannot; then only groups are killed. */
 bool exec_adopt_orphans(struct exec *e);
-/* A start is likely to be asked for in a moment: what it needs to know of the machine is found out meanwhile. */
-void exec_expect(struct exec *e);
-/* Ask for a start. Never blocks on the child. A start that fails (fork, exec, log file) is an on_end with
- * FAULT_MACHINE (FAULT_USER when the program does not exist). */
-void exec_start(struct exec *e, const struct exec_spec *spec);
+/* Two steps, since to write down that an attempt starts takes as long as to make ready for it: first its files are made,
+ * then either it is started, or its files are taken back. Neither blocks. A start that fails (fork, exec, a file) is an
+ * on_end with FAULT_MACHINE (FAULT_USER when the program does not exist). */
+void exec_prepare(struct exec *e, const struct exec_spec *spec);
+void exec_start(struct exec *e, int64_t task_id, int64_t attempt);
+void exec_forget(struct exec *e, int64_t task_id, int64_t attempt); /* not prepared: nothing */
 /* SIGTERM to the group now, SIGKILL after the grace time; on_end follows. Unknown task: nothing. reason in words. */
 void exec_stop(struct exec *e, int64_t task_id, const char *reason);
 /* One message was dealt with. Unknown or ended task: nothing. Any thread, also from within on_message. */
@@ -92,7 +96,7 @@ void exec_message_done(struct exec *e, int64_t task_id);
 /* Stop every child (SIGTERM, grace at most grace_ms, SIGKILL), call on_end for each, join the thread.
  * exec_message_done must go on meanwhile; two seconds after the grace time unread messages are dropped. A start
  * asked for meanwhile (by on_end, say) ends at once as stopped. Not from a handler. Afterwards only
- * exec_message_done and exec_expect, which do nothing then, and exec_free may be called. */
+ * exec_message_done, which does nothing then, and exec_free may be called. */
 void exec_stop_all(struct exec *e, int64_t grace_ms);
 void exec_free(struct exec *e); /* NULL is fine */
 

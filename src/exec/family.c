@@ -150,11 +150,3 @@ void family_raise_file_limit(const struct family *f, pid_t leader, int64_t size)
 			procs_raise_file_limit(&f->procs.rows[i], size);
 	}
 }
-
-int64_t family_user_threads(const struct family *f)
-{
-	int64_t n = 0;
-	for (size_t i = 0; i < f->procs.n; i++)
-		n += f->procs.rows[i].is_own_user ? f->procs.rows[i].threads : 0;
-	return n;
-}

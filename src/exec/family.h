@@ -42,7 +42,5 @@ int64_t family_share_size(const struct family *f, pid_t leader);
 int family_kill(const struct family *f, pid_t leader);
 /* Let the files of all of them grow to size bytes, as far as the kernel lets us (struct proc_limits). */
 void family_raise_file_limit(const struct family *f, pid_t leader, int64_t size);
-/* Threads of all processes of our user: what RLIMIT_NPROC counts. */
-int64_t family_user_threads(const struct family *f);
 
 #endif

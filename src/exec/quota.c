@@ -24,7 +24,15 @@ static int64_t file_limit(const struct child *c)
 	return s->disk_limit ? s->disk_limit + c->log_size + s->log_limit + FILE_SLACK : 0;
 }
 
-struct proc_limits quota_of_kernel(struct child *c, const struct family *f)
+/* The kernel counts all threads of the user, and theirs are not more than the machine's: a number that costs one small
+ * file, where to tell the users apart would take a look at every process, on the way to each start. */
+static int64_t most_processes(const struct exec_spec *s)
+{
+	int64_t there = s->process_limit ? procs_threads() : -1;
+	return there < 0 ? 0 : there + 2 * s->process_limit + PROCESS_SLACK;
+}
+
+struct proc_limits quota_of_kernel(struct child *c)
 {
 	const struct exec_spec *s = &c->spec;
 
@@ -33,7 +41,7 @@ struct proc_limits quota_of_kernel(struct child *c, const struct family *f)
 		.data_size = s->memory_limit ? 2 * s->memory_limit + DATA_SLACK : 0,
 		.file_size = c->file_limit,
 		.cpu_s = s->cpu_limit_ms ? s->cpu_limit_ms / 1000 + CPU_SLACK_S : 0,
-		.processes = s->process_limit ? family_user_threads(f) + 2 * s->process_limit + PROCESS_SLACK : 0,
+		.processes = most_processes(s),
 		.is_first_victim = s->limit_of != NULL,
 	};
 }

@@ -14,7 +14,7 @@
 #include "exec/child.h"
 
 /* For its start; its log is open. */
-struct proc_limits quota_of_kernel(struct child *c, const struct family *f);
+struct proc_limits quota_of_kernel(struct child *c);
 bool quota_needs_look(const struct exec_spec *s);
 /* In a turn that measures: the family has been looked at. */
 void quota_check(struct child *c, const struct host *h);

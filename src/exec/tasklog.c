@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "base/must.h"
 #include "exec/quota.h"
 #include "os/calls.h"
 #include "os/file.h"
@@ -19,12 +21,22 @@ static void close_log(struct child *c)
 	c->log_fd = -1;
 }
 
+/* An earlier attempt may have put anything there; a FIFO without a reader would make all children wait for one. */
 enum rc tasklog_open(struct child *c, struct err *err)
 {
-	c->log_fd = os.open(c->spec.log_path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (c->log_fd < 0)
+	struct stat st;
+	int fd = os.open(c->spec.log_path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno != ENXIO) /* which a FIFO answers */
 		return err_sys(err, RC_IO, errno, "cannot open the log '%.200s'", c->spec.log_path);
-	return file_size_open(c->log_fd, &c->log_size, err);
+	c->log_fd = fd;
+	if (fd >= 0 && fstat(fd, &st) != 0)
+		return err_sys(err, RC_IO, errno, "cannot look at the log '%.200s'", c->spec.log_path);
+	if (fd < 0 || !S_ISREG(st.st_mode))
+		return err_set(err, RC_IO, "the log '%.200s' is no regular file", c->spec.log_path);
+	must(fcntl(fd, F_SETFL, O_APPEND) == 0); /* the child's to write to, as files are */
+	c->log_size = (int64_t)st.st_size;
+	return RC_OK;
 }
 
 void tasklog_begin(struct child *c, const struct host *h)

@@ -195,6 +195,8 @@ static void fault(struct conn *c, int status, const char *why)
 	if (!c->req)
 		c->req = request_new(c->loop, c, c->peer);
 	struct request *r = c->req;
+	if (!*r->pub.raw_path)
+		r->pub.raw_path = head_peek_path(r->pub.arena, c->sock->input->bytes, c->sock->input->size);
 	c->is_refused = true;
 	r->is_kept_alive = false;
 	struct http_reply reply = { 0 };
@@ -303,12 +305,11 @@ static void begin_request(struct conn *c)
 {
 	struct head_fault f;
 	struct request *r = c->req = request_new(c->loop, c, c->peer);
-	bool is_good = head_parse(&r->head, r->pub.arena, c->sock->input->bytes, c->scan.seen, &f);
-	h2o_buffer_consume(&c->sock->input, c->scan.seen);
-	if (!is_good) {
+	if (!head_parse(&r->head, r->pub.arena, c->sock->input->bytes, c->scan.seen, &f)) {
 		fault(c, f.status, f.why);
 		return;
 	}
+	h2o_buffer_consume(&c->sock->input, c->scan.seen);
 	show_head(r);
 	if (r->head.content_length > c->loop->server->cfg.limits.body_max) {
 		fault(c, 413, "the request body is too large");

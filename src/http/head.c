@@ -379,3 +379,18 @@ bool head_parse(struct head *out, struct arena *a, const char *bytes, size_t len
 	*out = h;
 	return true;
 }
+
+const char *head_peek_path(struct arena *a, const char *bytes, size_t len)
+{
+	const char *end = bytes + len, *from = len ? memchr(bytes, ' ', len) : NULL;
+	size_t n = 0;
+
+	if (!from)
+		return "";
+	for (from++; from + n < end && (unsigned char)from[n] > ' ' && from[n] != 0x7f; n++)
+		;
+	const char *target = arena_dup_n(a, from, n);
+	const char *path = target ? path_of_target("", target) : NULL;
+	const char *peeked = path ? arena_dup_n(a, path, strcspn(path, "?")) : NULL;
+	return peeked ? peeked : "";
+}

@@ -51,4 +51,8 @@ struct head {
 /* Parse the len bytes that head_scan has delimited. On failure false, *fault is set and *out is unchanged. */
 bool head_parse(struct head *out, struct arena *a, const char *bytes, size_t len, struct head_fault *fault);
 
+/* What the beginning of a request that is refused, of any bytes, says of its raw path, perhaps not all of it: for whoever
+ * words the refusal. "" when there is none. */
+const char *head_peek_path(struct arena *a, const char *bytes, size_t len);
+
 #endif

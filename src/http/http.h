@@ -95,7 +95,7 @@ struct http_config {
 	void (*handler)(void *ctx, struct http_req *req);
 	/* Answer a request that the server itself refuses (malformed, too large, timed out, overloaded). Fills
 	 * *reply (status 0 means status); bytes may come from req->arena; http_reply must not be called. req has at least
-	 * id, arena, peer; others may be "" or empty. */
+	 * id, arena, peer; others may be "" or empty. raw_path is as much as arrived of it, and as it came. */
 	void (*on_fault)(void *ctx, struct http_req *req, int status, const char *why, struct http_reply *reply);
 	/* The loop thread has handled all that was there and waits next. NULL: nobody wants to know. */
 	void (*on_rest)(void *ctx, int loop);

@@ -17,6 +17,7 @@ struct os_calls {
 	int (*fsync)(int fd);
 	int (*close)(int fd);
 	int (*rename)(const char *from, const char *to);
+	int (*renameat)(int from_fd, const char *from, int to_fd, const char *to);
 	int (*unlink)(const char *path);
 	int (*mkdir)(const char *path, mode_t mode);
 	DIR *(*opendir)(const char *path);

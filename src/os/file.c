@@ -350,27 +350,90 @@ static const char *next_entry(DIR *dir, const char *path, enum rc *rc, struct er
 	return e ? e->d_name : NULL;
 }
 
-static enum rc empty_dir(int dir_fd, const char *path, int depth, struct err *err);
+/* ---- removing folders ---- */
 
-static enum rc remove_entry(int dir_fd, const char *name, int depth, struct err *err)
+/*
+ * One descriptor a level, and REMOVE_DEPTH levels at a time: a folder deeper than that is moved up to the top, from where it
+ * is gone through like the others, so no depth is too much. Folders of ours without the rights to be emptied (a cache that
+ * its program made read-only) get them.
+ */
+enum { REMOVE_DEPTH = 32, USABLE = 0700 };
+
+struct removal {
+	int top_fd;
+	int n_moved; /* to the top */
+};
+
+static enum rc empty_dir(struct removal *r, int dir_fd, const char *path, int depth, struct err *err);
+
+/* Through the descriptor, so that what was looked at is what is changed: a link is never followed. Keeps errno. */
+static bool make_usable(int dir_fd, const char *name)
 {
-	if (os.unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+	char path[64];
+	int sys = errno, fd = os.openat(dir_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	bool is_usable = fd >= 0 && chmod(path, USABLE) == 0;
+	if (fd >= 0)
+		(void)os.close(fd); /* nothing was written through it */
+	errno = sys;
+	return is_usable;
+}
+
+static bool make_open_usable(int dir_fd)
+{
+	int sys = errno;
+	bool is_usable = fchmod(dir_fd, USABLE) == 0;
+	errno = sys;
+	return is_usable;
+}
+
+static int unlink_in(int dir_fd, const char *name, int flags)
+{
+	int bad = os.unlinkat(dir_fd, name, flags);
+	return bad && errno == EACCES && make_open_usable(dir_fd) ? os.unlinkat(dir_fd, name, flags) : bad;
+}
+
+static int open_folder(int dir_fd, const char *name)
+{
+	enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+	int fd = os.openat(dir_fd, name, FLAGS);
+	return fd < 0 && errno == EACCES && make_usable(dir_fd, name) ? os.openat(dir_fd, name, FLAGS) : fd;
+}
+
+/* A folder that is moved must itself be writable, since its parent is noted in it. */
+static enum rc move_up(struct removal *r, int dir_fd, const char *name, struct err *err)
+{
+	char place[32];
+	int bad;
+
+	(void)make_usable(dir_fd, name); /* if it fails, so does what needs it */
+	do {
+		(void)snprintf(place, sizeof place, "removed-%d", r->n_moved++);
+		bad = os.renameat(dir_fd, name, r->top_fd, place);
+	} while (bad && (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR) && r->n_moved < INT_MAX);
+	return bad ? failed(err, "move", name) : RC_OK;
+}
+
+static enum rc remove_entry(struct removal *r, int dir_fd, const char *name, int depth, struct err *err)
+{
+	if (unlink_in(dir_fd, name, 0) == 0 || errno == ENOENT)
 		return RC_OK;
 	if (errno != EISDIR && errno != EPERM)
 		return failed(err, "remove", name);
 	if (depth == 0)
-		return err_set(err, RC_LIMIT, "'%.300s' is nested too deeply", name);
-	int sub = os.openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		return move_up(r, dir_fd, name, err);
+	int sub = open_folder(dir_fd, name);
 	if (sub < 0)
 		return failed(err, "open", name);
-	enum rc rc = empty_dir(sub, name, depth - 1, err); /* closes sub */
-	if (rc == RC_OK && os.unlinkat(dir_fd, name, AT_REMOVEDIR) != 0)
+	enum rc rc = empty_dir(r, sub, name, depth - 1, err); /* closes sub */
+	if (rc == RC_OK && unlink_in(dir_fd, name, AT_REMOVEDIR) != 0)
 		rc = failed(err, "remove", name);
 	return rc;
 }
 
 /* Remove what lies in the open folder dir_fd; depth bounds the recursion. */
-static enum rc empty_dir(int dir_fd, const char *path, int depth, struct err *err)
+static enum rc empty_dir(struct removal *r, int dir_fd, const char *path, int depth, struct err *err)
 {
 	DIR *dir = fdopendir(dir_fd);
 	enum rc rc = RC_OK;
@@ -381,7 +444,7 @@ static enum rc empty_dir(int dir_fd, const char *path, int depth, struct err *er
 		return rc;
 	}
 	for (const char *name = next_entry(dir, path, &rc, err); name; name = next_entry(dir, path, &rc, err)) {
-		rc = remove_entry(dirfd(dir), name, depth, err);
+		rc = remove_entry(r, dirfd(dir), name, depth, err);
 		if (rc != RC_OK)
 			break;
 	}
@@ -391,10 +454,15 @@ static enum rc empty_dir(int dir_fd, const char *path, int depth, struct err *er
 
 enum rc dir_remove(const char *path, struct err *err)
 {
-	int fd = os.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-	if (fd < 0)
-		return errno == ENOENT ? RC_OK : failed(err, "open", path);
-	enum rc rc = empty_dir(fd, path, 32, err);
+	struct removal r;
+	enum rc rc;
+
+	do {
+		r = (struct removal){ .top_fd = open_folder(AT_FDCWD, path) };
+		if (r.top_fd < 0)
+			return errno == ENOENT ? RC_OK : failed(err, "open", path);
+		rc = empty_dir(&r, r.top_fd, path, REMOVE_DEPTH, err);
+	} while (rc == RC_OK && r.n_moved > 0); /* what was moved up may have been passed over */
 	if (rc == RC_OK && os.rmdir(path) != 0)
 		rc = failed(err, "remove", path);
 	return rc;
@@ -469,6 +537,23 @@ enum rc file_lock(const char *path, int *fd, struct err *err)
 	if (flock(f, LOCK_EX | LOCK_NB) != 0) {
 		enum rc rc = errno == EWOULDBLOCK ? err_set(err, RC_CONFLICT, "'%.300s' is locked by another process", path)
 						  : failed(err, "lock", path);
+		(void)os.close(f);
+		return rc;
+	}
+	*fd = f;
+	return RC_OK;
+}
+
+enum rc dir_lock(const char *path, int *fd, struct err *err)
+{
+	int f = os.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), bad;
+	if (f < 0)
+		return failed(err, "open", path);
+	do
+		bad = flock(f, LOCK_EX);
+	while (bad && errno == EINTR);
+	if (bad) {
+		enum rc rc = failed(err, "lock", path);
 		(void)os.close(f);
 		return rc;
 	}

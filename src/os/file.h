@@ -44,7 +44,8 @@ enum rc dir_make_unsynced(const char *path, unsigned mode, struct err *err) NODI
 enum rc dir_make_in(const char *top, const char *const *names, size_t n, unsigned mode, struct err *err) NODISCARD;
 /* fsync the folder path and its parents up to and including top, which path begins with. */
 enum rc dir_sync(const char *path, const char *top, struct err *err) NODISCARD;
-/* Delete a folder with everything in it; does not follow symbolic links; absent is fine. */
+/* Delete a folder with everything in it, however deep, and also what our own user made read-only; does not follow symbolic
+ * links; absent is fine. */
 enum rc dir_remove(const char *path, struct err *err) NODISCARD;
 /* Call fn for each entry but "." and ".."; stops at the first failure of fn. An absent folder is empty. */
 typedef enum rc dir_entry_fn(void *ctx, const char *name, struct err *err);
@@ -61,5 +62,8 @@ enum rc path_inside(const char *path, const char *const *roots, int n_roots, cha
 enum rc path_join(char *out, const char *dir, const char *name, struct err *err) NODISCARD;
 /* Take an exclusive lock on a file (made if absent), held until the process ends. RC_CONFLICT: another has it. */
 enum rc file_lock(const char *path, int *fd, struct err *err) NODISCARD;
+/* Wait until no other process has the folder, and take it: for a moment, in which what must be there once is made.
+ * Closing *fd lets go of it. It says nothing to those who do not ask. */
+enum rc dir_lock(const char *path, int *fd, struct err *err) NODISCARD;
 
 #endif

@@ -355,7 +355,11 @@ bool proc_wait(struct proc *p, struct proc_exit *out)
 void proc_signal_group(const struct proc *p, int sig)
 {
 	must(p->pid > 1); /* kill(-1) and kill(0) would reach far more than a child */
+	/* No child is told twice: two SIGTERMs often mean more than one. SIGKILL says no more the second time. */
+	bool has_left = sig == SIGKILL || getpgid(p->pid) != p->pid;
 	if (kill(-p->pid, sig) != 0)
+		must(errno == ESRCH || errno == EPERM);
+	if (has_left && kill(p->pid, sig) != 0)
 		must(errno == ESRCH || errno == EPERM);
 }
 
@@ -533,6 +537,8 @@ enum rc proc_kill_left_group(pid_t pid, int64_t mark, const char *env_name, stru
 	}
 	if (is_ours)
 		(void)kill(-pid, SIGKILL); /* gone by itself meanwhile: as good */
+	if (is_ours && !left.is_found)
+		(void)kill(pid, SIGKILL); /* the leader may have joined another group */
 	return rc;
 }
 

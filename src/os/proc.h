@@ -60,7 +60,8 @@ struct proc_exit {
 
 /* Wait for the end, release number and pidfd. False: somebody else has taken the status; out says -1 and 0 then. */
 bool proc_wait(struct proc *p, struct proc_exit *out);
-/* Signal all of the group. Until proc_wait the number cannot mean another process. A dead group: nothing. */
+/* Signal all of the group, and the child itself where it has joined another. Until proc_wait the number cannot mean
+ * another process. A dead group: nothing. */
 void proc_signal_group(const struct proc *p, int sig);
 
 /*
@@ -70,7 +71,7 @@ void proc_signal_group(const struct proc *p, int sig);
  */
 bool proc_start_mark(pid_t pid, int64_t *mark);     /* false: no such process */
 bool proc_is_same(pid_t pid, int64_t mark);         /* it lives; a zombie does not */
-/* SIGKILL to the group led by that very process. When the leader is gone but members of its group are left,
+/* SIGKILL to that very process and to the group that it leads, or left. When the leader is gone but members of its group are left,
  * they are killed if one of them started no earlier and has a variable env_name in its environment. Any failure
  * (no descriptor left to look with, say) means that they may live. */
 enum rc proc_kill_left_group(pid_t pid, int64_t mark, const char *env_name, struct err *err) NODISCARD;

@@ -17,8 +17,6 @@
 struct procs_row {
 	pid_t pid, parent, group;
 	char state;              /* as in /proc/PID/stat; 'Z' ended and not waited for */
-	bool is_own_user;        /* of the user that looks */
-	int threads;
 	int64_t start_ticks;
 	int64_t cpu_ms;          /* its own, and of the children it has waited for */
 	int64_t resident_size;   /* bytes, shared pages included */
@@ -32,6 +30,8 @@ struct procs {
 void procs_init(struct procs *p);
 void procs_fini(struct procs *p);
 void procs_look(struct procs *p);
+/* How many threads the whole machine has, whosever, without a look: one small file. -1: the kernel does not say. */
+int64_t procs_threads(void);
 const struct procs_row *procs_find(const struct procs *p, pid_t pid); /* NULL: not seen */
 /* SIGKILL, if the number still means the process that was seen. */
 void procs_kill(const struct procs_row *row);

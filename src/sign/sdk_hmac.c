@@ -391,7 +391,7 @@ static bool signs_enough(struct check *c)
 	return true;
 }
 
-/* All bodies of the API are JSON: one of another type has no effect, so that its bytes may go unsigned. */
+/* All bodies of the API are JSON: an unsigned one of another type has no effect there, so its bytes may go unsigned. */
 static bool is_never_json(const struct sign_request *req)
 {
 	struct slice type = { "", 0 };

@@ -45,7 +45,7 @@ static enum verdict create_cache(const char *name, struct err *err)
 {
 	struct cache_create c = {
 		.row = { .project_id = WORLD_PROJECT, .name = name, .description = "", .engine_version = "7.0",
-			 .spec_code = "redis.single.xu1.tiny.128", .cache_mode = "single", .capacity_mib = 128, .ip = "127.9.9.9",
+			 .spec_code = "redis.single.xu1.tiny.128", .cache_mode = "single", .capacity_mib = 128, .ip = "",
 			 .port = 6379, .maintain_begin = "18:00:00", .maintain_end = "19:00:00", .tags = "[]", .backup_policy = "",
 			 .echo = "{}" },
 		.actor = { "ops", "1" }, .password_hash = "", .renames = "{}", .caches_max = 1 << 20, .memory_max_mib = 1 << 30,

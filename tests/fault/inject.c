@@ -106,6 +106,10 @@ static int f_close(int fd)
 	return is_bad ? -1 : rc;
 }
 static int f_rename(const char *from, const char *to) { return fails(INJECT_RENAME) ? -1 : os_real.rename(from, to); }
+static int f_renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	return fails(INJECT_RENAME) ? -1 : os_real.renameat(from_fd, from, to_fd, to);
+}
 static int f_unlink(const char *path) { return fails(INJECT_UNLINK) ? -1 : os_real.unlink(path); }
 static int f_unlinkat(int fd, const char *name, int flags)
 {
@@ -129,7 +133,7 @@ static int f_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *pi
 
 static const struct os_calls faulty = {
 	.open = f_open, .read = f_read, .write = f_write, .fsync = f_fsync, .close = f_close, .rename = f_rename,
-	.unlink = f_unlink, .mkdir = f_mkdir, .opendir = f_opendir, .readdir = f_readdir, .openat = f_openat,
+	.renameat = f_renameat, .unlink = f_unlink, .mkdir = f_mkdir, .opendir = f_opendir, .readdir = f_readdir, .openat = f_openat,
 	.unlinkat = f_unlinkat, .rmdir = f_rmdir, .pipe2 = f_pipe2, .fallocate = fallocate, /* gaplog_test */
 	.epoll_ctl = f_epoll_ctl, .clone = f_clone,
 };

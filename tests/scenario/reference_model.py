@@ -22,6 +22,7 @@ VERSION_NAMES = {FIRST: "v1", SECOND: "v2"}
 RULES = {FIRST: {"gate": None, "note": None, "count": range(1, 11)}, SECOND: {"gate": None, "level": range(1, 4)}}
 PAGE_MOST = 100
 MINUTES_SEARCHED = 40 * 24 * 60
+CLOCK_SLACK_MS = 3 * 3600 * 1000   # a clock that goes back by less is corrected, and plans nothing anew
 
 
 class Once:
@@ -276,6 +277,8 @@ class Model:
     def time_passed(self, now):
         """It is `now` or a little later: the server saw it before we did."""
         for instance in self.all_instances():
+            if 0 < next_firing(instance.cron, now + CLOCK_SLACK_MS) < instance.next_at:
+                instance.next_at = next_firing(instance.cron, now)   # planned by a clock that was far ahead
             if instance.next_at and instance.next_at <= now:
                 self.fire(instance, now)
 

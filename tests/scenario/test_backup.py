@@ -293,6 +293,14 @@ class Backup(Words):
                 refused = self.stint(server, "serve", "--data", str(data), "--listen", "127.0.0.1:0", code=65)
                 self.assertIn("cut off", refused.stderr)
                 self.assertIn("cut off", self.stint(server, "doctor", "--data", str(data), code=1).stdout)
+                target = server.folder / "of-half-a-folder"
+                refused = self.stint(server, "backup", "--data", str(data), "--to", str(target), code=65)
+                self.assertIn("cut off", refused.stderr)
+                self.assertFalse(target.exists())
+                before = digests(data)
+                refused = self.stint(server, "key", "list", "--data", str(data), code=65)
+                self.assertIn("cut off", refused.stderr)
+                self.assertEqual(digests(data), before)
         self.stint(server, *words)
         self.assertIn("All is well", self.stint(server, "doctor", "--data", str(data)).stdout)
 

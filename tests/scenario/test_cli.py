@@ -177,6 +177,17 @@ class Online(ServerCase):
         self.assertEqual(client.get_instance("modelless", "one", "score").result["Status"], "available")
         self.assertIn("All is well", self.cli("doctor").stdout)
 
+    def test_what_others_wrote_does_not_reach_the_terminal_raw(self):
+        words = "red \x1b[31m\x07\nstatus         gone\x7f"
+        self.ok(self.server.client.create_app("tamed", description=words))
+        self.ok(self.server.client.create_instance("tamed", "one", description=words))
+        for done in (self.cli("app", "get", "tamed"), self.cli("instance", "get", "tamed", "one"),
+                     self.cli("instance", "list", "tamed"), self.cli("app", "get", "a\x1bb", code=66)):
+            with self.subTest(done.args):
+                self.assertFalse(set(done.stdout + done.stderr) & {"\x1b", "\x07", "\x7f"}, done)
+                self.assertNotIn("\nstatus         gone", done.stdout)
+        self.assertEqual(json.loads(self.cli("app", "get", "tamed", "--json").stdout)["result"]["description"], words)
+
     def test_odd_names_reach_the_server_whole(self):
         self.assertIn("App.NotFound", self.cli("app", "get", "a b/c?d#e", code=66).stderr)
         self.assertIn("App.NotFound", self.cli("app", "get", "..", code=66).stderr)

@@ -14,6 +14,11 @@ LONG = {"train_data": "shop.csv", "label_field": "click", "epochs": "30", "early
         "seed": "7"}
 
 
+def generations(server):
+    """Of which a folder or a log lies there."""
+    return {int(p.stem) for tree in ("models", "logs") for p in (server.data / tree).glob("*/*/*/*")}
+
+
 class Crash(unittest.TestCase):
     def server(self, *args):
         server = Server(args=args)
@@ -80,7 +85,7 @@ class Crash(unittest.TestCase):
     def test_power_lost_at_every_bad_moment(self):
         """Dead at the n-th passing of a crash point: what was acknowledged is there and ends well, within its time."""
         moments = [f"store.before_commit:{n}" for n in range(4, 10)] + [f"store.after_commit:{n}" for n in range(4, 9)]
-        moments += ["engine.before_start", "engine.before_finish"]
+        moments += ["engine.before_start", "engine.before_finish", "exec.prepared:1", "exec.prepared:2"]
         for moment in moments:
             with self.subTest(moment):
                 server = self.server()
@@ -106,8 +111,9 @@ class Crash(unittest.TestCase):
                 for n in range(1, acknowledged + 1):
                     detail = server.client.finished("shop", "one", n, "score", timeout=10)
                     self.assertEqual((detail["state"], detail["progress"]), ("success", 100), detail)
-                self.assertIn(server.client.list_tasks("shop", "one", "score").json["TotalCount"],
-                              (acknowledged, acknowledged + 1), "at most the one that was under way")
+                total = server.client.list_tasks("shop", "one", "score").json["TotalCount"]
+                self.assertIn(total, (acknowledged, acknowledged + 1), "at most the one that was under way")
+                wait_for("no file but those of tasks", lambda: generations(server) <= set(range(1, total + 1)))
                 server.close()
 
     def test_a_remnant_of_a_killed_server_is_waited_for(self):

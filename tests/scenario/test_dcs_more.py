@@ -252,6 +252,40 @@ class Asked(DcsCase):
         self.assertEqual([k["name"] for k in wait_for("the scan", shown)["keys"]], ["k" * 198])
         self.delete(one)
 
+    def test_results_with_many_long_names_fit(self):
+        """Twenty of each type whose names take six times their size, and a hundred long prefixes."""
+        one = self.create("more-long-names")
+        connection = self.connect(one)
+        odd = "\x01" * 190
+        for i in range(22):
+            for words in (("SET", "s", "v"), ("RPUSH", "l", "v"), ("SADD", "t", "v"), ("ZADD", "z", 1, "v"),
+                          ("HSET", "h", "f", "v"), ("XADD", "x", "*", "f", "v")):
+                connection.call(words[0], f"{odd}{words[1]}{i}", *words[2:])
+
+        def result(*path, **more):
+            scan = self.ok(self.dcs.of("POST", one, *path, **more)).json
+            scan = scan.get("id") or scan["task_id"]
+
+            def shown():
+                answer = self.ok(self.dcs.of("GET", one, *path, scan)).json
+                return answer if answer["status"] in ("success", "failed") else None
+            return wait_for("the analysis", shown)
+
+        with self.subTest("big keys"):
+            found = result("bigkey-task")
+            self.assertEqual(found["status"], "success")
+            self.assertEqual(len(found["keys"]), 120)
+        connection.call("FLUSHALL")
+        for i in range(110):
+            connection.call("SET", f"{i:03}{odd}:{'k' * 100}", "v" * 1000)
+        node = self.dcs.of("GET", one, "logical-nodes").json["nodes"][0]["node_id"]
+        with self.subTest("offline"):
+            found = result("offline", "key-analysis", body={"node_id": node})
+            self.assertEqual(found["status"], "success")
+            self.assertEqual((len(found["largest_keys"]), len(found["largest_key_prefixes"])), (100, 100))
+            self.assertIn(len(json.dumps(found["largest_keys"][0]["key"])) - 2, range(150, 201))
+        self.delete(one)
+
     def test_no_value_is_too_odd_to_be_refused(self):
         one = self.create("more-odd", "ha")
         backup = self.ok(self.dcs.of("POST", one, "backups", body={})).json["backup_id"]

@@ -634,6 +634,12 @@ KNOWN = {
         {"op": "end", "app": "alpha", "function": "score", "name": "a", "word": "ok"},
         {"op": "end", "app": "alpha", "function": "score", "name": "b", "word": "ok"},
         {"op": "end", "app": "alpha", "function": "score", "name": "c", "word": "ok"}],
+    # What was planned while the clock was far ahead does not wait until it is there again.
+    "a schedule that a clock far ahead has planned": [
+        *instances("a"), {"op": "end", "app": "alpha", "function": "score", "name": "a", "word": "ok"},
+        {"op": "jump", "hours": 4000},
+        {"op": "update_instance", "app": "alpha", "function": "score", "name": "a", "body": {"cron": "30 * ? * *"}},
+        {"op": "jump", "hours": -4000}, {"op": "jump", "hours": 2}],
     "a server that starts with its clock back": [
         *instances("a", "b", "c"), {"op": "restart", "how": "term", "hours": -5},
         {"op": "restart", "how": "kill", "hours": -5}],

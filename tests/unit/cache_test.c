@@ -1195,6 +1195,56 @@ TEST(run_logs_are_cut_by_day)
 	EXPECT(dir_remove(c.dir, &e) == RC_OK, "%s", e.msg);
 }
 
+/* A power failure may leave zeros in a log. */
+TEST(a_run_log_with_zeros_is_cut_like_others)
+{
+	static const char torn[] = "1:M 10 Mar 2026 00:00:00.000 # b\n\0\0\0\n\0x\n1:M 10 Mar 2026 01:00:00.000 \0 c\n";
+	struct cache_instance c = describe("torn", CACHE_SINGLE);
+	struct cache_log_order order = { .node = -1, .now_s = utc(2026, 3, 10, 12, 0) };
+	struct err e = { .rc = RC_OK };
+	char path[PATH_MAX + 64];
+	int n = -1;
+
+	memcpy(c.nodes[0].host, c.host, sizeof c.host);
+	(void)snprintf(path, sizeof path, "%s/node-0", c.dir);
+	EXPECT(dir_make(path, 0700, &e) == RC_OK, "%s", e.msg);
+	(void)snprintf(path, sizeof path, "%s/node-0/redis.log", c.dir);
+	EXPECT(file_write(path, torn, sizeof torn - 1, 0600, &e) == RC_OK, "%s", e.msg);
+	EXPECT(cache_collect_logs(&c, &order, &n, &run, &e) == RC_OK && n == 1, "%d %s", n, e.msg);
+	EXPECT_LOG("2026-03-10", "1:M 10 Mar 2026 00:00:00.000 # b\n???\n?x\n1:M 10 Mar 2026 01:00:00.000 ? c\n");
+	EXPECT(dir_remove(c.dir, &e) == RC_OK, "%s", e.msg);
+}
+
+static void put_size(const char *path, int64_t size)
+{
+	EXPECT(truncate(path, (off_t)size) == 0, "%s", path);
+}
+
+TEST(a_log_that_grows_while_redis_runs_is_put_aside)
+{
+	enum { LIVE_MAX = 64 << 20 };
+	struct cache_instance c = describe("talkative", CACHE_SINGLE);
+	struct err e = { .rc = RC_OK };
+	char dir[PATH_MAX + 64], path[PATH_MAX + 96], old[PATH_MAX + 128];
+
+	(void)snprintf(dir, sizeof dir, "%s/node-0", c.dir);
+	(void)snprintf(path, sizeof path, "%s/redis.log", dir);
+	(void)snprintf(old, sizeof old, "%s.1", path);
+	EXPECT(dir_make(dir, 0700, &e) == RC_OK, "%s", e.msg);
+	cache_bound_logs(&c);
+	EXPECT(!file_exists(path) && !file_exists(old), "none is made");
+	put_log(&c, "node-0/redis.log.1", "the part before");
+	put_log(&c, "node-0/redis.log", "newest");
+	put_size(path, LIVE_MAX);
+	cache_bound_logs(&c);
+	EXPECT(file_exists(path), "it is not too large yet");
+	put_size(path, LIVE_MAX + 1);
+	cache_bound_logs(&c);
+	int64_t size = 0;
+	EXPECT(!file_exists(path) && file_size(old, &size, &e) == RC_OK && size == LIVE_MAX + 1, "%lld", (long long)size);
+	EXPECT(dir_remove(c.dir, &e) == RC_OK, "%s", e.msg);
+}
+
 TEST(an_operation_tells_its_steps_and_stops_on_request)
 {
 	struct cache_instance c = describe("watched", CACHE_HA);
@@ -1287,6 +1337,8 @@ int main(void)
 	RUN(what_cannot_be_started_says_why);
 	RUN(analyses_tell_what_is_there);
 	RUN(run_logs_are_cut_by_day);
+	RUN(a_run_log_with_zeros_is_cut_like_others);
+	RUN(a_log_that_grows_while_redis_runs_is_put_aside);
 	RUN(an_operation_tells_its_steps_and_stops_on_request);
 	RUN(no_process_is_left);
 	if (!test_failures && dir_remove(root, NULL) != RC_OK)

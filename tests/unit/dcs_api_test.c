@@ -225,6 +225,10 @@ TEST(parameters_are_those_of_the_processes)
 		{ "timeout", "-1", false },
 		{ "timeout", "", false },
 		{ "timeout", "1.0", false },
+		{ "timeout", "0", true },
+		{ "timeout", "05", false },
+		{ "timeout", "-0", false },
+		{ "timeout", "+5", false },
 		{ "appendonly", "no", true },
 		{ "appendonly", "maybe", false },
 		{ "appendonly", "yes,no", false },
@@ -430,10 +434,12 @@ struct request {
 	size_t n_headers;
 };
 
+static size_t request_memory = 16 << 20;
+
 /* What every answer has; those from files are not JSON. */
 static int send_request(const struct request *r)
 {
-	struct arena *a = arena_new(16 << 20);
+	struct arena *a = arena_new(request_memory);
 	const char *mark = strchr(r->target, '?');
 	struct http_req req = {
 		.method = r->method,
@@ -637,18 +643,21 @@ static void make_key(void)
 	keyring_free(keys);
 }
 
-static struct request signed_request(const char *method, const char *target, const char *secret, struct arena *a)
+static struct request signed_with(const char *method, const char *target, const char *secret, const char *type,
+				  const char *body_hash, struct arena *a)
 {
 	char date[CLOCK_TEXT_SIZE];
 	const char *mark = strchr(target, '?');
 	struct request r = { .method = method, .target = target };
-	struct sign_header headers[3];
+	struct sign_header headers[4];
 	size_t n = 0;
 
 	format_stamp(clock_wall_ms(), date);
 	r.headers[n++] = (struct http_header){ "host", "127.0.0.1:8080" };
-	r.headers[n++] = (struct http_header){ "content-type", "application/json" };
+	r.headers[n++] = (struct http_header){ "content-type", type };
 	r.headers[n++] = (struct http_header){ "x-sdk-date", arena_printf(a, "%.8sT%.6sZ", date, date + 8) };
+	if (body_hash)
+		r.headers[n++] = (struct http_header){ "x-sdk-content-sha256", body_hash };
 	for (size_t i = 0; i < n; i++)
 		headers[i] = (struct sign_header){ r.headers[i].name, r.headers[i].value };
 	struct sign_request s = { .method = method,
@@ -660,6 +669,30 @@ static struct request signed_request(const char *method, const char *target, con
 	r.headers[n++] = (struct http_header){ "authorization", sdk_hmac_authorization(&s, key_id, secret, a) };
 	r.n_headers = n;
 	return r;
+}
+
+static struct request signed_request(const char *method, const char *target, const char *secret, struct arena *a)
+{
+	return signed_with(method, target, secret, "application/json", NULL, a);
+}
+
+/* What says that its body is not signed may have been given another one on its way. */
+TEST(a_body_that_nobody_signed_has_no_effect)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
+
+	begin(AUTH_STRICT, 0);
+	make_key();
+	const char *all = arena_printf(a, "/v2/%s/instances", key_project);
+	struct request r = signed_with("POST", all, key_secret, "text/plain", "UNSIGNED-PAYLOAD", a);
+	r.body = CREATE_SINGLE;
+	(void)run(&r);
+	expect_error("a body under UNSIGNED-PAYLOAD", 400, "DCS.4005");
+	EXPECT(strstr(at("error_msg"), "not signed"), "%s", at("error_msg"));
+	r = signed_with("GET", all, key_secret, "text/plain", "UNSIGNED-PAYLOAD", a);
+	EXPECT(run(&r) == 200, "without a body there is nothing to swap: %s", buf_text(&seen.body));
+	EXPECT_AT("instance_num", "0");
+	end();
 }
 
 TEST(a_key_opens_its_own_project_only)
@@ -776,6 +809,7 @@ TEST(a_creation_is_refused_in_the_contracts_order)
 #define N Z ",\"vpc_id\":\"v\",\"subnet_id\":\"s\""
 		{ N ",\"security_group_id\":1}", "DCS.4014", "security_group_id" },
 		{ N ",\"private_ip\":\"here\"}", "DCS.4062", "private_ip" },
+		{ N ",\"private_ip\":\"0.0.0.0\"}", "DCS.4062", "private_ip" },
 		{ N ",\"instance_num\":0}", "DCS.4062", "instance_num" },
 		{ N ",\"instance_num\":101}", "DCS.4062", "instance_num" },
 		{ N ",\"instance_num\":1.5}", "DCS.4062", "instance_num" },
@@ -799,6 +833,10 @@ TEST(a_creation_is_refused_in_the_contracts_order)
 		{ W ",\"rename_commands\":{\"keys\":\"1abcd\"}}", "DCS.4062", "rename_commands" },
 		{ W ",\"rename_commands\":{\"keys\":\"flushall\"}}", "DCS.4062", "rename_commands" },
 		{ W ",\"rename_commands\":{\"keys\":\"same\",\"scan\":\"same\"}}", "DCS.4062", "rename_commands" },
+		{ W ",\"rename_commands\":{\"keys\":\"same\",\"scan\":\"SAME\"}}", "DCS.4062", "rename_commands" },
+		{ W ",\"rename_commands\":{\"keys\":\"mget\"}}", "DCS.4062", "rename_commands" },
+		{ W ",\"rename_commands\":{\"keys\":\"SCAN\"}}", "DCS.4062", "rename_commands" },
+		{ W ",\"rename_commands\":{\"keys\":\"post\"}}", "DCS.4062", "rename_commands" },
 		{ W ",\"rename_commands\":[]}", "DCS.4062", "rename_commands" },
 		{ W ",\"tags\":[{\"key\":\"\",\"value\":\"x\"}]}", "DCS.4062", "tags" },
 		{ W ",\"tags\":[{\"key\":\"a\"},{\"key\":\"a\"}]}", "DCS.4062", "tags" },
@@ -1209,6 +1247,40 @@ TEST(a_creation_that_fails_leaves_what_can_be_deleted)
 	EXPECT_AT("results/0/result", "success");
 	(void)call("GET", one(uid, ""), NULL);
 	expect_error("gone", 404, "DCS.3022");
+	end();
+}
+
+TEST(a_list_too_long_for_memory_is_no_matter_of_quotas)
+{
+	char body[4096];
+
+	begin(AUTH_OFF, 0);
+	(void)snprintf(body, sizeof body, "%.*s,\"description\":\"%01000d\",\"instance_num\":40}",
+		       (int)strlen(CREATE_SINGLE) - 1, CREATE_SINGLE, 0);
+	EXPECT(call("POST", ALL, body) == 200, "%s", buf_text(&seen.body));
+	request_memory = 40 << 10;
+	(void)call("GET", ALL "?limit=1000", NULL);
+	expect_error("too much to read", 500, "DCS.5000");
+	request_memory = 16 << 20;
+	EXPECT(call("GET", ALL "?limit=1000", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_num", "40");
+	end();
+}
+
+/* A request that names instances has a limit; this one names none, and "all" means all. */
+TEST(all_creations_that_failed_are_deleted_at_once)
+{
+	char body[512];
+
+	begin(AUTH_OFF, 4);
+	let_runs_fail(true);
+	(void)snprintf(body, sizeof body, "%.*s,\"instance_num\":51}", (int)strlen(CREATE_SINGLE) - 1, CREATE_SINGLE);
+	EXPECT(call("POST", ALL, body) == 200, "%s", buf_text(&seen.body));
+	poll_until(P "/instances/status?include_failure=true", "createfailed_count", "51");
+	EXPECT(call("DELETE", ALL "?all_failure=true", NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT(json_array_size(value_at("results")) == 51, "%zu", json_array_size(value_at("results")));
+	EXPECT(call("GET", ALL "?include_failure=true", NULL) == 200, "list");
+	EXPECT_AT("instance_num", "0");
 	end();
 }
 
@@ -1709,6 +1781,29 @@ static int ask_links(const char *uid, const char *backup, const char *body)
 	return run(&r);
 }
 
+TEST(a_backup_that_is_being_restored_stays)
+{
+	char uid[UUID_SIZE], backup[UUID_SIZE], target[64], body[96];
+
+	begin(AUTH_OFF, 2);
+	create_running(CREATE_HA, uid);
+	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(backup, sizeof backup, "%s", at("backup_id"));
+	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
+	(void)snprintf(body, sizeof body, "{\"backup_id\":\"%s\"}", backup);
+	(void)snprintf(target, sizeof target, "/backups/%s", backup);
+	restart(0);
+	EXPECT(call("POST", one(uid, "/restores"), body) == 200, "%s", buf_text(&seen.body));
+	(void)call("DELETE", one(uid, target), NULL);
+	expect_error("its file is still to be read", 400, "DCS.4097");
+	EXPECT(call("GET", one(uid, "/backups"), NULL) == 200, "backups");
+	EXPECT_AT("backup_record_response/0/backup_id", backup);
+	restart(2);
+	poll_until(one(uid, "/restores"), "restore_record_response/0/status", "succeed");
+	EXPECT(call("DELETE", one(uid, target), NULL) == 204, "%s", buf_text(&seen.body));
+	end();
+}
+
 TEST(links_to_a_backup_open_it_without_a_key_and_only_it)
 {
 	char uid[UUID_SIZE], backup[UUID_SIZE], link[1024], bad[1100], path[4200], rest[128];
@@ -1928,6 +2023,7 @@ TEST(flavors_zones_and_windows_are_offered)
 		{ "?cache_mode=single&capacity=0.125", 1 },
 		{ "?spec_code=redis.ha.xu1.large.r2.1", 1 },
 		{ "?engine=Redis&engine_version=6.0&capacity=64", 6 },
+		{ "?engine_version=0", 0 },
 		{ "?engine=memcached", 0 },
 		{ "?cache_mode=cluster", 0 },
 	};
@@ -1970,6 +2066,7 @@ int main(void)
 	RUN(parameters_are_those_of_the_processes);
 	RUN(the_table_is_complete);
 	RUN(paths_are_taken_in_every_spelling_and_nothing_else);
+	RUN(a_body_that_nobody_signed_has_no_effect);
 	RUN(a_key_opens_its_own_project_only);
 	RUN(the_servers_own_refusals_have_the_contracts_form);
 	RUN(a_creation_is_refused_in_the_contracts_order);
@@ -1981,6 +2078,8 @@ int main(void)
 	RUN(the_task_centre_outlives_the_instance);
 	RUN(what_runs_is_told_by_its_code);
 	RUN(a_creation_that_fails_leaves_what_can_be_deleted);
+	RUN(a_list_too_long_for_memory_is_no_matter_of_quotas);
+	RUN(all_creations_that_failed_are_deleted_at_once);
 	RUN(updates_act_on_differences_only);
 	RUN(resizes_are_checked_against_what_is_there);
 	RUN(a_resize_can_be_checked_and_asked_for_first);
@@ -1991,6 +2090,7 @@ int main(void)
 	RUN(passwords_change_fail_and_lock);
 	RUN(switchovers_wait_and_say_how_they_ended);
 	RUN(backups_are_made_listed_restored_and_deleted);
+	RUN(a_backup_that_is_being_restored_stays);
 	RUN(links_to_a_backup_open_it_without_a_key_and_only_it);
 	RUN(configurations_are_shown_and_changed);
 	RUN(tags_are_merged_and_counted);

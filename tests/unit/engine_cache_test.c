@@ -2,9 +2,13 @@
  * itself is the matter of cache_test and the scenarios. */
 #include "engine/cache.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -490,6 +494,32 @@ TEST(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once)
 	end();
 }
 
+/* A bound on the time looks at every task, and must not keep what it does not show. */
+TEST(a_bounded_list_takes_memory_for_its_page_only)
+{
+	enum { TASKS = 20, ARGS_SIZE = 16 << 10 };
+	struct arena *a CLEANUP(arena_freep) = arena_new(TASKS * ARGS_SIZE / 2);
+	struct task_row *rows;
+	size_t n = 0;
+	int64_t total = 0;
+	char args[ARGS_SIZE + 16];
+	struct err err = { 0 };
+
+	begin();
+	start(1);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	(void)snprintf(args, sizeof args, "{\"x\":\"%0*d\"}", ARGS_SIZE, 0);
+	for (int i = 0; i < TASKS; i++)
+		EXPECT(operate(c.uid, CACHE_OP_FLUSH, args, true).base.verdict == V_OK, "task %d", i);
+	struct cache_task_filter f = { .project_id = PROJECT, .created_from = 0, .created_until = INT64_MAX, .offset = 1, .limit = 2 };
+	EXPECT(engine_cache_task_list(view, &f, a, &rows, &n, &total, &err) == V_OK, "%s", err.msg);
+	EXPECT(n == 2 && total == TASKS + 1 && rows[0].id == rows[1].id + 1, "%zu of %lld", n, (long long)total);
+	EXPECT(n == 2 && strstr(rows[1].params, "000"), "its parameters are there");
+	stop();
+	end();
+}
+
 TEST(quotas_lists_and_the_other_dialect)
 {
 	struct cache_row *rows;
@@ -833,6 +863,133 @@ TEST(the_real_child_makes_keeps_and_deletes_redis)
 	end();
 }
 
+static void set_next_at(int64_t next_at)
+{
+	char path[4200], sql[100];
+	sqlite3 *db = NULL;
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	(void)snprintf(sql, sizeof sql, "UPDATE schedule SET next_at=%lld", (long long)next_at);
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s",
+	       sqlite3_errmsg(db));
+	(void)sqlite3_close(db);
+}
+
+TEST(a_scan_that_a_clock_far_ahead_has_planned_is_planned_anew)
+{
+	const int64_t day_ms = 86400000;
+	begin();
+	start(4);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "made");
+	int64_t now = clock_wall_ms();
+	struct schedule_set set = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .asked_at = now,
+				    .row = { .is_enabled = 1, .times = "00:00,12:00", .skipped_why = "" } };
+	CALL(engine_schedule_set, &set);
+	int64_t planned = set.row.next_at;
+	EXPECT(set.base.verdict == V_OK && planned > now && planned <= now + day_ms, "%lld", (long long)planned);
+	stop();
+	set_next_at(planned + 3650 * day_ms);
+	start(4);
+	int64_t next = 0;
+	for (int64_t until = clock_mono_ms() + 10000; next - now > day_ms || !next; usleep(5000)) {
+		next = schedule_of(c.uid, SCAN_BIGKEY).next_at;
+		if (clock_mono_ms() > until)
+			break;
+	}
+	EXPECT(next == planned || next == planned + day_ms / 2, "%lld", (long long)(next - planned));
+	stop();
+	end();
+}
+
+/* As if that many had been made and deleted over the years. */
+static void count_as_made(int64_t n)
+{
+	char path[4200], sql[100];
+	sqlite3 *db = NULL;
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	(void)snprintf(sql, sizeof sql, "UPDATE sqlite_sequence SET seq=%lld WHERE name='cache'", (long long)n);
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s",
+	       sqlite3_errmsg(db));
+	EXPECT(sqlite3_changes(db) == 1, "no such counter");
+	(void)sqlite3_close(db);
+}
+
+/* There are 65536 places for addresses, and instances come and go: those of deleted ones are given again. */
+TEST(addresses_of_deleted_caches_are_given_again)
+{
+	enum { PLACES = 65536 };
+	begin();
+	start(4);
+	struct cache_create kept = create("single", 128), gone = create("single", 128);
+	EXPECT(ended(kept.task_id).state == TASK_SUCCESS && ended(gone.task_id).state == TASK_SUCCESS, "made");
+	const char *kept_ip = get(kept.uid).ip, *gone_ip = get(gone.uid).ip;
+	EXPECT(ended(operate(gone.uid, CACHE_OP_DELETE, "{}", false).task_id).state == TASK_SUCCESS, "deleted");
+	stop();
+	count_as_made(PLACES);
+	start(4);
+	struct cache_create next = create("single", 128);
+	EXPECT(next.base.verdict == V_OK, "%s: %s", verdict_name(next.base.verdict), next.base.err.msg);
+	const char *next_ip = next.base.verdict == V_OK ? get(next.uid).ip : "";
+	EXPECT(strcmp(next_ip, kept_ip) != 0, "two live ones at %s", kept_ip);
+	EXPECT(strcmp(next_ip, gone_ip) == 0, "%s instead of the place that is free, %s", next_ip, gone_ip);
+	EXPECT(strcmp(get(kept.uid).ip, kept_ip) == 0, "the old one has moved");
+	stop();
+	end();
+}
+
+/* ---- a Redis that takes connections and says nothing ---- */
+
+static int listen_at(const char *host, int port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	EXPECT(fd >= 0 && inet_pton(AF_INET, host, &at.sin_addr) == 1, "%s", host);
+	EXPECT(bind(fd, (const struct sockaddr *)&at, sizeof at) == 0 && listen(fd, 128) == 0, "%s", host);
+	return fd;
+}
+
+static void count_answer(struct cache_ask *q)
+{
+	atomic_int *n = q->ctx;
+	atomic_fetch_add(n, 1);
+}
+
+TEST(a_stop_waits_for_no_answers_of_redis)
+{
+	enum { QUESTIONS = 12, ASK_MS = 3000 /* as asker.c has it */ };
+	static const char secret[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	static struct cache_ask asks[QUESTIONS];
+	struct err err = { 0 };
+	char dir[4200], path[4300];
+	atomic_int n_answered = 0;
+
+	begin();
+	start(4);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "made");
+	struct cache_row row = get(c.uid);
+	(void)snprintf(dir, sizeof dir, "%s/cache/%s", data_dir, c.uid);
+	(void)snprintf(path, sizeof path, "%s/admin.key", dir);
+	EXPECT(dir_make(dir, 0700, &err) == RC_OK && file_replace(path, secret, sizeof secret - 1, 0600, &err) == RC_OK, "%s", err.msg);
+	int silent = listen_at(row.ip, (int)row.port);
+	for (int i = 0; i < QUESTIONS; i++) {
+		asks[i] = (struct cache_ask){ .done = count_answer, .ctx = &n_answered, .kind = ASK_CLIENTS, .state = row.state,
+					      .arena = arena, .node = 1, .max = 10 };
+		engine_cache_ask(engine, &asks[i]);
+	}
+	int64_t from = clock_mono_ms();
+	stop();
+	int64_t took = clock_mono_ms() - from;
+	EXPECT(atomic_load(&n_answered) == QUESTIONS, "%d were answered", atomic_load(&n_answered));
+	EXPECT(took < QUESTIONS * ASK_MS / 2, "it took %lld ms", (long long)took);
+	for (int i = 0; i < QUESTIONS; i++)
+		EXPECT(asks[i].rc == RC_TIMEOUT, "%d: %s", i, asks[i].err.msg);
+	(void)close(silent);
+	end();
+}
+
 int main(void)
 {
 	RUN(a_cache_is_made_and_its_description_kept);
@@ -843,6 +1000,7 @@ int main(void)
 	RUN(what_the_machine_made_fail_is_recovered_in_the_same_breath);
 	RUN(a_create_that_the_machine_made_fail_is_cleared_away);
 	RUN(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once);
+	RUN(a_bounded_list_takes_memory_for_its_page_only);
 	RUN(quotas_lists_and_the_other_dialect);
 	RUN(backups_follow_their_task);
 	RUN(one_scan_of_a_kind_at_a_time_beside_an_operation);
@@ -851,9 +1009,12 @@ int main(void)
 	else
 		RUN(recoveries_that_do_not_help_come_later_and_later);
 	RUN(a_schedule_fires_once_for_all_that_was_missed);
+	RUN(a_scan_that_a_clock_far_ahead_has_planned_is_planned_anew);
 	RUN(a_firing_that_meets_a_scan_is_skipped_and_told);
 	RUN(a_firing_waits_for_an_instance_and_goes_with_it);
 	RUN(old_automatic_scans_go_with_their_tasks);
+	RUN(addresses_of_deleted_caches_are_given_again);
+	RUN(a_stop_waits_for_no_answers_of_redis);
 	RUN(the_real_child_makes_keeps_and_deletes_redis);
 	return test_failures != 0;
 }

@@ -209,7 +209,11 @@ static struct exec_spec spec_of(int64_t task_id, const char *const *argv)
 		                   .grace_ms = 5000 };
 }
 
-static void start_with(struct exec_spec spec) { exec_start(bench.exec, &spec); }
+static void start_with(struct exec_spec spec)
+{
+	exec_prepare(bench.exec, &spec);
+	exec_start(bench.exec, spec.task_id, spec.attempt);
+}
 
 static const char *const *sh(const char *script)
 {
@@ -412,9 +416,33 @@ static void play_server(void)
 	must(exec_open(&handlers, &e, NULL) == RC_OK);
 	const struct exec_spec spec =
 	        spec_of(1, sh("sleep 1000 & echo \"{\\\"event\\\":\\\"$!\\\"}\" >&3; exec sleep 1000"));
-	exec_start(e, &spec);
+	exec_prepare(e, &spec);
+	exec_start(e, spec.task_id, spec.attempt);
 	for (;;)
 		(void)pause();
+}
+
+/* Joins the group of a process of its own, so that the one it was started with is empty. */
+static void leave_group(void)
+{
+	const char *const argv[] = { "/bin/sleep", "1000", NULL }, *const env[] = { "PATH=/usr/bin:/bin", NULL };
+	const int fds[] = { 0, 1, 2 };
+	const struct proc_spec spec = { .argv = argv, .envp = env, .fds = fds, .n_fds = 3, .dies_with_parent = true };
+	struct proc other;
+	must(proc_spawn(&spec, &other, NULL) == RC_OK);
+	must(setpgid(0, other.pid) == 0);
+	say_event("left");
+	for (;;)
+		(void)pause();
+}
+
+static void play_leaver(void) { leave_group(); }
+
+static void play_deaf_leaver(void)
+{
+	const struct sigaction deaf = { .sa_handler = SIG_IGN };
+	must(sigaction(SIGTERM, &deaf, NULL) == 0);
+	leave_group();
 }
 
 static const struct {
@@ -424,6 +452,7 @@ static const struct {
 	{ "flood", play_flood }, { "trickle", play_trickle }, { "env", play_env },
 	{ "fds", play_fds },     { "signals", play_signals }, { "split", play_split },
 	{ "long", play_long },   { "nuls", play_nuls },       { "server", play_server },
+	{ "leaver", play_leaver }, { "deaf leaver", play_deaf_leaver },
 };
 
 /* ---- classification, without processes ---- */
@@ -754,8 +783,7 @@ TEST(a_child_has_its_folder_its_group_its_limits_and_its_log)
 	close_bench();
 }
 
-/* The kernel's limit is for all threads of the user: those that are there are added, whether the look at them was taken for
- * this start, while it was announced, or for one just before. */
+/* The kernel's limit is for all threads of the user: at least those that are there are added. */
 TEST(the_limit_of_processes_is_beside_those_that_are_there)
 {
 	open_bench();
@@ -764,15 +792,12 @@ TEST(the_limit_of_processes_is_beside_those_that_are_there)
 		                                      "/proc/self/limits >&3; " RESULT));
 		int64_t limit = 0;
 		spec.process_limit = 1000;
-		if (i == 2)
-			exec_expect(bench.exec);
 		start_with(spec);
 		EXPECT(await_end(i)->is_success, "%s", bench.seen[i].message);
 		const char *said = buf_text(&bench.seen[i].events);
 		EXPECT(num_i64_n(said, strcspn(said, "\n"), &limit), "%s", said);
 		EXPECT(limit > 2000 + 256, "start %d: %lld leaves no room for what is there", i, (long long)limit);
 	}
-	exec_expect(bench.exec); /* and nothing comes of it */
 	close_bench();
 }
 
@@ -898,6 +923,29 @@ TEST(stop_ends_a_willing_child_softly_and_a_deaf_one_hard)
 			expect_end(s, row[i].script, false, FAULT_MACHINE, "Task.Stopped", "stopped: asked by a test");
 		EXPECT(s->signal == row[i].signal, "%s: signal %d", row[i].script, s->signal);
 		exec_stop(bench.exec, 1, "gone already");
+		close_bench();
+	}
+}
+
+/* A program may leave the group that it was started with: it is met all the same, and by one SIGTERM or the SIGKILL. */
+TEST(a_leader_that_left_its_group_is_met)
+{
+	static const struct {
+		const char *role;
+		int signal;
+	} row[] = { { "leaver", SIGTERM }, { "deaf leaver", SIGKILL } };
+	FOR_EACH_ROW (i, row) {
+		struct exec_spec spec = spec_of(1, role(row[i].role));
+		spec.grace_ms = row[i].signal == SIGKILL ? 100 : 1000 * PATIENCE_S;
+		open_bench();
+		start_with(spec);
+		await_messages(1, 1);
+		exec_stop(bench.exec, 1, "asked by a test");
+		struct seen *s = await_end(1);
+		if (!now(&s->n_ends))
+			(void)kill(s->pid, SIGKILL); /* so that the test ends too */
+		expect_end(s, row[i].role, false, FAULT_MACHINE, "Task.Stopped", "asked by a test");
+		EXPECT(s->signal == row[i].signal, "%s: signal %d", row[i].role, s->signal);
 		close_bench();
 	}
 }
@@ -1057,6 +1105,27 @@ TEST(what_keeps_the_middle_for_now_is_not_the_tasks_fault)
 	os = os_real;
 	EXPECT(s->is_success, "%s", s->message);
 	EXPECT(file_size(log_path(5), &size, NULL) == RC_OK && size == 9000000, "%lld", (long long)size);
+}
+
+/* What an attempt has put in the place of its log must not hold up the next one's start, nor anybody else. */
+TEST(what_is_no_file_is_no_log)
+{
+	const char *path = log_path(1);
+	(void)unlink(path);
+	must(mkfifo(path, 0600) == 0);
+	open_bench();
+	start_with(spec_of(1, sh(RESULT)));
+	struct seen *s = &bench.seen[1];
+	bool is_told = wait_for(&s->n_ends, 1, PATIENCE_S * 1000);
+	EXPECT(is_told, "the supervisor waits for a reader");
+	int fd = is_told ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* so that the test ends too */
+	(void)await_end(1);
+	if (fd >= 0)
+		(void)close(fd);
+	expect_end(s, "a pipe", false, FAULT_MACHINE, "Task.NoStart", "no regular file");
+	EXPECT(s->n_starts == 0, "it was started");
+	close_bench();
+	must(unlink(path) == 0);
 }
 
 TEST(a_log_without_end_ends_the_task)
@@ -1315,6 +1384,30 @@ TEST(a_killed_server_leaves_no_child_and_recovery_no_descendant)
 	(void)fclose(s.out);
 }
 
+TEST(recovery_meets_a_leader_that_left_its_group)
+{
+	int out[2];
+	char byte;
+	struct proc_exit ended;
+	struct proc p;
+	int64_t mark = 0;
+	struct err e = { 0 };
+
+	must(pipe2(out, O_CLOEXEC) == 0);
+	const char *const env[] = { "PATH=/usr/bin:/bin", NULL };
+	const int fds[] = { 0, 1, 2, out[1] };
+	const struct proc_spec spec = { .argv = role("leaver"), .envp = env, .fds = fds, .n_fds = 4 };
+	EXPECT(proc_spawn(&spec, &p, &e) == RC_OK, "%s", e.msg);
+	EXPECT(read(out[0], &byte, 1) == 1 && proc_start_mark(p.pid, &mark), "it has left");
+	EXPECT(exec_kill_group(p.pid, mark, &e) == RC_OK, "%s", e.msg);
+	bool is_ended = is_gone(p.pid);
+	EXPECT(is_ended, "it lives");
+	if (!is_ended)
+		(void)kill(p.pid, SIGKILL); /* so that the test ends too */
+	EXPECT(proc_wait(&p, &ended) && ended.signal == SIGKILL, "%d", ended.signal);
+	must(close(out[0]) == 0 && close(out[1]) == 0);
+}
+
 TEST(a_number_used_again_is_not_killed)
 {
 	int64_t mark = 0;
@@ -1325,6 +1418,101 @@ TEST(a_number_used_again_is_not_killed)
 	EXPECT(exec_kill_group(0, mark, NULL) == RC_OK, "kill");
 	EXPECT(exec_kill_group(-1, mark, NULL) == RC_OK, "kill");
 	EXPECT(!proc_start_mark(0, &mark), "there is no process 0");
+}
+
+/* ---- prepared, and then started or not ---- */
+
+/* In folders that are not there yet. */
+static struct exec_spec ordered(int64_t task_id, const char *script)
+{
+	static char folder[PATH_MAX], file[PATH_MAX], log[PATH_MAX];
+	static const char *argv[4] = { "/bin/sh", "-c", NULL, NULL };
+	argv[2] = script;
+	struct exec_spec spec = spec_of(task_id, argv);
+
+	(void)snprintf(folder, sizeof folder, "%.3900s/models/one/7", dir);
+	(void)snprintf(file, sizeof file, "%.3900s/models/one/7/task.json", dir);
+	(void)snprintf(log, sizeof log, "%.3900s/logs/one/7.log", dir);
+	spec.work_dir = folder;
+	spec.task_file = file;
+	spec.log_path = log;
+	spec.orders = "{\"kind\":\"test\"}";
+	spec.orders_len = strlen(spec.orders);
+	spec.is_first = true;
+	return spec;
+}
+
+/* The supervisor has worked off all that was asked for before. */
+static void catch_up(int64_t task_id)
+{
+	start_with(spec_of(task_id, sh(RESULT)));
+	EXPECT(await_end(task_id)->is_success, "%s", bench.seen[task_id].message);
+}
+
+static bool is_there(const struct exec_spec *s, bool is)
+{
+	return file_exists(s->work_dir) == is && file_exists(s->task_file) == is && file_exists(s->log_path) == is;
+}
+
+TEST(files_are_made_before_the_start_and_taken_back_without_it)
+{
+	open_bench();
+	struct exec_spec spec = ordered(1, "read orders <task.json; echo \"{\\\"event\\\":\\\"$(ls | tr '\\n' ' ')\\\"}\" >&3\n"
+	                                   "[ \"$orders$STINT_TASK\" = '{\"kind\":\"test\"}'$PWD/task.json ] && " RESULT);
+	exec_prepare(bench.exec, &spec);
+	catch_up(2);
+	EXPECT(is_there(&spec, true) && bench.seen[1].n_starts == 0, "made, and not started");
+	exec_forget(bench.exec, 1, 2); /* another attempt: nothing */
+	catch_up(3);
+	EXPECT(is_there(&spec, true), "another attempt's");
+	exec_forget(bench.exec, 1, 1);
+	exec_forget(bench.exec, 1, 1);
+	catch_up(4);
+	EXPECT(is_there(&spec, false) && bench.seen[1].n_ends == 0, "something stays");
+	/* Left of a number that was given before. */
+	char stray[PATH_MAX];
+	must(path_join(stray, spec.work_dir, "stray", NULL) == RC_OK);
+	must(dir_make(spec.work_dir, 0700, NULL) == RC_OK && file_write(stray, "", 0, 0600, NULL) == RC_OK);
+	start_with(spec);
+	EXPECT(await_end(1)->is_success, "%s", bench.seen[1].message);
+	EXPECT(strcmp(buf_text(&bench.seen[1].events), "task.json \n") == 0, "%s", buf_text(&bench.seen[1].events));
+	/* What a first attempt left is the second's, whether it starts or not. */
+	must(file_write(stray, "", 0, 0600, NULL) == RC_OK);
+	spec.attempt = 2;
+	spec.is_first = false;
+	exec_prepare(bench.exec, &spec);
+	exec_forget(bench.exec, 1, 2);
+	catch_up(5);
+	EXPECT(is_there(&spec, true) && file_exists(stray), "an earlier attempt's files are gone");
+	close_bench();
+}
+
+TEST(what_was_prepared_and_never_decided_goes_with_the_supervisor)
+{
+	open_bench();
+	int before = count_fds();
+	struct exec_spec spec = ordered(1, RESULT);
+	must(dir_remove(spec.work_dir, NULL) == RC_OK && file_remove(spec.log_path, NULL) == RC_OK);
+	exec_prepare(bench.exec, &spec);
+	catch_up(2);
+	EXPECT(is_there(&spec, true), "made");
+	close_bench();
+	EXPECT(is_there(&spec, false) && bench.seen[1].n_ends == 0, "something stays");
+	open_bench();
+	EXPECT(count_fds() == before, "descriptors leak");
+	close_bench();
+}
+
+TEST(files_that_cannot_be_made_are_the_machines_fault)
+{
+	open_bench();
+	struct exec_spec spec = ordered(1, RESULT);
+	must(dir_make(dir, 0700, NULL) == RC_OK && file_write(spec.work_dir, "", 0, 0600, NULL) == RC_OK);
+	start_with(spec);
+	expect_end(await_end(1), "a file in the way", false, FAULT_MACHINE, "Task.NoStart", "models/one/7'");
+	EXPECT(bench.seen[1].n_starts == 0, "started");
+	must(file_remove(spec.work_dir, NULL) == RC_OK);
+	close_bench();
 }
 
 /* ---- many, twice, and when the kernel refuses ---- */
@@ -1438,11 +1626,13 @@ static void run_all(void)
 	RUN(silence_is_counted_from_the_acknowledgement_on);
 	RUN(what_an_ended_child_left_is_delivered_first);
 	RUN(stop_ends_a_willing_child_softly_and_a_deaf_one_hard);
+	RUN(a_leader_that_left_its_group_is_met);
 	RUN(limits_of_time_are_enforced);
 	RUN(a_flooded_log_keeps_its_beginning_and_its_newest_part);
 	RUN(a_flood_is_bounded_as_long_as_it_goes_on);
 	RUN(where_the_middle_cannot_be_dropped_a_flood_ends_the_task);
 	RUN(what_keeps_the_middle_for_now_is_not_the_tasks_fault);
+	RUN(what_is_no_file_is_no_log);
 	RUN(a_log_without_end_ends_the_task);
 	RUN(a_limit_of_disk_leaves_a_log_room_to_go_on);
 	RUN(limits_of_use_end_the_whole_attempt_and_say_which);
@@ -1454,7 +1644,11 @@ static void run_all(void)
 	RUN(adopted_descendants_end_with_their_attempt);
 	RUN(adopted_zombies_are_waited_for);
 	RUN(a_killed_server_leaves_no_child_and_recovery_no_descendant);
+	RUN(recovery_meets_a_leader_that_left_its_group);
 	RUN(a_number_used_again_is_not_killed);
+	RUN(files_are_made_before_the_start_and_taken_back_without_it);
+	RUN(what_was_prepared_and_never_decided_goes_with_the_supervisor);
+	RUN(files_that_cannot_be_made_are_the_machines_fault);
 	RUN(fifty_children_at_once);
 	RUN(a_task_runs_once_at_a_time);
 	RUN(each_refused_call_is_a_clean_end);

@@ -161,6 +161,29 @@ TEST(heads_that_look_odd_but_are_right)
 }
 
 /* Random damage to a good head: whole or byte by byte, the verdict is the same, and nothing is read out of bounds. */
+TEST(a_refused_head_still_tells_its_path)
+{
+	const struct {
+		const char *bytes, *path;
+	} row[] = {
+		{ "GET /v2/p/instances?limit=1 HTTP/1.1\r\nbad", "/v2/p/instances" },
+		{ "GET /v2/p/inst", "/v2/p/inst" },
+		{ "GET http://host:1/v2/p HTTP/9", "/v2/p" },
+		{ "GET http://host", "" },
+		{ "GET /v2/p\r\n", "/v2/p" },
+		{ "GET /v2/p\x7fq", "/v2/p" },
+		{ "GET", "" },
+		{ "GET ", "" },
+		{ "OPTIONS * HTTP/1.1", "" },
+		{ "", "" },
+	};
+	FOR_EACH_ROW (i, row) {
+		struct arena *a CLEANUP(arena_freep) = arena_new(1 << 16);
+		const char *path = head_peek_path(a, row[i].bytes, strlen(row[i].bytes));
+		EXPECT(strcmp(path, row[i].path) == 0, "'%s': '%s'", row[i].bytes, path);
+	}
+}
+
 TEST(damaged_heads_get_the_same_verdict_however_they_arrive)
 {
 	static const char good[] = "PUT http://h/a?b HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\n"
@@ -1327,6 +1350,7 @@ int main(void)
 	RUN(heads_are_the_same_however_they_arrive);
 	RUN(bad_heads_are_refused_with_a_status_and_a_reason);
 	RUN(heads_that_look_odd_but_are_right);
+	RUN(a_refused_head_still_tells_its_path);
 	RUN(damaged_heads_get_the_same_verdict_however_they_arrive);
 	RUN(chunked_bodies_are_the_same_however_they_arrive);
 	RUN(endless_chunk_lines_are_refused);

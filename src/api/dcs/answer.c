@@ -5,6 +5,7 @@
 
 const char dcs_json_type[] = "application/json";
 enum { ANSWER_MAX_SIZE = 64 << 20 };
+static const char too_large[] = "The answer is larger than this server's limit; ask for a smaller page.";
 
 /* The contract counts characters; bytes are the stricter measure, and a cut must not split a character. */
 static size_t cut_len(const char *message)
@@ -74,8 +75,7 @@ bool dcs_answer(struct call *c, dcs_write_fn *write, const void *subject)
 	if (body.is_over) {
 		log_error("api.answer_too_large", "request=%s operation=%s", c->req->id, c->operation);
 		buf_reset(&body);
-		dcs_write_error(&body, dcs_error_code(DCS_INTERNAL),
-				"The answer is larger than this server's limit; ask for a smaller page.");
+		dcs_write_error(&body, dcs_error_code(DCS_INTERNAL), too_large);
 		call_reply(c, dcs_error_http(DCS_INTERNAL), dcs_json_type, &body);
 	} else {
 		call_reply(c, 200, dcs_json_type, &body);
@@ -141,6 +141,8 @@ bool dcs_answer_verdict(struct call *c, enum verdict v, const char *busy, const 
 
 bool dcs_answer_read(struct call *c, enum verdict v, const struct err *err)
 {
+	if (v == V_TOO_MANY) /* rows, for the memory of one request: no quota of the tenant's */
+		return dcs_answer_words(c, DCS_INTERNAL, too_large);
 	if (v == V_FAILED)
 		call_spoil_view(c);
 	return dcs_answer_verdict(c, v, "", err);

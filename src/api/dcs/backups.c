@@ -253,6 +253,8 @@ static void backup_deleted(struct change *change)
 		(void)dcs_answer_none(c);
 	else if (change->verdict == V_BAD_STATE) /* it waits, or is being made */
 		(void)dcs_answer_error(c, DCS_BACKING_UP);
+	else if (change->verdict == V_INSTANCE_BUSY)
+		(void)dcs_answer_error(c, DCS_RESTORING);
 	else
 		(void)dcs_answer_verdict(c, change->verdict, "", &change->err);
 }

@@ -12,12 +12,24 @@ static bool is_blank(const char *bytes, size_t len)
 	return i == len;
 }
 
+/* The signature covers such a request's head only, and the verifier takes that where the type is not JSON's: whoever
+ * was on its way may have put any bytes there. */
+static bool is_unsigned(const struct call *c)
+{
+	const char *hash = http_header_of(c->req, "x-sdk-content-sha256");
+	return hash && strcmp(hash, "UNSIGNED-PAYLOAD") == 0;
+}
+
 bool dcs_body(struct call *c, enum dcs_need need, const json_t **out)
 {
 	const char *bytes = c->req->body;
 	size_t len = c->req->body_len;
 	const json_t *root;
 
+	if (len && is_unsigned(c))
+		return dcs_answer_words(c, DCS_BODY,
+					"The message body is not signed (UNSIGNED-PAYLOAD); send it as application/json "
+					"with its hash.");
 	if (is_blank(bytes, len)) {
 		if (need == DCS_BODY_REQUIRED)
 			return dcs_answer_error(c, DCS_BODY_EMPTY);

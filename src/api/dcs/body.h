@@ -11,7 +11,7 @@
 enum { BODY_TEXT_BYTES = 4096 };
 
 enum dcs_need { DCS_BODY_OPTIONAL /* no body counts as {} */, DCS_BODY_REQUIRED };
-/* The body as an object; false: answered. */
+/* The body as an object; false: answered. One that the signature does not cover is refused. */
 bool dcs_body(struct call *c, enum dcs_need need, const json_t **out) NODISCARD;
 
 /* Member, NULL when absent or null. */

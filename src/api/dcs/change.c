@@ -224,7 +224,7 @@ void dcs_instances_delete(struct call *c)
 	operate_submit(c);
 }
 
-/* Instances whose creation failed, up to what one request may name. */
+/* Instances whose creation failed: the quota keeps them few. */
 static bool list_failed(struct call *c, const char *project, const char ***uids, size_t *n)
 {
 	struct cache_row *rows;
@@ -235,7 +235,6 @@ static bool list_failed(struct call *c, const char *project, const char ***uids,
 		.status = "CREATEFAILED",
 		.includes_failed = true,
 		.capacity_mib = -1,
-		.limit = IDS_MAX,
 	};
 	enum verdict v = engine_cache_list(c->view, &filter, c->arena, &rows, n, &total, &err);
 	if (v != V_OK)

@@ -58,10 +58,16 @@ static bool check_size(struct call *c, const json_t *body, struct plan *p)
 	return mib == p->spec.capacity_mib || dcs_answer_error(c, DCS_CAPACITY);
 }
 
+/* 0.0.0.0 would be every address of the machine, those of other instances too. */
+static bool is_address(const char *ip)
+{
+	struct in_addr addr;
+	return inet_pton(AF_INET, ip, &addr) == 1 && addr.s_addr != htonl(INADDR_ANY);
+}
+
 static bool check_network(struct call *c, const json_t *body, struct plan *p)
 {
 	const char *vpc = NULL, *subnet = NULL, *group = NULL, *ip = "";
-	struct in_addr addr;
 
 	if (!dcs_text(body, "vpc_id", &vpc) || !vpc || !*vpc)
 		return dcs_answer_error(c, DCS_VPC);
@@ -69,7 +75,7 @@ static bool check_network(struct call *c, const json_t *body, struct plan *p)
 		return dcs_answer_error(c, DCS_SUBNET);
 	if (!dcs_text(body, "security_group_id", &group))
 		return dcs_answer_error(c, DCS_SECURITY_GROUP);
-	if (!dcs_text(body, "private_ip", &ip) || (*ip && inet_pton(AF_INET, ip, &addr) != 1))
+	if (!dcs_text(body, "private_ip", &ip) || (*ip && !is_address(ip)))
 		return dcs_answer_named(c, DCS_PARAM, "private_ip");
 	p->ip = ip;
 	return true;

@@ -1,10 +1,12 @@
 #include "api/dcs/fields.h"
 
 #include <string.h>
+#include <strings.h>
 #include "api/dcs/format.h"
 #include "api/dcs/spec.h"
 #include "base/clock.h"
 #include "base/num.h"
+#include "cache/cache.h"
 
 enum { FIELD_JSON_MAX = 64 << 10 };
 
@@ -131,10 +133,11 @@ static bool is_renamable(const char *command)
 static bool is_new_name(const char *name)
 {
 	size_t len = strlen(name);
-	return len >= 4 && len <= 64 && is_in(name[0], letters) && has_only(name, name_letters) && !is_renamable(name);
+	return len >= 4 && len <= 64 && is_in(name[0], letters) && has_only(name, name_letters) && !cache_is_command(name);
 }
 
-/* Does a command other than this one get that name, by the body or, unless the body has it, as before? */
+/* Does a command other than this one get that name, by the body or, unless the body has it, as before? Redis does not
+ * tell cases apart. */
 static bool is_name_taken(const json_t *wanted, const json_t *old, const char *command, const char *name)
 {
 	const char *other;
@@ -142,7 +145,7 @@ static bool is_name_taken(const json_t *wanted, const json_t *old, const char *c
 	for (size_t i = 0; i < ARRAY_LEN(renamable); i++) {
 		const json_t *value = json_object_get(wanted, renamable[i]);
 		other = json_string_value(value ? value : json_object_get(old, renamable[i]));
-		if (other && strcmp(renamable[i], command) != 0 && strcmp(other, name) == 0)
+		if (other && strcmp(renamable[i], command) != 0 && strcasecmp(other, name) == 0)
 			return true;
 	}
 	return false;

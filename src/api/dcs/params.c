@@ -80,12 +80,15 @@ static bool is_event_set(const char *value)
 	return !strchr(value, 'A') || !strpbrk(value, "g$lshzxe");
 }
 
+/* Redis takes no "05" and no "-0". */
+static bool is_plain_number(const char *value) { return strcmp(value, "0") == 0 || num_is_canonical(value); }
+
 bool param_takes(const struct dcs_param *p, const char *value)
 {
 	int64_t n;
 
 	switch (p->kind) {
-	case CONFIG_NUMBER: return num_i64(value, &n) && n >= p->low && n <= p->high;
+	case CONFIG_NUMBER: return is_plain_number(value) && num_i64(value, &n) && n >= p->low && n <= p->high;
 	case CONFIG_WORD: return is_word_of(p->range, value);
 	case CONFIG_EVENTS: return is_event_set(value);
 	}

@@ -149,6 +149,14 @@ struct flavor_filter {
 	struct spec current;    /* of the instance that may become another; copies 0: none named */
 };
 
+static bool is_redis_version(const char *text)
+{
+	size_t i = 0;
+	while (i < n_redis_versions && strcmp(redis_versions[i], text) != 0)
+		i++;
+	return i < n_redis_versions;
+}
+
 static bool is_wanted(const struct flavor_filter *f, const struct spec *s, const char *code)
 {
 	if (f->spec_code && strcmp(f->spec_code, code) != 0)
@@ -157,7 +165,7 @@ static bool is_wanted(const struct flavor_filter *f, const struct spec *s, const
 		return false;
 	if (f->engine && strcasecmp(f->engine, "redis") != 0)
 		return false;
-	if (f->version && !strstr("4.0;5.0;6.0;7.0", f->version))
+	if (f->version && !is_redis_version(f->version))
 		return false;
 	if (f->cpu_type && strcmp(f->cpu_type, spec_cpu_type(s->cpu)) != 0)
 		return false;

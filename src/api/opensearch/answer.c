@@ -6,6 +6,7 @@
 const char answer_json_type[] = "application/json;charset=utf-8";
 /* A page of 100 instances at their largest stays well below. */
 enum { ANSWER_MAX_SIZE = 64 << 20 };
+static const char answer_too_large[] = "the answer is larger than this server's limit; ask for a smaller page";
 
 static void complete(const struct call *c, struct envelope *e)
 {
@@ -29,7 +30,7 @@ static void send_answer(struct call *c, const struct envelope *e, void (*write)(
 		struct envelope sorry = {
 			.http_code = api_error_http(API_ERR_INTERNAL),
 			.code = api_error_code(API_ERR_INTERNAL),
-			.message = "the answer is larger than this server's limit; ask for a smaller page",
+			.message = answer_too_large,
 		};
 		complete(c, &sorry);
 		buf_reset(&body);
@@ -126,6 +127,10 @@ void answer_bad_input(struct call *c, const struct err *err)
 
 void answer_read(struct call *c, enum verdict v, const struct err *err)
 {
+	if (v == V_TOO_MANY) { /* rows, for the memory of one request */
+		answer_error(c, API_ERR_INTERNAL, answer_too_large);
+		return;
+	}
 	if (v == V_FAILED)
 		call_spoil_view(c);
 	answer_verdict(c, v, err);

@@ -45,6 +45,7 @@ static void choose_point(struct rng *r, struct plan *p)
 		uint64_t far;
 	} points[] = { { "store.before_commit", FAR_PASSING },
 		       { "store.after_commit", FAR_PASSING },
+		       { "exec.prepared", 12 },
 		       { "engine.before_start", 12 },
 		       { "engine.before_finish", 12 } };
 	size_t k = (size_t)rng_below(r, ARRAY_LEN(points));
