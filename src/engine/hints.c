@@ -1,4 +1,5 @@
-/* A place is one word, so that it is never half of one hint and half of another: the id, and some bits of the names' hash. */
+/* A place is one word, so that it is never half of one hint and half of another: the id, and some bits of the names'
+ * hash. */
 #include "engine/hints.h"
 
 #include <stdatomic.h>

@@ -1067,8 +1067,8 @@ TEST(dealing_puts_every_row_in_its_place)
 		EXPECT(deal_add(d, place, &row, &e) == RC_OK, "%s", e.msg);
 	}
 	EXPECT(deal_out(d, check_block, &t, &e) == RC_OK, "%s", e.msg);
-	EXPECT(t.next == ROWS && t.blocks == (ROWS + BLOCK - 1) / BLOCK, "%llu rows in %u blocks", (unsigned long long)t.next,
-	       t.blocks);
+	EXPECT(t.next == ROWS && t.blocks == (ROWS + BLOCK - 1) / BLOCK, "%llu rows in %u blocks",
+	       (unsigned long long)t.next, t.blocks);
 	deal_free(d);
 	drop_dir();
 }

@@ -162,8 +162,9 @@ static enum verdict complete(struct call *c, struct item *item, struct err *err)
 
 /* ---- operations ---- */
 
-/* The writer finds the instance again and has the last word on whether it is there; so one whose id is known from before is not
- * looked for here. Only a request with something else wrong with it is told of a missing instance first. */
+/* The writer finds the instance again and has the last word on whether it is there; so one whose id is known from
+ * before is not looked for here. Only a request with something else wrong with it is told of a missing instance first.
+ * */
 static bool find_target(struct call *c, bool is_well, struct scope *out, int64_t *hint)
 {
 	*hint = 0;
