@@ -1,7 +1,7 @@
 /*
  * hints: which id an instance of these names had when somebody last looked. Only a guess, which no commit makes wrong
- * or right: who goes by it reads the row by that id and compares the names. It spares the loop thread of a create a search that
- * the writer does again.
+ * or right: who goes by it reads the row by that id and compares the names. It spares the loop thread of a create a
+ * search that the writer does again.
  *
  * Owner:    the engine.
  * Threads:  any, at once.

@@ -238,7 +238,7 @@ enum rc file_create(const char *path, const void *bytes, size_t len, unsigned mo
 	int fd = os.open(dir, O_WRONLY | O_TMPFILE | O_CLOEXEC, (mode_t)mode);
 	if (fd < 0)
 		return failed(err, "create", path);
-	rc = write_all(fd, path, bytes, len, err);
+	rc = file_put(fd, path, bytes, len, err);
 	if (rc == RC_OK && os.fsync(fd) != 0)
 		rc = failed(err, "fsync", path);
 	if (rc == RC_OK)

@@ -27,9 +27,9 @@ enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned m
 enum rc file_publish(const char *temp, const char *path, struct err *err) NODISCARD;
 /* All of the bytes to an open file; path is for the words. RC_BUSY: the disk is full. */
 enum rc file_put(int fd, const char *path, const void *bytes, size_t len, struct err *err) NODISCARD;
-/* A new file: nothing at path, or all of it and durable; no other name is used meanwhile. RC_CONFLICT: something is there.
- * When the last step fails, the fsync of the folder, the file is there and may be lost with the power. Where the file
- * system has no files without a name: another failure, and nothing there. */
+/* A new file: nothing at path, or all of it and durable; no other name is used meanwhile. RC_CONFLICT: something is
+ * there. When the last step fails, the fsync of the folder, the file is there and may be lost with the power. Where the
+ * file system has no files without a name: another failure, and nothing there. */
 enum rc file_create(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* Make path anew with these bytes, for whoever reads it next while the machine runs: not atomic, not fsynced. */
 enum rc file_write(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;

@@ -233,8 +233,10 @@ TEST(a_new_file_is_whole_or_not_there)
 		fail_nothing();
 		n_refused += rc != RC_OK;
 		EXPECT(rc == RC_OK || (rc == RC_BUSY && strstr(e.msg, home)), "call %d: %s", n, e.msg);
-		EXPECT(rc == RC_OK || !fault.was_renamed || strstr(e.msg, "open") || strstr(e.msg, "fsync"), "call %d: %s", n, e.msg);
-		EXPECT(file_exists(in("f")) == fault.was_renamed && (!fault.was_renamed || holds(in("f"), "new")), "call %d", n);
+		EXPECT(rc == RC_OK || !fault.was_renamed || strstr(e.msg, "open") || strstr(e.msg, "fsync"),
+		       "call %d: %s", n, e.msg);
+		EXPECT(file_exists(in("f")) == fault.was_renamed && (!fault.was_renamed || holds(in("f"), "new")),
+		       "call %d", n);
 		EXPECT(entries_of(home) == fault.was_renamed, "call %d: something else is left", n);
 		EXPECT(open_descriptors() == before, "call %d: a descriptor is left open", n);
 		if (!fault.n_failed)

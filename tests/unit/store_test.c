@@ -140,17 +140,20 @@ static int refused_folder_sync(int fd)
 	return ++n_synced == 2 ? -1 : os_real.fsync(fd);
 }
 
-/* A database is made as a whole where the file system has files without a name, and by SQLite where not: the same one. */
+/* A database is made as a whole where the file system has files without a name, and by SQLite where not: the same
+ * one. */
 TEST(a_new_database_is_there_as_a_whole_or_not)
 {
 	struct buf whole;
 	struct store *s;
 
-	os.fsync = refused_folder_sync; /* the file is there, and may be lost with the power: that cannot be called a success */
+	/* The file is there, and may be lost with the power: that cannot be called a success. */
+	os.fsync = refused_folder_sync;
 	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_IO && strstr(e.msg, "fsync"), "%s", e.msg);
 	os = os_real;
 	read_whole(&whole);
-	EXPECT(n_synced == 2 && whole.len > 4096 && memcmp(whole.bytes, "SQLite format 3", 16) == 0, "%d %zu", n_synced, whole.len);
+	EXPECT(n_synced == 2 && whole.len > 4096 && memcmp(whole.bytes, "SQLite format 3", 16) == 0, "%d %zu",
+	       n_synced, whole.len);
 	EXPECT(whole.bytes[18] == 2 && whole.bytes[19] == 2, "without a log");
 	buf_fini(&whole);
 	s = open_as(STORE_WRITER);
@@ -298,8 +301,8 @@ TEST(damage_is_called_damage)
 	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_CORRUPT, "%s", e.msg);
 }
 
-/* A reader for requests judges no cells when it meets a page. What it answers then is up to the damage: rows, or that the file
- * is damaged; it never reads beyond the page, and the check of the whole finds it. */
+/* A reader for requests judges no cells when it meets a page. What it answers then is up to the damage: rows, or that
+ * the file is damaged; it never reads beyond the page, and the check of the whole finds it. */
 TEST(a_reader_for_requests_survives_damage)
 {
 	enum { ROUNDS = 150, ROWS = 60, PAGE = 4096 };
@@ -312,7 +315,8 @@ TEST(a_reader_for_requests_survives_damage)
 	OK(sqlite_number(db_of(s), "SELECT rootpage FROM sqlite_schema WHERE name='app'", &leaf, &e));
 	store_close(s);
 	int fd = os.open(path, O_RDWR | O_CLOEXEC, 0);
-	EXPECT(fd >= 0 && pread(fd, whole, PAGE, (leaf - 1) * PAGE) == PAGE && whole[0] == 13, "the rows are on one leaf");
+	EXPECT(fd >= 0 && pread(fd, whole, PAGE, (leaf - 1) * PAGE) == PAGE && whole[0] == 13,
+		"the rows are on one leaf");
 	srandom(7);
 	for (int round = 0; round < ROUNDS; round++) {
 		memcpy(page, whole, PAGE);
@@ -425,7 +429,8 @@ TEST(what_was_read_is_remembered_until_somebody_writes)
 	uint64_t *hits = &sqlite_of(r)->memo.n_hits;
 
 	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 0, "read");
-	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 0, "read once more, so it may be asked for often");
+	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 0, 
+	       "read once more, so it may be asked for often");
 	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 1, "remembered: %d", (int)*hits);
 	EXPECT(strcmp(description_of(r, "b"), "not there") == 0 && *hits == 1, "another key");
 
@@ -755,7 +760,8 @@ TEST(rows_are_remembered_within_their_memory)
 		EXPECT(strcmp(description_of(r, arena_printf(a, "%d", i)), text) == 0, "%d", i);
 	size_t size = memo->size;
 	uint64_t hits = memo->n_hits;
-	EXPECT(strcmp(description_of(r, "7"), text) == 0 && memo->n_hits == hits + 1, "it went for others that were read once");
+	EXPECT(strcmp(description_of(r, "7"), text) == 0 && memo->n_hits == hits + 1,
+		"it went for others that were read once");
 	EXPECT(size < 20 * sizeof text, "what was read once is kept: %zu bytes", size);
 	for (int i = 0; i < 3 * ROWS; i++) {
 		EXPECT(strcmp(description_of(r, arena_printf(a, "%d", i / 3)), text) == 0, "%d", i);
@@ -1228,7 +1234,8 @@ static void make_version_6(void)
 	make_version_5();
 	EXPECT(sqlite3_open(path, &db) == SQLITE_OK, "open");
 	OK(migrate(db, schema_migrations, 6, &e));
-	OK(sqlite_run(db, "INSERT INTO task (id, instance_id, generation, state) VALUES (20000, 3, 9000, 2), (20001, 3, 9001, 3);"
+	OK(sqlite_run(db, "INSERT INTO task (id, instance_id, generation, state) "
+			  "VALUES (20000, 3, 9000, 2), (20001, 3, 9001, 3);"
 			  "INSERT INTO cache_task (task_id, cache_id, project_id) VALUES (20000, 3, 'p')", &e));
 	(void)sqlite3_close(db);
 }
@@ -1265,15 +1272,16 @@ TEST(a_migration_counts_the_rows_that_are_there)
 }
 
 /* Counting looks at the number that is kept, else it would not say what we put there. */
-/* What is inserted is counted once, as before; and for a new task, which counts nowhere yet, nothing but its own pages is
- * written: where a trigger might act, SQLite copies each of them first. */
+/* What is inserted is counted once, as before; and for a new task, which counts nowhere yet, nothing but its own pages
+ * is written: where a trigger might act, SQLite copies each of them first. */
 TEST(inserts_are_counted_without_triggers)
 {
 	make_version_6();
 	struct store *s = open_as(STORE_WRITER);
 	int64_t n = -1;
 	OK(store_check_totals(s, NULL, &e));
-	EXPECT(count_tasks(s, 3, 2) == 4051 && count_tasks(s, 3, 3) == 450, "before: %lld, %lld", (long long)count_tasks(s, 3, 2),
+	EXPECT(count_tasks(s, 3, 2) == 4051 && count_tasks(s, 3, 3) == 450, "before: %lld, %lld",
+		(long long)count_tasks(s, 3, 2),
 	       (long long)count_tasks(s, 3, 3));
 	struct task_row rows[] = { { .instance_id = 3, .generation = 9002, .state = 0 },
 				   { .instance_id = 3, .generation = 9003, .state = 2 } };
@@ -1282,14 +1290,16 @@ TEST(inserts_are_counted_without_triggers)
 	OK(store_insert(s, &table_cache_task,
 			&(struct cache_task_row){ .task_id = rows[0].id, .cache_id = 3, .project_id = "p" }, &e));
 	EXPECT(count_tasks(s, 3, 2) == 4052 && count_tasks(s, 3, 0) == 1, "counted once");
-	struct query of_project = { .table = &table_cache_task, .preds = { PRED_TEXT("project_id", CMP_EQ, "p") }, .n_preds = 1 };
+	struct query of_project = { .table = &table_cache_task, .preds = { PRED_TEXT("project_id", CMP_EQ, "p") },
+		.n_preds = 1 };
 	OK(store_count(s, &of_project, &n, &e));
 	EXPECT(n == 9002, "of the project: %lld", (long long)n);
 	OK(store_check_totals(s, NULL, &e));
 	/* One that is refused counts nothing. */
 	EXPECT(store_insert(s, &table_task, &rows[1], &e) == RC_CONFLICT, "%s", e.msg);
 	OK(store_check_totals(s, NULL, &e));
-	OK(sqlite_number(db_of(s), "SELECT count(*) FROM sqlite_schema WHERE type='trigger' AND sql LIKE '%AFTER INSERT%'", &n, &e));
+	OK(sqlite_number(db_of(s),
+		"SELECT count(*) FROM sqlite_schema WHERE type='trigger' AND sql LIKE '%AFTER INSERT%'", &n, &e));
 	EXPECT(n == 0, "%lld triggers at inserts", (long long)n);
 	store_close(s);
 }

@@ -1,7 +1,7 @@
 /*
- * A new database is made in memory and comes to its file as a whole: two syncs, that of the file and that of its folder,
- * where SQLite takes seven for an empty file, its change to a write-ahead log, and the schema in it. And whoever opens it,
- * after whatever crash, finds all of the schema or no database.
+ * A new database is made in memory and comes to its file as a whole: two syncs, that of the file and that of its
+ * folder, where SQLite takes seven for an empty file, its change to a write-ahead log, and the schema in it. And
+ * whoever opens it, after whatever crash, finds all of the schema or no database.
  */
 #include <string.h>
 #include "os/file.h"

@@ -231,8 +231,10 @@ void memo_keep(struct memo *m, const struct memo_key *key, const struct table *t
 		return;
 	make_room(m, size + key->len);
 	struct memo_row *place = free_place(m, key);
-	*place = (struct memo_row){ .hash = key->hash, .era = m->era, .key_len = (uint32_t)key->len, .size =
-	*(uint32_t)size,
+	*place = (struct memo_row){ .hash = key->hash,
+				    .era = m->era,
+				    .key_len = (uint32_t)key->len,
+				    .size = (uint32_t)size,
 				    .bytes = mem_alloc(size + key->len) };
 	m->size += size + key->len;
 	pack(place->bytes, t, row);

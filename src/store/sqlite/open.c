@@ -20,10 +20,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* Settings of this connection. The ones for writers need a file that is known to be ours.
  *
  * Memory: a process has some six connections (the writer, a reader per loop, three threads in the background), so one
- * that reads now and then gets little; store_for_requests gives more. Nothing is mapped: a file that somebody cuts short
- * would end the process instead of being an error, what is mapped counts once for each connection, and SQLite prepares
- * a mapped page afresh at every visit, with a look at each of its cells. That was a third of what the writer did for a
- * create. */
+ * that reads now and then gets little; store_for_requests gives more. Nothing is mapped: a file that somebody cuts
+ * short would end the process instead of being an error, what is mapped counts once for each connection, and SQLite
+ * prepares a mapped page afresh at every visit, with a look at each of its cells. That was a third of what the writer
+ * did for a create. */
 static const char for_all[] = "PRAGMA trusted_schema=OFF;"
 			      "PRAGMA cell_size_check=ON;"
 			      "PRAGMA foreign_keys=ON;"

@@ -47,8 +47,8 @@ static void sqlite_tidy(struct store *base)
 {
 	struct sqlite_store *s = sqlite_of(base);
 
-	if (s->n_frames >= LOG_FRAMES)
-		(void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL); /* it stays in the log */
+	if (s->n_frames >= LOG_FRAMES) /* what cannot be copied stays in the log */
+		(void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	s->n_frames = 0;
 }
 

@@ -71,8 +71,8 @@ static inline struct sqlite_store *sqlite_of(struct store *s) { return (struct s
 
 extern const struct store_ops sqlite_ops;
 
-/* For sqlite3_wal_hook: told of each commit, in place of SQLite's own rule, which copies the log back within a commit.
- * */
+/* For sqlite3_wal_hook: told of each commit, in place of SQLite's own rule, which copies the log back within a
+ * commit. */
 int sqlite_note_log(void *store, sqlite3 *db, const char *name, int n_frames);
 
 /* The failure of the last call on db in our terms. t: the table concerned, NULL for none. what: what was tried. */

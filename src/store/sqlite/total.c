@@ -1,9 +1,8 @@
 /*
  * Totals: numbers of rows in blocks of TOTAL_BLOCK neighbours in the order of a list. What is inserted is counted here,
- *         updates
- * and deletes by triggers (schema/0006_totals.sql), since those may follow from another row's. Counting by them is
- * sql.c's; here is how a list finds a page in its midst by adding up blocks instead of passing over rows, and whether
- * the numbers are those of the rows.
+ * updates and deletes by triggers (schema/0006_totals.sql), since those may follow from another row's. Counting by them
+ * is sql.c's; here is how a list finds a page in its midst by adding up blocks instead of passing over rows, and
+ * whether the numbers are those of the rows.
  */
 #include <string.h>
 #include "base/attr.h"
