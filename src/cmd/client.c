@@ -331,7 +331,8 @@ static struct curl_slist *header_list(struct client *c, const struct head *h, co
 	struct curl_slist *list = NULL;
 
 	for (size_t i = 0; i < h->n; i++)
-		list = c->calls->slist_append(list, arena_printf(c->arena, "%s: %s", h->rows[i].name, h->rows[i].value));
+		list = c->calls->slist_append(list,
+		                              arena_printf(c->arena, "%s: %s", h->rows[i].name, h->rows[i].value));
 	list = c->calls->slist_append(list, arena_printf(c->arena, "authorization: %s", authorization));
 	list = c->calls->slist_append(list, "accept: application/json");
 	return c->calls->slist_append(list, "expect:"); /* no 100-continue round trip */

@@ -1,6 +1,6 @@
 /*
- * job_scan: an analysis of a Redis instance as a task. What was found goes back in the result as {"scan":{"num":n, ...}},
- * in the members the DCS contract names, so that the dialect only has to add ids and times.
+ * job_scan: an analysis of a Redis instance as a task. What was found goes back in the result as {"scan":{"num":n,
+ * ...}}, in the members the DCS contract names, so that the dialect only has to add ids and times.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -42,8 +42,8 @@ static size_t size_in_json(const char *text)
 	return size;
 }
 
-/* A name may hold any bytes; what is no text shows as U+FFFD, and a control character takes six. Cut between two characters,
- * so that it takes at most so many bytes in the result, which is bounded as a whole. */
+/* A name may hold any bytes; what is no text shows as U+FFFD, and a control character takes six. Cut between two
+ * characters, so that it takes at most so many bytes in the result, which is bounded as a whole. */
 static void write_name(struct jw *w, const char *key, const char *name, size_t most)
 {
 	char cut[NAME_MAX_SIZE + 1];
@@ -109,7 +109,8 @@ static int64_t argument(const struct operation *o, const char *name, int64_t oth
 	return json_is_integer(value) ? (int64_t)json_integer_value(value) : otherwise;
 }
 
-/* A scan that ran out of the time its schedule gives would do so again: it fails for good, unlike one that was stopped. */
+/* A scan that ran out of the time its schedule gives would do so again: it fails for good, unlike one
+ * that was stopped. */
 static enum rc expire_keys(struct operation *o, struct arena *a, struct err *err)
 {
 	int64_t scanned = 0, expired = 0;
@@ -124,7 +125,8 @@ static enum rc expire_keys(struct operation *o, struct arena *a, struct err *err
 	int64_t end_mono = clock_mono_ms() + run.timeout_ms;
 	enum rc rc = cache_expire_keys(&o->cache, &how, &scanned, &expired, &run, err);
 	if (rc == RC_TIMEOUT && clock_mono_ms() >= end_mono && !job_should_stop(NULL))
-		return err_set(err, RC_LIMIT, "the scan was not finished within its timeout of %lld s", (long long)timeout_s);
+		return err_set(err, RC_LIMIT, "the scan was not finished within its timeout of %lld s",
+			       (long long)timeout_s);
 	if (rc == RC_OK) {
 		jw_kv_int(o->result, "num", expired);
 		jw_kv_int(o->result, "scanned", scanned);
@@ -259,8 +261,8 @@ static enum rc read_rdb(struct operation *o, const char *file, struct arena *a, 
 	const json_t *report = NULL;
 	struct reading r = { .op = o };
 
-	r.report = rdb_report_new(&(struct rdb_report_options){ .now_ms = clock_wall_ms(), .top_n = TOP_OFFLINE, .depth = 1,
-								.separator = ':' });
+	r.report = rdb_report_new(&(struct rdb_report_options){
+		.now_ms = clock_wall_ms(), .top_n = TOP_OFFLINE, .depth = 1, .separator = ':' });
 	struct rdb_visitor v = { &r, on_key, on_progress };
 	buf_init(&text, REPORT_MAX);
 	enum rc rc = rdb_read(file, &v, &info, err);

@@ -34,8 +34,8 @@ struct file_sum {
 /* RC_INVALID unless it is a regular file. */
 enum rc file_sum(const char *path, struct file_sum *out, struct err *err) NODISCARD;
 /* The same while it is copied to a path that must not exist (parents are made), and forced to disk. A file that grows
- * is copied as far as it goes when its end is met; out is of what was copied. mode: what the owner may do with the copy;
- * 0: what he may with the source. On failure nothing is left there. */
+ * is copied as far as it goes when its end is met; out is of what was copied. mode: what the owner may do with the
+ * copy; 0: what he may with the source. On failure nothing is left there. */
 enum rc file_copy(const char *from, const char *to, unsigned mode, struct file_sum *out, struct err *err) NODISCARD;
 /* The same of a task's log, up to the end that it had at first, and as its readers see it: where its middle was dropped
  * (os/gaplog.h) the copy has the line that says so, so that it is as small as what is left. */

@@ -35,7 +35,8 @@ int64_t ageing_look(struct ageing *a)
 	int64_t wall_ms = clock_wall_ms(), now_ms = ageing_now(a, wall_ms, clock_boot_ms());
 
 	if (a->is_ahead && !was_ahead)
-		log_warn("clock.ahead", "by_s=%lld reason=\"nothing is deleted by this time until it has lasted for a day\"",
+		log_warn("clock.ahead",
+			 "by_s=%lld reason=\"nothing is deleted by this time until it has lasted for a day\"",
 			 (long long)(wall_ms - now_ms) / 1000);
 	return now_ms;
 }

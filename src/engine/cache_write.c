@@ -115,7 +115,8 @@ static enum rc is_being_restored(struct engine *e, const struct backup_row *b, b
 }
 
 /* An offline analysis reads it like a restore. Only the newest one of a cache may be unfinished. */
-static enum rc is_being_analysed(struct engine *e, const struct backup_row *b, struct arena *a, bool *out, struct err *err)
+static enum rc is_being_analysed(struct engine *e, const struct backup_row *b, struct arena *a, bool *out,
+				 struct err *err)
 {
 	struct scan_row *rows;
 	const char *uid = NULL;
@@ -128,8 +129,7 @@ static enum rc is_being_analysed(struct engine *e, const struct backup_row *b, s
 			   .limit = 1 };
 
 	enum rc rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
-	bool is_unfinished = rc == RC_OK && n && (strcmp(rows[0].status, "waiting") == 0 || strcmp(rows[0].status, "running") == 0);
-	if (is_unfinished)
+	if (rc == RC_OK && n && (strcmp(rows[0].status, "waiting") == 0 || strcmp(rows[0].status, "running") == 0))
 		rc = scan_backup(rows[0].args, a, &uid, err);
 	if (rc == RC_OK)
 		*out = uid && strcmp(uid, b->uid) == 0;

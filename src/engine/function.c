@@ -56,7 +56,8 @@ static const struct function builtin_dcs = {
 	.version_name = "v1",
 	.builtin = CACHE_FUNCTION,
 	.is_internal = true,
-	.limits = { .time_s = 7 * HOUR_S, .log_mib = 64 }, /* operations end themselves before: cmd/job_cache.c, cmd/job_scan.c */
+	/* Operations end themselves before: cmd/job_cache.c, cmd/job_scan.c. */
+	.limits = { .time_s = 7 * HOUR_S, .log_mib = 64 },
 	.grace_ms = 30000,
 	.max_attempts = 3,
 };
@@ -79,7 +80,8 @@ struct manifest {
 	struct function out;
 };
 
-static enum rc text_member(const struct manifest *m, const char *name, const char *fallback, const char **out, struct err *err)
+static enum rc text_member(const struct manifest *m, const char *name, const char *fallback, const char **out,
+			   struct err *err)
 {
 	enum rc rc = json_pick_text(m->json, name, out, err);
 	if (rc == RC_OK && !*out)
@@ -93,8 +95,8 @@ static enum rc text_member(const struct manifest *m, const char *name, const cha
 	return rc;
 }
 
-static enum rc int_member(const struct manifest *m, const char *name, int64_t low, int64_t high, int64_t fallback, int64_t *out,
-			  struct err *err)
+static enum rc int_member(const struct manifest *m, const char *name, int64_t low, int64_t high, int64_t fallback,
+			  int64_t *out, struct err *err)
 {
 	const json_t *v = json_pick(m->json, name);
 	if (!v) {
@@ -102,7 +104,8 @@ static enum rc int_member(const struct manifest *m, const char *name, int64_t lo
 		return RC_OK;
 	}
 	if (!json_is_integer(v) || json_integer_value(v) < low || json_integer_value(v) > high)
-		return err_set(err, RC_INVALID, "%s must be an integer from %lld to %lld", name, (long long)low, (long long)high);
+		return err_set(err, RC_INVALID, "%s must be an integer from %lld to %lld", name, (long long)low,
+			       (long long)high);
 	*out = json_integer_value(v);
 	return RC_OK;
 }
@@ -112,8 +115,9 @@ static bool parse_type(const char *word, enum param_type *out)
 	static const struct {
 		const char *word;
 		enum param_type type;
-	} types[] = { { "text", PARAM_TEXT }, { "int", PARAM_INT },	 { "real", PARAM_REAL },   { "bool", PARAM_BOOL },
-		      { "choice", PARAM_CHOICE }, { "rule", PARAM_RULE }, { "paths", PARAM_PATHS }, { "fields", PARAM_FIELDS } };
+	} types[] = { { "text", PARAM_TEXT },   { "int", PARAM_INT },       { "real", PARAM_REAL },
+		      { "bool", PARAM_BOOL },   { "choice", PARAM_CHOICE }, { "rule", PARAM_RULE },
+		      { "paths", PARAM_PATHS }, { "fields", PARAM_FIELDS } };
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		if (strcmp(types[i].word, word) == 0) {
 			*out = types[i].type;
@@ -134,7 +138,8 @@ static enum rc read_rule(const struct manifest *file, const json_t *v, struct pa
 	if (rc == RC_OK)
 		rc = text_member(&m, "type", "text", &type, err);
 	if (rc == RC_OK && !parse_type(type, &out->type))
-		rc = err_set(err, RC_INVALID, "parameter %s: type '%.40s' is none of text int real bool choice rule paths fields",
+		rc = err_set(err, RC_INVALID,
+			     "parameter %s: type '%.40s' is none of text int real bool choice rule paths fields",
 			     out->name, type);
 	if (rc == RC_OK)
 		rc = text_member(&m, "help", "", &out->help, err);
@@ -297,7 +302,8 @@ static enum rc read_manifest(struct manifest *m, struct err *err)
 		f->n_create_rules = n_train_rules;
 	}
 	if (rc == RC_OK && functions_by_version(m->all, f->name, f->version_id))
-		rc = err_set(err, RC_INVALID, "function %s has version %lld already", f->name, (long long)f->version_id);
+		rc = err_set(err, RC_INVALID, "function %s has version %lld already", f->name,
+			     (long long)f->version_id);
 	return rc;
 }
 

@@ -5,8 +5,8 @@
  *
  * A claim is committed before its child is started, so a crash in between leaves a running task without a process,
  * which the next start recovers (run_end.c); it can never leave a process without a claim. The child's files are made
- * meanwhile: files of an attempt that never was are taken back when the commit fails (run_forget_claimed), and by the next
- * start's sweep, or its first attempt, after a crash.
+ * meanwhile: files of an attempt that never was are taken back when the commit fails (run_forget_claimed), and by the
+ * next start's sweep, or its first attempt, after a crash.
  * What a child says is run_said.c, how an attempt ends run_end.c.
  */
 #include <stdio.h>
@@ -187,8 +187,8 @@ static void prepare(struct engine *e, struct attempt *attempt)
 	attempt->no_start.rc = prepare_attempt(e, attempt, &attempt->no_start);
 }
 
-/* While the claim is being committed the attempt's folder, orders and log are made; if it comes to nothing they are taken
- * back. Not while the sweep runs, to which they would be nobody's. */
+/* While the claim is being committed the attempt's folder, orders and log are made; if it comes to nothing they are
+ * taken back. Not while the sweep runs, to which they would be nobody's. */
 static void prepare_claimed(struct engine *e)
 {
 	if (!atomic_load(&e->is_swept))
@@ -213,8 +213,8 @@ static enum rc note_skip(struct engine *e, int64_t task_id, int64_t now_ms, stru
 			   .offset = SKIPS_KEPT,
 			   .limit = 1 };
 
-	enum rc rc = row_event_add(e->store, task_id, 0, now_ms, "skipped", "a scheduled run was skipped: this one is unfinished",
-				   err);
+	enum rc rc = row_event_add(e->store, task_id, 0, now_ms, "skipped",
+				   "a scheduled run was skipped: this one is unfinished", err);
 	if (rc == RC_OK)
 		rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
 	if (rc != RC_OK || n == 0)
@@ -277,13 +277,13 @@ static enum rc plan_one(struct engine *e, struct instance_row *i, int64_t now_ms
 	if (i->cron_next_at <= zone_cron_next(i->cron, now_ms + CLOCK_SLACK_MS))
 		return RC_OK;
 	i->cron_next_at = zone_cron_next(i->cron, now_ms);
-	log_warn("cron.planned_anew", "instance=%lld from=%lld to=%lld reason=\"the clock was ahead\"", (long long)i->id,
-		 (long long)was.cron_next_at, (long long)i->cron_next_at);
+	log_warn("cron.planned_anew", "instance=%lld from=%lld to=%lld reason=\"the clock was ahead\"",
+		 (long long)i->id, (long long)was.cron_next_at, (long long)i->cron_next_at);
 	return store_change(e->store, &table_instance, &was, i, err);
 }
 
-/* Firings that were planned while the clock was far ahead would wait until it is there again: they are planned anew. A few
- * rows at a time, since each may have some MiB of parameters. */
+/* Firings that were planned while the clock was far ahead would wait until it is there again: they are planned anew. A
+ * few rows at a time, since each may have some MiB of parameters. */
 static enum rc plan_anew(struct engine *e, int64_t now_ms, struct err *err)
 {
 	struct instance_row *rows;
@@ -342,8 +342,12 @@ static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struc
 	if (rc != RC_OK)
 		return rc;
 	struct attempt *attempt = mem_new(struct attempt);
-	*attempt = (struct attempt){ .task_id = t->id, .number = t->attempt, .is_cache = is_cache_task(t), .starts = true,
-				     .wait_s = wait_s, .next = e->attempts };
+	*attempt = (struct attempt){ .task_id = t->id,
+				     .number = t->attempt,
+				     .is_cache = is_cache_task(t),
+				     .starts = true,
+				     .wait_s = wait_s,
+				     .next = e->attempts };
 	e->attempts = attempt;
 	e->n_attempts[attempt->is_cache]++;
 	return RC_OK;
@@ -385,7 +389,8 @@ static enum rc find_next_due(struct engine *e, int64_t now_ms, struct arena *a, 
 			      .n_preds = 1,
 			      .orders = { { .col = "cron_next_at" } } };
 	struct query later = { .table = &table_task,
-			       .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING), PRED_INT("not_before", CMP_GT, now_ms) },
+			       .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING),
+					  PRED_INT("not_before", CMP_GT, now_ms) },
 			       .n_preds = 2,
 			       .orders = { { .col = "not_before" } } };
 	e->next_due_at = INT64_MAX;

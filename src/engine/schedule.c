@@ -31,7 +31,8 @@ const char *engine_schedule_args(const struct schedule_row *row, struct arena *a
 	return arena_printf(a, "{\"batch\":%lld,\"timeout_s\":%lld}", (long long)row->batch, (long long)row->timeout_s);
 }
 
-/* Planned by a clock that was ahead, so far that one three hours on would plan something earlier (like run.c's plan_anew). */
+/* Planned by a clock that was ahead, so far that one three hours on would plan something earlier
+ * (like run.c's plan_anew). */
 enum { CLOCK_SLACK_MS = 3 * 3600 * 1000 };
 
 static bool is_too_far(const struct schedule_row *row, int64_t now_ms)
@@ -82,7 +83,8 @@ static enum rc put(struct engine *e, struct schedule_row *row, enum scan_kind ki
 	row->id = old.id;
 	row->skipped_at = old.skipped_at;
 	row->skipped_why = old.skipped_why;
-	rc = old.id ? store_update(e->store, &table_schedule, row, err) : store_insert(e->store, &table_schedule, row, err);
+	rc = old.id ? store_update(e->store, &table_schedule, row, err)
+		    : store_insert(e->store, &table_schedule, row, err);
 	row->skipped_why = ""; /* the arena's; it ends with this change */
 	return rc;
 }
@@ -113,14 +115,16 @@ void engine_schedule_set(struct engine *e, struct schedule_set *c)
 
 enum rc schedule_drop(struct store *s, int64_t cache_id, struct err *err)
 {
-	struct query q = { .table = &table_schedule, .preds = { PRED_INT("cache_id", CMP_EQ, cache_id) }, .n_preds = 1 };
+	struct query q = { .table = &table_schedule,
+			   .preds = { PRED_INT("cache_id", CMP_EQ, cache_id) },
+			   .n_preds = 1 };
 	return store_delete(s, &q, NULL, err);
 }
 
 /* ---- firing ---- */
 
-static enum rc find_planned(struct engine *e, int64_t id, struct arena *a, struct schedule_row *row, struct cache_row *cache,
-			    struct err *err)
+static enum rc find_planned(struct engine *e, int64_t id, struct arena *a, struct schedule_row *row,
+			    struct cache_row *cache, struct err *err)
 {
 	struct query planned = { .table = &table_schedule,
 				 .preds = { PRED_INT("id", CMP_EQ, id), PRED_INT("next_at", CMP_GT, 0) },
@@ -138,28 +142,34 @@ static enum rc plan_anew(struct engine *e, struct schedule_row *row, int64_t now
 		return RC_OK;
 	int64_t was = row->next_at;
 	row->next_at = scan_plan_next(row, now);
-	log_warn("autoscan.planned_anew", "schedule=%lld from=%lld to=%lld reason=\"the clock was ahead\"", (long long)row->id,
-		 (long long)was, (long long)row->next_at);
+	log_warn("autoscan.planned_anew", "schedule=%lld from=%lld to=%lld reason=\"the clock was ahead\"",
+		 (long long)row->id, (long long)was, (long long)row->next_at);
 	return store_update(e->store, &table_schedule, row, err);
 }
 
 /* What is not among the settings has its default, and that counts none. */
-bool engine_cache_counts_uses(const struct cache_row *cache)
+enum rc engine_cache_counts_uses(const struct cache_row *cache, bool *out, struct err *err)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
 	const json_t *state = NULL;
 
-	if (!*cache->state || json_read(cache->state, strlen(cache->state), a, &state, NULL) != RC_OK)
-		return false;
+	enum rc rc = json_read_kept(cache->state, a, &state, err);
+	if (rc != RC_OK)
+		return rc;
 	const char *policy = json_string_value(json_object_get(json_object_get(state, "settings"), "maxmemory-policy"));
-	return policy && (strcmp(policy, "allkeys-lfu") == 0 || strcmp(policy, "volatile-lfu") == 0);
+	*out = policy && (strcmp(policy, "allkeys-lfu") == 0 || strcmp(policy, "volatile-lfu") == 0);
+	return RC_OK;
 }
 
 /* Sets outcome and why. Anything but V_OK: the change as a whole failed. */
 static enum verdict try_scan(struct engine *e, struct schedule_fire *c, const struct schedule_row *row,
 			     const struct cache_row *cache, struct arena *a)
 {
-	if (c->scan.kind == SCAN_HOTKEY && !engine_cache_counts_uses(cache)) {
+	bool can_scan = true;
+	enum rc rc = c->scan.kind == SCAN_HOTKEY ? engine_cache_counts_uses(cache, &can_scan, &c->base.err) : RC_OK;
+	if (rc != RC_OK)
+		return verdict_of(rc);
+	if (!can_scan) {
 		c->outcome = FIRE_SKIPPED;
 		(void)snprintf(c->why, sizeof c->why, "maxmemory-policy is neither allkeys-lfu nor volatile-lfu");
 		return V_OK;
@@ -194,7 +204,8 @@ static enum rc note_skip(struct engine *e, int64_t task_id, int64_t last_skip, i
 
 	if (rc != RC_OK || last_skip >= task.created_at)
 		return rc;
-	return row_event_add(e->store, task_id, 0, now, "skipped", "a scheduled scan was skipped: this one is unfinished", err);
+	return row_event_add(e->store, task_id, 0, now, "skipped",
+			     "a scheduled scan was skipped: this one is unfinished", err);
 }
 
 static enum rc record(struct engine *e, const struct schedule_fire *c, struct schedule_row *row, int64_t now,

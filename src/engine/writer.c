@@ -3,7 +3,7 @@
  *
  * It takes all waiting changes (at most BATCH_MAX, no added delay: while one batch is being synced the next one
  * gathers), applies each behind its own undo point unless it needs none, fires what is due, commits once, and only then
- * answers (E1).
+ * answers (E1). Then it starts what was claimed, and last comes what commits put off (store_tidy).
  * A refused change answers without failing its batch. When the commit itself fails nothing of the batch counts, not
  * even its refusals, which may rest on a neighbour's change: those from outside are answered as not done, the
  * engine's own (what children said, how they ended) go back to the head of the line in their order, claimed attempts
@@ -152,8 +152,8 @@ enum rc writer_open_store(struct engine *e, bool makes, struct err *err)
 
 /* ---- a batch ---- */
 
-/* An undo point costs a copy of every page that is written behind it: a quarter of a create. One that breaks its promise
- * takes its batch with it, and has an undo point when it comes again. */
+/* An undo point costs a copy of every page that is written behind it: a quarter of a create. One that breaks its
+ * promise takes its batch with it, and has an undo point when it comes again. */
 static enum rc apply_unmarked(struct engine *e, struct change *c, struct err *err)
 {
 	uint64_t before = store_writes(e->store);
@@ -280,8 +280,10 @@ static void run_batch(struct engine *e, struct change *batch[], int n)
 			c->committed(e, c);
 		c->done(c); /* c may be gone now */
 	}
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
 		run_start_claimed(e);
+		store_tidy(e->store);
+	}
 }
 
 static void *writer_main(void *arg)

@@ -1,8 +1,9 @@
 /*
- * How much a folder takes on the disk, whoever filled it: names alone are opened, so no path is too long, and no depth too
- * much. Folders are gone through depth first. The outermost and the innermost levels are open; of those between only
- * who they are and how far they were read is kept. The way back to one leads through "..", and is believed if it ends
- * at the folder that was left; otherwise, when it was moved meanwhile, the walk goes on at the innermost one that is open.
+ * How much a folder takes on the disk, whoever filled it: names alone are opened, so no path is too long, and no depth
+ * too much. Folders are gone through depth first. The outermost and the innermost levels are open; of those between
+ * only who they are and how far they were read is kept. The way back to one leads through "..", and is believed if it
+ * ends at the folder that was left; otherwise, when it was moved meanwhile, the walk goes on at the innermost one that
+ * is open.
  */
 #include <dirent.h>
 #include <errno.h>

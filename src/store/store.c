@@ -299,6 +299,13 @@ enum rc store_touch(struct store *s, struct err *err)
 	return rc == RC_OK ? settle(s, s->ops->touch(s, &why), &why, err) : rc;
 }
 
+void store_tidy(struct store *s)
+{
+	must(s->tx == TX_NONE);
+	if (s->ops->tidy && s->broken.rc == RC_OK)
+		s->ops->tidy(s);
+}
+
 /* Go on with a paused view, unless something was changed since it was begun. */
 static bool resume(struct store *s)
 {
@@ -340,6 +347,17 @@ void store_pause_read(struct store *s)
 	}
 	end_tx(s);
 	s->is_paused = true;
+}
+
+enum rc store_for_requests(struct store *s, size_t memory_size, struct err *err)
+{
+	struct err why = { 0 };
+	enum rc rc = usable(s, err);
+	must(s->mode == STORE_READER);
+	must(s->tx == TX_NONE);
+	if (rc != RC_OK || !s->ops->for_requests)
+		return rc;
+	return settle(s, s->ops->for_requests(s, memory_size, &why), &why, err);
 }
 
 void store_close(struct store *s)

@@ -11,7 +11,8 @@
 #include "store/store.h"
 
 enum verb { VERB_INSERT, VERB_UPDATE, VERB_GET, VERB_LIST, VERB_COUNT, VERB_DELETE,
-	    VERB_BLOCKS /* of a total, last first: for a back end's own use */, VERBS };
+	    VERB_BLOCKS /* of a total, last first: for a back end's own use */, VERB_COUNT_IN /* a row to a total,
+	    	likewise */, VERBS };
 
 /*
  * A statement without its values: columns as places in table->cols. Made by store.c from a query, so that a back end
@@ -36,6 +37,7 @@ struct shape shape_of(enum verb verb, const struct query *q);
 struct store_ops {
 	const char *name;
 	void (*close)(struct store *s);
+	enum rc (*for_requests)(struct store *s, size_t memory_size, struct err *err); /* NULL: no difference */
 	enum rc (*begin)(struct store *s, struct err *err);
 	enum rc (*commit)(struct store *s, struct err *err); /* on failure it may be open still: rollback follows */
 	void (*rollback)(struct store *s);
@@ -43,9 +45,11 @@ struct store_ops {
 	enum rc (*mark_keep)(struct store *s, struct err *err);
 	enum rc (*mark_undo)(struct store *s, struct err *err);
 	enum rc (*touch)(struct store *s, struct err *err);
+	void (*tidy)(struct store *s); /* NULL: nothing is put off */
 	enum rc (*begin_read)(struct store *s, struct err *err);
 	void (*end_read)(struct store *s);
-	bool (*is_newest)(struct store *s); /* does the view begun see all there is? NULL: cannot tell without beginning anew */
+	/* Does the view begun see all there is? NULL: cannot tell without beginning anew. */
+	bool (*is_newest)(struct store *s);
 	enum rc (*insert)(struct store *s, const struct table *t, const void *row, int64_t *id, struct err *err);
 	enum rc (*update)(struct store *s, const struct shape *shape, const void *row, struct err *err);
 	enum rc (*get)(struct store *s, const struct shape *shape, const struct query *q, void *row, struct arena *a,
@@ -57,7 +61,8 @@ struct store_ops {
 	enum rc (*delete)(struct store *s, const struct shape *shape, const struct query *q, int64_t *n,
 			  struct err *err);
 	enum rc (*check)(struct store *s, enum store_depth depth, struct err *err);
-	enum rc (*check_totals)(struct store *s, const struct store_pause *pause, struct err *err); /* NULL: keeps none */
+	/* NULL: keeps none. */
+	enum rc (*check_totals)(struct store *s, const struct store_pause *pause, struct err *err);
 	enum rc (*mend_totals)(struct store *s, int64_t *n_mended, struct err *err);
 	int (*schema_version)(struct store *s);
 	enum rc (*copy)(struct store *s, const char *to, struct err *err); /* NULL: cannot */

@@ -130,7 +130,8 @@ static enum rc check_name(const struct schema *s, const char *name, size_t len, 
 	if (s->n == COLUMNS_MAX)
 		return err_set(err, RC_LIMIT, "more than %d columns", COLUMNS_MAX);
 	if (s->names_size + len > SCHEMA_NAMES_MAX_SIZE)
-		return err_set(err, RC_LIMIT, "the names of the columns take more than %d MiB", SCHEMA_NAMES_MAX_SIZE >> 20);
+		return err_set(err, RC_LIMIT, "the names of the columns take more than %d MiB",
+			       SCHEMA_NAMES_MAX_SIZE >> 20);
 	return RC_OK;
 }
 
@@ -219,7 +220,8 @@ enum rc schema_to_json(const struct schema *s, struct buf *out, struct err *err)
 	jw_end_array(&w);
 	jw_end_object(&w);
 	if (out->is_over || out->len > JSON_MAX_SIZE)
-		return err_set(err, RC_LIMIT, "the description of the columns takes more than %d MiB", JSON_MAX_SIZE >> 20);
+		return err_set(err, RC_LIMIT, "the description of the columns takes more than %d MiB",
+			       JSON_MAX_SIZE >> 20);
 	return RC_OK;
 }
 

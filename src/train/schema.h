@@ -58,8 +58,8 @@ void schema_init(struct schema *s, const struct train_options *o, enum train_for
 void schema_fini(struct schema *s);
 
 int64_t schema_find(const struct schema *s, const char *name, size_t len); /* -1: not there */
-/* Add a column of the kind the options say. RC_INVALID: it is there already, or its name is no UTF-8. RC_LIMIT: too many
- * columns, or bytes of names. */
+/* Add a column of the kind the options say. RC_INVALID: it is there already, or its name is no UTF-8. RC_LIMIT: too
+ * many columns, or bytes of names. */
 enum rc schema_add(struct schema *s, const char *name, size_t len, uint32_t *column, struct err *err) NODISCARD;
 /* Whether a column of this name becomes a feature: not nameless, not the label, in feature_fields if any are given. */
 bool schema_wants(const struct schema *s, const char *name, size_t len);

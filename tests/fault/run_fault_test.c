@@ -15,15 +15,22 @@
 
 enum { N_MAX = 1 << 20 };
 
-#define DB_DISK (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK))
-#define FILES (KIND(OPEN) | KIND(READ) | KIND(WRITE) | KIND(FSYNC) | KIND(CLOSE) | KIND(RENAME) | KIND(UNLINK) | KIND(MKDIR) | KIND(DIR))
+#define DB_DISK                                                                                                        \
+	(KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) |         \
+	 KIND(DB_UNLINK))
+#define FILES                                                                                                          \
+	(KIND(OPEN) | KIND(READ) | KIND(WRITE) | KIND(FSYNC) | KIND(CLOSE) | KIND(RENAME) | KIND(UNLINK) |             \
+	 KIND(MKDIR) | KIND(DIR))
 #define PROCESS (KIND(PIPE) | KIND(EPOLL) | KIND(CLONE))
 
 /* Of these the engine itself gets over: the end of the task is written when the store takes it. */
 static const struct inject_plan store_plans[] = {
 	{ .what = "database I/O error once", .kinds = DB_DISK, .sys = EIO },
 	{ .what = "database I/O errors for a while", .kinds = DB_DISK, .sys = EIO, .goes_on = true },
-	{ .what = "full disk for a while", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX), .sys = ENOSPC, .goes_on = true },
+	{ .what = "full disk for a while",
+	  .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX),
+	  .sys = ENOSPC,
+	  .goes_on = true },
 	{ .what = "no memory once", .kinds = KIND(DB_MEMORY), .sys = ENOMEM },
 	{ .what = "no memory for a while", .kinds = KIND(DB_MEMORY), .sys = ENOMEM, .goes_on = true },
 };
@@ -33,7 +40,10 @@ static const struct inject_plan file_plans[] = {
 	{ .what = "an I/O error", .kinds = FILES, .sys = EIO },
 	{ .what = "a full disk", .kinds = FILES & ~(KIND(READ) | KIND(CLOSE) | KIND(DIR)), .sys = ENOSPC },
 	{ .what = "no descriptors", .kinds = KIND(OPEN) | KIND(PIPE) | KIND(CLONE) | KIND(DIR), .sys = EMFILE },
-	{ .what = "no descriptors for a while", .kinds = KIND(OPEN) | KIND(PIPE) | KIND(CLONE) | KIND(DIR), .sys = EMFILE, .goes_on = true },
+	{ .what = "no descriptors for a while",
+	  .kinds = KIND(OPEN) | KIND(PIPE) | KIND(CLONE) | KIND(DIR),
+	  .sys = EMFILE,
+	  .goes_on = true },
 	{ .what = "no process", .kinds = PROCESS, .sys = EAGAIN },
 	{ .what = "no memory in the kernel", .kinds = PROCESS, .sys = ENOMEM },
 	{ .what = "no memory for JSON", .kinds = KIND(JSON_MEMORY), .sys = ENOMEM },
@@ -99,11 +109,14 @@ static void judge_end(const char *what, const struct inject_plan *plan, struct r
 
 	must(world_instance(r->function, r->name, &i));
 	EXPECT(i.busy_task_id == 0, "%s: the instance stays busy", what);
-	EXPECT(is_expected || !plan->is_invisible, "%s: was to go unnoticed: %s %s", what, t->error_code, t->error_message);
-	EXPECT((t->state == TASK_SUCCESS) == (i.model_generation == 1), "%s: in service: %lld", what, (long long)i.model_generation);
+	EXPECT(is_expected || !plan->is_invisible, "%s: was to go unnoticed: %s %s", what, t->error_code,
+	       t->error_message);
+	EXPECT((t->state == TASK_SUCCESS) == (i.model_generation == 1), "%s: in service: %lld", what,
+	       (long long)i.model_generation);
 	EXPECT(t->state != TASK_SUCCESS || strstr(i.extend_info, "\"generation\":1"), "%s: its figures are lost", what);
 	EXPECT(is_expected || *t->error_message, "%s: failed without a word", what);
-	EXPECT(is_expected || t->fault == FAULT_MACHINE, "%s: the user is blamed: %s %s", what, t->error_code, t->error_message);
+	EXPECT(is_expected || t->fault == FAULT_MACHINE, "%s: the user is blamed: %s %s", what, t->error_code,
+	       t->error_message);
 }
 
 static int number;
@@ -143,7 +156,8 @@ static bool try_end(const char *function, const struct inject_plan *plan, bool i
 	EXPECT(world_comes_true(is_over, &r), "%s: the task never ends", what);
 	world_wait_healthy(what);
 	judge_end(what, plan, &r, wanted);
-	EXPECT(!is_kept || (enum task_state)r.task.state == wanted, "%s: its end was lost: %s", what, r.task.error_message);
+	EXPECT(!is_kept || (enum task_state)r.task.state == wanted, "%s: its end was lost: %s", what,
+	       r.task.error_message);
 	arena_reset(world.arena);
 	return is_met;
 }
@@ -252,7 +266,8 @@ static bool try_firing(const struct inject_plan *plan, int n)
 	EXPECT(c.base.verdict == V_OK, "%s: asked again: %s", what, c.base.err.msg);
 	EXPECT(world_comes_true(has_fired, name), "%s: did not fire", what);
 	must(world_instance("ok", name, &i));
-	EXPECT(i.last_generation == 1 && i.cron_next_at > clock_wall_ms(), "%s: fired %lld times", what, (long long)i.last_generation);
+	EXPECT(i.last_generation == 1 && i.cron_next_at > clock_wall_ms(), "%s: fired %lld times", what,
+	       (long long)i.last_generation);
 	EXPECT(world_task(i.id, 1, &t) && strncmp(t.run_id, "scheduled__", 11) == 0, "%s: the task", what);
 	arena_reset(world.arena);
 	return is_met;
@@ -279,7 +294,8 @@ TEST(a_schedule_fires_once_whatever_fails)
 
 enum { PAGE_SIZE = 4096 };
 
-/* Change places: of a page of the database with *page. The writer looks at the file afresh, since somebody else wrote. */
+/* A page of the database changes places with *page. The writer looks at the file afresh, since somebody else
+ * wrote. */
 static void swap_page(int64_t place, char page[PAGE_SIZE])
 {
 	char path[PATH_MAX], was[PAGE_SIZE];
@@ -287,7 +303,8 @@ static void swap_page(int64_t place, char page[PAGE_SIZE])
 
 	must(path_join(path, world.dir, "stint.db", NULL) == RC_OK && sqlite3_open(path, &db) == SQLITE_OK);
 	must(sqlite3_busy_timeout(db, 10000) == SQLITE_OK);
-	must(sqlite3_exec(db, "UPDATE app SET type = type; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL) == SQLITE_OK);
+	must(sqlite3_exec(db, "UPDATE app SET type = type; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL) ==
+	     SQLITE_OK);
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	must(fd >= 0 && pread(fd, was, PAGE_SIZE, (place - 1) * PAGE_SIZE) == PAGE_SIZE);
 	must(pwrite(fd, page, PAGE_SIZE, (place - 1) * PAGE_SIZE) == PAGE_SIZE && close(fd) == 0);
@@ -316,10 +333,12 @@ static bool is_ailing(void *ctx)
 	return !engine_is_healthy(world.engine);
 }
 
-/* What is damaged may be mended under the running server (a disk's second look, a copy put back): nothing is given up. */
+/* What is damaged may be mended under the running server (a disk's second look, a copy put back): nothing is given
+ * up. */
 TEST(an_end_that_meets_damage_is_kept_until_it_is_mended)
 {
-	static const char *const functions[] = { "bad", "gated", "model" }, *const places[] = { "event", "task", "instance" };
+	static const char *const functions[] = { "bad", "gated", "model" };
+	static const char *const places[] = { "event", "task", "instance" };
 	char what[80];
 
 	FOR_EACH_ROW(f, functions) {
@@ -341,7 +360,8 @@ TEST(an_end_that_meets_damage_is_kept_until_it_is_mended)
 			swap_page(place, page);
 			EXPECT(world_comes_true(is_over, &r), "%s: the task never ends", what);
 			world_wait_healthy(what);
-			EXPECT((enum task_state)r.task.state == (f ? TASK_SUCCESS : TASK_FAILED), "%s: %s", what, r.task.error_message);
+			EXPECT((enum task_state)r.task.state == (f ? TASK_SUCCESS : TASK_FAILED), "%s: %s", what,
+			       r.task.error_message);
 			world_check(what);
 		}
 	}
@@ -367,7 +387,9 @@ static bool shows_error(void *ctx)
 /* The keeper's own connection breaks: it opens another, and sees again that an instance has no process. */
 TEST(the_keeper_sees_again_after_a_read_error)
 {
-	static const struct inject_plan plan = { .what = "read errors", .kinds = KIND(DB_READ), .sys = ESTALE, .goes_on = true };
+	static const struct inject_plan plan = {
+		.what = "read errors", .kinds = KIND(DB_READ), .sys = ESTALE, .goes_on = true
+	};
 	char one[37], two[37];
 
 	world_empty();

@@ -1,5 +1,5 @@
-"""What the OpenSearch function API promises, as a small model: app groups, instances, runs, default instances, schedules,
-versions of functions.
+"""What the OpenSearch function API promises, as a small model: app groups, instances, runs, default instances,
+schedules, versions of functions.
 
 Each operation is a method that says which answer is due (Expect) and does to the model what the operation does. It is
 written from the contract and docs/differences.md and shares nothing with the server: an instance is a Python object, a
@@ -15,8 +15,8 @@ import time
 NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,29}")
 APP_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,29}")
 FUNCTION_TYPES = {"score": "PAAS", "free": "SAAS"}   # both of modelType "script"
-# What a version's createParameters may be, and the numbers that are in bounds. The second is published while sequences go
-# on; an instance stays with the version it was created with.
+# What a version's createParameters may be, and the numbers that are in bounds. The second is published while sequences
+# go on; an instance stays with the version it was created with.
 FIRST, SECOND = 101, 102
 VERSION_NAMES = {FIRST: "v1", SECOND: "v2"}
 RULES = {FIRST: {"gate": None, "note": None, "count": range(1, 11)}, SECOND: {"gate": None, "level": range(1, 4)}}
@@ -527,5 +527,5 @@ class MovesToNewestVersion(Model):
 
 
 WRONG_RULES = {"reuses-generations": ReusesGenerations, "deletes-unfinished": DeletesUnfinished,
-               "keeps-default": KeepsDefault, "ignores-schedules": IgnoresSchedules, "lists-oldest-first": ListsOldestFirst,
-               "moves-to-newest-version": MovesToNewestVersion}
+               "keeps-default": KeepsDefault, "ignores-schedules": IgnoresSchedules,
+               "lists-oldest-first": ListsOldestFirst, "moves-to-newest-version": MovesToNewestVersion}

@@ -9,7 +9,7 @@
 
 TEST(a_jump_counts_once_it_has_lasted_for_a_day)
 {
-	/* Looks at one clock, one after the other: time since the first by the machine, and what its clock shows then. */
+	/* Looks at one clock, one after the other: time since the first, and what the clock shows then. */
 	static const struct {
 		int64_t passed, wall, now;
 		bool is_ahead;
@@ -51,7 +51,8 @@ TEST(a_start_is_judged_by_what_was_written_last)
 		struct ageing a;
 		ageing_begin(&a, T0, BOOT, row[i].newest ? T0 - row[i].newest : 0);
 		int64_t now = ageing_now(&a, T0, BOOT);
-		EXPECT(now == T0 - row[i].now && a.is_ahead == row[i].is_ahead, "%zu: %lld, ahead: %d", i, (long long)(T0 - now), a.is_ahead);
+		EXPECT(now == T0 - row[i].now && a.is_ahead == row[i].is_ahead, "%zu: %lld, ahead: %d", i,
+		       (long long)(T0 - now), a.is_ahead);
 		now = ageing_now(&a, T0 + DAY + HOUR, BOOT + DAY + HOUR);
 		EXPECT(now == T0 + DAY + HOUR && !a.is_ahead, "%zu: after a day", i);
 	}

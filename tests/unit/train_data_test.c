@@ -685,7 +685,7 @@ TEST(limits_are_refused)
 		buf_addf(&b, "%sc%d", i ? "," : "", i);
 	put_file("a.csv", b.bytes, b.len);
 	EXPECT(OPEN(&d, &e, "train_data=a.csv") == RC_LIMIT && strstr(e.msg, "4096 columns"), "%s", e.msg);
-	/* Each row has a column of its own with a name of nearly 1 MiB; a model whose names nobody could read is none. */
+	/* Each row has a column of its own with a name of nearly 1 MiB. */
 	buf_reset(&b);
 	for (int i = 0; i < 9; i++) {
 		buf_addf(&b, "{\"click\":%d,\"%d", i % 2, i);
@@ -1079,8 +1079,8 @@ TEST(dealing_puts_every_row_in_its_place)
 		EXPECT(deal_add(d, place, &row, &e) == RC_OK, "%s", e.msg);
 	}
 	EXPECT(deal_out(d, check_block, &t, &e) == RC_OK, "%s", e.msg);
-	EXPECT(t.next == ROWS && t.blocks == (ROWS + BLOCK - 1) / BLOCK, "%llu rows in %u blocks", (unsigned long long)t.next,
-	       t.blocks);
+	EXPECT(t.next == ROWS && t.blocks == (ROWS + BLOCK - 1) / BLOCK, "%llu rows in %u blocks",
+	       (unsigned long long)t.next, t.blocks);
 	deal_free(d);
 	drop_dir();
 }

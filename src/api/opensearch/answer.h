@@ -18,13 +18,15 @@ void answer_app(struct call *c, struct envelope e);
 /* A writing operation's bare envelope. */
 void answer_written(struct call *c);
 
-/* The done() of every change whose answer is the bare envelope; its ctx is the call. */
+/* The done() of every change whose answer is the bare envelope; its ctx is the call. It is rendered on the call's loop.
+ * */
 void answer_change(struct change *change);
 
 /* why NULL: the code's own message. */
 void answer_error(struct call *c, enum api_error e, const char *why);
 /* Anything but V_OK. The words of an internal failure go to the log only. */
 void answer_verdict(struct call *c, enum verdict v, const struct err *err);
+void answer_no_memory(struct call *c); /* 503 */
 /* A body or query that broke a rule (RC_INVALID, RC_LIMIT). */
 void answer_bad_input(struct call *c, const struct err *err);
 /* The same after a reading of the engine, whose view is renewed when it failed. */
