@@ -114,7 +114,7 @@ static enum rc is_being_restored(struct engine *e, const struct backup_row *b, b
 	return rc;
 }
 
-/* An offline analysis reads it like a restore. Only the newest one of a cache may be unfinished. */
+/* An offline analysis reads it like a restore. One of a cache at most is unfinished (E2). */
 static enum rc is_being_analysed(struct engine *e, const struct backup_row *b, struct arena *a, bool *out,
 				 struct err *err)
 {
@@ -123,13 +123,13 @@ static enum rc is_being_analysed(struct engine *e, const struct backup_row *b, s
 	size_t n = 0;
 	struct query q = { .table = &table_scan,
 			   .preds = { PRED_INT("cache_id", CMP_EQ, b->cache_id),
-				      PRED_TEXT("kind", CMP_EQ, scan_kind_word(SCAN_OFFLINE)) },
-			   .n_preds = 2,
-			   .orders = { { "created_at", true }, { "id", true } },
+				      PRED_TEXT("kind", CMP_EQ, scan_kind_word(SCAN_OFFLINE)),
+				      PRED_TEXT("status", CMP_NE, "success"), PRED_TEXT("status", CMP_NE, "failed") },
+			   .n_preds = 4,
 			   .limit = 1 };
 
 	enum rc rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
-	if (rc == RC_OK && n && (strcmp(rows[0].status, "waiting") == 0 || strcmp(rows[0].status, "running") == 0))
+	if (rc == RC_OK && n)
 		rc = scan_backup(rows[0].args, a, &uid, err);
 	if (rc == RC_OK)
 		*out = uid && strcmp(uid, b->uid) == 0;

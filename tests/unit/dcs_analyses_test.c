@@ -561,7 +561,7 @@ TEST(a_backup_that_is_being_analysed_stays)
 	restart(2);
 	poll_until(part(uid, "/offline/key-analysis", id), "status", "success");
 	EXPECT(call("DELETE", part(uid, "/backups", backup), NULL) == 204, "%s", buf_text(&seen.body));
-	end();
+	dialect_end();
 }
 
 /* ---- nodes ---- */

@@ -658,6 +658,59 @@ TEST(backups_follow_their_task)
 	end();
 }
 
+static void change_rows(const char *sql)
+{
+	char path[4200];
+	sqlite3 *db = NULL;
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s",
+	       sqlite3_errmsg(db));
+	EXPECT(sqlite3_changes(db) > 0, "nothing was changed");
+	(void)sqlite3_close(db);
+}
+
+static void make_backup(const char *uid, const char *backup_uid)
+{
+	struct backup_row b = { .uid = backup_uid, .name = "b", .type = "auto", .remark = "", .format = "rdb" };
+	struct cache_operate o = { .project_id = PROJECT, .uid = uid, .op = CACHE_OP_BACKUP, .actor = actor, .args = "{}",
+				   .details = "{}", .backup = &b, .waits = true };
+	CALL(engine_cache_operate, &o);
+	EXPECT(o.base.verdict == V_OK && o.is_success, "%s", o.base.err.msg);
+}
+
+static bool has_backup(const char *uid, const char *backup_uid)
+{
+	struct backup_row b;
+	return engine_backup_get(view, get(uid).id, backup_uid, arena, &b, NULL) == V_OK;
+}
+
+/* The server finds its clock a year ahead of what it wrote last: only what was over by that goes. The keeper asks about
+ * the oldest first, so what it passed over is known once the next one is gone. */
+TEST(a_backup_is_not_old_because_a_clock_is_ahead)
+{
+	static const char *const uids[] = { "548ceeff-2cbb-47ab-9a1c-7b085a8c08d7", "548ceeff-2cbb-47ab-9a1c-7b085a8c08d8",
+		                            "548ceeff-2cbb-47ab-9a1c-7b085a8c08d9" };
+	begin();
+	start(1);
+	struct cache_create c = create("ha", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	set_child("echo '{\"result\":{\"file\":\"/nowhere/b.rdb\",\"sha256\":\"ab\",\"size\":77}}' >&3");
+	FOR_EACH_ROW(i, uids)
+		make_backup(c.uid, uids[i]);
+	stop();
+	change_rows("UPDATE event SET at = at - 365 * 86400000");
+	change_rows("UPDATE backup SET expires_at = created_at + id WHERE id = 1");
+	change_rows("UPDATE backup SET expires_at = 1 WHERE id = 2");
+	start(0);
+	for (int64_t until = clock_mono_ms() + 20000; has_backup(c.uid, uids[1]) && clock_mono_ms() < until;)
+		usleep(5000);
+	EXPECT(!has_backup(c.uid, uids[1]), "what is over by any clock stays");
+	EXPECT(has_backup(c.uid, uids[0]) && has_backup(c.uid, uids[2]), "what is over by a clock that may be wrong is gone");
+	stop();
+	end();
+}
+
 /* ---- what does not get well ---- */
 
 /* When the recoveries of a cache were made, the first ones first; how many there are. */
@@ -1182,6 +1235,7 @@ int main(void)
 	RUN(a_bounded_list_takes_memory_for_its_page_only);
 	RUN(quotas_lists_and_the_other_dialect);
 	RUN(backups_follow_their_task);
+	RUN(a_backup_is_not_old_because_a_clock_is_ahead);
 	RUN(one_scan_of_a_kind_at_a_time_beside_an_operation);
 	if (getenv("STINT_QUICK"))
 		printf("skipped recoveries_that_do_not_help_come_later_and_later: it takes ten seconds\n");
