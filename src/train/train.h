@@ -43,7 +43,8 @@ struct train_run {
 	const struct param *params;       /* checked with param_check_all(train_rules) by the caller */
 	size_t n_params;
 	const char *work_dir;             /* cache, checkpoints and model.bin go here */
-	const char *const *roots;         /* training files must lie in one of these; NULL: anywhere (offline use) */
+	const char *const *roots;         /* files must lie in one of these, a relative name is looked up in them in
+					   * order; NULL: anywhere, relative to the current folder (offline use) */
 	int n_roots;
 	const char *checkpoint;           /* file name in work_dir to go on from; NULL or "": from the start */
 	struct train_sink sink;
