@@ -112,6 +112,43 @@ class Offline(unittest.TestCase):
         open(model + "/model.bin", "wb").write(bits)
         self.run_("predict", "--model", model + "/model.bin", shop, code=70)
 
+    def test_families_of_commands(self):
+        for words in (("task", "--help"), ("task", "-h"), ("help", "task"), ("task", "help")):
+            self.assertIn("stint task watch", self.run_(*words).stdout, words)
+        self.assertIn("stint task watch", self.run_("task", code=64).stderr)
+        self.assertIn("stint task watch", self.run_("task", "--nonsense", code=64).stderr)
+        self.assertIn("no command is named", self.run_("help", "nonsense", code=64).stderr)
+
+    def test_a_full_stdout_is_an_error_of_every_command(self):
+        for words in (("help",), ("version",), ("serve", "--help"), ("task", "--help"), ("key", "create", "--data", self.data)):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([BINARY, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 74, (words, done.stderr))
+            self.assertEqual(done.stderr.count("standard output takes no more"), 1, done.stderr)
+
+    def test_closed_descriptors_are_not_taken_for_files(self):
+        """What would go to a closed terminal must not end up in whatever file was opened instead."""
+        shop = str(self.server.folder / "shop.csv")
+        self.run_("sample", "shop", "--out", shop, "--rows", "500")
+        sums = set()
+        for close in ("", "<&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
+            model = self.server.folder / f"model{len(sums)}{len(close)}"
+            code = subprocess.run(f"exec {BINARY} train --train-data {shop} --out {model} --epochs 2 {close}",
+                                  shell=True, capture_output=True).returncode
+            self.assertEqual(code, 74 if ">&- " in close else 0, close)
+            sums.add((model / "model.bin").read_bytes())
+        self.assertEqual(len(sums), 1)
+        self.server.key()
+        server = subprocess.Popen(f"exec {BINARY} serve --data {self.data} --listen 127.0.0.1:0 2>&-", shell=True,
+                                  stdout=subprocess.PIPE, text=True)
+        try:
+            self.assertIn("ready", server.stdout.readline())
+        finally:
+            server.terminate()
+            self.assertEqual(server.wait(WAIT_S), 0)
+            server.stdout.close()
+        self.assertEqual((self.server.data / "lock").read_text(), "")
+
     def test_closed_stdout(self):
         process = subprocess.Popen(f"{BINARY} help | head -c 1 >/dev/null; true", shell=True, stderr=subprocess.PIPE)
         self.assertEqual(process.wait(WAIT_S), 0)
