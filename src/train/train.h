@@ -74,7 +74,7 @@ void model_free(struct model *m);
 
 /* Probabilities for every row of in_path ("-": stdin), in the format the model was trained on or a given one
  * (format NULL or ""): one line "0.123456" per row to out. The label column may be absent. With labels and
- * metrics non-NULL, fills logloss, auc ... as for validation. */
+ * metrics non-NULL, fills logloss, auc ... as for validation; rows_valid counts the rows that had one. */
 enum rc model_predict_file(const struct model *m, const char *in_path, const char *format, int out_fd,
 			   struct train_result *metrics, struct err *err) NODISCARD;
 /* Human summary: kind, factors, fields, options, trained when; as a JSON object. */

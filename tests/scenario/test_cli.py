@@ -112,6 +112,43 @@ class Offline(unittest.TestCase):
         open(model + "/model.bin", "wb").write(bits)
         self.run_("predict", "--model", model + "/model.bin", shop, code=70)
 
+    def test_predictions_replace_a_file_only_when_they_are_all_there(self):
+        shop, model = str(self.server.folder / "shop.csv"), str(self.server.folder / "model")
+        self.run_("sample", "shop", "--out", shop, "--rows", "500")
+        self.run_("train", "--train-data", shop, "--out", model, "--epochs", "1")
+        model += "/model.bin"
+        out = self.server.folder / "scores.txt"
+        out.write_text("precious")
+        self.run_("predict", "--model", model, str(self.server.folder / "none.csv"), "--out", str(out), code=66)
+        rows = open(shop).read().splitlines()
+        bad = self.server.folder / "bad.csv"
+        bad.write_text("\n".join([*rows, "1,2"]))
+        self.assertIn("bad.csv:502", self.run_("predict", "--model", model, str(bad), "--out", str(out), code=64).stderr)
+        self.assertEqual(out.read_text(), "precious")
+        self.assertEqual([p.name for p in self.server.folder.glob("*.tmp")], [])
+        plain = self.run_("predict", "--model", model, shop).stdout
+        self.run_("predict", "--model", model, shop, "--out", str(out))
+        self.assertEqual(out.read_text(), plain)
+        self.run_("predict", "--model", model, shop, "--out", shop)
+        self.assertEqual(open(shop).read(), plain, "the rows were read before their file was replaced")
+        self.run_("predict", "--model", model, str(out), "--out", "/dev/null", code=64)
+
+    def test_metrics_count_only_rows_with_a_label(self):
+        shop, model = str(self.server.folder / "shop.csv"), str(self.server.folder / "model")
+        self.run_("sample", "shop", "--out", shop, "--rows", "500")
+        self.run_("train", "--train-data", shop, "--out", model, "--epochs", "1")
+        head, *rows = open(shop).read().splitlines()
+        half, none = self.server.folder / "half.csv", self.server.folder / "none.csv"
+        half.write_text("\n".join([head, *rows[:5], *(row[1:] for row in rows[5:8])]))
+        none.write_text("\n".join(row.split(",", 1)[1] for row in [head, *rows]))
+        scored = self.run_("predict", "--model", model + "/model.bin", str(half), "--metrics")
+        self.assertEqual(len(scored.stdout.split()), 8)
+        self.assertIn("5 rows with a label", scored.stderr)
+        scored = self.run_("predict", "--model", model + "/model.bin", str(half), "--metrics", "--json")
+        self.assertEqual(json.loads(scored.stderr)["rows_valid"], 5)
+        scored = self.run_("predict", "--model", model + "/model.bin", str(none), "--metrics")
+        self.assertIn("no row has a label", scored.stderr)
+
     def test_families_of_commands(self):
         for words in (("task", "--help"), ("task", "-h"), ("help", "task"), ("task", "help")):
             self.assertIn("stint task watch", self.run_(*words).stdout, words)
