@@ -127,6 +127,9 @@ void run_submit_end(struct engine *e, const struct exec_end *x);
 void run_handlers(struct engine *e, struct exec_handlers *out);
 /* Tasks that the store says run and that do not: at start, and after the store was reopened. */
 enum rc run_recover(struct engine *e, struct err *err) NODISCARD;
+/* Inside the recovery's transaction: firings that are still to come are planned anew, since the zone may be another than
+ * at the last start, and a clock that was wrong then may have put them far away. What was missed stays due. */
+enum rc run_plan_firings(struct engine *e, int64_t now_ms, struct err *err) NODISCARD;
 /* Inside the batch's transaction: fire what cron has due, claim what may run; sets next_due_at. */
 enum rc run_due(struct engine *e, int64_t now_ms, struct err *err) NODISCARD;
 void run_start_claimed(struct engine *e);  /* after its commit */

@@ -24,6 +24,7 @@ enum {
 	DUE_AT_ONCE = 64,  /* cron firings and claims of one batch, so that none grows without bound */
 	CACHE_PLACES = 16, /* operations on caches at once */
 	SKIPS_KEPT = 20,   /* notes of skipped firings, of one task */
+	PLANNED_AT_ONCE = 256, /* instances in memory at the start */
 	TASK_FILE_MAX = 4 << 20,
 };
 
@@ -254,6 +255,40 @@ static enum rc fire_due(struct engine *e, int64_t now_ms, struct arena *a, struc
 	enum rc rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
 	for (size_t i = 0; rc == RC_OK && i < n; i++)
 		rc = fire(e, &rows[i], now_ms, a, err);
+	return rc;
+}
+
+/* One page of them by id; *last_id is that of the last one seen, 0 when there are no more. */
+static enum rc plan_page(struct engine *e, int64_t now_ms, int64_t *last_id, struct err *err)
+{
+	struct arena *a CLEANUP(arena_freep) = arena_new(DUE_ARENA_MAX);
+	struct instance_row *rows;
+	size_t n;
+	struct query q = { .table = &table_instance,
+			   .preds = { PRED_INT("cron_next_at", CMP_GT, now_ms), PRED_INT("id", CMP_GT, *last_id) },
+			   .n_preds = 2,
+			   .orders = { { .col = "id" } },
+			   .limit = PLANNED_AT_ONCE };
+	enum rc rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
+	for (size_t i = 0; rc == RC_OK && i < n; i++) {
+		const struct instance_row was = rows[i];
+		rows[i].cron_next_at = zone_cron_next(was.cron, now_ms);
+		if (rows[i].cron_next_at != was.cron_next_at)
+			rc = store_change(e->store, &table_instance, &was, &rows[i], err);
+	}
+	if (rc == RC_OK)
+		*last_id = n ? rows[n - 1].id : 0;
+	return rc;
+}
+
+enum rc run_plan_firings(struct engine *e, int64_t now_ms, struct err *err)
+{
+	int64_t last_id = 0;
+	enum rc rc;
+
+	do
+		rc = plan_page(e, now_ms, &last_id, err);
+	while (rc == RC_OK && last_id);
 	return rc;
 }
 

@@ -356,6 +356,8 @@ enum rc run_recover(struct engine *e, struct err *err)
 		rc = recover_one(e, &rows[i], clock_wall_ms(), a, err);
 		n_recovered++;
 	}
+	if (rc == RC_OK)
+		rc = run_plan_firings(e, clock_wall_ms(), err);
 	if (rc != RC_OK) {
 		store_rollback(e->store);
 		return rc;

@@ -279,6 +279,12 @@ class Model:
             if instance.next_at and instance.next_at <= now:
                 self.fire(instance, now)
 
+    def started(self, now):
+        """The server did, just after `now`: it plans what is still to come by the clock it finds."""
+        for instance in self.all_instances():
+            if instance.next_at > now:
+                instance.next_at = next_firing(instance.cron, now)
+
     def task_started(self, task, since):
         task.state = "running"
         now = self.clock()

@@ -248,6 +248,7 @@ class Session:
         if publish:
             self.publish()
         self.move_clock(hours)
+        self.model.started(self.since)
         self.server.start()
         self.call("create_app", {"app": ALWAYS_APP})   # what it fires at its start is fired when this is answered
 

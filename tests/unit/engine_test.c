@@ -358,6 +358,32 @@ TEST(a_missed_firing_runs_once_and_a_busy_one_is_skipped)
 	end();
 }
 
+TEST(a_start_plans_the_firings_to_come_by_its_own_zone_and_clock)
+{
+	begin();
+	start(0);
+	make_app();
+	EXPECT(make_instance("ok", "nightly", "0 3 ? * *") == V_OK, "instance");
+	int64_t planned = instance("ok", "nightly").cron_next_at;
+	stop();
+	set_instance("nightly", clock_wall_ms() + 2000 * INT64_C(86400000)); /* by a clock that was years ahead */
+	start(0);
+	EXPECT(instance("ok", "nightly").cron_next_at == planned, "%lld", (long long)instance("ok", "nightly").cron_next_at);
+	stop();
+	setenv("TZ", "Asia/Shanghai", 1);
+	tzset();
+	start(0);
+	struct instance_row i = instance("ok", "nightly");
+	EXPECT(i.cron_next_at % 86400000 == 19 * 3600000 && i.cron_next_at > clock_wall_ms() &&
+		       i.cron_next_at < clock_wall_ms() + 86400000,
+	       "03:00 in Shanghai: %lld", (long long)i.cron_next_at);
+	EXPECT(i.last_generation == 0, "nothing ran");
+	setenv("TZ", "UTC", 1);
+	tzset();
+	stop();
+	end();
+}
+
 /* Of a task that is unfinished for long; every firing makes a note. */
 TEST(only_the_newest_notes_of_skipped_firings_are_kept)
 {
@@ -1869,6 +1895,7 @@ int main(void)
 	RUN(generations_are_not_reused_after_deletion);
 	RUN(an_orderly_stop_sends_a_running_task_back_and_keeps_its_checkpoint);
 	RUN(a_missed_firing_runs_once_and_a_busy_one_is_skipped);
+	RUN(a_start_plans_the_firings_to_come_by_its_own_zone_and_clock);
 	RUN(only_the_newest_notes_of_skipped_firings_are_kept);
 	RUN(schedules_know_the_leap_day_and_the_time_zone);
 	RUN(a_firing_of_a_change_of_clocks_happens_once_whenever_it_is_looked_for);
