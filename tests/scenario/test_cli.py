@@ -211,6 +211,16 @@ class Online(ServerCase):
         self.assertEqual(done.returncode, code, done)
         return done
 
+    def test_a_key_that_is_named_is_the_one_that_signs(self):
+        other = json.loads(self.cli("key", "create", "--json").stdout)["access_key_id"]
+        self.cli("app", "list", "--access-key-id", other)
+        self.cli("key", "disable", other)
+        self.cli("app", "list")
+        self.assertIn("Inactive", self.cli("app", "list", "--access-key-id", other, code=64).stderr)
+        self.cli("app", "list", "--access-key-id", "LTAInobody", code=66)
+        self.assertIn("--access-key-id", self.cli("app", "list", "--access-key-secret", "x", code=64).stderr)
+        self.assertIn("HUAWEICLOUD_SDK_AK", self.cli("cache", "list", "--access-key-secret", "x", code=64).stderr)
+
     def test_the_whole_way(self):
         self.assertIn("shop is ready", self.cli("app", "create", "shop").stdout)
         self.assertIn("App.Duplicated", self.cli("app", "create", "shop", code=65).stderr)
