@@ -3,6 +3,7 @@ that a user understands, the server answers meanwhile, and nothing of it is left
 import json
 import os
 import pathlib
+import sys
 import threading
 import time
 import unittest
@@ -143,6 +144,20 @@ class Leftovers(ServerCase):
     def prepare(cls, server):
         server.add_function("score", maxAttempts=1)
         server.add_function("quiet", maxAttempts=1, stallSeconds=1)
+        tells = "import json, os; given = json.load(open(os.environ['STINT_TASK']))['parameters']; " \
+                "os.write(3, json.dumps({'result': given}).encode() + b'\\n')"
+        rules = [{"name": "rows", "type": "int", "default": "7"}, {"name": "note", "default": "a \"b\""}, {"name": "bare"}]
+        server.add_function("presets", run=[sys.executable, "-c", tells], createParameters=rules)
+
+    def test_a_program_finds_the_defaults_of_its_parameters(self):
+        app = self.app("presets")
+        for name, given, found in (("none", {}, {"rows": "7", "note": 'a "b"'}),
+                                   ("some", {"rows": "8", "bare": "x", "note": ""}, {"rows": "8", "note": 'a "b"', "bare": "x"})):
+            self.ok(self.client.create_instance(app, name, "presets", "script", given))
+            self.ok(self.client.create_task(app, name, "presets"))
+            detail = self.client.finished(app, name, 1, "presets")
+            self.assertEqual(detail["result"], found, detail)
+            self.assertEqual(detail["params"], given, "what is shown is what was given")
 
     def ended(self, mode):
         app = self.app(mode)
