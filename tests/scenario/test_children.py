@@ -3,6 +3,7 @@ that a user understands, the server answers meanwhile, and nothing of it is left
 import json
 import os
 import pathlib
+import re
 import sys
 import threading
 import time
@@ -148,6 +149,25 @@ class Leftovers(ServerCase):
                 "os.write(3, json.dumps({'result': given}).encode() + b'\\n')"
         rules = [{"name": "rows", "type": "int", "default": "7"}, {"name": "note", "default": "a \"b\""}, {"name": "bare"}]
         server.add_function("presets", run=[sys.executable, "-c", tells], createParameters=rules)
+
+    def test_what_a_program_says_forges_nothing_in_the_servers_log(self):
+        long = 'é"' * 900
+        for name, code, said in (("quotes", "My.Code success=1", 'it said "no" success=1 max_rss=1'), ("long", "Long", long)):
+            message = json.dumps({"error": {"code": code, "message": said}}, ensure_ascii=False)
+            self.server.add_function(name, maxAttempts=1, run=["/bin/sh", "-c", f"echo '{message}' >&3"])
+        self.server.restart()
+        app = self.app("forgers")
+        for name in ("quotes", "long"):
+            self.ok(self.client.create_instance(app, name, name, "script", {}))
+            self.ok(self.client.create_task(app, name, name))
+            self.assertEqual(self.client.finished(app, name, 1, name)["state"], "failed")
+        ended = [line for line in self.server.log().splitlines() if " task.ended " in line][-2:]
+        form = re.compile(r'^\S+Z info  task.ended task=\d+ attempt=1 verdict=OK success=0 code=(\S+) message="([^"]*)" '
+                          r'max_rss=\d+ user_ms=\d+$')
+        found = [form.match(line) for line in ended]
+        self.assertTrue(all(found), ended)
+        self.assertEqual(found[0].groups(), ("My.Code_success_1", "it said 'no' success=1 max_rss=1"))
+        self.assertRegex(found[1].group(2), r"^(é')+é?\.\.\.$")
 
     def test_a_program_finds_the_defaults_of_its_parameters(self):
         app = self.app("presets")
