@@ -13,7 +13,8 @@ int main(void)
 
 	if (clock_gettime(CLOCK_REALTIME, &now) != 0)
 		return 1;
-	int len = snprintf(line, sizeof line, "{\"result\":{\"at_ns\":%lld%09ld}}\n", (long long)now.tv_sec, now.tv_nsec);
+	int len =
+		snprintf(line, sizeof line, "{\"result\":{\"at_ns\":%lld%09ld}}\n", (long long)now.tv_sec, now.tv_nsec);
 	(void)!write(3, line, (size_t)len); /* who runs it without one wants no answer */
 	return 0;
 }

@@ -1,4 +1,5 @@
-"""What the scripts of bench/ share: the command line, the programs they need, the client, a server, and how figures are shown.
+"""What the scripts of bench/ share: the command line, the programs they need, the client, a server, and how
+figures are shown.
 
 A script compares things in one run, in turn, and prints of each the median, the least and the largest of its
 repetitions; ratios of medians are what counts, since machines and their other work differ. Nothing is installed: a peer
@@ -69,14 +70,16 @@ def all_ok(run):
 def show(name, values, unit, digits=0):
     """A line of the table; the median."""
     median = statistics.median(values)
-    print(f"{name:44} {median:12,.{digits}f} {unit:6} ({min(values):,.{digits}f} .. {max(values):,.{digits}f})", flush=True)
+    print(f"{name:44} {median:12,.{digits}f} {unit:6} ({min(values):,.{digits}f} .. {max(values):,.{digits}f})",
+          flush=True)
     return median
 
 
 def new_server(*args, function="bench"):
     """A running server with an app group and one function, whose tasks run bench/child.c."""
     server = Server(args=list(args)).prepare()
-    manifest = {"name": function, "modelType": "script", "run": [str(BUILD / "tests" / "bench_child")], "createParameters": []}
+    manifest = {"name": function, "modelType": "script", "run": [str(BUILD / "tests" / "bench_child")],
+                "createParameters": []}
     (server.data / "functions.d" / f"{function}.json").write_text(json.dumps(manifest))
     server.start()
     assert server.client.create_app(APP).status == 200
@@ -89,12 +92,13 @@ def database(server):
     return sqlite3.connect(server.data / "stint.db", timeout=60)
 
 
-COLUMNS = ("app_id, function, function_type, model_type, source, description, version_id, create_params, usage_params, cron, "
-           "extend_info, created_at, updated_at")
+COLUMNS = ("app_id, function, function_type, model_type, source, description, version_id, create_params, "
+           "usage_params, cron, extend_info, created_at, updated_at")
 
 
 def add_instances(server, n):
-    """i1 .. i(n-1) beside i0, alike, straight into the database: through the API it would take longer than the bench."""
+    """i1 .. i(n-1) beside i0, alike, straight into the database: through the API it would take
+    longer than the bench."""
     db = database(server)
     with db:
         db.execute(f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) "

@@ -94,7 +94,8 @@ static void read_paths(struct load *l)
 	}
 }
 
-static struct text make_request(const struct load *l, const char *path, const char *id, const char *secret, struct arena *a)
+static struct text make_request(const struct load *l, const char *path, const char *id, const char *secret,
+				struct arena *a)
 {
 	char date[CLOCK_TEXT_SIZE], nonce[33], hash[65];
 	bool has_body = l->body[0] != '\0';
@@ -123,9 +124,9 @@ static struct text make_request(const struct load *l, const char *path, const ch
 	};
 	const char *authorization = acs3_authorization(&signed_part, id, secret, a);
 	char *text = arena_printf(a,
-				  "%s %s HTTP/1.1\r\nhost: %s\r\nx-acs-date: %s\r\nx-acs-signature-nonce: %s\r\n"
-				  "x-acs-content-sha256: %s\r\nx-acs-version: 2017-12-25\r\nx-acs-action: %s\r\nauthorization: %s\r\n",
-				  l->method, path, l->connect, date, nonce, hash, l->action, authorization ? authorization : "");
+		"%s %s HTTP/1.1\r\nhost: %s\r\nx-acs-date: %s\r\nx-acs-signature-nonce: %s\r\n"
+		"x-acs-content-sha256: %s\r\nx-acs-version: 2017-12-25\r\nx-acs-action: %s\r\nauthorization: %s\r\n",
+		l->method, path, l->connect, date, nonce, hash, l->action, authorization ? authorization : "");
 	text = has_body ? arena_printf(a, "%scontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", text,
 				       strlen(l->body), l->body)
 			: arena_printf(a, "%s\r\n", text);
@@ -163,7 +164,8 @@ static int open_connection(const struct load *l, struct connection *c)
 
 	if (colon && (size_t)(colon - l->connect) < sizeof host)
 		memcpy(host, l->connect, (size_t)(colon - l->connect));
-	if (!colon || !num_i64(colon + 1, &port) || port < 1 || port > 65535 || inet_pton(AF_INET, host, &to.sin_addr) != 1) {
+	if (!colon || !num_i64(colon + 1, &port) || port < 1 || port > 65535 ||
+	    inet_pton(AF_INET, host, &to.sin_addr) != 1) {
 		errno = EINVAL;
 		return fail("CONNECT must be ADDRESS:PORT");
 	}
@@ -253,9 +255,11 @@ static int by_value(const void *a, const void *b)
 static void tell(struct load *l, double seconds)
 {
 	qsort(l->took_us, l->n_requests, sizeof *l->took_us, by_value);
-	(void)printf("{\"answered\":%zu,\"seconds\":%.3f,\"per_second\":%.0f,\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u,\"statuses\":{",
-		     l->answered, seconds, (double)l->answered / seconds, l->took_us[l->n_requests / 2],
-		     l->took_us[l->n_requests - 1 - l->n_requests / 100], l->took_us[l->n_requests - 1]);
+	(void)printf(
+		"{\"answered\":%zu,\"seconds\":%.3f,\"per_second\":%.0f,\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u,"
+		"\"statuses\":{",
+		l->answered, seconds, (double)l->answered / seconds, l->took_us[l->n_requests / 2],
+		l->took_us[l->n_requests - 1 - l->n_requests / 100], l->took_us[l->n_requests - 1]);
 	const char *comma = "";
 	for (int i = 0; i < STATUS_END; i++) {
 		if (l->statuses[i] > 0) {
@@ -276,8 +280,14 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "usage: load ADDRESS:PORT CONNECTIONS REQUESTS METHOD ACTION BODY PATH...\n");
 		return 64;
 	}
-	l = (struct load){ .connect = argv[1], .n_connections = (size_t)n_connections, .n_requests = (size_t)n_requests,
-			   .method = argv[4], .action = argv[5], .body = argv[6], .paths = argv + 7, .n_paths = (size_t)argc - 7,
+	l = (struct load){ .connect = argv[1],
+			   .n_connections = (size_t)n_connections,
+			   .n_requests = (size_t)n_requests,
+			   .method = argv[4],
+			   .action = argv[5],
+			   .body = argv[6],
+			   .paths = argv + 7,
+			   .n_paths = (size_t)argc - 7,
 			   .epoll = epoll_create1(EPOLL_CLOEXEC) };
 	if (strcmp(argv[7], "-") == 0)
 		read_paths(&l);

@@ -191,8 +191,18 @@ static void reply_with(struct call *c, struct http_reply reply)
 		settle(api);
 }
 
+bool call_may_be_repeated(const struct call *c, const struct err *err)
+{
+	return err->rc == RC_BUSY && !c->is_submitted;
+}
+
 void call_reply(struct call *c, int status, const char *content_type, const struct buf *body)
 {
+	/* A full arena left something out: of the answer, or of what led to it. A change may have been made by then. */
+	if (status != 503 && !c->is_submitted && arena_is_full(c->arena)) {
+		c->dialect->no_memory(c);
+		return;
+	}
 	reply_with(c, (struct http_reply){ .status = status, .content_type = content_type, .body = buf_text(body),
 					   .body_len = body->len });
 }
@@ -279,8 +289,13 @@ static const char no_memory[] = "{\"error_code\":\"DCS.5000\",\"error_msg\":\"no
 
 static void reply_without_memory(struct http_req *req)
 {
-	http_reply(req, &(struct http_reply){ .status = 503, .content_type = answer_json_type, .body = no_memory,
-					      .body_len = sizeof no_memory - 1 });
+	const struct http_header id = { dialect_of(req->raw_path)->id_header, req->id };
+	http_reply(req, &(struct http_reply){ .status = 503,
+					      .content_type = answer_json_type,
+					      .body = no_memory,
+					      .body_len = sizeof no_memory - 1,
+					      .headers = &id,
+					      .n_headers = 1 });
 }
 
 static void leave(struct loop *loop)

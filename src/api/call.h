@@ -42,8 +42,8 @@ struct call {
 	struct http_header headers[CALL_HEADERS]; /* of the answer; call_reply adds one more */
 	size_t n_headers;
 	char methods[ROUTE_METHODS_SIZE]; /* for an Allow header */
-	/* The one change a writing operation hands to the engine; here, so that no allocation can fail. Last, large, and not
-	 * zeroed: an operation fills its own member whole. */
+	/* The one change a writing operation hands to the engine; here, so that no allocation can fail. Last, large,
+	 * and not zeroed: an operation fills its own member whole. */
 	union {
 		struct app_create app_create;
 		struct app_remove app_remove;
@@ -71,7 +71,10 @@ enum rc call_view(struct call *c, struct engine_view **out, struct err *err) NOD
 void call_spoil_view(struct call *c);
 /* Right before a change is handed to the engine: api_close waits until its answer is out. */
 void call_submit(struct call *c);
-/* Answer; the body is copied. The request id header and c->headers go with it. */
+/* Did err only say "not now", of a call that has changed nothing? Then the answer is 503 and not 500. */
+bool call_may_be_repeated(const struct call *c, const struct err *err);
+/* Answer; the body is copied. The request id header and c->headers go with it. When the request's arena is full and
+ * nothing was submitted, the dialect's words for no memory are the answer, whatever the body: none need look for it. */
 void call_reply(struct call *c, int status, const char *content_type, const struct buf *body);
 /* The same with a file for a body, status 200; the descriptor is given away. */
 void call_reply_file(struct call *c, const char *content_type, const struct http_file *file);

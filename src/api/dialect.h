@@ -22,6 +22,7 @@ struct dialect {
 	bool (*is_consistent)(struct call *c);
 	void (*bad_request)(struct call *c, const struct err *err); /* a path or a query that cannot be read */
 	void (*unavailable)(struct call *c);
+	void (*no_memory)(struct call *c);                          /* 503 too, in words of its own */
 	void (*no_path)(struct call *c);
 	void (*no_method)(struct call *c);                          /* c->methods says which there are */
 	/* The body for what the http server itself refuses; why may be empty. */

@@ -1,6 +1,6 @@
 /*
- * A linear search: of some thirty templates those with another number of segments are passed over by a byte, and the few
- * left are compared segment by segment. A trie would be code without a customer.
+ * A linear search: of some thirty templates those with another number of segments are passed over by a byte, and the
+ * few left are compared segment by segment. A trie would be code without a customer.
  */
 #include "api/router.h"
 

@@ -58,8 +58,8 @@ struct route_index;
 struct route_index *route_index_new(const struct route *routes, size_t n);
 void route_index_free(struct route_index *x); /* NULL is fine */
 
-/* Search the table: the first row that fits. ROUTE_FOUND fills *out and *args; ROUTE_NO_METHOD fills methods with the path's
- * methods, ready for an Allow header ("GET, POST"), and *out with one of its rows. */
+/* Search the table: the first row that fits. ROUTE_FOUND fills *out and *args; ROUTE_NO_METHOD fills methods with the
+ * path's methods, ready for an Allow header ("GET, POST"), and *out with one of its rows. */
 enum route_verdict route_find(const struct route_index *x, const char *method, const struct path *p,
 			      const struct route **out, struct path_args *args, char methods[ROUTE_METHODS_SIZE]);
 

@@ -78,7 +78,7 @@ void arena_free(struct arena *a)
 void arena_freep(struct arena **a) { arena_free(*a); }
 bool arena_is_full(const struct arena *a) { return a->is_full; }
 
-/* The chunk with room for need bytes. A large piece gets one of its own behind the newest, which goes on being filled. */
+/* The chunk with room for need bytes. A large piece gets its own behind the newest, which goes on being filled. */
 static struct chunk *chunk_for(struct arena *a, size_t need)
 {
 	struct chunk *newest = a->chunks;

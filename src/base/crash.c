@@ -22,7 +22,8 @@ struct order {
 atomic_bool crash_is_watching = true;
 
 static pthread_once_t read_once = PTHREAD_ONCE_INIT;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows; a leaf: nothing is called under it but the kernel */
+/* Of what follows. A leaf: nothing is called under it but the kernel. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct order order;
 static char order_file[PATH_MAX]; /* "": the order does not change */
 

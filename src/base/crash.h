@@ -5,9 +5,9 @@
  * crash_point("name") for the n-th time (n = 1, 2 ...; 1 unless given).
  *   no word   it dies by SIGKILL
  *   stop      it stops by SIGSTOP, all its threads, and goes on from there after a SIGCONT
- * STINT_CRASH_POINT=@FILE: the order stands in that file, which may come (by a rename) and go at any time. A process looks
- * for it at each passing; the first that passes the point named takes the file away and counts this passing as its
- * first. With the word "each" the file stays, and every process that passes the point dies.
+ * STINT_CRASH_POINT=@FILE: the order stands in that file, which may come (by a rename) and go at any time. A process
+ * looks for it at each passing; the first that passes the point named takes the file away and counts this passing as
+ * its first. With the word "each" the file stays, and every process that passes the point dies.
  *
  * The variable is read once, at the first passing of any point; a text that names no point, or has a bad count or word,
  * never does anything. Unset, a point costs one load and one branch.

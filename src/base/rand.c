@@ -32,8 +32,8 @@ void rand_hex(char *out, size_t n_digits)
 	out[n_digits] = '\0';
 }
 
-/* Bytes for ids, fetched for many at once: every request has one, and asking the kernel takes longer than all else about
- * it. Not for keys: what is left of a fetch stays in memory. */
+/* Bytes for ids, fetched for many at once: every request has one, and asking the kernel takes longer than all else
+ * about it. Not for keys: what is left of a fetch stays in memory. */
 static void id_bytes(unsigned char *out, size_t len)
 {
 	static _Thread_local unsigned char pool[1024];

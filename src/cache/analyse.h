@@ -62,7 +62,7 @@ struct cache_client_field {
 	const char *name, *value;
 };
 struct cache_client {
-	const struct cache_client_field *fields;   /* in Redis' order and spelling: id addr laddr fd name age idle ... */
+	const struct cache_client_field *fields;   /* in Redis' order and spelling: id addr laddr fd name age ... */
 	size_t n_fields;
 };
 /* NULL: no such field. */

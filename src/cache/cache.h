@@ -83,10 +83,10 @@ struct cache_instance {
 struct cache_run {
 	const char *program;                 /* NULL: redis-server, looked up in PATH */
 	int64_t timeout_ms;                  /* for the whole operation, > 0; undoing it has as much again */
-	const char *order;                   /* what all attempts at one flush or restore have in common, and the healing
-	                                      * between them; at most 255 bytes. NULL: it is never tried again */
+	const char *order;                   /* what all attempts at one flush or restore have in common, and the
+	                                      * healing between them; at most 255 bytes. NULL: never tried again */
 	void *ctx;                           /* of the functions below, each of which may be NULL */
-	/* A step begins or moves on; name is stable ("start node", "copy"), percent of the operation 0..99, never falling. */
+	/* A step begins or moves on; name is stable ("start node", "copy"), percent of the operation 0..99, rising. */
 	void (*on_step)(void *ctx, const char *name, int percent);
 	bool (*should_stop)(void *ctx);      /* polled several times a second; true: undo and RC_TIMEOUT */
 };
@@ -95,8 +95,8 @@ struct cache_run {
 
 /* Every rule on a description: addresses, numbers, paths, settings, names. Operations check it themselves. */
 enum rc cache_check(const struct cache_instance *c, struct err *err) NODISCARD;
-/* Is there a command by that name, in any case, in some Redis? Only names that could be new ones (4 letters at least) are
- * known. A command must not be renamed to it. */
+/* Is there a command by that name, in any case, in some Redis? Only names that could be new ones (4 letters at least)
+ * are known. A command must not be renamed to it. */
 bool cache_is_command(const char *name);
 void cache_hash_password(const char *password, char out[CACHE_HASH_SIZE]);
 /* What may be set, with the defaults of an instance. */
@@ -123,8 +123,9 @@ enum cache_patience { CACHE_WAIT_FOR_HUNG, CACHE_KILL_HUNG };
 enum rc cache_heal(struct cache_instance *c, enum cache_patience patience, const struct cache_run *run,
 		   struct err *err) NODISCARD;
 /*
- * Take note in the description of who is master now: for what only reads, and so runs beside operations that may exchange
- * the roles. Nothing is changed in the processes. Waits a while when nobody is, as for a moment in a switchover.
+ * Take note in the description of who is master now: for what only reads, and so runs beside operations that may
+ * exchange the roles. Nothing is changed in the processes. Waits a while when nobody is, as for a moment
+ * in a switchover.
  */
 enum rc cache_find_master(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
 /* Note which processes run now, after an operation failed that may have started new ones; a node that does not answer
@@ -163,8 +164,8 @@ enum rc cache_set_priority(struct cache_instance *c, int number, int priority, c
 			   struct err *err) NODISCARD;
 /* Erase all keys of all databases. For the moment it takes clients can read, but not write (NOPERM). */
 enum rc cache_flush(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
-/* Was the flush or restore of that order carried out? Ask before trying again: clients write since, and a repetition would
- * take that away. Before it was, they cannot write, also between attempts, as long as these name the order. */
+/* Was the flush or restore of that order carried out? Ask before trying again: clients write since, and a repetition
+ * would take that away. Before it was, they cannot write, also between attempts, as long as these name the order. */
 bool cache_has_erased(const struct cache_instance *c, const char *order);
 /* Does a flush or restore keep clients from writing? When none is under way any more: heal. */
 bool cache_is_closed(const struct cache_instance *c);
@@ -235,7 +236,8 @@ struct cache_view {
 	bool is_serving;       /* the recorded master is up, is a master, and answers at the clients' address */
 };
 
-/* Put aside the log of each node that has grown beyond 64 MiB, in the place of the part put aside before. Beside anything. */
+/* Put aside the log of each node that has grown beyond 64 MiB, in the place of the part put aside
+ * before. Beside anything. */
 void cache_bound_logs(const struct cache_instance *c);
 /* Never fails: what cannot be asked is in the states. Takes at most timeout_ms for each node. */
 void cache_look(const struct cache_instance *c, int64_t timeout_ms, struct cache_view *out);

@@ -48,14 +48,14 @@ enum rc conf_write(const struct cache_instance *c, int node, bool is_rdb_boot, s
 enum rc conf_write_all(const struct cache_instance *c, struct err *err) NODISCARD;
 /* Addresses a node listens on, as "bind" has them. */
 void conf_bind(const struct cache_instance *c, int node, char *out, size_t size);
-/* CONFIG SET of maxclients alone. A machine whose limit of open files is too low for so many lets Redis start with fewer,
- * and refuses the number later: that is passed over unless is_firm. */
+/* CONFIG SET of maxclients alone. A machine whose limit of open files is too low for so many lets Redis start with
+ * fewer, and refuses the number later: that is passed over unless is_firm. */
 enum rc conf_apply_clients(struct wire *w, const struct cache_instance *c, bool is_firm, struct err *err) NODISCARD;
 /* That, and CONFIG SET of all else that a description says about a running node, in one command; on failure nothing of
  * it is changed. */
 enum rc conf_apply(struct wire *w, const struct cache_instance *c, int node, struct err *err) NODISCARD;
 enum rc conf_apply_all(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
-/* Tell a running node, or all, what clients may do and with which password; while there is a seal they may not write. */
+/* Tell a running node, or all, what clients may do and with which password; while there is a seal, not write. */
 enum rc conf_apply_account(struct wire *w, const struct cache_instance *c, struct err *err) NODISCARD;
 enum rc conf_apply_accounts(const struct op *op, const struct cache_instance *c, struct err *err) NODISCARD;
 

@@ -188,7 +188,7 @@ enum rc conf_has_names(struct wire *w, const struct cache_instance *c, bool *out
 
 	for (size_t i = 0; i < ARRAY_LEN(renamable) && has_all; i++) {
 		struct err why = { .rc = RC_OK };
-		/* Looks the name up and does nothing; a command that exists complains of its missing arguments at most. */
+		/* Looks the name up, no more; a command that exists complains of missing arguments at most. */
 		enum rc rc = wire_call(w, NULL, &why, "ACL", "DRYRUN", ADMIN_USER, conf_command(c, renamable[i]));
 		if (rc == RC_IO || rc == RC_TIMEOUT)
 			return err_set(err, rc, "%s", why.msg);

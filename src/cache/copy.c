@@ -12,22 +12,7 @@
 
 enum { PART_SIZE = 1 << 18 };
 
-static enum rc write_part(int fd, const char *path, const char *bytes, size_t len, struct err *err)
-{
-	while (len) {
-		ssize_t n = os.write(fd, bytes, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_sys(err, errno == ENOSPC || errno == EDQUOT ? RC_BUSY : RC_IO, errno,
-			               "cannot write '%.300s'", path);
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return RC_OK;
-}
-
-/* Everything that comes out of in, into out (unless -1) and the hash. */
+/* Everything that comes out of in, into out and the hash. */
 static enum rc pump(const struct op *op, int in, int out, const char *to, char part[PART_SIZE], EVP_MD_CTX *hash,
                     int64_t *size, struct err *err)
 {
@@ -44,7 +29,7 @@ static enum rc pump(const struct op *op, int in, int out, const char *to, char p
 			return RC_OK;
 		must(EVP_DigestUpdate(hash, part, (size_t)n) == 1);
 		*size += n;
-		rc = write_part(out, to, part, (size_t)n, err);
+		rc = file_put(out, to, part, (size_t)n, err);
 		if (rc != RC_OK)
 			return rc;
 	}

@@ -174,7 +174,7 @@ static enum rc turn_others(const struct op *op, struct cache_instance *c, const 
 	return rc;
 }
 
-/* A change of command names holds writes back, for as long as it may take: one that was cut off must not go on doing so. */
+/* A change of command names holds writes back while it lasts: one that was cut off must not go on doing so. */
 static enum rc let_write(const struct op *op, const struct cache_instance *c, struct err *err)
 {
 	CLEANUP(wire_closep) struct wire *w = NULL;

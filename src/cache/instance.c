@@ -314,7 +314,8 @@ static bool names_setting(const struct cache_setting *settings, int n, const cha
 	return found;
 }
 
-/* Whoever asks for a number of clients is told when the machine lets Redis have fewer; no node is left with another one. */
+/* Whoever asks for a number of clients is told when the machine lets Redis have fewer; no node is left
+ * with another one. */
 static enum rc try_clients(const struct op *op, const struct cache_instance *from, const struct cache_instance *to,
                            struct err *err)
 {
@@ -568,7 +569,7 @@ enum rc cache_flush(struct cache_instance *c, const struct cache_run *run, struc
 		rc = erase_sealed(&firm, c, w, err);
 	op_step(&op, "rewrite append-only file", 50);
 	if (rc == RC_OK)
-		let_pass(aof_rewrite(&op, w, NULL)); /* the keys are gone, and the file says so: this only makes it short */
+		let_pass(aof_rewrite(&op, w, NULL)); /* the file says already that the keys are gone: shorten it */
 	return rc;
 }
 

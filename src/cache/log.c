@@ -1,6 +1,6 @@
 /*
- * One pass over a node's log and the part put aside before it. Each day is gathered in NAME.part and takes the place of an
- * older NAME when all is read, so a reader never sees half a day and a collection cut off leaves only parts.
+ * One pass over a node's log and the part put aside before it. Each day is gathered in NAME.part and takes the place of
+ * an older NAME when all is read, so a reader never sees half a day and a collection cut off leaves only parts.
  */
 #include "cache/log.h"
 
@@ -100,7 +100,8 @@ static enum rc turn_to(struct cutter *k, const char *day, struct err *err)
 	return rc == RC_OK ? open_day(k, err) : rc;
 }
 
-/* A line with its end, or as much of it as fits; 0 at the end. NULs, as a power failure may leave them in a log, are shown. */
+/* A line with its end, or as much of it as fits; 0 at the end. NULs, as a power failure may leave them in a
+ * log, are shown. */
 static size_t next_part(FILE *in, char part[LINE_PART])
 {
 	size_t len = 0;
@@ -138,7 +139,8 @@ static enum rc cut_lines(struct cutter *k, FILE *in, struct err *err)
 }
 
 /* *in is NULL for a file that is not there. */
-static enum rc open_log(const struct cache_instance *c, int node, const char *name, FILE **in, struct stat *st, struct err *err)
+static enum rc open_log(const struct cache_instance *c, int node, const char *name, FILE **in, struct stat *st,
+			struct err *err)
 {
 	char path[PATH_MAX];
 	int fd = -1;
@@ -161,8 +163,8 @@ static void close_log(FILE *in)
 		(void)fclose(in); /* opened for reading: nothing to lose */
 }
 
-/* The older part first. It is opened last: when the newer one becomes the older one in between, both are the same file, and
- * nothing is read twice or passed over. */
+/* The older part first. It is opened last: when the newer one becomes the older one in between, both are the same file,
+ * and nothing is read twice or passed over. */
 static enum rc cut_logs(struct cutter *k, const struct cache_instance *c, int node, struct err *err)
 {
 	FILE *newer = NULL, *older = NULL;
@@ -227,7 +229,8 @@ static enum rc drop_old(void *ctx, const char *name, struct err *err)
 	char path[PATH_MAX];
 	size_t len = strlen(name), tail = DAY_SIZE - 1 + strlen(CACHE_LOG_SUFFIX);
 
-	if (!ends_with(name, CACHE_LOG_SUFFIX) || len < tail || strncmp(name + len - tail, s->k->first_day, DAY_SIZE - 1) >= 0)
+	if (!ends_with(name, CACHE_LOG_SUFFIX) || len < tail ||
+	    strncmp(name + len - tail, s->k->first_day, DAY_SIZE - 1) >= 0)
 		return RC_OK;
 	enum rc rc = path_join(path, s->k->dir, name, err);
 	return rc == RC_OK ? file_remove(path, err) : rc;
@@ -245,8 +248,8 @@ static enum rc collect_node(struct cutter *k, const struct cache_instance *c, in
 	return rc == RC_OK ? closed : rc;
 }
 
-static enum rc collect(struct cutter *k, const struct cache_instance *c, const struct cache_log_order *order, int *n_files,
-		       struct err *err)
+static enum rc collect(struct cutter *k, const struct cache_instance *c, const struct cache_log_order *order,
+		       int *n_files, struct err *err)
 {
 	struct sweep s = { .k = k };
 	bool is_found = order->node < 0;

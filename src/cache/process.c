@@ -24,8 +24,15 @@
 #include "os/file.h"
 #include "os/proc.h"
 
-enum { LOG_SIZE_MAX = 4 << 20 /* at a start */, LOG_LIVE_MAX = 64 << 20, LOG_TAIL_SIZE = 8192, LOG_LINE_MAX = 200, INFO_SIZE_MAX = 1 << 20, ASK_AGAIN_MS = 250,
-       LEAVE_LIMIT_MS = 20000 };
+enum {
+	LOG_SIZE_MAX = 4 << 20 /* at a start */,
+	LOG_LIVE_MAX = 64 << 20,
+	LOG_TAIL_SIZE = 8192,
+	LOG_LINE_MAX = 200,
+	INFO_SIZE_MAX = 1 << 20,
+	ASK_AGAIN_MS = 250,
+	LEAVE_LIMIT_MS = 20000
+};
 
 #define SERVER_NAME "redis-server" /* as the kernel names the process and the children it forks */
 
@@ -518,8 +525,8 @@ enum rc node_drop(struct cache_instance *c, int node, struct err *err)
 	return rc == RC_OK ? dir_remove(dir, err) : rc;
 }
 
-/* Redis 7.0 whose rewrite failed keeps its place in the new file wrongly; when a write then falls short (a full disk), the
- * file gets a hole that no start can read. A rewrite makes the file good again: no stop without. */
+/* Redis 7.0 whose rewrite failed keeps its place in the new file wrongly; when a write then falls short (a full disk),
+ * the file gets a hole that no start can read. A rewrite makes the file good again: no stop without. */
 enum rc aof_secure(const struct op *op, const struct cache_instance *c, int node, struct err *err)
 {
 	CLEANUP(wire_closep) struct wire *w = NULL;

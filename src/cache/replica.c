@@ -324,8 +324,8 @@ static enum rc wait_hand_over(const struct op *op, struct wire *w, struct err *e
 	return rc;
 }
 
-/* One that was begun by a process which died goes on inside Redis, holds writes back, and would refuse ours: end it. Whether
- * it had come through by then is seen by its end, and settled by who asked. */
+/* One that was begun by a process which died goes on inside Redis, holds writes back, and would refuse ours: end it.
+ * Whether it had come through by then is seen by its end, and settled by who asked. */
 static enum rc end_old_hand_over(const struct op *op, struct wire *w, struct err *err)
 {
 	struct buf info;

@@ -4,7 +4,8 @@
  *  R1 before-restore/complete is there from the moment all old data is in that folder until it begins to move back.
  *     So data files beside it are new ones, to be thrown away by undoing; without it they are old ones.
  *  R2 The restore is done when the folders are renamed to after-restore, master first: from then on nothing is undone.
- *  R3 Clients cannot write from before R1 until after R2 (seal.c): what they wrote to the new data would be lost by undoing.
+ *  R3 Clients cannot write from before R1 until after R2 (seal.c): what they wrote to the new data would be
+ *     lost by undoing.
  *  R4 Undoing may be cut off anywhere and begun again; every start of a node does it first (node_start).
  */
 #include <errno.h>

@@ -1,17 +1,17 @@
 /*
  * seal: nothing that clients write is lost to an operation that replaces all data and is then cut off.
  *
- * A flush or a restore may have to be repeated because nobody knows that it was done. What clients wrote in between would
- * go with it, though Redis had acknowledged it. So they can write again only when it is known:
+ * A flush or a restore may have to be repeated because nobody knows that it was done. What clients wrote in between
+ * would go with it, though Redis had acknowledged it. So they can write again only when it is known:
  *
- *  S1 DIR/sealed, with the order's name, is on disk before anything is erased. While it is there clients cannot write: the
- *     file decides what a node is told at its start, by healing, and by seal_tell.
+ *  S1 DIR/sealed, with the order's name, is on disk before anything is erased. While it is there clients cannot write:
+ *     the file decides what a node is told at its start, by healing, and by seal_tell.
  *  S2 The seal becomes DIR/erased by one rename, when all is done; the nodes are opened after that. An order that is
  *     named there is not repeated.
  *  S3 Only another attempt at the same order keeps the seal; any other healing, such as that after the last attempt,
  *     breaks it.
- *  S4 DIR/closed is there from before S1 until every node was told that clients may write. So whoever keeps the instance
- *     sees when that failed, though all nodes serve, and has it healed.
+ *  S4 DIR/closed is there from before S1 until every node was told that clients may write. So whoever keeps the
+ *     instance sees when that failed, though all nodes serve, and has it healed.
  */
 #include <string.h>
 #include <unistd.h>

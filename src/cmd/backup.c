@@ -340,8 +340,8 @@ static enum rc refuse_nested(const struct backup *b, struct err *err)
 
 	if (path_inside(b->to, roots, 1, inside, NULL) != RC_OK)
 		return RC_OK;
-	return err_set(err, RC_INVALID, "'%.200s' lies in the data folder; a backup belongs elsewhere, best on another disk",
-	               b->to);
+	return err_set(err, RC_INVALID,
+	               "'%.200s' lies in the data folder; a backup belongs elsewhere, best on another disk", b->to);
 }
 
 static enum rc fill(struct backup *b, struct err *err)
@@ -411,9 +411,10 @@ static void tell(const struct backup *b, bool as_json, struct buf *out)
 
 	if (!as_json) {
 		buf_addf(out,
-		         "%zu files, %.1f MiB in %.1f s: %s\nIt holds secrets (secret.key, password hashes): keep it as "
-		         "safe as the data folder.\nRestore it with: stint restore --from %s --data DIR",
-		         b->manifest.n_files, (double)b->manifest.size / (1 << 20), (double)took_ms / 1000, b->to, b->to);
+		        "%zu files, %.1f MiB in %.1f s: %s\nIt holds secrets (secret.key, password hashes): keep it as "
+		        "safe as the data folder.\nRestore it with: stint restore --from %s --data DIR",
+		        b->manifest.n_files, (double)b->manifest.size / (1 << 20), (double)took_ms / 1000, b->to,
+		        b->to);
 		return;
 	}
 	jw_init(&w, out, CASING_CAMEL);
@@ -444,7 +445,8 @@ static int run_backup(const struct command *c, int argc, char **argv)
 	bool as_json = false;
 	struct opt opts[] = {
 		OPTION_TEXT("data", &data, "DIR", "Data folder (default $STINT_DATA, else ./stint-data)."),
-		OPTION_TEXT("to", &to, "PATH", "Folder for the backup: absent, empty, or left by one that was cut off."),
+		OPTION_TEXT("to", &to, "PATH",
+		            "Folder for the backup: absent, empty, or left by one that was cut off."),
 		OPTION_FLAG("leave-import", &b.leaves_import, "Leave out the training files in import/."),
 		OPTION_FLAG("leave-damaged", &b.leaves_damaged, "Go on without files that are missing or damaged."),
 		OPTION_INT("redis-wait", &b.redis_wait_s, "SECONDS", 0, 86400,

@@ -6,8 +6,9 @@
 #include "cmd/password.h"
 
 #define PASSWORD_OPTION(out_)                                                                                          \
-	OPTION_TEXT("password-file", (out_), "FILE",                                                                   \
-		    "Password in the first line of a file, - for standard input (default $REDISCLI_AUTH, else asked for).")
+	OPTION_TEXT(                                                                                                   \
+		"password-file", (out_), "FILE",                                                                       \
+		"Password in the first line of a file, - for standard input (default $REDISCLI_AUTH, else asked for).")
 
 /* ---- create ---- */
 
@@ -70,8 +71,8 @@ static bool write_creation(struct remote *r, const struct creation *n, struct bu
 	dcs_body_begin(&w, body);
 	if (!is_ha && n->replicas != 1)
 		r->rc = err_set(&r->err, RC_INVALID, "--replicas is for --mode ha");
-	if (r->rc != RC_OK || !dcs_size(r, n->size, &mib) || !dcs_spec(r, n->mode, mib, is_ha ? n->replicas + 1 : 0, &spec) ||
-	    !write_place(r, &w))
+	if (r->rc != RC_OK || !dcs_size(r, n->size, &mib) ||
+	    !dcs_spec(r, n->mode, mib, is_ha ? n->replicas + 1 : 0, &spec) || !write_place(r, &w))
 		return false;
 	jw_kv_text(&w, "name", n->name);
 	jw_kv_text(&w, "engine", "Redis");
@@ -214,7 +215,8 @@ static void print_tags(struct remote *r, const json_t *tags)
 	for (size_t i = 0; i < json_array_size(tags); i++) {
 		const json_t *t = json_array_get(tags, i);
 		remote_line(r, i == 0 ? "tags" : "",
-			    arena_printf(client_arena(r->client), "%s=%s", json_text_of(t, "key"), json_text_of(t, "value")));
+			    arena_printf(client_arena(r->client), "%s=%s", json_text_of(t, "key"),
+					 json_text_of(t, "value")));
 	}
 }
 
@@ -296,8 +298,8 @@ static void set_status(struct remote *r, const struct dcs_cache *cache, const ch
 	jw_kv_text(&w, "action", action);
 	if (dcs_body_finish(r, &w, &body) && dcs_call(r, "PUT", "/instances/status", NULL, NULL, buf_text(&body), &a) &&
 	    strcmp(json_text_of(json_array_get(json_pick(a.json, "results"), 0), "result"), "success") != 0)
-		r->rc = err_set(&r->err, RC_CONFLICT, "cache %.70s does not take a %s now; it is busy, or %s", cache->name,
-				action, json_text_of(cache->json, "status"));
+		r->rc = err_set(&r->err, RC_CONFLICT, "cache %.70s does not take a %s now; it is busy, or %s",
+				cache->name, action, json_text_of(cache->json, "status"));
 	dcs_body_drop(&body);
 }
 

@@ -86,7 +86,8 @@ static enum rc complete(const struct client_options *o, struct arena *a, struct 
 	enum rc rc = RC_OK;
 
 	if (found->key_secret && !found->key_id)
-		return err_set(err, RC_INVALID, "whose secret? Give --access-key-id or %s too", env_names[o->cloud].key_id);
+		return err_set(err, RC_INVALID, "whose secret? Give --access-key-id or %s too",
+		               env_names[o->cloud].key_id);
 	if (!found->endpoint)
 		rc = data_endpoint_read(data_dir(o->data), a, &found->endpoint, err);
 	if (rc == RC_OK && (!found->key_id || !found->key_secret))
@@ -333,7 +334,8 @@ static struct curl_slist *header_list(struct client *c, const struct head *h, co
 	struct curl_slist *list = NULL;
 
 	for (size_t i = 0; i < h->n; i++)
-		list = c->calls->slist_append(list, arena_printf(c->arena, "%s: %s", h->rows[i].name, h->rows[i].value));
+		list = c->calls->slist_append(list,
+		                              arena_printf(c->arena, "%s: %s", h->rows[i].name, h->rows[i].value));
 	list = c->calls->slist_append(list, arena_printf(c->arena, "authorization: %s", authorization));
 	list = c->calls->slist_append(list, "accept: application/json");
 	return c->calls->slist_append(list, "expect:"); /* no 100-continue round trip */

@@ -26,23 +26,37 @@ struct client_options {
 	bool as_json;
 };
 /* Rows of a command's option table; o is a struct client_options. */
-#define CLIENT_OPTIONS(o)                                                                           \
-	OPTION_TEXT("endpoint", &(o).endpoint, "URL", "Server (default $STINT_ENDPOINT, else that of --data)."),        \
-	OPTION_TEXT("access-key-id", &(o).key_id, "ID", "Key (default $ALIBABA_CLOUD_ACCESS_KEY_ID, else of --data)."), \
-	OPTION_TEXT("access-key-secret", &(o).key_secret, "TEXT", "Its secret (default $ALIBABA_CLOUD_ACCESS_KEY_SECRET)."), \
-	OPTION_TEXT("data", &(o).data, "DIR", "Data folder to take endpoint and key from (default $STINT_DATA)."), \
-	OPTION_TEXT("ca-file", &(o).ca_file, "FILE", "Certificates to trust with https (default $STINT_CA_FILE, else the system's)."), \
-	OPTION_FLAG("json", &(o).as_json, "Print the server's answer as JSON.")
+#define CLIENT_ENDPOINT(o)                                                                                     \
+	OPTION_TEXT("endpoint", &(o).endpoint, "URL", "Server (default $STINT_ENDPOINT, else that of --data).")
+#define CLIENT_KEY(o, variable)                                                                                \
+	OPTION_TEXT("access-key-id", &(o).key_id, "ID", "Key (default $" variable ", else of --data).")
+#define CLIENT_SECRET(o, variable)                                                                             \
+	OPTION_TEXT("access-key-secret", &(o).key_secret, "TEXT", "Its secret (default $" variable ").")
+#define CLIENT_DATA(o, what)                                                                                   \
+	OPTION_TEXT("data", &(o).data, "DIR", "Data folder to take " what " from (default $STINT_DATA).")
+#define CLIENT_CA_FILE(o)                                                                                      \
+	OPTION_TEXT("ca-file", &(o).ca_file, "FILE",                                                           \
+		    "Certificates to trust with https (default $STINT_CA_FILE, else the system's).")
+#define CLIENT_JSON(o) OPTION_FLAG("json", &(o).as_json, "Print the server's answer as JSON.")
+
+#define CLIENT_OPTIONS(o)                                                                                      \
+	CLIENT_ENDPOINT(o),                                                                                    \
+	CLIENT_KEY(o, "ALIBABA_CLOUD_ACCESS_KEY_ID"),                                                          \
+	CLIENT_SECRET(o, "ALIBABA_CLOUD_ACCESS_KEY_SECRET"),                                                   \
+	CLIENT_DATA(o, "endpoint and key"),                                                                    \
+	CLIENT_CA_FILE(o),                                                                                     \
+	CLIENT_JSON(o)
 
 /* The same for a command of DCS. */
-#define DCS_CLIENT_OPTIONS(o)                                                                       \
-	OPTION_TEXT("endpoint", &(o).endpoint, "URL", "Server (default $STINT_ENDPOINT, else that of --data)."),        \
-	OPTION_TEXT("access-key-id", &(o).key_id, "ID", "Key (default $HUAWEICLOUD_SDK_AK, else of --data)."), \
-	OPTION_TEXT("access-key-secret", &(o).key_secret, "TEXT", "Its secret (default $HUAWEICLOUD_SDK_SK)."), \
-	OPTION_TEXT("project-id", &(o).project_id, "ID", "Project (default $HUAWEICLOUD_SDK_PROJECT_ID, else the key's)."), \
-	OPTION_TEXT("data", &(o).data, "DIR", "Data folder to take endpoint, key and project from (default $STINT_DATA)."), \
-	OPTION_TEXT("ca-file", &(o).ca_file, "FILE", "Certificates to trust with https (default $STINT_CA_FILE, else the system's)."), \
-	OPTION_FLAG("json", &(o).as_json, "Print the server's answer as JSON.")
+#define DCS_CLIENT_OPTIONS(o)                                                                                  \
+	CLIENT_ENDPOINT(o),                                                                                    \
+	CLIENT_KEY(o, "HUAWEICLOUD_SDK_AK"),                                                                   \
+	CLIENT_SECRET(o, "HUAWEICLOUD_SDK_SK"),                                                                \
+	OPTION_TEXT("project-id", &(o).project_id, "ID",                                                       \
+		    "Project (default $HUAWEICLOUD_SDK_PROJECT_ID, else the key's)."),                         \
+	CLIENT_DATA(o, "endpoint, key and project"),                                                           \
+	CLIENT_CA_FILE(o),                                                                                     \
+	CLIENT_JSON(o)
 
 struct client;
 

@@ -23,7 +23,7 @@ static enum rc find_all(void *library, struct curl_calls *out, struct err *err)
 		void *found = dlsym(library, members[i].name);
 		if (!found)
 			return err_set(err, RC_NOT_FOUND, LIBRARY " has no %s", members[i].name);
-		/* POSIX has pointers to functions of the size of others; C does not let one be assigned to the other. */
+		/* In POSIX pointers to functions are like others; C lets neither be assigned to the other. */
 		memcpy((char *)out + members[i].offset, &found, sizeof found);
 	}
 	return RC_OK;
@@ -38,7 +38,8 @@ enum rc curl_load(const struct curl_calls **out, struct err *err)
 		library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 		const char *why = library ? NULL : dlerror();
 		if (!library)
-			return err_set(err, RC_NOT_FOUND, "calls to a server need libcurl: %.200s", why ? why : "not found");
+			return err_set(err, RC_NOT_FOUND, "calls to a server need libcurl: %.200s",
+				       why ? why : "not found");
 		enum rc rc = find_all(library, &calls, err);
 		if (rc != RC_OK) {
 			(void)dlclose(library); /* nothing of it is in use */

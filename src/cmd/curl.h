@@ -1,8 +1,8 @@
 /*
  * curl: libcurl, loaded by the first command that calls a server.
  *
- * Not linked: `stint serve` and the `stint job` of each task are this same program and call nobody, but the loader would
- * bring libcurl's thirty libraries into each of them, at every start.
+ * Not linked: `stint serve` and the `stint job` of each task are this same program and call nobody, but the loader
+ * would bring libcurl's thirty libraries into each of them, at every start.
  *
  * Threads:  one owner at a time.
  * Errors:   RC_NOT_FOUND, with what the loader says, when it is not installed or too old.

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "cmd/manifest.h"
+#include "engine/engine.h"
 #include "os/file.h"
 
 enum { KEYS_ARENA_SIZE = 16 << 20, ENDPOINT_MAX = 512 };
@@ -28,12 +29,10 @@ enum rc data_refuse_half(const char *dir, struct err *err)
 
 enum rc data_make(const char *dir, struct err *err)
 {
-	static const char *const folders[] = { "import", "functions.d" };
-
 	enum rc rc = dir_make(dir, 0700, err);
 	if (rc == RC_OK)
 		rc = data_refuse_half(dir, err);
-	return rc == RC_OK ? dir_make_in(dir, folders, ARRAY_LEN(folders), 0700, err) : rc;
+	return rc == RC_OK ? engine_make_folders(dir, err) : rc;
 }
 
 enum rc data_keys_open(const char *dir, bool makes, struct data_keys *out, struct err *err)

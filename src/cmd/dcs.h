@@ -46,7 +46,8 @@ const char *dcs_time(struct arena *a, const json_t *object, const char *name);
 
 /* The newest background task of an instance: with one unfinished at a time, it is the one just made. */
 bool dcs_newest_task(struct remote *r, const char *uid, char out[40]);
-/* Follow task to its end with a bar on stderr; forgets all answers. uid NULL: of an instance that is gone already, without a percentage.
+/* Follow task to its end with a bar on stderr; forgets all answers. uid NULL: of an instance gone already, without a
+ * percentage.
  * A failed task is a failed command, with the task's own reason. */
 void dcs_wait(struct remote *r, const char *uid, const char *task);
 /* After a change was accepted: with waits follow it and print "Cache NAME DONE.", else print how to look. done is read

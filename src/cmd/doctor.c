@@ -87,7 +87,8 @@ static void check_secret(struct exam *x)
 		exam_tell(x, LEVEL_BAD, "secret.key", "others may read it (mode %04o); run: chmod 600 '%.300s'",
 		        (unsigned)(st.st_mode & 07777), path);
 	else if (st.st_size != SECRET_SIZE)
-		exam_tell(x, LEVEL_BAD, "secret.key", "it has %lld bytes instead of %d: no server starts; restore it from a backup",
+		exam_tell(x, LEVEL_BAD, "secret.key",
+		          "it has %lld bytes instead of %d: no server starts; restore it from a backup",
 		          (long long)st.st_size, SECRET_SIZE);
 	else
 		exam_tell(x, LEVEL_OK, "secret.key", "mode %04o", (unsigned)(st.st_mode & 07777));
@@ -205,13 +206,14 @@ static void check_files(struct exam *x)
 		exam_tell(x, LEVEL_BAD, "files", "%s; the server's user must be able to read all of it", err.msg);
 	if (c.n_foreign)
 		exam_tell(x, LEVEL_BAD, "files",
-		          "%d of them belong to another user than the folder, such as '%.300s' (user %u); run: chown -R "
-		          "%u '%.300s'",
-		          c.n_foreign, c.foreign, c.stranger, c.owner, x->data);
+		        "%d of them belong to another user than the folder, such as '%.300s' (user %u); run: chown -R "
+		        "%u '%.300s'",
+		        c.n_foreign, c.foreign, c.stranger, c.owner, x->data);
 	if (c.n_open)
 		exam_tell(x, LEVEL_BAD, "files",
-		          "%d can be read or written by others and should not, such as '%.300s'; run: chmod go-rwx on them",
-		          c.n_open, c.open);
+		        "%d can be read or written by others and should not,"
+		        " such as '%.300s'; run: chmod go-rwx on them",
+		        c.n_open, c.open);
 	if (!c.n_foreign && !c.n_open)
 		exam_tell(x, LEVEL_OK, "files", "owners and modes are as they should be");
 	if (c.n_leftovers)
@@ -235,7 +237,8 @@ static void check_space(struct exam *x)
 	double free_mib = (double)fs.f_bavail * (double)fs.f_frsize / (1 << 20);
 	double percent = fs.f_blocks ? 100.0 * (double)fs.f_bavail / (double)fs.f_blocks : 100;
 	if (free_mib < FREE_MIB_MIN)
-		exam_tell(x, LEVEL_BAD, "disk", "only %.0f MiB are free; make room, else changes are refused", free_mib);
+		exam_tell(x, LEVEL_BAD, "disk", "only %.0f MiB are free; make room, else changes are refused",
+		          free_mib);
 	else if (fs.f_files && fs.f_favail < FREE_FILES_MIN)
 		exam_tell(x, LEVEL_BAD, "disk", "room for only %llu more files; delete some",
 		          (unsigned long long)fs.f_favail);

@@ -4,8 +4,8 @@
 #include "cmd/client.h"
 #include "cmd/say.h"
 
-/* In the templates @E is the endpoint's host and port, @P its protocol, @U the URL, @K the key id, @S the secret, @J the
- * project. */
+/* In the templates @E is the endpoint's host and port, @P its protocol, @U the URL, @K the key id, @S the secret, @J
+ * the project. */
 static const char shell_text[] = "export STINT_ENDPOINT='@U'\n"
                                  "export ALIBABA_CLOUD_ACCESS_KEY_ID='@K'\n"
                                  "export ALIBABA_CLOUD_ACCESS_KEY_SECRET='@S'\n";
@@ -288,8 +288,8 @@ static enum rc print_settings(struct client_options *o, const char *word, struct
 	}
 	if (word)
 		return err_set(err, RC_INVALID,
-		               "'%.40s' is none of shell, python, node, java, go, dcs-shell, dcs-python, dcs-java, dcs-go",
-		               word);
+		        "'%.40s' is none of shell, python, node, java, go, dcs-shell, dcs-python, dcs-java, dcs-go",
+		        word);
 	if (o->as_json)
 		return print_key(o, a, out, err);
 	enum rc rc = print_cloud(o, CLOUD_OPENSEARCH, NULL, a, out, err);
@@ -321,7 +321,9 @@ static int run_env(const struct command *c, int argc, char **argv)
 const struct command command_env = {
 	.name = "env",
 	.operands = "[LANGUAGE]",
-	.summary = "Print SDK settings to paste: shell, python, node, java, go; for DCS dcs-shell, dcs-python, dcs-java, dcs-go.",
+	.summary =
+	        "Print SDK settings to paste: shell, python, node, java, go; for DCS dcs-shell, dcs-python, dcs-java,"
+	        " dcs-go.",
 	.example = "stint env python --data ./stint-data\neval \"$(stint env shell --data ./stint-data)\"",
 	.run = run_env,
 };

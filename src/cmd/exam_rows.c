@@ -49,7 +49,9 @@ static void check_totals(struct exam *x, struct store *s)
 		exam_tell(x, LEVEL_OK, "totals", "the numbers kept are those of the rows");
 	else
 		exam_tell(x, LEVEL_BAD, "totals", "%s%s", err.msg,
-		          rc == RC_CORRUPT ? "; lists tell wrong totals until a server has run on it: it counts them anew" : "");
+		          rc == RC_CORRUPT
+		                  ? "; lists tell wrong totals until a server has run on it: it counts them anew"
+		                  : "");
 }
 
 static void check_keys(struct exam *x, struct store *s)
@@ -118,7 +120,8 @@ static const char *fault_of(struct exam *x, const struct named_file *f)
 		return "is missing";
 	if (rc != RC_OK)
 		return arena_printf(x->arena, "cannot be read (%s)", err.msg);
-	return *f->sha256 && strcmp(f->sha256, sum.sha256) != 0 ? "is damaged: its checksum is not the recorded one" : NULL;
+	return *f->sha256 && strcmp(f->sha256, sum.sha256) != 0 ? "is damaged: its checksum is not the recorded one"
+	                                                        : NULL;
 }
 
 /* The secret is made by the instance's first task, so a young or failed instance may have none. */
@@ -207,9 +210,9 @@ static void check_status(struct exam *x, const struct inventory *v)
 	for (size_t i = 0; i < v->n_caches; i++) {
 		if (strcmp(v->caches[i].status, "ERROR") == 0)
 			exam_tell(x, LEVEL_NOTE, "redis",
-			          "instance %s does not serve; a running server tries to mend it, its tasks say why not: "
-			          "stint cache tasks %s",
-			          v->caches[i].name, v->caches[i].name);
+			        "instance %s does not serve; a running server tries to mend it, its tasks say why not: "
+			        "stint cache tasks %s",
+			        v->caches[i].name, v->caches[i].name);
 	}
 }
 
@@ -261,9 +264,9 @@ static void check_orphans(struct exam *x, const struct inventory *v)
 		int64_t pid;
 		if (num_i64(e->d_name, &pid) && works_in(e->d_name, root, uid) && !is_known(v, uid))
 			exam_tell(x, LEVEL_BAD, "redis",
-			          "redis-server process %lld works in cache/%s, which belongs to no instance (any more); "
-			          "end it: kill %lld",
-			          (long long)pid, uid, (long long)pid);
+			        "redis-server process %lld works in cache/%s, which belongs to no instance (any more); "
+			        "end it: kill %lld",
+			        (long long)pid, uid, (long long)pid);
 	}
 	(void)closedir(dir);
 }

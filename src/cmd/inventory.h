@@ -1,5 +1,6 @@
 /*
- * inventory: the files that a database names, and what is known of each. What a backup must hold and a doctor looks for.
+ * inventory: the files that a database names, and what is known of each. What a backup must hold and a
+ * doctor looks for.
  *
  * Owner:  everything lives in the arena given.
  * Errors: RC_LIMIT when the arena is full; those of the store.
@@ -33,7 +34,10 @@ struct named_file {
 };
 
 /* Files of these kinds never change under their path: a checksum that does not hold means damage. */
-static inline bool file_kind_is_fixed(enum file_kind k) { return k == FILE_SERVING || k == FILE_MODEL || k == FILE_RDB; }
+static inline bool file_kind_is_fixed(enum file_kind k)
+{
+	return k == FILE_SERVING || k == FILE_MODEL || k == FILE_RDB;
+}
 
 struct inventory {
 	struct named_file *files;

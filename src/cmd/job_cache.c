@@ -268,7 +268,8 @@ static enum rc operate(struct operation *o, const struct errand *errand, struct 
 	crash_point("cache.step"); /* nothing is done yet */
 	if (op == CACHE_OPS) {
 		if (wants_master(errand->scan))
-			rc = cache_find_master(&o->cache, &o->run, err); /* a switchover may have ended since this was claimed */
+			/* A switchover may have ended since this was claimed. */
+			rc = cache_find_master(&o->cache, &o->run, err);
 		return rc == RC_OK ? job_scan(o, errand->scan, a, err) : rc;
 	}
 	bool heals_itself = op == CACHE_OP_CREATE || op == CACHE_OP_DELETE || op == CACHE_OP_HEAL;
@@ -343,7 +344,8 @@ enum rc job_cache(const json_t *task, struct arena *a, struct err *err)
 	const char *kind = json_string_value(json_object_get(task, "kind"));
 	struct errand errand = { kind ? cache_op_of(kind) : CACHE_OPS, kind ? scan_of(kind) : SCAN_KINDS };
 
-	(void)snprintf(o.order, sizeof o.order, "%lld", (long long)json_integer_value(json_object_get(task, "generation")));
+	(void)snprintf(o.order, sizeof o.order, "%lld",
+		       (long long)json_integer_value(json_object_get(task, "generation")));
 	if (errand.op == CACHE_OPS && errand.scan == SCAN_KINDS)
 		return err_set(err, RC_INTERNAL, "no operation is named '%.60s'", kind ? kind : "");
 	must(errand.op == CACHE_OPS || operations[errand.op]);

@@ -1,12 +1,13 @@
 /*
- * job_scan: an analysis of a Redis instance as a task. What was found goes back in the result as {"scan":{"num":n, ...}},
- * in the members the DCS contract names, so that the dialect only has to add ids and times.
+ * job_scan: an analysis of a Redis instance as a task. What was found goes back in the result as {"scan":{"num":n,
+ * ...}}, in the members the DCS contract names, so that the dialect only has to add ids and times.
  */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include "base/clock.h"
+#include "base/must.h"
 #include "cache/analyse.h"
 #include "cache/log.h"
 #include "cmd/job_cache.h"
@@ -20,23 +21,43 @@ enum {
 	TOP_HOT = 100,
 	TOP_OFFLINE = 100,
 	NAME_MAX_SIZE = 200,    /* of a key's name in a result: the protocol bounds the whole */
+	PREFIX_MAX_SIZE = 130,  /* likewise, where there are TOP_OFFLINE of both */
 	REPORT_MAX = 8 << 20,
 	EXPIRE_MAX_S = 6 * 3600, /* a scan for expired keys; the engine ends a task later than that */
 };
 
 static const struct cache_scan gentle = { .batch = SCAN_BATCH, .pause_ms = SCAN_PAUSE_MS, .top = TOP_KEYS };
 
-/* A name may hold any bytes; what is no text shows as U+FFFD. Cut between two characters. */
-static void write_name(struct jw *w, const char *key, const char *name)
+/* Bytes of a text in JSON, without its quotes. */
+static size_t size_in_json(const char *text)
+{
+	struct buf out;
+	struct jw w;
+
+	buf_init(&out, 6 * NAME_MAX_SIZE + 2);
+	jw_init(&w, &out, CASING_CAMEL);
+	jw_text(&w, text);
+	size_t size = out.len - 2;
+	buf_fini(&out);
+	return size;
+}
+
+/* A name may hold any bytes; what is no text shows as U+FFFD, and a control character takes six. Cut between two
+ * characters, so that it takes at most so many bytes in the result, which is bounded as a whole. */
+static void write_name(struct jw *w, const char *key, const char *name, size_t most)
 {
 	char cut[NAME_MAX_SIZE + 1];
-	size_t len = strnlen(name, NAME_MAX_SIZE);
-	bool is_cut = len == NAME_MAX_SIZE;
+	size_t len = strnlen(name, most), size;
 
-	while (is_cut && len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80)
-		len--;
-	memcpy(cut, name, len);
-	cut[len] = '\0';
+	must(most <= NAME_MAX_SIZE);
+	do {
+		while (name[len] && len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80)
+			len--;
+		memcpy(cut, name, len);
+		cut[len] = '\0';
+		size = size_in_json(cut);
+		len -= size > most ? (size - most + 5) / 6 : 0;
+	} while (size > most);
 	jw_kv_text(w, key, cut);
 }
 
@@ -49,7 +70,7 @@ static void write_keys(struct jw *w, const struct cache_keys *found)
 	for (size_t i = 0; i < found->n_keys; i++) {
 		const struct cache_key *k = &found->keys[i];
 		jw_object(w);
-		write_name(w, "name", k->name);
+		write_name(w, "name", k->name, NAME_MAX_SIZE);
 		jw_kv_text(w, "type", cache_type_word(k->type));
 		jw_kv_int(w, "db", k->db);
 		jw_kv_int(w, "size", k->size);
@@ -88,7 +109,8 @@ static int64_t argument(const struct operation *o, const char *name, int64_t oth
 	return json_is_integer(value) ? (int64_t)json_integer_value(value) : otherwise;
 }
 
-/* A scan that ran out of the time its schedule gives would do so again: it fails for good, unlike one that was stopped. */
+/* A scan that ran out of the time its schedule gives would do so again: it fails for good, unlike one
+ * that was stopped. */
 static enum rc expire_keys(struct operation *o, struct arena *a, struct err *err)
 {
 	int64_t scanned = 0, expired = 0;
@@ -103,7 +125,8 @@ static enum rc expire_keys(struct operation *o, struct arena *a, struct err *err
 	int64_t end_mono = clock_mono_ms() + run.timeout_ms;
 	enum rc rc = cache_expire_keys(&o->cache, &how, &scanned, &expired, &run, err);
 	if (rc == RC_TIMEOUT && clock_mono_ms() >= end_mono && !job_should_stop(NULL))
-		return err_set(err, RC_LIMIT, "the scan was not finished within its timeout of %lld s", (long long)timeout_s);
+		return err_set(err, RC_LIMIT, "the scan was not finished within its timeout of %lld s",
+			       (long long)timeout_s);
 	if (rc == RC_OK) {
 		jw_kv_int(o->result, "num", expired);
 		jw_kv_int(o->result, "scanned", scanned);
@@ -175,7 +198,7 @@ static void write_largest(struct jw *w, const json_t *report)
 	for (size_t i = 0; i < n; i++) {
 		const char *name = json_string_value(json_object_get(top[i].key, "name"));
 		jw_object(w);
-		write_name(w, "key", name ? name : "");
+		write_name(w, "key", name ? name : "", NAME_MAX_SIZE);
 		jw_kv_text(w, "type", top[i].type);
 		jw_kv_int(w, "bytes", whole(top[i].key, "memoryBytes"));
 		jw_kv_int(w, "num_of_elem", whole(top[i].key, "elements"));
@@ -194,7 +217,7 @@ static void write_prefixes(struct jw *w, const json_t *report)
 	json_array_foreach(json_object_get(report, "prefixes"), i, p) {
 		const char *name = json_string_value(json_object_get(p, "prefix"));
 		jw_object(w);
-		write_name(w, "key_prefix", name ? name : "");
+		write_name(w, "key_prefix", name ? name : "", PREFIX_MAX_SIZE);
 		jw_kv_int(w, "bytes", whole(p, "memoryBytesAtLeast"));
 		jw_kv_int(w, "num", whole(p, "keysAtLeast"));
 		jw_end_object(w);
@@ -238,8 +261,8 @@ static enum rc read_rdb(struct operation *o, const char *file, struct arena *a, 
 	const json_t *report = NULL;
 	struct reading r = { .op = o };
 
-	r.report = rdb_report_new(&(struct rdb_report_options){ .now_ms = clock_wall_ms(), .top_n = TOP_OFFLINE, .depth = 1,
-								.separator = ':' });
+	r.report = rdb_report_new(&(struct rdb_report_options){
+		.now_ms = clock_wall_ms(), .top_n = TOP_OFFLINE, .depth = 1, .separator = ':' });
 	struct rdb_visitor v = { &r, on_key, on_progress };
 	buf_init(&text, REPORT_MAX);
 	enum rc rc = rdb_read(file, &v, &info, err);

@@ -1,5 +1,6 @@
 /*
- * job_train: a training as a task: its options and data from the task file, its progress, metrics and model told on fd 3.
+ * job_train: a training as a task: its options and data from the task file, its progress, metrics and model told
+ * on fd 3.
  */
 #include <math.h>
 #include <stdio.h>

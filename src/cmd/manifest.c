@@ -289,7 +289,8 @@ static enum rc check_seal(const char *text, size_t len, size_t *body_len, struct
 	*body_len = len - END_LEN;
 	sign_sha256_hex(text, *body_len, seal);
 	if (memcmp(seal, text + *body_len + 4, 64) != 0)
-		return err_set(err, RC_CORRUPT, "the list of the backup was altered: its checksum is not the one it ends with");
+		return err_set(err, RC_CORRUPT,
+		               "the list of the backup was altered: its checksum is not the one it ends with");
 	return RC_OK;
 }
 

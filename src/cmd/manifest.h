@@ -1,5 +1,6 @@
 /*
- * manifest: the list of what a backup holds, written last; its last line seals the rest. docs/operations.md has the format.
+ * manifest: the list of what a backup holds, written last; its last line seals the rest. docs/operations.md
+ * has the format.
  *
  * A folder is claimed before anything is put into it and released when it is whole. In between it holds the file
  * STINT-UNFINISHED, which the claimer keeps locked; so a backup or a restored data folder that was cut off is told from

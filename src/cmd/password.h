@@ -11,7 +11,7 @@
 
 enum { PASSWORD_SIZE = 256 };
 
-/* file: NULL none, "-" standard input. must_agree: a typed password is asked for twice. RC_INVALID: nowhere, or empty. */
+/* file: NULL none, "-" standard input. must_agree: a typed one is asked for twice. RC_INVALID: nowhere, or empty. */
 enum rc password_read(const char *file, const char *question, bool must_agree, char out[PASSWORD_SIZE],
 		    struct err *err) NODISCARD;
 

@@ -313,9 +313,9 @@ static void tell(const struct restore *r, struct buf *out)
 		         r->n_running);
 	if (r->n_caches)
 		buf_addf(out,
-		         "%zu Redis instance(s), %zu of them without data: the server's start brings them up. Where their "
-		         "addresses are in use by the server this backup is of, they stay down.\n",
-		         r->n_caches, r->n_bare);
+		        "%zu Redis instance(s), %zu of them without data: the server's start brings them up. Where "
+		        "their addresses are in use by the server this backup is of, they stay down.\n",
+		        r->n_caches, r->n_bare);
 	buf_addf(out, "Next:\n  stint doctor --data %s\n  stint serve --data %s", r->data, r->data);
 }
 
@@ -346,7 +346,8 @@ static int run_restore(const struct command *c, int argc, char **argv)
 	bool as_json = false;
 	struct opt opts[] = {
 		OPTION_TEXT("from", &from, "PATH", "The backup."),
-		OPTION_TEXT("data", &data, "DIR", "Data folder to make: absent or empty (default $STINT_DATA, else ./stint-data)."),
+		OPTION_TEXT("data", &data, "DIR",
+		            "Data folder to make: absent or empty (default $STINT_DATA, else ./stint-data)."),
 		OPTION_FLAG("json", &as_json, "Print JSON."),
 	};
 	struct err err = { 0 };

@@ -67,21 +67,6 @@ enum rc tree_sync(const char *root, struct err *err)
 
 /* ---- sums and copies ---- */
 
-static enum rc write_part(int fd, const char *path, const char *bytes, size_t len, struct err *err)
-{
-	while (len) {
-		ssize_t n = os.write(fd, bytes, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_sys(err, errno == ENOSPC || errno == EDQUOT ? RC_BUSY : RC_IO, errno,
-			               "cannot write '%.300s'", path);
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return RC_OK;
-}
-
 /* What goes where: from a file, or with is_log from a task's, into a hash and to another file. */
 struct pump {
 	const char *from, *to;
@@ -95,7 +80,7 @@ static enum rc pump_part(struct pump *p, const char *bytes, size_t len, struct e
 {
 	must(EVP_DigestUpdate(p->hash, bytes, len) == 1);
 	p->size += (int64_t)len;
-	return p->out < 0 ? RC_OK : write_part(p->out, p->to, bytes, len, err);
+	return p->out < 0 ? RC_OK : file_put(p->out, p->to, bytes, len, err);
 }
 
 static enum rc pump_file(struct pump *p, struct err *err)

@@ -48,7 +48,8 @@ static enum verdict apply_remove(struct engine *e, struct change *base)
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? V_NO_APP : verdict_of(rc);
 	struct query unfinished = { .table = &table_instance,
-				    .preds = { PRED_INT("app_id", CMP_EQ, app.id), PRED_INT("busy_task_id", CMP_NE, 0) },
+				    .preds = { PRED_INT("app_id", CMP_EQ, app.id),
+					       PRED_INT("busy_task_id", CMP_NE, 0) },
 				    .n_preds = 2 };
 	rc = store_count(e->store, &unfinished, &busy, err);
 	if (rc == RC_OK && busy > 0)

@@ -188,13 +188,13 @@ struct cache_operate {
 	const char *args;                         /* JSON object for the child, "{}" none */
 	const char *details;                      /* JSON object shown as the task's details */
 	int64_t not_before;                       /* ms; 0: at once */
-	struct backup_row *backup;                /* BACKUP: uid, name, type, remark, format given; stored with the task */
+	struct backup_row *backup;                /* BACKUP: uid, name, type, remark, format given; stored with it */
 	struct restore_row *restore;              /* RESTORE: uid, backup_uid, name, remark */
 	bool waits;                               /* done only when the task has ended; then is_success and err */
 	/* filled when done */
 	int64_t task_id;
 	bool is_success;                          /* waits: how the task ended */
-	char busy[48];                            /* V_INSTANCE_BUSY, V_BAD_STATE: name of the running task, or status */
+	char busy[48];                            /* V_INSTANCE_BUSY: the running task's name, V_BAD_STATE: status */
 	/* the engine's own */
 	struct engine *engine;
 	change_done_fn *caller_done;
@@ -236,14 +236,14 @@ struct backup_delete {
 	char path[PATH_MAX];
 };
 
-/* V_BAD_STATE: not running (busy has the status); V_INSTANCE_BUSY: such a scan, or an operation that it must not meet. */
+/* V_BAD_STATE: not running (busy has the status); V_INSTANCE_BUSY: such a scan, or an operation it must not meet. */
 struct scan_create {
 	struct change base;
 	const char *project_id, *uid;
 	enum scan_kind kind;
 	struct actor actor;
 	const char *type, *args;                  /* "manual", "auto"; JSON object for the child */
-	struct scan_row row;                      /* filled when done with V_OK; its texts last as long as the change's */
+	struct scan_row row;                      /* filled when done with V_OK; its texts last like the change's */
 	char scan_uid[37], busy[48];
 	int64_t busy_task_id;                     /* of such a scan, when one is in the way; else 0 */
 	/* the engine's own */

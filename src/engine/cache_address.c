@@ -1,7 +1,7 @@
 /*
  * Whose address is it? Where a process listens the system lets no second one, but while an instance is down its address
- * is free, and whoever took it then would be served its clients, and keep it from coming back. So the rows decide, on the
- * writer thread, where a request names a place: an address of its own choice, or another port.
+ * is free, and whoever took it then would be served its clients, and keep it from coming back. So the rows decide, on
+ * the writer thread, where a request names a place: an address of its own choice, or another port.
  */
 #include <string.h>
 #include "engine/priv.h"
@@ -71,7 +71,8 @@ enum rc cache_check_address(struct engine *e, const struct cache_row *c, int64_t
 		rc = read_nodes(&rows[i], a, &others, err);
 		const char *host = rc == RC_OK ? shared_host(c, nodes, &rows[i], others) : NULL;
 		if (host)
-			return err_set(err, RC_INVALID, "%s port %lld belongs to another instance", host, (long long)port);
+			return err_set(err, RC_INVALID, "%s port %lld belongs to another instance", host,
+				       (long long)port);
 	}
 	return rc;
 }

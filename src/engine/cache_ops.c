@@ -2,9 +2,10 @@
  * What an operation's task means for its cache: the status while it waits and runs, what its end leaves, the records of
  * backups and restores, and who waits for the end. All on the writer thread.
  *
- * The child returns the cache's new description in its result, {"cache":{...}}; it replaces row.state in the transaction
- * that ends the task. That of a failed task is the old one with the processes that run now; one that was killed sends none,
- * and its next attempt begins by healing. What the machine made fail for good is followed by a recovery (cache_after.c).
+ * The child returns the cache's new description in its result, {"cache":{...}}; it replaces row.state in the
+ * transaction that ends the task. That of a failed task is the old one with the processes that run now; one that was
+ * killed sends none, and its next attempt begins by healing. What the machine made fail for good is followed by
+ * a recovery (cache_after.c).
  */
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +45,8 @@ bool is_cache_task(const struct task_row *t) { return strcmp(t->kind, KIND_TRAIN
 
 /* Every node has a loopback address of its own, so that the default port is free for each: 127.64.0.0/10, 64 addresses
  * a cache, the first for the clients of an ha instance, then one for each node number. Where a data folder begins in
- * that range is drawn from its secret key, so that two servers on one machine hardly ever meet. false: no such number. */
+ * that range is drawn from its secret key, so that two servers on one machine hardly ever meet. false:
+ * no such number. */
 static bool host_of(const struct engine *e, int64_t cache_id, int64_t number, char out[16])
 {
 	unsigned char block[16] = "first address";
@@ -151,7 +153,8 @@ static enum rc check_quota(struct engine *e, const struct cache_create *c, struc
 	size_t n = 0;
 	int64_t memory_mib = c->row.capacity_mib;
 	struct query q = { .table = &table_cache,
-			   .preds = { PRED_TEXT("project_id", CMP_EQ, c->row.project_id), PRED_INT("deleted_at", CMP_EQ, 0) },
+			   .preds = { PRED_TEXT("project_id", CMP_EQ, c->row.project_id),
+				      PRED_INT("deleted_at", CMP_EQ, 0) },
 			   .n_preds = 2 };
 	enum rc rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
 	for (size_t i = 0; rc == RC_OK && i < n; i++)
@@ -211,7 +214,9 @@ static enum rc insert_housed(struct engine *e, struct cache_row *row, struct are
 	enum rc rc = store_insert(e->store, &table_cache, row, err);
 
 	for (int i = 0; rc == RC_OK && i < SLOTS; i++) {
-		struct query self = { .table = &table_cache, .preds = { PRED_INT("id", CMP_EQ, row->id) }, .n_preds = 1 };
+		struct query self = { .table = &table_cache,
+				      .preds = { PRED_INT("id", CMP_EQ, row->id) },
+				      .n_preds = 1 };
 		rc = has_neighbour(e, row->id, a, &is_taken, err);
 		if (rc != RC_OK || !is_taken)
 			return rc;
@@ -269,7 +274,8 @@ static enum verdict apply_create(struct engine *e, struct change *base)
 	if (rc == RC_OK)
 		rc = insert_rows(e, c, &unit, now, a, err);
 	if (rc == RC_OK)
-		rc = cache_insert_task(e, &unit, &c->row, ops[CACHE_OP_CREATE].name, &c->actor, "{}", "{}", 0, now, a, &c->task_id, err);
+		rc = cache_insert_task(e, &unit, &c->row, ops[CACHE_OP_CREATE].name, &c->actor, "{}", "{}", 0, now, a,
+				       &c->task_id, err);
 	return verdict_of(rc);
 }
 
@@ -413,13 +419,14 @@ void cache_answer_waiting(struct engine *e, int64_t task_id, bool is_success, co
 void cache_answer_rest(struct engine *e)
 {
 	while (e->waiting)
-		cache_answer_waiting(e, e->waiting->task_id, false, "Task.Stopped", "the server is stopping; the task goes on at its next start");
+		cache_answer_waiting(e, e->waiting->task_id, false, "Task.Stopped",
+				     "the server is stopping; the task goes on at its next start");
 }
 
 /* ---- while it runs ---- */
 
-static enum rc backup_of_task(struct engine *e, int64_t cache_id, int64_t task_id, struct arena *a, struct backup_row *out,
-			      struct err *err)
+static enum rc backup_of_task(struct engine *e, int64_t cache_id, int64_t task_id, struct arena *a,
+			      struct backup_row *out, struct err *err)
 {
 	struct query q = { .table = &table_backup,
 			   .preds = { PRED_INT("cache_id", CMP_EQ, cache_id), PRED_INT("task_id", CMP_EQ, task_id) },
@@ -521,8 +528,8 @@ static enum rc take_state(struct cache_row *c, const json_t *state, struct arena
 	return c->state ? RC_OK : err_set(err, RC_LIMIT, "the cache's description is too long");
 }
 
-/* What a failed operation left. When it is not to be read the old description stays: the end of a task must not fail for
- * it. */
+/* What a failed operation left. When it is not to be read the old description stays: the end of a task must not fail
+ * for it. */
 static enum rc take_processes(struct cache_row *c, const struct task_row *t, struct arena *a, struct err *err)
 {
 	struct cache_row next = *c;
@@ -559,8 +566,8 @@ static const char *status_after(const struct cache_row *c, enum cache_op op, boo
 	return op == CACHE_OP_DELETE ? "DELETED" : "RUNNING";
 }
 
-enum rc cache_finished(struct engine *e, const struct task_row *t, struct instance_row *unit, int64_t now, struct arena *a,
-		       struct err *err)
+enum rc cache_finished(struct engine *e, const struct task_row *t, struct instance_row *unit, int64_t now,
+		       struct arena *a, struct err *err)
 {
 	enum cache_op op = cache_op_of(t->kind);
 	bool is_success = t->state == TASK_SUCCESS;

@@ -46,21 +46,23 @@ static bool has_tag(const json_t *tags, const char *wanted, size_t len)
 	return false;
 }
 
-static bool has_tags(const char *tags_json, const char *filter)
+static enum rc has_tags(const char *tags_json, const char *filter, bool *out, struct err *err)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
 	const json_t *tags = NULL;
+	bool has_all = true;
 
-	if (*tags_json && json_read(tags_json, strlen(tags_json), a, &tags, NULL) != RC_OK)
-		return false;
-	for (const char *p = filter; *p; p += strcspn(p, ","), p += *p == ',') {
-		if (!has_tag(tags, p, strcspn(p, ",")))
-			return false;
-	}
-	return true;
+	enum rc rc = json_read_kept(tags_json, a, &tags, err);
+	if (rc != RC_OK)
+		return rc;
+	for (const char *p = filter; has_all && *p; p += strcspn(p, ","), p += *p == ',')
+		has_all = has_tag(tags, p, strcspn(p, ","));
+	*out = has_all;
+	return RC_OK;
 }
 
-static bool is_wanted(const struct cache_row *c, const struct cache_filter *f)
+/* As far as the columns tell. */
+static bool may_be_wanted(const struct cache_row *c, const struct cache_filter *f)
 {
 	if (f->name && !(f->name_is_exact ? strcmp(c->name, f->name) == 0 : strstr(c->name, f->name) != NULL))
 		return false;
@@ -69,9 +71,13 @@ static bool is_wanted(const struct cache_row *c, const struct cache_filter *f)
 		return false;
 	if (!f->includes_failed && !f->status && strcmp(status, "CREATEFAILED") == 0)
 		return false;
-	if (f->capacity_mib >= 0 && c->capacity_mib != f->capacity_mib)
-		return false;
-	return !f->tags || has_tags(c->tags, f->tags);
+	return f->capacity_mib < 0 || c->capacity_mib == f->capacity_mib;
+}
+
+static enum rc is_wanted(const struct cache_row *c, const struct cache_filter *f, bool *out, struct err *err)
+{
+	*out = may_be_wanted(c, f);
+	return *out && f->tags ? has_tags(c->tags, f->tags, out, err) : RC_OK;
 }
 
 static void add_text(struct query *q, const char *col, const char *value)
@@ -94,12 +100,14 @@ enum verdict engine_cache_list(struct engine_view *v, const struct cache_filter 
 	add_text(&q, "ip", f->ip);
 	add_text(&q, "cache_mode", f->cache_mode);
 	enum rc rc = store_list(v->store, &q, a, (void **)&all, &n_all, err);
-	if (rc != RC_OK)
-		return verdict_of(rc);
-	for (size_t i = 0; i < n_all; i++) {
-		if (is_wanted(&all[i], f))
+	for (size_t i = 0; rc == RC_OK && i < n_all; i++) {
+		bool is_kept = false;
+		rc = is_wanted(&all[i], f, &is_kept, err);
+		if (rc == RC_OK && is_kept)
 			all[kept++] = all[i];
 	}
+	if (rc != RC_OK)
+		return verdict_of(rc);
 	size_t from = (uint64_t)f->offset < kept ? (size_t)f->offset : kept;
 	*total = (int64_t)kept;
 	*rows = all + from;
@@ -124,8 +132,8 @@ enum verdict engine_cache_task_get(struct engine_view *v, const char *project_id
 static bool is_between(int64_t at, int64_t from, int64_t until) { return at >= from && at <= until; }
 
 /* Is the task of the filter's time? Judged in memory of its own, since most are not shown. */
-static enum rc judge_task(struct engine_view *v, const struct cache_task_filter *f, int64_t task_id, struct arena *scratch,
-			  bool *out, struct err *err)
+static enum rc judge_task(struct engine_view *v, const struct cache_task_filter *f, int64_t task_id,
+			  struct arena *scratch, bool *out, struct err *err)
 {
 	struct task_row t;
 
@@ -136,10 +144,11 @@ static enum rc judge_task(struct engine_view *v, const struct cache_task_filter 
 	return rc;
 }
 
-/* The page of those whose time is right, and how many there are. Only lists with such a bound read beyond their page. */
-static enum rc list_bounded(struct engine_view *v, const struct cache_task_filter *f, const struct cache_task_row *links,
-			    size_t n_links, struct arena *a, struct task_row *rows, size_t *n, int64_t *total,
-			    struct err *err)
+/* The page of those whose time is right, and how many there are. Only lists with such a bound read
+ * beyond their page. */
+static enum rc list_bounded(struct engine_view *v, const struct cache_task_filter *f,
+			    const struct cache_task_row *links, size_t n_links, struct arena *a, struct task_row *rows,
+			    size_t *n, int64_t *total, struct err *err)
 {
 	struct arena *scratch CLEANUP(arena_freep) = arena_new(ARENA_MAX);
 	int64_t matches = 0;
@@ -202,8 +211,8 @@ enum verdict engine_cache_task_list(struct engine_view *v, const struct cache_ta
 
 /* ---- records ---- */
 
-static enum rc list_records(struct engine_view *v, const struct table *t, const struct record_filter *f, struct arena *a,
-			    void **rows, size_t *n, int64_t *total, struct err *err)
+static enum rc list_records(struct engine_view *v, const struct table *t, const struct record_filter *f,
+			    struct arena *a, void **rows, size_t *n, int64_t *total, struct err *err)
 {
 	struct query q = { .table = t,
 			   .preds = { PRED_INT("cache_id", CMP_EQ, f->cache_id),

@@ -43,7 +43,8 @@ static enum rc copy_pair(const char *name, const json_t *value, char *name_out, 
 {
 	const char *text = json_string_value(value);
 	if (!text || strlen(name) >= name_size || strlen(text) >= value_size)
-		return err_set(err, RC_CORRUPT, "description: '%.40s' must be a text of at most %zu bytes", name, value_size - 1);
+		return err_set(err, RC_CORRUPT, "description: '%.40s' must be a text of at most %zu bytes", name,
+			       value_size - 1);
 	memcpy(name_out, name, strlen(name) + 1);
 	memcpy(value_out, text, strlen(text) + 1);
 	return RC_OK;
@@ -100,7 +101,9 @@ static enum rc read_node(const json_t *v, struct cache_node *out, struct err *er
 static enum rc read_nodes(const json_t *list, struct cache_instance *out, struct err *err)
 {
 	size_t n = json_array_size(list);
-	enum rc rc = n <= CACHE_NODES_MAX ? RC_OK : err_set(err, RC_CORRUPT, "description: more than %d nodes", CACHE_NODES_MAX);
+	enum rc rc = n <= CACHE_NODES_MAX
+			     ? RC_OK
+			     : err_set(err, RC_CORRUPT, "description: more than %d nodes", CACHE_NODES_MAX);
 
 	for (size_t i = 0; rc == RC_OK && i < n; i++)
 		rc = read_node(json_array_get(list, i), &out->nodes[i], err);
@@ -128,9 +131,11 @@ enum rc cache_state_read(const json_t *state, struct cache_instance *out, struct
 	if (rc == RC_OK)
 		rc = take_text(state, "password_hash", c.password_hash, sizeof c.password_hash, err);
 	if (rc == RC_OK)
-		rc = cache_settings_read(json_object_get(state, "settings"), c.settings, CACHE_SETTINGS_MAX, &c.n_settings, err);
+		rc = cache_settings_read(json_object_get(state, "settings"), c.settings, CACHE_SETTINGS_MAX,
+					 &c.n_settings, err);
 	if (rc == RC_OK)
-		rc = cache_renames_read(json_object_get(state, "renames"), c.renames, CACHE_RENAMES_MAX, &c.n_renames, err);
+		rc = cache_renames_read(json_object_get(state, "renames"), c.renames, CACHE_RENAMES_MAX, &c.n_renames,
+					err);
 	if (rc == RC_OK)
 		rc = read_nodes(json_object_get(state, "nodes"), &c, err);
 	if (rc == RC_OK)

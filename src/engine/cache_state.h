@@ -14,7 +14,8 @@ enum rc cache_state_read(const json_t *state, struct cache_instance *out, struct
 enum rc cache_state_parse(const char *text, struct cache_instance *out, struct err *err) NODISCARD;
 void cache_state_write(const struct cache_instance *c, struct jw *w); /* one object */
 /* Just the members of settings or renames: {"name":"value"}. */
-enum rc cache_settings_read(const json_t *object, struct cache_setting *out, int max, int *n, struct err *err) NODISCARD;
+enum rc cache_settings_read(const json_t *object, struct cache_setting *out, int max, int *n,
+			    struct err *err) NODISCARD;
 enum rc cache_renames_read(const json_t *object, struct cache_rename *out, int max, int *n, struct err *err) NODISCARD;
 
 #endif

@@ -37,7 +37,8 @@ static size_t write_merged(struct jw *w, const json_t *old, const json_t *given,
 	return n;
 }
 
-static enum rc merge(const struct cache_tag *c, const char *old_text, struct arena *a, const char **out, struct err *err)
+static enum rc merge(const struct cache_tag *c, const char *old_text, struct arena *a, const char **out,
+		     struct err *err)
 {
 	const json_t *old = NULL, *given = NULL;
 	struct buf text;

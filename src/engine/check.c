@@ -36,7 +36,8 @@ enum rc check_instance_name(const char *name, struct err *err)
 {
 	if (is_name(name, "_"))
 		return RC_OK;
-	return err_set(err, RC_INVALID, "instanceName '%.60s': 1 to 30 letters, digits or '_', the first a letter", name);
+	return err_set(err, RC_INVALID, "instanceName '%.60s': 1 to 30 letters, digits or '_', the first a letter",
+		       name);
 }
 
 enum rc check_text(const char *field, const char *text, size_t max_len, struct err *err)
@@ -83,8 +84,9 @@ static enum rc check_path(const struct engine *e, const char *name, const char *
 			return RC_OK;
 	}
 	return err_set(err, RC_INVALID,
-		       "parameter %s: '%.200s' is outside of every import root (the server's --import-root; DATA/import always is one)",
-		       name, path);
+		"parameter %s: '%.200s' is outside of every import root (the server's --import-root; DATA/import "
+		"always is one)",
+		name, path);
 }
 
 static enum rc check_paths(const struct engine *e, const char *name, const char *list, struct err *err)
@@ -94,7 +96,8 @@ static enum rc check_paths(const struct engine *e, const char *name, const char 
 	for (const char *p = list; *p; p += strcspn(p, ","), p += *p == ',') {
 		size_t len = strcspn(p, ",");
 		if (len >= sizeof path)
-			return err_set(err, RC_INVALID, "parameter %s: a path is longer than %d bytes", name, PATH_MAX - 1);
+			return err_set(err, RC_INVALID, "parameter %s: a path is longer than %d bytes", name,
+				       PATH_MAX - 1);
 		memcpy(path, p, len);
 		path[len] = '\0';
 		enum rc rc = check_path(e, name, path, err);

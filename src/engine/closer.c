@@ -152,7 +152,8 @@ static enum rc check_model(const struct engine *e, const char *dir, const char *
 	if (rc == RC_OK)
 		rc = closer_hash_file(path, sha256, err);
 	if (rc == RC_OK && claimed && strcmp(claimed, sha256) != 0)
-		rc = err_set(err, RC_CORRUPT, "the model file's checksum is %s, the result says %.64s", sha256, claimed);
+		rc = err_set(err, RC_CORRUPT, "the model file's checksum is %s, the result says %.64s", sha256,
+			     claimed);
 	if (rc == RC_OK)
 		rc = file_publish(path, path, err); /* onto itself: fsync of file and folder */
 	return rc == RC_OK ? dir_sync(dir, e->data_dir, err) : rc;

@@ -20,7 +20,8 @@ static enum rc set_paths(struct engine *e, const struct engine_config *cfg, stru
 	if (!realpath(cfg->data_dir, real))
 		return err_sys(err, RC_NOT_FOUND, errno, "cannot find the data folder '%.300s'", cfg->data_dir);
 	if (strlen(real) >= sizeof e->data_dir)
-		return err_set(err, RC_LIMIT, "the data folder's path is longer than %zu bytes", sizeof e->data_dir - 1);
+		return err_set(err, RC_LIMIT, "the data folder's path is longer than %zu bytes",
+			       sizeof e->data_dir - 1);
 	if (strlen(cfg->self_exe) >= sizeof e->self_exe)
 		return err_set(err, RC_LIMIT, "the program's path is longer than %zu bytes", sizeof e->self_exe - 1);
 	(void)snprintf(e->data_dir, sizeof e->data_dir, "%s", real);
@@ -52,11 +53,11 @@ static void set_roots(struct engine *e, const struct engine_config *cfg)
 		e->roots[e->n_roots++] = absolute(cfg->import_roots[i]);
 }
 
-static enum rc make_dirs(const struct engine *e, struct err *err)
+enum rc engine_make_folders(const char *data_dir, struct err *err)
 {
 	static const char *const names[] = { "import", "models", "logs", "functions.d", "cache", "backups" };
 
-	return dir_make_in(e->data_dir, names, ARRAY_LEN(names), 0700, err);
+	return dir_make_in(data_dir, names, ARRAY_LEN(names), 0700, err);
 }
 
 static enum rc look_for_keys(struct engine *e, struct err *err)
@@ -95,7 +96,7 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 	enum rc rc = set_paths(e, cfg, err);
 	if (rc == RC_OK) {
 		set_roots(e, cfg);
-		rc = make_dirs(e, err);
+		rc = engine_make_folders(e->data_dir, err);
 	}
 	if (rc == RC_OK)
 		rc = load_functions(e, cfg, err);

@@ -4,8 +4,9 @@
  *
  * Reads: through a view, one per loop thread (its own store connection); they see every change answered before.
  * Writes: a change is a struct the caller owns until done(change) is called (on the writer thread, after the
- *         commit; it must not block; while stopping, on the caller's own thread before the call returns). All texts in it are borrowed until then. The writer takes all waiting
- *         changes, at most 256, into one transaction; a refused one does not fail its neighbours.
+ *         commit; it must not block; while stopping, on the caller's own thread before the call returns). All texts in
+ *         it are borrowed until then. The writer takes all waiting changes, at most 256, into one transaction; a
+ *         refused one does not fail its neighbours.
  *
  * Invariants E1-E8: docs/invariants.md. Threads: every function from any thread, a view from one at a time.
  */
@@ -52,8 +53,8 @@ const char *verdict_name(enum verdict v);
 struct engine;
 struct engine_view;
 
-/* How long the records of ended tasks are kept, with their events, metrics, logs and models. Always kept: what the model
- * in service comes from, the newest success, the newest task. */
+/* How long the records of ended tasks are kept, with their events, metrics, logs and models. Always kept: what the
+ * model in service comes from, the newest success, the newest task. */
 struct retention_rules {
 	int64_t keep_tasks;               /* the newest so many of each instance; 0: all */
 	int64_t keep_days;                /* that ended so many days ago; 0: for ever */
@@ -75,6 +76,8 @@ struct engine_config {
 	int64_t look_every_ms;            /* between looks at the processes of all caches; 0: 1000 */
 };
 
+/* The folders below data_dir, which exists: those that are missing, with one fsync for all. */
+enum rc engine_make_folders(const char *data_dir, struct err *err) NODISCARD;
 /* Opens the store, migrates, recovers (E7), loads functions, starts writer, supervisor and scheduler. */
 enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct err *err) NODISCARD;
 /* Refuse new changes (V_UNAVAILABLE), stop children (their tasks go back to pending, resumed at the next start),
@@ -98,11 +101,12 @@ enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err) 
 
 enum rc engine_view_open(struct engine *e, struct engine_view **out, struct err *err) NODISCARD;
 void engine_view_close(struct engine_view *v);
-/* What is read between these is of one moment. They nest; a view that failed in between may be closed without the end. */
+/* What is read between these is of one moment. They nest; a view that failed in between may be closed
+ * without the end. */
 enum rc engine_view_begin(struct engine_view *v, struct err *err) NODISCARD;
 void engine_view_end(struct engine_view *v);
-/* The same, but the next engine_view_begin goes on with the moment seen if nothing has changed since, which costs next to
- * nothing. engine_view_rest is due before the thread waits for anything. */
+/* The same, but the next engine_view_begin goes on with the moment seen if nothing has changed since, which costs next
+ * to nothing. engine_view_rest is due before the thread waits for anything. */
 void engine_view_pause(struct engine_view *v);
 void engine_view_rest(struct engine_view *v);
 
@@ -115,7 +119,7 @@ enum verdict engine_app_get(struct engine_view *v, const char *account, const ch
 struct app_filter {
 	const char *account;              /* required */
 	const char *name, *type, *resource_group_id; /* exact; NULL: any */
-	const char *tags;                 /* JSON [{key,value}]: all must be present; NULL: any. V_BAD_INPUT if malformed */
+	const char *tags; /* JSON [{key,value}], all of them present; NULL: any. Malformed: V_BAD_INPUT */
 	bool by_updated;                  /* default: newest created first */
 	int64_t offset, limit;
 };

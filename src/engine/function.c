@@ -56,7 +56,8 @@ static const struct function builtin_dcs = {
 	.version_name = "v1",
 	.builtin = CACHE_FUNCTION,
 	.is_internal = true,
-	.limits = { .time_s = 7 * HOUR_S, .log_mib = 64 }, /* operations end themselves before: cmd/job_cache.c, cmd/job_scan.c */
+	/* Operations end themselves before: cmd/job_cache.c, cmd/job_scan.c. */
+	.limits = { .time_s = 7 * HOUR_S, .log_mib = 64 },
 	.grace_ms = 30000,
 	.max_attempts = 3,
 };
@@ -79,7 +80,8 @@ struct manifest {
 	struct function out;
 };
 
-static enum rc text_member(const struct manifest *m, const char *name, const char *fallback, const char **out, struct err *err)
+static enum rc text_member(const struct manifest *m, const char *name, const char *fallback, const char **out,
+			   struct err *err)
 {
 	enum rc rc = json_pick_text(m->json, name, out, err);
 	if (rc == RC_OK && !*out)
@@ -93,8 +95,8 @@ static enum rc text_member(const struct manifest *m, const char *name, const cha
 	return rc;
 }
 
-static enum rc int_member(const struct manifest *m, const char *name, int64_t low, int64_t high, int64_t fallback, int64_t *out,
-			  struct err *err)
+static enum rc int_member(const struct manifest *m, const char *name, int64_t low, int64_t high, int64_t fallback,
+			  int64_t *out, struct err *err)
 {
 	const json_t *v = json_pick(m->json, name);
 	if (!v) {
@@ -102,13 +104,14 @@ static enum rc int_member(const struct manifest *m, const char *name, int64_t lo
 		return RC_OK;
 	}
 	if (!json_is_integer(v) || json_integer_value(v) < low || json_integer_value(v) > high)
-		return err_set(err, RC_INVALID, "%s must be an integer from %lld to %lld", name, (long long)low, (long long)high);
+		return err_set(err, RC_INVALID, "%s must be an integer from %lld to %lld", name, (long long)low,
+			       (long long)high);
 	*out = json_integer_value(v);
 	return RC_OK;
 }
 
-/* A member that nobody reads is a mistake: a limit with a wrong letter in its name would be none. Names may begin with a
- * capital, as everywhere. */
+/* A member that nobody reads is a mistake: a limit with a wrong letter in its name would be none. Names may begin with
+ * a capital, as everywhere. */
 static enum rc check_members(const json_t *object, const char *const *names, size_t n, struct err *err)
 {
 	json_t *members = (json_t *)(uintptr_t)object; /* its iterator is not const, but does not change it */
@@ -150,8 +153,9 @@ static bool parse_type(const char *word, enum param_type *out)
 	static const struct {
 		const char *word;
 		enum param_type type;
-	} types[] = { { "text", PARAM_TEXT }, { "int", PARAM_INT },	 { "real", PARAM_REAL },   { "bool", PARAM_BOOL },
-		      { "choice", PARAM_CHOICE }, { "rule", PARAM_RULE }, { "paths", PARAM_PATHS }, { "fields", PARAM_FIELDS } };
+	} types[] = { { "text", PARAM_TEXT },   { "int", PARAM_INT },       { "real", PARAM_REAL },
+		      { "bool", PARAM_BOOL },   { "choice", PARAM_CHOICE }, { "rule", PARAM_RULE },
+		      { "paths", PARAM_PATHS }, { "fields", PARAM_FIELDS } };
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		if (strcmp(types[i].word, word) == 0) {
 			*out = types[i].type;
@@ -164,14 +168,16 @@ static bool parse_type(const char *word, enum param_type *out)
 /* All of a parameter's rule but its name. */
 static enum rc read_rule_body(const struct manifest *m, struct param_rule *out, struct err *err)
 {
-	static const char *const members[] = { "name", "type", "required", "default", "low", "high", "choices", "help" };
+	static const char *const members[] = { "name", "type", "required", "default",
+					       "low",  "high", "choices",  "help" };
 	const char *type = NULL;
 
 	enum rc rc = check_members(m->json, members, ARRAY_LEN(members), err);
 	if (rc == RC_OK)
 		rc = text_member(m, "type", "text", &type, err);
 	if (rc == RC_OK && !parse_type(type, &out->type))
-		rc = err_set(err, RC_INVALID, "type '%.40s' is none of text int real bool choice rule paths fields", type);
+		rc = err_set(err, RC_INVALID, "type '%.40s' is none of text int real bool choice rule paths fields",
+			     type);
 	if (rc == RC_OK)
 		rc = bool_member(m, "required", &out->is_required, err);
 	if (rc == RC_OK)
@@ -339,9 +345,10 @@ static enum rc read_names(struct manifest *m, struct err *err)
 static enum rc read_manifest(struct manifest *m, struct err *err)
 {
 	static const char *const members[] = {
-		"name", "modelType", "run", "functionType", "versionId", "versionName", "domain", "category", "language",
-		"createParameters", "usageParameters", "timeoutSeconds", "stallSeconds", "graceSeconds", "maxAttempts",
-		"cpuSeconds", "memoryMiB", "diskMiB", "logMiB", "processes",
+		"name",         "modelType",       "run",             "functionType",   "versionId",
+		"versionName",  "domain",          "category",        "language",       "createParameters",
+		"usageParameters", "timeoutSeconds", "stallSeconds",  "graceSeconds",   "maxAttempts",
+		"cpuSeconds",   "memoryMiB",       "diskMiB",         "logMiB",         "processes",
 	};
 	struct function *f = &m->out;
 
@@ -363,7 +370,8 @@ static enum rc read_manifest(struct manifest *m, struct err *err)
 		f->n_create_rules = n_train_rules;
 	}
 	if (rc == RC_OK && functions_by_version(m->all, f->name, f->version_id))
-		rc = err_set(err, RC_INVALID, "function %s has version %lld already", f->name, (long long)f->version_id);
+		rc = err_set(err, RC_INVALID, "function %s has version %lld already", f->name,
+			     (long long)f->version_id);
 	return rc;
 }
 

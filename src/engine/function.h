@@ -2,7 +2,8 @@
  * function: what an instance can be of, and what runs its tasks. Built-in functions are tables of the program;
  * a user's are manifests, DATA/functions.d/NAME.json (docs/functions.md):
  *   {"name":"score","modelType":"script","versionId":101,"versionName":"v1","run":["python3","/opt/score.py"],
- *    "createParameters":[{"name":"rows","type":"int","low":1,"high":1000,"default":"10","required":false,"help":"..."}],
+ *    "createParameters":[{"name":"rows","type":"int","low":1,"high":1000,"default":"10","required":false,
+ *                         "help":"..."}],
  *    "usageParameters":[],"timeoutSeconds":3600,"stallSeconds":600,"graceSeconds":10,"maxAttempts":3,"memoryMiB":0,
  *    "cpuSeconds":0,"diskMiB":0,"logMiB":64,"processes":0}
  * "run" is a command line (array, or a text without shell rules) or "builtin:ctr".
@@ -42,7 +43,8 @@ struct functions;
 
 /* Built-ins plus the manifests of dir (absent folder: none). RC_INVALID names the file and the fault. */
 /* bounds: where a function says nothing, its limits; where it says more, they hold all the same. NULL: none. */
-enum rc functions_load(const char *dir, const struct function_limits *bounds, struct functions **out, struct err *err) NODISCARD;
+enum rc functions_load(const char *dir, const struct function_limits *bounds, struct functions **out,
+		       struct err *err) NODISCARD;
 void functions_free(struct functions *f);
 /* NULL when there is none. model_type, function_type NULL match any (the first). */
 const struct function *functions_find(const struct functions *f, const char *name, const char *model_type,

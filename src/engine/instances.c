@@ -28,7 +28,8 @@ static enum rc check_room(struct engine *e, const struct instance_create *c, str
 {
 	int64_t n = 0, most = e->instances_max ? e->instances_max : INSTANCES_DEFAULT_MAX;
 	struct query q = { .table = &table_instance,
-			   .preds = { PRED_INT("app_id", CMP_EQ, c->app_id), PRED_TEXT("function", CMP_EQ, c->function) },
+			   .preds = { PRED_INT("app_id", CMP_EQ, c->app_id),
+				      PRED_TEXT("function", CMP_EQ, c->function) },
 			   .n_preds = 2 };
 	enum rc rc = store_count(e->store, &q, &n, err);
 	if (rc == RC_OK && n >= most)
@@ -96,8 +97,8 @@ void engine_instance_create(struct engine *e, struct instance_create *c)
 	writer_submit(e, &c->base);
 }
 
-static enum rc merge_update(struct engine *e, const struct instance_update *c, struct instance_row *row, struct arena *a,
-			    struct err *err)
+static enum rc merge_update(struct engine *e, const struct instance_update *c, struct instance_row *row,
+			    struct arena *a, struct err *err)
 {
 	const struct function *f = functions_by_version(e->functions, row->function, row->version_id);
 	enum rc rc = f ? RC_OK : err_set(err, RC_INVALID, "version %lld of function %s is no longer offered",

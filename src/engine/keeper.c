@@ -1,15 +1,15 @@
 /*
  * The keeper: one thread that looks at every cache once a second and has what is broken mended.
  *
- * Looking is read-only and happens beside everything; mending is a task, AutoRecovery, so the rule of one task at a time
- * per instance holds for it too, and the history shows it. A cache that is found not serving twice in a row shows
+ * Looking is read-only and happens beside everything; mending is a task, AutoRecovery, so the rule of one task at a
+ * time per instance holds for it too, and the history shows it. A cache that is found not serving twice in a row shows
  * ERROR; the task goes off at once and, while it does not help, again after 2 s, 4 s, 8 s ... at most 5 minutes.
- * One that is found well once, or operated on otherwise, is forgotten; one that breaks again before that goes on where it
- * was in this row.
+ * One that is found well once, or operated on otherwise, is forgotten; one that breaks again before that goes on where
+ * it was in this row.
  * A cache whose master serves but whose replica is down, or cannot write its append-only file, is mended alike, without
  * showing ERROR; and one whose clients an operation that is over has left unable to write.
- * It also bounds the logs of Redis, makes the automatic backups of a cache's policy, drops those that have had their time (backup_plan.h), and has
- * the analyses made that are due (schedule.h).
+ * It also bounds the logs of Redis, makes the automatic backups of a cache's policy, drops those that have had their
+ * time (backup_plan.h), and has the analyses made that are due (schedule.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -221,7 +221,8 @@ static bool mend(struct keeper *k, const struct cache_row *row)
 				   .details = "{}" };
 	engine_cache_operate(k->engine, &c);
 	wait_for_answer(k);
-	log_warn("cache.recovery", "cache=%s task=%lld verdict=%s", row->uid, (long long)c.task_id, verdict_name(c.base.verdict));
+	log_warn("cache.recovery", "cache=%s task=%lld verdict=%s", row->uid, (long long)c.task_id,
+		 verdict_name(c.base.verdict));
 	return c.base.verdict == V_OK;
 }
 
@@ -236,7 +237,9 @@ static enum rc list_backups(struct keeper *k, int64_t cache_id, struct arena *a,
 
 static void drop_backup(struct keeper *k, const struct cache_row *row, const struct backup_row *b)
 {
-	struct backup_delete d = { .base = { .done = answered, .ctx = k }, .project_id = row->project_id, .uid = row->uid,
+	struct backup_delete d = { .base = { .done = answered, .ctx = k },
+				   .project_id = row->project_id,
+				   .uid = row->uid,
 				   .backup_uid = b->uid };
 	engine_backup_delete(k->engine, &d);
 	wait_for_answer(k);
@@ -257,8 +260,14 @@ static void make_backup(struct keeper *k, const struct cache_row *row, const str
 	(void)snprintf(args, sizeof args, "{\"uid\":\"%s\"}", uid);
 	struct backup_row b = { .uid = uid, .name = name, .type = "auto", .remark = "", .format = "rdb",
 				.expires_at = now + plan->save_days * INT64_C(86400000) };
-	struct cache_operate c = { .base = { .done = answered, .ctx = k }, .project_id = row->project_id, .uid = row->uid,
-				   .op = CACHE_OP_BACKUP, .actor = { "system", "" }, .args = args, .details = "{}", .backup = &b };
+	struct cache_operate c = { .base = { .done = answered, .ctx = k },
+				   .project_id = row->project_id,
+				   .uid = row->uid,
+				   .op = CACHE_OP_BACKUP,
+				   .actor = { "system", "" },
+				   .args = args,
+				   .details = "{}",
+				   .backup = &b };
 	engine_cache_operate(k->engine, &c);
 	wait_for_answer(k);
 	log_info("backup.scheduled", "cache=%s backup=%s verdict=%s", row->uid, name, verdict_name(c.base.verdict));
@@ -298,8 +307,9 @@ static bool is_whole(const struct cache_instance *c, const struct cache_view *vi
 	for (int i = 0; i < c->n_nodes; i++) {
 		const struct cache_figures *f = &view->nodes[i];
 		bool has_bad_file = f->state == CACHE_NODE_UP && f->is_aof_on && !f->is_aof_ok;
-		is_good = is_good && !has_bad_file &&
-			  (f->state == CACHE_NODE_UP || f->state == CACHE_NODE_CROWDED || f->state == CACHE_NODE_LOADING);
+		is_good =
+			is_good && !has_bad_file &&
+			(f->state == CACHE_NODE_UP || f->state == CACHE_NODE_CROWDED || f->state == CACHE_NODE_LOADING);
 	}
 	return is_good;
 }
@@ -367,8 +377,8 @@ static void fire(struct keeper *k, int64_t schedule_id)
 	else if (c.outcome == FIRE_MADE)
 		log_info("autoscan.scheduled", "cache=%s kind=%s scan=%s", c.cache_uid, kind, c.scan.scan_uid);
 	else if (c.outcome != FIRE_NONE)
-		log_info(c.outcome == FIRE_SKIPPED ? "autoscan.skipped" : "autoscan.waits", "cache=%s kind=%s reason=\"%s\"",
-			 c.cache_uid, kind, c.why);
+		log_info(c.outcome == FIRE_SKIPPED ? "autoscan.skipped" : "autoscan.waits",
+			 "cache=%s kind=%s reason=\"%s\"", c.cache_uid, kind, c.why);
 }
 
 static void fire_due(struct keeper *k)
@@ -385,7 +395,8 @@ static void fire_due(struct keeper *k)
 
 static bool is_settled(const struct cache_row *row)
 {
-	return strcmp(row->status, "RUNNING") == 0 || strcmp(row->status, "ERROR") == 0 || strcmp(row->status, "EXTENDING") == 0;
+	return strcmp(row->status, "RUNNING") == 0 || strcmp(row->status, "ERROR") == 0 ||
+	       strcmp(row->status, "EXTENDING") == 0;
 }
 
 static void visit(struct keeper *k, const struct cache_row *row, struct arena *a)

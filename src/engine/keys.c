@@ -27,8 +27,8 @@ struct keyring {
 	unsigned char link_key[KEY_LEN]; /* for keyring_mac */
 };
 
-/* Looked up once, and not before the first secret is opened: with the first cipher OpenSSL loads all it knows, which is a
- * quarter of a start's instructions and memory that a server without requests does not need. */
+/* Looked up once, and not before the first secret is opened: with the first cipher OpenSSL loads all it knows, which is
+ * a quarter of a start's instructions and memory that a server without requests does not need. */
 static EVP_CIPHER *gcm;
 static pthread_once_t gcm_once = PTHREAD_ONCE_INIT;
 
@@ -64,8 +64,10 @@ static enum rc read_key(const char *path, unsigned char key[KEY_LEN], struct err
 	buf_init(&text, 4096);
 	enum rc rc = file_read(path, &text, err);
 	if (rc == RC_OK && text.len != KEY_LEN)
-		rc = err_set(err, RC_CORRUPT, "%s has %zu bytes instead of %d: restore it from a backup; without it no stored "
-					      "access key can be read", path, text.len, KEY_LEN);
+		rc = err_set(err, RC_CORRUPT,
+			     "%s has %zu bytes instead of %d: restore it from a backup; without it no stored "
+			     "access key can be read",
+			     path, text.len, KEY_LEN);
 	if (rc == RC_OK)
 		memcpy(key, text.bytes, KEY_LEN);
 	if (text.bytes)
@@ -83,15 +85,17 @@ static enum rc make_key(const char *data_dir, const char *path, unsigned char ke
 	if (rc != RC_OK)
 		return rc;
 	if (file_exists(database))
-		return err_set(err, RC_CORRUPT, "%s is missing: restore it from a backup; without it no stored access key can be "
-						"read. If it is lost for good, put 32 random bytes there, mode 0600, delete the "
-						"access keys and make new ones", path);
+		return err_set(err, RC_CORRUPT,
+			       "%s is missing: restore it from a backup; without it no stored access key can be "
+			       "read. If it is lost for good, put 32 random bytes there, mode 0600, delete the "
+			       "access keys and make new ones",
+			       path);
 	rand_bytes(key, KEY_LEN);
 	return file_replace(path, key, KEY_LEN, 0600, err);
 }
 
-/* A server and commands beside it may all be the first in a new folder, and a key that one of them works with and another
- * replaces is no key: so one makes it, and the others wait and read it. */
+/* A server and commands beside it may all be the first in a new folder, and a key that one of them works with and
+ * another replaces is no key: so one makes it, and the others wait and read it. */
 static enum rc read_or_make_key(const char *data_dir, unsigned char key[KEY_LEN], struct err *err)
 {
 	char path[PATH_MAX];
@@ -248,12 +252,14 @@ static enum rc get_row(struct store *s, const char *id, struct arena *a, struct 
 }
 
 /* The secret of a row as text. */
-static enum rc open_secret(const struct keyring *k, const struct key_row *row, char secret[SECRET_MAX + 1], struct err *err)
+static enum rc open_secret(const struct keyring *k, const struct key_row *row, char secret[SECRET_MAX + 1],
+			   struct err *err)
 {
 	size_t len = row->secret.len - NONCE_LEN - TAG_LEN;
 
 	if (row->secret.len <= NONCE_LEN + TAG_LEN || len > SECRET_MAX)
-		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s has a wrong length", row->access_key_id);
+		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s has a wrong length",
+			       row->access_key_id);
 	if (!unseal(k, row->access_key_id, row->secret.bytes, len, secret))
 		return err_set(err, RC_CORRUPT, "the stored secret of key %.40s does not fit DATA/secret.key",
 			       row->access_key_id);

@@ -22,8 +22,8 @@ struct access_key {
 
 struct keyring;
 
-/* Reads DATA/secret.key; makes it (0600) in a new folder, so before the database. RC_CORRUPT: of a wrong size, or missing
- * beside a database. */
+/* Reads DATA/secret.key; makes it (0600) in a new folder, so before the database. RC_CORRUPT: of a wrong size, or
+ * missing beside a database. */
 enum rc keyring_open(const char *data_dir, struct keyring **out, struct err *err) NODISCARD;
 void keyring_free(struct keyring *k); /* wipes */
 /* A new active key: id "LTAI" + 20 letters and digits, secret 30; account NULL: a fixed default account. */
@@ -33,8 +33,8 @@ enum rc keyring_create(struct keyring *k, struct store *s, const char *account, 
 enum rc keyring_find(struct keyring *k, struct store *s, const char *id, struct arena *a, struct access_key *out,
 		     struct err *err) NODISCARD;
 /*
- * Secrets opened lately. What is kept belongs to the very bytes of a row, so that a key which is switched off, deleted or made
- * anew is seen as by keyring_find: only the deciphering, and the first half of each MAC, are not done again.
+ * Secrets opened lately. What is kept belongs to the very bytes of a row, so that a key which is switched off, deleted
+ * or made anew is seen as by keyring_find: only the deciphering, and the first half of each MAC, are not done again.
  * Threads: one owner at a time. Freed, it wipes.
  */
 struct key_cache;

@@ -1,7 +1,8 @@
 /*
- * Where things lie below DATA: models/APP/FUNCTION/INSTANCE.ID/GENERATION/ and logs/APP/FUNCTION/INSTANCE.ID/GENERATION.log,
- * APP and ID being row ids, so that an instance that is created again under an old name never meets the files of
- * its predecessor, and the files of an app group or an instance go as one folder in each tree.
+ * Where things lie below DATA: models/APP/FUNCTION/INSTANCE.ID/GENERATION/ and
+ * logs/APP/FUNCTION/INSTANCE.ID/GENERATION.log, APP and ID being row ids, so that an instance that is created again
+ * under an old name never meets the files of its predecessor, and the files of an app group or an instance go as one
+ * folder in each tree.
  */
 #include <limits.h>
 #include <stdarg.h>

@@ -16,7 +16,8 @@
 #define TREE_BACKUPS "backups"
 #define MODEL_FILE "model.bin"
 
-enum rc path_below_model(const struct instance_row *i, int64_t generation, char out[PATH_MAX], struct err *err) NODISCARD;
+enum rc path_below_model(const struct instance_row *i, int64_t generation, char out[PATH_MAX],
+			 struct err *err) NODISCARD;
 enum rc path_below_log(const struct instance_row *i, int64_t generation, char out[PATH_MAX], struct err *err) NODISCARD;
 /* cache/UID/NAME; the folder of an instance of Redis. */
 enum rc path_below_cache(const char *cache_uid, const char *name, char out[PATH_MAX], struct err *err) NODISCARD;

@@ -84,6 +84,8 @@ struct engine {
 	bool takes_claims;   /* false while stopping */
 	bool looks_for_work; /* something may be claimable or due: look after this batch */
 	int64_t next_due_at; /* wall ms; INT64_MAX: nothing waits for a time */
+	/* The most that the wall clock was ahead of the monotonic one; INT64_MAX: look what was planned. */
+	int64_t clock_lead_ms;
 
 	atomic_bool is_swept; /* the sweep is over: nobody looks for files that no row names */
 	atomic_bool is_healthy;
@@ -127,11 +129,10 @@ void run_submit_end(struct engine *e, const struct exec_end *x);
 void run_handlers(struct engine *e, struct exec_handlers *out);
 /* Tasks that the store says run and that do not: at start, and after the store was reopened. */
 enum rc run_recover(struct engine *e, struct err *err) NODISCARD;
-/* Inside the recovery's transaction: firings that are still to come are planned anew, since the zone may be another than
- * at the last start, and a clock that was wrong then may have put them far away. What was missed stays due. */
-enum rc run_plan_firings(struct engine *e, int64_t now_ms, struct err *err) NODISCARD;
 /* Inside the batch's transaction: fire what cron has due, claim what may run; sets next_due_at. */
 enum rc run_due(struct engine *e, int64_t now_ms, struct err *err) NODISCARD;
+/* So far that run_due should look, although nothing is due. */
+bool run_clock_went_back(const struct engine *e, int64_t now_ms);
 void run_start_claimed(struct engine *e);  /* after its commit */
 void run_forget_claimed(struct engine *e); /* after its rollback */
 void run_free(struct engine *e);
@@ -146,14 +147,14 @@ void closer_wait(struct engine *e);
 void closer_free(struct engine *e);
 void closer_remove_path(struct engine *e, const char *path);     /* folder or file, later */
 void closer_prune_dir(struct engine *e, const char *path);       /* keep the model file only, later */
-void closer_sync_dir(struct engine *e, const char *path);        /* below DATA/models: fsync it and its parents, later */
+void closer_sync_dir(struct engine *e, const char *path);        /* below DATA/models: fsync it, its parents, later */
 void closer_check_model(struct engine *e, struct run_end *end);  /* then run_closed */
 void closer_sweep(struct engine *e); /* remove folders and logs that no row names */
 /* SHA-256 of a model file. Any thread. RC_NOT_FOUND: it is missing. */
 enum rc closer_hash_file(const char *path, char hex[65], struct err *err) NODISCARD;
 
-/* verify.c: are the models in service what they were, and the totals those of the rows? Start it after the writer; stop,
- * then free. */
+/* verify.c: are the models in service what they were, and the totals those of the rows? Start it after the writer;
+ * stop, then free. */
 enum rc verifier_start(struct engine *e, struct err *err) NODISCARD;
 void verifier_stop(struct engine *e);
 void verifier_free(struct engine *e);
@@ -188,7 +189,8 @@ struct run_end {
 /* paths.c */
 void path_of_app(const struct engine *e, const char *tree, int64_t app_id, char *out);
 void path_of_instance(const struct engine *e, const char *tree, const struct instance_row *i, char *out);
-void path_of_generation(const struct engine *e, const struct instance_row *i, int64_t generation, char *out); /* models */
+/* Below models/. */
+void path_of_generation(const struct engine *e, const struct instance_row *i, int64_t generation, char *out);
 
 /* rows.c: typed gets used by several files */
 enum rc row_app(struct store *s, int64_t id, struct arena *a, struct app_row *out, struct err *err) NODISCARD;
@@ -223,10 +225,11 @@ enum rc task_insert(struct engine *e, struct instance_row *instance, const struc
 
 /* cache_ops.c: what a cache's task means for its rows. is_cache_task: all others are trainings. */
 bool is_cache_task(const struct task_row *t);
-enum rc cache_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+enum rc cache_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a,
+		      struct err *err) NODISCARD;
 /* unit: the task's, free again; what follows a failure may claim it (cache_after.c). */
-enum rc cache_finished(struct engine *e, const struct task_row *t, struct instance_row *unit, int64_t now_ms, struct arena *a,
-		       struct err *err) NODISCARD;
+enum rc cache_finished(struct engine *e, const struct task_row *t, struct instance_row *unit, int64_t now_ms,
+		       struct arena *a, struct err *err) NODISCARD;
 void cache_answer_waiting(struct engine *e, int64_t task_id, bool is_success, const char *code, const char *message);
 void cache_answer_rest(struct engine *e); /* at the close: whoever still waits for an end */
 enum rc cache_write_task(struct engine *e, const struct task_row *t, struct jw *w, struct arena *a,
@@ -240,15 +243,17 @@ void cache_new_uid(char out[37]); /* UUID, lower case */
 enum rc cache_check_address(struct engine *e, const struct cache_row *c, int64_t port, struct arena *a,
 			    struct err *err) NODISCARD;
 /* cache_after.c: the task that a failed operation needs, if any. */
-enum rc cache_follow_up(struct engine *e, struct instance_row *unit, const struct cache_row *c, const struct task_row *t,
-			int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+enum rc cache_follow_up(struct engine *e, struct instance_row *unit, const struct cache_row *c,
+			const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
 /* scan.c: a scan's creation as part of another change; nothing is written when it is refused. */
 struct scan_create;
 enum verdict scan_create_apply(struct engine *e, struct scan_create *c);
 void scan_create_committed(struct engine *e, struct scan_create *c);
 /* What a task means for its analysis. */
-enum rc scan_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
-enum rc scan_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a, struct err *err) NODISCARD;
+enum rc scan_claimed(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a,
+		     struct err *err) NODISCARD;
+enum rc scan_finished(struct engine *e, const struct task_row *t, int64_t now_ms, struct arena *a,
+		      struct err *err) NODISCARD;
 #define CACHE_FUNCTION "dcs"
 
 /* zone.c: schedules in the process's time zone (TZ). 0: the schedule is empty. */

@@ -53,8 +53,8 @@ void engine_view_rest(struct engine_view *v) { store_rest(v->store); }
 static enum verdict found(enum rc rc, enum verdict missing) { return rc == RC_NOT_FOUND ? missing : verdict_of(rc); }
 
 /* One page and the number of all matches, of one moment. */
-static enum rc list_page(struct engine_view *v, struct query *q, struct arena *a, void **rows, size_t *n, int64_t *total,
-			 struct err *err)
+static enum rc list_page(struct engine_view *v, struct query *q, struct arena *a, void **rows, size_t *n,
+			 int64_t *total, struct err *err)
 {
 	enum rc rc = engine_view_begin(v, err);
 	if (rc != RC_OK)
@@ -93,20 +93,35 @@ static bool has_tag(const json_t *tags, const char *key, const char *value)
 	return false;
 }
 
-static bool has_all_tags(const struct app_row *app, const json_t *wanted)
+static bool has_all_tags(const json_t *tags, const json_t *wanted)
 {
-	struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
-	const json_t *tags, *want;
+	const json_t *want;
 	size_t i;
 
-	if (json_read(app->tags, strlen(app->tags), a, &tags, NULL) != RC_OK)
-		return json_array_size(wanted) == 0;
 	json_array_foreach(wanted, i, want) {
 		const json_t *value = json_pick(want, "value");
 		if (!has_tag(tags, json_string_value(json_pick(want, "key")), json_string_value(value)))
 			return false;
 	}
 	return true;
+}
+
+/* Bring those of the n rows to the front that have all of the tags; *kept: how many they are. */
+static enum rc keep_tagged(struct app_row *rows, size_t n, const json_t *wanted, size_t *kept, struct err *err)
+{
+	size_t n_kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
+		const json_t *tags;
+		enum rc rc = json_read_kept(rows[i].tags, a, &tags, err);
+		if (rc != RC_OK)
+			return rc;
+		if (has_all_tags(tags, wanted))
+			rows[n_kept++] = rows[i];
+	}
+	*kept = n_kept;
+	return RC_OK;
 }
 
 static enum rc read_tags(const char *text, struct arena *a, const json_t **out, struct err *err)
@@ -134,18 +149,16 @@ static enum rc list_by_tags(struct engine_view *v, struct query *q, const char *
 	const json_t *wanted;
 	int64_t offset = q->offset, limit = q->limit;
 	struct app_row *all;
-	size_t n_all, kept = 0;
+	size_t n_all, kept;
 
 	q->offset = q->limit = 0;
 	enum rc rc = read_tags(tags, a, &wanted, err);
 	if (rc == RC_OK)
 		rc = store_list(v->store, q, a, (void **)&all, &n_all, err);
+	if (rc == RC_OK)
+		rc = keep_tagged(all, n_all, wanted, &kept, err);
 	if (rc != RC_OK)
 		return rc;
-	for (size_t i = 0; i < n_all; i++) {
-		if (has_all_tags(&all[i], wanted))
-			all[kept++] = all[i];
-	}
 	*total = (int64_t)kept;
 	size_t from = (uint64_t)offset < kept ? (size_t)offset : kept;
 	*rows = all + from;
@@ -417,7 +430,8 @@ static void write_state(struct engine *e, struct buf *out)
 
 static enum rc write_caches(struct engine_view *v, struct buf *out, struct err *err)
 {
-	struct query q = { .table = &table_cache, .preds = { PRED_INT("deleted_at", CMP_EQ, 0), PRED_TEXT("status", CMP_EQ, "RUNNING") } };
+	struct query q = { .table = &table_cache,
+			   .preds = { PRED_INT("deleted_at", CMP_EQ, 0), PRED_TEXT("status", CMP_EQ, "RUNNING") } };
 	int64_t all = 0, running = 0, broken = 0;
 
 	q.n_preds = 1;
@@ -453,9 +467,11 @@ enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err)
 	metric_head(out, "stint_tasks_finished_total", "counter", "Tasks ended since the start of the server.");
 	metric_value(out, "stint_tasks_finished_total", "state=\"success\"", read_counter(&e->n_success));
 	metric_value(out, "stint_tasks_finished_total", "state=\"failed\"", read_counter(&e->n_failed));
-	metric_head(out, "stint_task_requeues_total", "counter", "Attempts that ended by the machine's fault and are tried again.");
+	metric_head(out, "stint_task_requeues_total", "counter",
+		    "Attempts that ended by the machine's fault and are tried again.");
 	metric_value(out, "stint_task_requeues_total", "", read_counter(&e->n_requeued));
-	metric_head(out, "stint_tasks_retired_total", "counter", "Records of ended tasks that the retention rules removed.");
+	metric_head(out, "stint_tasks_retired_total", "counter",
+		    "Records of ended tasks that the retention rules removed.");
 	metric_value(out, "stint_tasks_retired_total", "", read_counter(&e->n_retired));
 	metric_head(out, "stint_cron_firings_total", "counter", "Schedules that fired, by what came of it.");
 	metric_value(out, "stint_cron_firings_total", "result=\"created\"", read_counter(&e->n_cron_fired));
@@ -467,7 +483,8 @@ enum rc engine_metrics(struct engine_view *v, struct buf *out, struct err *err)
 	metric_head(out, "stint_commit_seconds", "histogram", "Time of the commit itself, with its fsync.");
 	metric_histogram(out, "stint_commit_seconds", "", &e->commit_s);
 	if (file_size(e->store_path, &size, NULL) == RC_OK) {
-		metric_head(out, "stint_database_bytes", "gauge", "Size of the database file; free pages in it are used again.");
+		metric_head(out, "stint_database_bytes", "gauge",
+			    "Size of the database file; free pages in it are used again.");
 		metric_value(out, "stint_database_bytes", "", (double)size);
 	}
 	metric_head(out, "stint_store_healthy", "gauge", "1 while the store takes writes.");

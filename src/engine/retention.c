@@ -68,7 +68,8 @@ static enum rc newest_of(struct store *s, int64_t instance_id, bool is_success, 
 	struct task_row *rows;
 	size_t n = 0;
 	struct query q = { .table = &table_task,
-			   .preds = { PRED_INT("instance_id", CMP_EQ, instance_id), PRED_INT("state", CMP_EQ, TASK_SUCCESS) },
+			   .preds = { PRED_INT("instance_id", CMP_EQ, instance_id),
+				      PRED_INT("state", CMP_EQ, TASK_SUCCESS) },
 			   .n_preds = is_success ? 2 : 1,
 			   .orders = { { .col = "generation", .is_desc = true } },
 			   .offset = skip,
@@ -88,7 +89,8 @@ static enum rc find_verge(struct store *s, const struct retention_rules *rules, 
 	if (rc == RC_OK)
 		rc = newest_of(s, i->id, true, 0, a, &v.success_generation, err);
 	if (rc == RC_OK && rules->keep_tasks)
-		rc = newest_of(s, i->id, false, rules->keep_tasks + (i->busy_task_id != 0), a, &v.surplus_generation, err);
+		rc = newest_of(s, i->id, false, rules->keep_tasks + (i->busy_task_id != 0), a, &v.surplus_generation,
+			       err);
 	if (rc == RC_OK)
 		*out = v;
 	return rc;
@@ -106,7 +108,9 @@ static bool is_surplus(const struct instance_row *i, const struct verge *v, cons
 static enum rc count_rows(struct store *s, int64_t task_id, int64_t *n, struct err *err)
 {
 	int64_t events = 0, metrics = 0;
-	struct query of_events = { .table = &table_event, .preds = { PRED_INT("task_id", CMP_EQ, task_id) }, .n_preds = 1 };
+	struct query of_events = { .table = &table_event,
+				   .preds = { PRED_INT("task_id", CMP_EQ, task_id) },
+				   .n_preds = 1 };
 	struct query of_metrics = of_events;
 	of_metrics.table = &table_metric;
 
@@ -153,7 +157,8 @@ static enum rc collect(struct retention *r, const struct instance_row *i, struct
 
 /* Delete the first BATCH_ROWS of what q means, which are told apart by column col and in its order. at: where a row
  * struct has that column. */
-static enum rc delete_first(struct store *s, struct query q, const char *col, size_t at, struct arena *a, struct err *err)
+static enum rc delete_first(struct store *s, struct query q, const char *col, size_t at, struct arena *a,
+			    struct err *err)
 {
 	unsigned char *row;
 	size_t n = 0;
@@ -174,7 +179,9 @@ static enum rc delete_first(struct store *s, struct query q, const char *col, si
 static enum rc trim(struct store *s, int64_t task_id, struct arena *a, struct err *err)
 {
 	struct metric_row first;
-	struct query of_events = { .table = &table_event, .preds = { PRED_INT("task_id", CMP_EQ, task_id) }, .n_preds = 1 };
+	struct query of_events = { .table = &table_event,
+				   .preds = { PRED_INT("task_id", CMP_EQ, task_id) },
+				   .n_preds = 1 };
 	struct query of_metrics = of_events;
 	of_metrics.table = &table_metric;
 
@@ -188,8 +195,8 @@ static enum rc trim(struct store *s, int64_t task_id, struct arena *a, struct er
 	return delete_first(s, of_metrics, "step", offsetof(struct metric_row, step), a, err);
 }
 
-static enum rc drop_one(struct engine *e, struct drop *d, const struct instance_row *i, const struct verge *v, int64_t id,
-			struct arena *a, struct err *err)
+static enum rc drop_one(struct engine *e, struct drop *d, const struct instance_row *i, const struct verge *v,
+			int64_t id, struct arena *a, struct err *err)
 {
 	char path[PATH_MAX];
 	struct task_row t;

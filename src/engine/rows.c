@@ -17,7 +17,8 @@ enum rc row_app_of(struct store *s, const char *account, const char *identity, s
 		   struct err *err)
 {
 	struct query by_name = { .table = &table_app,
-				 .preds = { PRED_TEXT("account", CMP_EQ, account), PRED_TEXT("name", CMP_EQ, identity) },
+				 .preds = { PRED_TEXT("account", CMP_EQ, account),
+					    PRED_TEXT("name", CMP_EQ, identity) },
 				 .n_preds = 2 };
 	enum rc rc = store_get(s, &by_name, out, a, err);
 	int64_t id;
@@ -91,7 +92,9 @@ enum rc row_cache(struct store *s, const char *project_id, const char *uid, stru
 enum rc row_cache_of_task(struct store *s, int64_t task_id, struct arena *a, struct cache_row *out, struct err *err)
 {
 	struct cache_task_row link;
-	struct query to_link = { .table = &table_cache_task, .preds = { PRED_INT("task_id", CMP_EQ, task_id) }, .n_preds = 1 };
+	struct query to_link = { .table = &table_cache_task,
+				 .preds = { PRED_INT("task_id", CMP_EQ, task_id) },
+				 .n_preds = 1 };
 	enum rc rc = store_get(s, &to_link, &link, a, err);
 	if (rc != RC_OK)
 		return rc;

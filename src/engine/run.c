@@ -5,8 +5,8 @@
  *
  * A claim is committed before its child is started, so a crash in between leaves a running task without a process,
  * which the next start recovers (run_end.c); it can never leave a process without a claim. The child's files are made
- * meanwhile: files of an attempt that never was are taken back when the commit fails (run_forget_claimed), and by the next
- * start's sweep, or its first attempt, after a crash.
+ * meanwhile: files of an attempt that never was are taken back when the commit fails (run_forget_claimed), and by the
+ * next start's sweep, or its first attempt, after a crash.
  * What a child says is run_said.c, how an attempt ends run_end.c.
  */
 #include <stdio.h>
@@ -25,7 +25,6 @@ enum {
 	DUE_AT_ONCE = 64,  /* cron firings and claims of one batch, so that none grows without bound */
 	CACHE_PLACES = 16, /* operations on caches at once */
 	SKIPS_KEPT = 20,   /* notes of skipped firings, of one task */
-	PLANNED_AT_ONCE = 256, /* instances in memory at the start */
 	TASK_FILE_MAX = 4 << 20,
 };
 
@@ -242,8 +241,8 @@ static void prepare(struct engine *e, struct attempt *attempt)
 	attempt->no_start.rc = prepare_attempt(e, attempt, &attempt->no_start);
 }
 
-/* While the claim is being committed the attempt's folder, orders and log are made; if it comes to nothing they are taken
- * back. Not while the sweep runs, to which they would be nobody's. */
+/* While the claim is being committed the attempt's folder, orders and log are made; if it comes to nothing they are
+ * taken back. Not while the sweep runs, to which they would be nobody's. */
 static void prepare_claimed(struct engine *e)
 {
 	if (!atomic_load(&e->is_swept))
@@ -268,8 +267,8 @@ static enum rc note_skip(struct engine *e, int64_t task_id, int64_t now_ms, stru
 			   .offset = SKIPS_KEPT,
 			   .limit = 1 };
 
-	enum rc rc = row_event_add(e->store, task_id, 0, now_ms, "skipped", "a scheduled run was skipped: this one is unfinished",
-				   err);
+	enum rc rc = row_event_add(e->store, task_id, 0, now_ms, "skipped",
+				   "a scheduled run was skipped: this one is unfinished", err);
 	if (rc == RC_OK)
 		rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
 	if (rc != RC_OK || n == 0)
@@ -312,37 +311,64 @@ static enum rc fire_due(struct engine *e, int64_t now_ms, struct arena *a, struc
 	return rc;
 }
 
-/* One page of them by id; *last_id is that of the last one seen, 0 when there are no more. */
-static enum rc plan_page(struct engine *e, int64_t now_ms, int64_t *last_id, struct err *err)
+/* ---- a clock that was ahead ---- */
+
+/* How far a clock may go back before what was planned by it is looked at again: less than that is a correction, and a
+ * firing that has happened does not happen again. */
+enum { CLOCK_SLACK_MS = 3 * 3600 * 1000 };
+
+static int64_t clock_lead(int64_t now_ms) { return now_ms - clock_mono_ms(); }
+
+bool run_clock_went_back(const struct engine *e, int64_t now_ms)
 {
-	struct arena *a CLEANUP(arena_freep) = arena_new(DUE_ARENA_MAX);
+	return clock_lead(now_ms) < e->clock_lead_ms - CLOCK_SLACK_MS;
+}
+
+static enum rc plan_one(struct engine *e, struct instance_row *i, int64_t now_ms, struct err *err)
+{
+	const struct instance_row was = *i;
+
+	if (i->cron_next_at <= zone_cron_next(i->cron, now_ms + CLOCK_SLACK_MS))
+		return RC_OK;
+	i->cron_next_at = zone_cron_next(i->cron, now_ms);
+	log_warn("cron.planned_anew", "instance=%lld from=%lld to=%lld reason=\"the clock was ahead\"",
+		 (long long)i->id, (long long)was.cron_next_at, (long long)i->cron_next_at);
+	return store_change(e->store, &table_instance, &was, i, err);
+}
+
+/* Firings that were planned while the clock was far ahead would wait until it is there again: they are planned anew. A
+ * few rows at a time, since each may have some MiB of parameters. */
+static enum rc plan_anew(struct engine *e, int64_t now_ms, struct err *err)
+{
 	struct instance_row *rows;
-	size_t n;
-	struct query q = { .table = &table_instance,
-			   .preds = { PRED_INT("cron_next_at", CMP_GT, now_ms), PRED_INT("id", CMP_GT, *last_id) },
-			   .n_preds = 2,
-			   .orders = { { .col = "id" } },
-			   .limit = PLANNED_AT_ONCE };
-	enum rc rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
-	for (size_t i = 0; rc == RC_OK && i < n; i++) {
-		const struct instance_row was = rows[i];
-		rows[i].cron_next_at = zone_cron_next(was.cron, now_ms);
-		if (rows[i].cron_next_at != was.cron_next_at)
-			rc = store_change(e->store, &table_instance, &was, &rows[i], err);
+	size_t n = DUE_AT_ONCE;
+	int64_t last_id = 0;
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && n == DUE_AT_ONCE) {
+		struct arena *a CLEANUP(arena_freep) = arena_new(DUE_ARENA_MAX);
+		struct query q = { .table = &table_instance,
+				   .preds = { PRED_INT("cron_next_at", CMP_GT, now_ms + CLOCK_SLACK_MS),
+					      PRED_INT("id", CMP_GT, last_id) },
+				   .n_preds = 2,
+				   .orders = { { .col = "id" } },
+				   .limit = DUE_AT_ONCE };
+		rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
+		for (size_t i = 0; rc == RC_OK && i < n; i++) {
+			last_id = rows[i].id;
+			rc = plan_one(e, &rows[i], now_ms, err);
+		}
 	}
-	if (rc == RC_OK)
-		*last_id = n ? rows[n - 1].id : 0;
 	return rc;
 }
 
-enum rc run_plan_firings(struct engine *e, int64_t now_ms, struct err *err)
+static enum rc mind_clock(struct engine *e, int64_t now_ms, struct err *err)
 {
-	int64_t last_id = 0;
-	enum rc rc;
+	bool went_back = run_clock_went_back(e, now_ms);
+	enum rc rc = went_back && e->takes_claims ? plan_anew(e, now_ms, err) : RC_OK;
 
-	do
-		rc = plan_page(e, now_ms, &last_id, err);
-	while (rc == RC_OK && last_id);
+	if (rc == RC_OK && went_back)
+		e->clock_lead_ms = clock_lead(now_ms);
 	return rc;
 }
 
@@ -370,8 +396,12 @@ static enum rc claim(struct engine *e, struct task_row *t, int64_t now_ms, struc
 	if (rc != RC_OK)
 		return rc;
 	struct attempt *attempt = mem_new(struct attempt);
-	*attempt = (struct attempt){ .task_id = t->id, .number = t->attempt, .is_cache = is_cache_task(t), .starts = true,
-				     .wait_s = wait_s, .next = e->attempts };
+	*attempt = (struct attempt){ .task_id = t->id,
+				     .number = t->attempt,
+				     .is_cache = is_cache_task(t),
+				     .starts = true,
+				     .wait_s = wait_s,
+				     .next = e->attempts };
 	e->attempts = attempt;
 	e->n_attempts[attempt->is_cache]++;
 	return RC_OK;
@@ -413,7 +443,8 @@ static enum rc find_next_due(struct engine *e, int64_t now_ms, struct arena *a, 
 			      .n_preds = 1,
 			      .orders = { { .col = "cron_next_at" } } };
 	struct query later = { .table = &table_task,
-			       .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING), PRED_INT("not_before", CMP_GT, now_ms) },
+			       .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING),
+					  PRED_INT("not_before", CMP_GT, now_ms) },
 			       .n_preds = 2,
 			       .orders = { { .col = "not_before" } } };
 	e->next_due_at = INT64_MAX;
@@ -435,11 +466,15 @@ static enum rc find_next_due(struct engine *e, int64_t now_ms, struct arena *a, 
 
 enum rc run_due(struct engine *e, int64_t now_ms, struct err *err)
 {
-	if (!e->looks_for_work && now_ms < e->next_due_at)
+	if (clock_lead(now_ms) > e->clock_lead_ms)
+		e->clock_lead_ms = clock_lead(now_ms);
+	if (!e->looks_for_work && now_ms < e->next_due_at && !run_clock_went_back(e, now_ms))
 		return RC_OK;
 	struct arena *a CLEANUP(arena_freep) = arena_new(DUE_ARENA_MAX);
 	e->looks_for_work = false;
-	enum rc rc = e->takes_claims ? fire_due(e, now_ms, a, err) : RC_OK;
+	enum rc rc = mind_clock(e, now_ms, err);
+	if (rc == RC_OK && e->takes_claims)
+		rc = fire_due(e, now_ms, a, err);
 	if (rc == RC_OK)
 		rc = claim_pending(e, false, now_ms, a, err);
 	if (rc == RC_OK)

@@ -79,8 +79,8 @@ static enum rc requeue(struct engine *e, struct task_row *t, const char *why, in
 	return row_event_add(e->store, t->id, t->attempt, now, "requeued", why, err);
 }
 
-/* Terminal: success or failed. The instance is free again; on success its model is put in service (E8). t is the caller's
- * to write. */
+/* Terminal: success or failed. The instance is free again; on success its model is put in service (E8). t is the
+ * caller's to write. */
 static enum rc finish(struct engine *e, struct task_row *t, bool is_success, const char *sha256, int64_t now,
 		      struct arena *a, struct err *err)
 {
@@ -113,7 +113,8 @@ static enum rc finish(struct engine *e, struct task_row *t, bool is_success, con
 }
 
 /* Is the model in service, which this end replaces, one whose record was deleted (E5)? Then its files go. */
-static enum rc find_orphan(struct engine *e, struct run_end *end, const struct task_row *t, struct arena *a, struct err *err)
+static enum rc find_orphan(struct engine *e, struct run_end *end, const struct task_row *t, struct arena *a,
+			   struct err *err)
 {
 	struct instance_row i;
 	struct task_row named;
@@ -162,7 +163,8 @@ static enum verdict apply_end(struct engine *e, struct change *base)
 		return V_NO_TASK; /* late */
 	if (rc != RC_OK)
 		return verdict_of(rc);
-	end->is_final = false; /* a try that the store did not take may have said otherwise, before the server began to stop */
+	/* A try that the store did not take may have said otherwise, before the server began to stop. */
+	end->is_final = false;
 	const struct task_row was = t;
 	bool is_stop = !e->takes_claims && end->fault == FAULT_MACHINE;
 	if (is_stop)
@@ -239,9 +241,11 @@ static void end_done(struct change *base)
 		writer_submit_own(e, base);
 		return;
 	}
-	log_info("task.ended", "task=%lld attempt=%lld verdict=%s success=%d code=%s message=\"%s\" max_rss=%lld user_ms=%lld",
+	log_info("task.ended",
+		 "task=%lld attempt=%lld verdict=%s success=%d code=%s message=\"%s\" max_rss=%lld user_ms=%lld",
 		 (long long)end->task_id, (long long)end->attempt, verdict_name(base->verdict), end->is_success,
-		 log_word(&code, end->code), log_text(&message, end->message), (long long)end->max_rss, (long long)end->user_ms);
+		 log_word(&code, end->code), log_text(&message, end->message), (long long)end->max_rss,
+		 (long long)end->user_ms);
 	run_drop_attempt(e, end->task_id, end->attempt);
 	if (end->is_final || base->verdict != V_OK)
 		cache_answer_waiting(e, end->task_id, end->is_success, end->code, end->message);
@@ -279,13 +283,16 @@ static void on_end(void *ctx, const struct exec_end *x) { run_submit_end(ctx, x)
 
 void run_handlers(struct engine *e, struct exec_handlers *out)
 {
-	*out = (struct exec_handlers){ .ctx = e, .on_start = run_on_start, .on_message = run_on_message, .on_end = on_end };
+	*out = (struct exec_handlers){
+		.ctx = e, .on_start = run_on_start, .on_message = run_on_message, .on_end = on_end
+	};
 }
 
 /* ---- recovery ---- */
 
 /* E4: nothing of the attempt may live beside the next one. */
-static enum rc kill_left(const struct engine *e, const struct instance_row *i, const struct task_row *t, struct err *err)
+static enum rc kill_left(const struct engine *e, const struct instance_row *i, const struct task_row *t,
+			 struct err *err)
 {
 	char dir[PATH_MAX], file[PATH_MAX];
 
@@ -320,8 +327,8 @@ static enum rc resume_or_fail(struct engine *e, struct task_row *t, int64_t now,
 		return requeue(e, t, why, 0, now, err);
 	t->fault = FAULT_MACHINE;
 	t->error_code = "Task.Interrupted";
-	t->error_message = arena_printf(a, "%s, and this was its last attempt (%lld of %lld)", why, (long long)t->attempt,
-					(long long)t->max_attempts);
+	t->error_message = arena_printf(a, "%s, and this was its last attempt (%lld of %lld)", why,
+					(long long)t->attempt, (long long)t->max_attempts);
 	return finish(e, t, false, "", now, a, err);
 }
 
@@ -357,8 +364,6 @@ enum rc run_recover(struct engine *e, struct err *err)
 		rc = recover_one(e, &rows[i], clock_wall_ms(), a, err);
 		n_recovered++;
 	}
-	if (rc == RC_OK)
-		rc = run_plan_firings(e, clock_wall_ms(), err);
 	if (rc != RC_OK) {
 		store_rollback(e->store);
 		return rc;

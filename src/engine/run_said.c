@@ -126,8 +126,8 @@ static void message_done(struct change *base)
 {
 	struct message *m = (struct message *)base;
 	if (base->verdict != V_OK)
-		log_warn("task.message_dropped", "task=%lld attempt=%lld verdict=%s reason=\"%s\"", (long long)m->task_id,
-			 (long long)m->attempt, verdict_name(base->verdict), base->err.msg);
+		log_warn("task.message_dropped", "task=%lld attempt=%lld verdict=%s reason=\"%s\"",
+			 (long long)m->task_id, (long long)m->attempt, verdict_name(base->verdict), base->err.msg);
 	if (!m->is_start)
 		exec_message_done(m->engine->exec, m->task_id);
 	arena_free(m->arena);
@@ -137,8 +137,13 @@ static struct message *message_new(struct engine *e, int64_t task_id, int64_t at
 {
 	struct arena *a = arena_new(ARENA_MAX);
 	struct message *m = arena_new_of(a, struct message);
-	*m = (struct message){ .base = { .apply = apply_message, .done = message_done, .refuses_first = true, .is_patient = true },
-			       .engine = e, .arena = a, .task_id = task_id, .attempt = attempt };
+	*m = (struct message){
+		.base = { .apply = apply_message, .done = message_done, .refuses_first = true, .is_patient = true },
+		.engine = e,
+		.arena = a,
+		.task_id = task_id,
+		.attempt = attempt
+	};
 	return m;
 }
 

@@ -39,8 +39,8 @@ static bool needs_redis(enum scan_kind kind) { return kind != SCAN_RUN_LOG; }
 /* The operation under way that a scan must not meet, or NULL. The first two begin or end the instance itself. */
 static const char *obstacle(const struct task_row *running, enum scan_kind kind)
 {
-	static const enum cache_op ops[] = { CACHE_OP_CREATE,  CACHE_OP_DELETE,	 CACHE_OP_RESTART, CACHE_OP_SOFT_RESTART,
-					     CACHE_OP_RESTORE, CACHE_OP_FLUSH, CACHE_OP_RENAME };
+	static const enum cache_op ops[] = { CACHE_OP_CREATE,  CACHE_OP_DELETE, CACHE_OP_RESTART, CACHE_OP_SOFT_RESTART,
+					     CACHE_OP_RESTORE, CACHE_OP_FLUSH,  CACHE_OP_RENAME };
 	for (size_t i = 0; i < (needs_redis(kind) ? ARRAY_LEN(ops) : 2); i++) {
 		if (strcmp(running->kind, cache_op_name(ops[i])) == 0)
 			return running->kind;
@@ -75,12 +75,20 @@ static enum rc scan_unit(struct engine *e, const struct instance_row *main_unit,
 	enum rc rc = row_instance_of(e->store, main_unit->app_id, CACHE_FUNCTION, name, a, out, err);
 	if (rc != RC_NOT_FOUND)
 		return rc;
-	*out = (struct instance_row){ .app_id = main_unit->app_id, .function = CACHE_FUNCTION, .name = name, .version_id = 1,
-				      .source = "user", .created_at = now, .updated_at = now };
+	*out = (struct instance_row){ .app_id = main_unit->app_id,
+				      .function = CACHE_FUNCTION,
+				      .name = name,
+				      .version_id = 1,
+				      .source = "user",
+				      .created_at = now,
+				      .updated_at = now };
 	return store_insert(e->store, &table_instance, out, err);
 }
 
-static bool is_over(const struct scan_row *s) { return strcmp(s->status, "success") == 0 || strcmp(s->status, "failed") == 0; }
+static bool is_over(const struct scan_row *s)
+{
+	return strcmp(s->status, "success") == 0 || strcmp(s->status, "failed") == 0;
+}
 
 /* The task of a record that goes. Its files go after the commit. */
 static enum rc drop_task(struct engine *e, struct scan_create *c, int64_t task_id, struct arena *a, struct err *err)
@@ -108,7 +116,8 @@ static enum rc prune(struct engine *e, struct scan_create *c, int64_t cache_id, 
 	struct scan_row *rows;
 	size_t n = 0;
 	struct query q = { .table = &table_scan,
-			   .preds = { PRED_INT("cache_id", CMP_EQ, cache_id), PRED_TEXT("kind", CMP_EQ, kinds[c->kind].word) },
+			   .preds = { PRED_INT("cache_id", CMP_EQ, cache_id),
+				      PRED_TEXT("kind", CMP_EQ, kinds[c->kind].word) },
 			   .n_preds = 2,
 			   .orders = { { "created_at", true }, { "id", true } },
 			   .offset = KEPT - 1,
@@ -129,9 +138,17 @@ static enum rc insert_scan(struct engine *e, struct scan_create *c, const struct
 	cache_new_uid(c->scan_uid);
 	enum rc rc = prune(e, c, cache->id, a, err);
 	if (rc == RC_OK)
-		rc = cache_insert_task(e, unit, cache, kinds[c->kind].name, &c->actor, c->args, "{}", 0, now, a, &task_id, err);
-	c->row = (struct scan_row){ .uid = c->scan_uid, .cache_id = cache->id, .kind = kinds[c->kind].word, .type = c->type,
-				    .status = "waiting", .args = c->args, .result = "", .task_id = task_id, .created_at = now };
+		rc = cache_insert_task(e, unit, cache, kinds[c->kind].name, &c->actor, c->args, "{}", 0, now, a,
+				       &task_id, err);
+	c->row = (struct scan_row){ .uid = c->scan_uid,
+				    .cache_id = cache->id,
+				    .kind = kinds[c->kind].word,
+				    .type = c->type,
+				    .status = "waiting",
+				    .args = c->args,
+				    .result = "",
+				    .task_id = task_id,
+				    .created_at = now };
 	return rc == RC_OK ? store_insert(e->store, &table_scan, &c->row, err) : rc;
 }
 
@@ -253,7 +270,8 @@ static enum rc check_project(struct engine *e, const struct scan_delete *c, cons
 {
 	struct cache_row cache;
 	struct query q = { .table = &table_cache,
-			   .preds = { PRED_INT("id", CMP_EQ, row->cache_id), PRED_TEXT("project_id", CMP_EQ, c->project_id) },
+			   .preds = { PRED_INT("id", CMP_EQ, row->cache_id),
+				      PRED_TEXT("project_id", CMP_EQ, c->project_id) },
 			   .n_preds = 2 };
 	return store_get(e->store, &q, &cache, a, err);
 }
@@ -289,11 +307,12 @@ void engine_scan_delete(struct engine *e, struct scan_delete *c)
 
 /* ---- reading ---- */
 
-enum verdict engine_scan_list(struct engine_view *v, const struct scan_filter *f, struct arena *a, struct scan_row **rows,
-			      size_t *n, int64_t *total, struct err *err)
+enum verdict engine_scan_list(struct engine_view *v, const struct scan_filter *f, struct arena *a,
+			      struct scan_row **rows, size_t *n, int64_t *total, struct err *err)
 {
 	struct query q = { .table = &table_scan,
-			   .preds = { PRED_INT("cache_id", CMP_EQ, f->cache_id), PRED_TEXT("kind", CMP_EQ, kinds[f->kind].word),
+			   .preds = { PRED_INT("cache_id", CMP_EQ, f->cache_id),
+				      PRED_TEXT("kind", CMP_EQ, kinds[f->kind].word),
 				      PRED_TEXT("status", CMP_EQ, f->status) },
 			   .n_preds = f->status ? 3 : 2,
 			   .orders = { { "created_at", true }, { "id", true } },

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/log.h"
 #include "engine/priv.h"
 #include "json/json.h"
 
@@ -30,15 +31,43 @@ const char *engine_schedule_args(const struct schedule_row *row, struct arena *a
 	return arena_printf(a, "{\"batch\":%lld,\"timeout_s\":%lld}", (long long)row->batch, (long long)row->timeout_s);
 }
 
+/* Planned by a clock that was ahead, so far that one three hours on would plan something earlier
+ * (like run.c's plan_anew). */
+enum { CLOCK_SLACK_MS = 3 * 3600 * 1000 };
+
+static bool is_too_far(const struct schedule_row *row, int64_t now_ms)
+{
+	int64_t next = scan_plan_next(row, now_ms + CLOCK_SLACK_MS);
+	return next && row->next_at > next;
+}
+
+static enum rc list_between(struct store *s, int64_t after, int64_t until, bool is_latest_first, struct arena *a,
+			    struct schedule_row **rows, size_t *n, struct err *err)
+{
+	struct query q = { .table = &table_schedule,
+			   .preds = { PRED_INT("next_at", CMP_GT, after), PRED_INT("next_at", CMP_LE, until) },
+			   .n_preds = 2,
+			   .orders = { { "next_at", is_latest_first } },
+			   .limit = FIRE_AT_ONCE };
+	return store_list(s, &q, a, (void **)rows, n, err);
+}
+
 enum rc schedule_list_due(struct store *s, int64_t now_ms, struct arena *a, struct schedule_row **rows, size_t *n,
 			  struct err *err)
 {
-	struct query q = { .table = &table_schedule,
-			   .preds = { PRED_INT("next_at", CMP_GT, 0), PRED_INT("next_at", CMP_LE, now_ms) },
-			   .n_preds = 2,
-			   .orders = { { "next_at", false } },
-			   .limit = FIRE_AT_ONCE };
-	return store_list(s, &q, a, (void **)rows, n, err);
+	struct schedule_row *far;
+	size_t n_far = 0;
+
+	enum rc rc = list_between(s, 0, now_ms, false, a, rows, n, err);
+	if (rc != RC_OK || *n > 0)
+		return rc;
+	rc = list_between(s, now_ms + CLOCK_SLACK_MS, INT64_MAX, true, a, &far, &n_far, err);
+	*rows = far;
+	for (size_t i = 0; rc == RC_OK && i < n_far; i++) {
+		if (is_too_far(&far[i], now_ms))
+			far[(*n)++] = far[i];
+	}
+	return rc;
 }
 
 /* ---- setting ---- */
@@ -54,7 +83,8 @@ static enum rc put(struct engine *e, struct schedule_row *row, enum scan_kind ki
 	row->id = old.id;
 	row->skipped_at = old.skipped_at;
 	row->skipped_why = old.skipped_why;
-	rc = old.id ? store_update(e->store, &table_schedule, row, err) : store_insert(e->store, &table_schedule, row, err);
+	rc = old.id ? store_update(e->store, &table_schedule, row, err)
+		    : store_insert(e->store, &table_schedule, row, err);
 	row->skipped_why = ""; /* the arena's; it ends with this change */
 	return rc;
 }
@@ -85,42 +115,61 @@ void engine_schedule_set(struct engine *e, struct schedule_set *c)
 
 enum rc schedule_drop(struct store *s, int64_t cache_id, struct err *err)
 {
-	struct query q = { .table = &table_schedule, .preds = { PRED_INT("cache_id", CMP_EQ, cache_id) }, .n_preds = 1 };
+	struct query q = { .table = &table_schedule,
+			   .preds = { PRED_INT("cache_id", CMP_EQ, cache_id) },
+			   .n_preds = 1 };
 	return store_delete(s, &q, NULL, err);
 }
 
 /* ---- firing ---- */
 
-static enum rc find_due(struct engine *e, int64_t id, int64_t now, struct arena *a, struct schedule_row *row,
-			struct cache_row *cache, struct err *err)
+static enum rc find_planned(struct engine *e, int64_t id, struct arena *a, struct schedule_row *row,
+			    struct cache_row *cache, struct err *err)
 {
-	struct query due = { .table = &table_schedule,
-			     .preds = { PRED_INT("id", CMP_EQ, id), PRED_INT("next_at", CMP_GT, 0),
-					PRED_INT("next_at", CMP_LE, now) },
-			     .n_preds = 3 };
-	enum rc rc = store_get(e->store, &due, row, a, err);
+	struct query planned = { .table = &table_schedule,
+				 .preds = { PRED_INT("id", CMP_EQ, id), PRED_INT("next_at", CMP_GT, 0) },
+				 .n_preds = 2 };
+	enum rc rc = store_get(e->store, &planned, row, a, err);
 	struct query of = { .table = &table_cache, .preds = { PRED_INT("id", CMP_EQ, rc == RC_OK ? row->cache_id : 0) },
 			    .n_preds = 1 };
 	return rc == RC_OK ? store_get(e->store, &of, cache, a, err) : rc;
 }
 
+/* Not due: at most its time is put right. */
+static enum rc plan_anew(struct engine *e, struct schedule_row *row, int64_t now, struct err *err)
+{
+	if (!is_too_far(row, now))
+		return RC_OK;
+	int64_t was = row->next_at;
+	row->next_at = scan_plan_next(row, now);
+	log_warn("autoscan.planned_anew", "schedule=%lld from=%lld to=%lld reason=\"the clock was ahead\"",
+		 (long long)row->id, (long long)was, (long long)row->next_at);
+	return store_update(e->store, &table_schedule, row, err);
+}
+
 /* What is not among the settings has its default, and that counts none. */
-bool engine_cache_counts_uses(const struct cache_row *cache)
+enum rc engine_cache_counts_uses(const struct cache_row *cache, bool *out, struct err *err)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(1 << 20);
 	const json_t *state = NULL;
 
-	if (!*cache->state || json_read(cache->state, strlen(cache->state), a, &state, NULL) != RC_OK)
-		return false;
+	enum rc rc = json_read_kept(cache->state, a, &state, err);
+	if (rc != RC_OK)
+		return rc;
 	const char *policy = json_string_value(json_object_get(json_object_get(state, "settings"), "maxmemory-policy"));
-	return policy && (strcmp(policy, "allkeys-lfu") == 0 || strcmp(policy, "volatile-lfu") == 0);
+	*out = policy && (strcmp(policy, "allkeys-lfu") == 0 || strcmp(policy, "volatile-lfu") == 0);
+	return RC_OK;
 }
 
 /* Sets outcome and why. Anything but V_OK: the change as a whole failed. */
 static enum verdict try_scan(struct engine *e, struct schedule_fire *c, const struct schedule_row *row,
 			     const struct cache_row *cache, struct arena *a)
 {
-	if (c->scan.kind == SCAN_HOTKEY && !engine_cache_counts_uses(cache)) {
+	bool can_scan = true;
+	enum rc rc = c->scan.kind == SCAN_HOTKEY ? engine_cache_counts_uses(cache, &can_scan, &c->base.err) : RC_OK;
+	if (rc != RC_OK)
+		return verdict_of(rc);
+	if (!can_scan) {
 		c->outcome = FIRE_SKIPPED;
 		(void)snprintf(c->why, sizeof c->why, "maxmemory-policy is neither allkeys-lfu nor volatile-lfu");
 		return V_OK;
@@ -155,7 +204,8 @@ static enum rc note_skip(struct engine *e, int64_t task_id, int64_t last_skip, i
 
 	if (rc != RC_OK || last_skip >= task.created_at)
 		return rc;
-	return row_event_add(e->store, task_id, 0, now, "skipped", "a scheduled scan was skipped: this one is unfinished", err);
+	return row_event_add(e->store, task_id, 0, now, "skipped",
+			     "a scheduled scan was skipped: this one is unfinished", err);
 }
 
 static enum rc record(struct engine *e, const struct schedule_fire *c, struct schedule_row *row, int64_t now,
@@ -183,9 +233,11 @@ static enum verdict apply_fire(struct engine *e, struct change *base)
 	int64_t now = clock_wall_ms();
 
 	c->outcome = FIRE_NONE;
-	enum rc rc = find_due(e, c->schedule_id, now, a, &row, &cache, err);
+	enum rc rc = find_planned(e, c->schedule_id, a, &row, &cache, err);
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? V_OK : verdict_of(rc);
+	if (row.next_at > now)
+		return verdict_of(plan_anew(e, &row, now, err));
 	(void)snprintf(c->cache_uid, sizeof c->cache_uid, "%s", cache.uid);
 	while (c->scan.kind < SCAN_KINDS && strcmp(scan_kind_word(c->scan.kind), row.kind) != 0)
 		c->scan.kind++;

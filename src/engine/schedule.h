@@ -20,7 +20,7 @@ enum verdict engine_schedule_get(struct engine_view *v, int64_t cache_id, enum s
 const char *engine_schedule_args(const struct schedule_row *row, struct arena *a);
 
 /* Redis counts how often a key is used only under a maxmemory-policy that evicts by it: hot keys need one. */
-bool engine_cache_counts_uses(const struct cache_row *cache);
+enum rc engine_cache_counts_uses(const struct cache_row *cache, bool *out, struct err *err) NODISCARD;
 
 /* Replaces what the schedule says: is_enabled, times, first_at, interval_s, timeout_s and batch of row, which the
  * caller has checked. The rest of row is filled when done with V_OK. */
@@ -53,7 +53,8 @@ struct schedule_fire {
 void engine_schedule_fire(struct engine *e, struct schedule_fire *c);
 
 enum { FIRE_AT_ONCE = 64 };
-/* Schedules that are due, the longest first, at most FIRE_AT_ONCE. */
+/* Schedules that are due, the longest first, at most FIRE_AT_ONCE; when none is, those that a clock which was far ahead
+ * has planned: engine_schedule_fire plans these anew. */
 enum rc schedule_list_due(struct store *s, int64_t now_ms, struct arena *a, struct schedule_row **rows, size_t *n,
 			  struct err *err) NODISCARD;
 /* With their cache, inside the change that deletes it. */

@@ -1,8 +1,8 @@
 /*
  * The verifier: one thread that compares the models in service with their checksums (E8), and the totals that the store
  * keeps with the rows, at start and every so often.
- * A file can be lost or damaged long after it was put in service; then the instance is no longer shown as available, and
- * metrics and readiness say so. The row stays as it is: the file may come back, from a backup or with its disk.
+ * A file can be lost or damaged long after it was put in service; then the instance is no longer shown as available,
+ * and metrics and readiness say so. The row stays as it is: the file may come back, from a backup or with its disk.
  *
  *  V1 Before the first request is answered it is known which files are absent; whole files are read afterwards.
  *  V2 What is found wanting counts for one generation of an instance: the next one that goes in service is not touched.
@@ -88,10 +88,12 @@ static enum rc look_at(const struct engine *e, const struct instance_row *i, enu
 	if (rc != RC_OK)
 		return rc;
 	if (depth == IS_THERE)
-		return file_exists(path) ? RC_OK : err_set(err, RC_NOT_FOUND, "the model file '%.200s' is missing", path);
+		return file_exists(path) ? RC_OK
+					 : err_set(err, RC_NOT_FOUND, "the model file '%.200s' is missing", path);
 	rc = closer_hash_file(path, sha256, err);
 	if (rc == RC_OK && strcmp(sha256, i->model_sha256) != 0)
-		rc = err_set(err, RC_CORRUPT, "the model file '%.200s' is damaged: its checksum is not the recorded one", path);
+		rc = err_set(err, RC_CORRUPT,
+			     "the model file '%.200s' is damaged: its checksum is not the recorded one", path);
 	return rc;
 }
 
@@ -120,7 +122,8 @@ static size_t collect(struct verifier *v, struct store *s, const struct instance
 
 	for (size_t i = 0; i < n && !must_stop(v); i++) {
 		struct err err = { 0 };
-		if (!*rows[i].model_sha256 || look_at(v->engine, &rows[i], depth, &err) == RC_OK || is_replaced(s, &rows[i]))
+		if (!*rows[i].model_sha256 || look_at(v->engine, &rows[i], depth, &err) == RC_OK ||
+		    is_replaced(s, &rows[i]))
 			continue;
 		if (engine_model_is_sound(v->engine, &rows[i]))
 			log_error("model.unusable", "instance=%s generation=%lld reason=\"%s\"", rows[i].name,
@@ -182,7 +185,9 @@ static void check_totals(struct verifier *v, struct store *s)
 static void make_pass(struct verifier *v, enum depth depth)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(ROWS_MAX);
-	struct query q = { .table = &table_instance, .preds = { PRED_INT("model_generation", CMP_GT, 0) }, .n_preds = 1 };
+	struct query q = { .table = &table_instance,
+			   .preds = { PRED_INT("model_generation", CMP_GT, 0) },
+			   .n_preds = 1 };
 	struct instance_row *rows = NULL;
 	struct store *s = NULL;
 	struct err err = { 0 };

@@ -3,7 +3,7 @@
  *
  * It takes all waiting changes (at most BATCH_MAX, no added delay: while one batch is being synced the next one
  * gathers), applies each behind its own undo point unless it needs none, fires what is due, commits once, and only then
- * answers (E1).
+ * answers (E1). Then it starts what was claimed, and last comes what commits put off (store_tidy).
  * A refused change answers without failing its batch. When the commit itself fails nothing of the batch counts, not
  * even its refusals, which may rest on a neighbour's change: those from outside are answered as not done, the
  * engine's own (what children said, how they ended) go back to the head of the line in their order, claimed attempts
@@ -79,7 +79,9 @@ static int64_t rest_ms(const struct engine *e)
 		return 0; /* the last batch made room for a waiting task after it had looked for one */
 	if (e->next_due_at == INT64_MAX)
 		return -1;
-	int64_t due_ms = e->next_due_at - clock_wall_ms();
+	int64_t now_ms = clock_wall_ms(), due_ms = e->next_due_at - now_ms;
+	if (run_clock_went_back(e, now_ms))
+		return 0;
 	return due_ms < 0 ? 0 : due_ms < 60000 ? due_ms : 60000;
 }
 
@@ -147,8 +149,8 @@ enum rc writer_open_store(struct engine *e, bool makes, struct err *err)
 
 /* ---- a batch ---- */
 
-/* An undo point costs a copy of every page that is written behind it: a quarter of a create. One that breaks its promise
- * takes its batch with it, and has an undo point when it comes again. */
+/* An undo point costs a copy of every page that is written behind it: a quarter of a create. One that breaks its
+ * promise takes its batch with it, and has an undo point when it comes again. */
 static enum rc apply_unmarked(struct engine *e, struct change *c, struct err *err)
 {
 	uint64_t before = store_writes(e->store);
@@ -237,6 +239,7 @@ static int fail_batch(struct engine *e, struct change *batch[], int n, enum rc r
 	enum verdict verdict = !e->store || rc == RC_BUSY ? V_UNAVAILABLE : V_FAILED;
 	run_forget_claimed(e);
 	e->looks_for_work = true;
+	e->clock_lead_ms = INT64_MAX; /* what was planned anew was not */
 	e->retry_at_mono = clock_mono_ms() + atomic_load(&e->retry_delay_ms);
 	if (e->store && rc != RC_BUSY) /* in doubt what is on disk: look at it afresh */
 		close_store(e);
@@ -274,8 +277,10 @@ static void run_batch(struct engine *e, struct change *batch[], int n)
 			c->committed(e, c);
 		c->done(c); /* c may be gone now */
 	}
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
 		run_start_claimed(e);
+		store_tidy(e->store);
+	}
 }
 
 static void *writer_main(void *arg)
@@ -301,6 +306,7 @@ enum rc writer_start(struct engine *e, struct err *err)
 	e->queue_tail = &e->queue_head;
 	e->looks_for_work = true;
 	e->next_due_at = 0;
+	e->clock_lead_ms = INT64_MAX;
 	int sys = pthread_create(&e->writer, NULL, writer_main, e);
 	if (sys)
 		return err_sys(err, RC_IO, sys, "cannot start the writer thread");

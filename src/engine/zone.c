@@ -1,9 +1,9 @@
 /*
  * Schedules in local time on top of a pure UTC cron: an instant is shifted into local "as if UTC" seconds, cron
  * looks for the next match there, and the result is shifted back. Where the clocks go forward, a firing in the
- * gap comes later by the size of the gap; where they go back, a firing in the doubled hour happens once, the first time.
- * Which instant a local time means does not depend on when it is asked for, so nothing fires twice that was looked for
- * late, and nothing is lost.
+ * gap comes later by the size of the gap; where they go back, a firing in the doubled hour happens once, the first
+ * time. Which instant a local time means does not depend on when it is asked for, so nothing fires twice that was
+ * looked for late, and nothing is lost.
  */
 #include <time.h>
 #include "base/must.h"

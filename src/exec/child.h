@@ -32,7 +32,7 @@ struct host {
 	struct family family;
 	const struct child *children;   /* all of them */
 	bool has_looked;                /* in this turn */
-	int64_t look_at_mono;           /* when to measure next; a look costs, so the pace follows from how long it took */
+	int64_t look_at_mono;           /* when to measure next: the pace follows from how long a look took */
 	bool is_measuring;              /* this turn */
 };
 

@@ -348,7 +348,8 @@ static enum rc open_fds(struct exec *e, struct err *err)
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	e->host.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &e->is_woken };
-	if (e->wake_fd < 0 || e->host.epoll_fd < 0 || os.epoll_ctl(e->host.epoll_fd, EPOLL_CTL_ADD, e->wake_fd, &ev) != 0)
+	if (e->wake_fd < 0 || e->host.epoll_fd < 0 ||
+	    os.epoll_ctl(e->host.epoll_fd, EPOLL_CTL_ADD, e->wake_fd, &ev) != 0)
 		return err_sys(err, RC_IO, errno, "cannot prepare the supervisor's event queue");
 	return RC_OK;
 }
@@ -458,4 +459,7 @@ enum rc exec_kill_group(pid_t pid, int64_t pid_start, struct err *err)
 	return proc_kill_left_group(pid, pid_start, "STINT_TASK", err);
 }
 
-enum rc exec_kill_left(const char *task_file, struct err *err) { return proc_kill_marked("STINT_TASK", task_file, err); }
+enum rc exec_kill_left(const char *task_file, struct err *err)
+{
+	return proc_kill_marked("STINT_TASK", task_file, err);
+}

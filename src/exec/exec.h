@@ -11,8 +11,9 @@
  * parent (exec/family.h), and no zombie stays: nothing of it outlives the attempt.
  *
  * Not here: what tasks mean, retries, storage (engine/).
- * Threads:  exec_prepare, exec_start, exec_forget and exec_stop from any; handlers are called on the supervisor thread, one at a time, and
- *           must not block; back-pressure: exec_message_done lets the next messages of that task be read.
+ * Threads:  exec_prepare, exec_start, exec_forget and exec_stop from any; handlers are called on the supervisor thread,
+ *           one at a time, and must not block; back-pressure: exec_message_done lets the next messages of that
+ *           task be read.
  * Invariants: E4 (every message carries its attempt), E7 (on_end is called exactly once for each start).
  */
 #ifndef EXEC_EXEC_H
@@ -38,12 +39,12 @@ struct exec_spec {
 	const char *task_file;        /* value of STINT_TASK */
 	const char *orders;           /* what to write there; NULL: the caller has written it */
 	size_t orders_len;
-	bool is_first;                /* with orders: the folder is to hold nothing else, and goes if it is not started */
+	bool is_first;                /* with orders: the folder is to hold nothing else, and goes if not started */
 	int64_t timeout_ms;           /* whole attempt; 0 none */
 	int64_t stall_ms;             /* longest silence on fd 3; 0 none */
 	int64_t grace_ms;             /* between SIGTERM and SIGKILL */
-	int64_t log_limit;            /* what the log file may take of the disk in bytes, at least GAPLOG_LIMIT_MIN; 0 none.
-					 Past it the middle of the log is dropped (exec/tasklog.h) */
+	int64_t log_limit;            /* what the log may take of the disk in bytes, at least GAPLOG_LIMIT_MIN; 0 none.
+					 Past it its middle is dropped (exec/tasklog.h) */
 	/* Of all processes of the attempt together, measured several times a second; 0 none. The kernel holds each
 	 * process to a wider limit meanwhile (struct proc_limits), so that none runs away between two looks. */
 	int64_t memory_limit;         /* bytes resident */
@@ -79,13 +80,13 @@ struct exec_handlers {
 };
 
 enum rc exec_open(const struct exec_handlers *handlers, struct exec **out, struct err *err) NODISCARD;
-/* This process becomes the parent of whatever is orphaned below it, as process 1 of a container is anyway: waits for it,
- * and kills what an attempt left. Before the first exec_start, and only where children are started by exec alone.
+/* This process becomes the parent of whatever is orphaned below it, as process 1 of a container is anyway: waits for
+ * it, and kills what an attempt left. Before the first exec_start, and only where children are started by exec alone.
  * False: the kernel cannot; then only groups are killed. */
 bool exec_adopt_orphans(struct exec *e);
-/* Two steps, since to write down that an attempt starts takes as long as to make ready for it: first its files are made,
- * then either it is started, or its files are taken back. Neither blocks. A start that fails (fork, exec, a file) is an
- * on_end with FAULT_MACHINE (FAULT_USER when the program does not exist). */
+/* Two steps, since to write down that an attempt starts takes as long as to make ready for it: first its files are
+ * made, then either it is started, or its files are taken back. Neither blocks. A start that fails (fork, exec, a file)
+ * is an on_end with FAULT_MACHINE (FAULT_USER when the program does not exist). */
 void exec_prepare(struct exec *e, const struct exec_spec *spec);
 void exec_start(struct exec *e, int64_t task_id, int64_t attempt);
 void exec_forget(struct exec *e, int64_t task_id, int64_t attempt); /* not prepared: nothing */
@@ -105,7 +106,8 @@ bool exec_is_alive(pid_t pid, int64_t pid_start);
 /* SIGKILL to its group if so. Also when only its descendants are left, which a parent-death signal does not reach.
  * A failure of this one and the next: it could not be found out, and something may live. */
 enum rc exec_kill_group(pid_t pid, int64_t pid_start, struct err *err) NODISCARD;
-/* SIGKILL to whatever was started with this task_file: also what left its group, or started before on_start was kept. */
+/* SIGKILL to whatever was started with this task_file: also what left its group, or started before
+ * on_start was kept. */
 enum rc exec_kill_left(const char *task_file, struct err *err) NODISCARD;
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * family: which of the machine's processes belong to which attempt, by a look at /proc: what is in the child's process
- * group, what descends from such a process, and what was orphaned meanwhile and came to us (exec_adopt_orphans) with the
- * attempt's STINT_TASK in its environment. So leaving the group (setsid) or losing the parent (double fork) hides
+ * group, what descends from such a process, and what was orphaned meanwhile and came to us (exec_adopt_orphans) with
+ * the attempt's STINT_TASK in its environment. So leaving the group (setsid) or losing the parent (double fork) hides
  * nothing; a program that does both and clears its environment as well is not found.
  *
  * Owner:    struct family is the caller's. Threads: one owner at a time.

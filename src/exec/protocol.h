@@ -16,7 +16,16 @@
 
 enum { PROTOCOL_LINE_MAX = 65536 };
 
-enum child_msg_kind { MSG_PROGRESS, MSG_METRIC, MSG_EVENT, MSG_CHECKPOINT, MSG_RESULT, MSG_ERROR, MSG_DATA_HASH, MSG_STAGE };
+enum child_msg_kind {
+	MSG_PROGRESS,
+	MSG_METRIC,
+	MSG_EVENT,
+	MSG_CHECKPOINT,
+	MSG_RESULT,
+	MSG_ERROR,
+	MSG_DATA_HASH,
+	MSG_STAGE
+};
 
 struct child_msg {
 	enum child_msg_kind kind;
@@ -24,7 +33,9 @@ struct child_msg {
 	const char *name, *set;        /* METRIC: name, set ("" when absent) */
 	int64_t step;                  /* METRIC: 0 when absent */
 	double value;                  /* METRIC: finite */
-	const char *text;              /* STAGE: "EXECUTING copy" (WAITING, EXECUTING, FINISH or FAILED, and the step's name); EVENT, CHECKPOINT (a plain file name), DATA_HASH (hex); ERROR: message */
+	const char *text;              /* STAGE: "EXECUTING copy" (WAITING, EXECUTING, FINISH or FAILED, and the
+	                                * step's name); EVENT; CHECKPOINT (a plain file name); DATA_HASH (hex);
+	                                * ERROR: message */
 	const char *code;              /* ERROR: "Task.Failed" when absent */
 	enum task_fault fault;         /* ERROR: FAULT_USER when absent */
 	const char *result_json;       /* RESULT: the object as JSON text */

@@ -57,17 +57,20 @@ void quota_say(const struct child *c, enum stop_why why, char *out, size_t out_s
 	const char *of = s->limit_of ? s->limit_of : "the task";
 
 	if (why == STOP_LOG_FULL)
-		(void)snprintf(out, out_size, "its log is larger than the limit of %lld bytes", (long long)s->log_limit);
+		(void)snprintf(out, out_size, "its log is larger than the limit of %lld bytes",
+			       (long long)s->log_limit);
 	else if (why == STOP_MEMORY)
-		(void)snprintf(out, out_size, "it used more than %lld MiB of memory (limit of %s)", mib(s->memory_limit), of);
+		(void)snprintf(out, out_size, "it used more than %lld MiB of memory (limit of %s)",
+			       mib(s->memory_limit), of);
 	else if (why == STOP_CPU)
 		(void)snprintf(out, out_size, "it used more than %lld s of processor time (limit of %s)",
 		               (long long)s->cpu_limit_ms / 1000, of);
 	else if (why == STOP_DISK)
-		(void)snprintf(out, out_size, "its files took more than %lld MiB (limit of %s)", mib(s->disk_limit), of);
+		(void)snprintf(out, out_size, "its files took more than %lld MiB (limit of %s)", mib(s->disk_limit),
+			       of);
 	else
-		(void)snprintf(out, out_size, "it had more than %lld processes (limit of %s)", (long long)s->process_limit,
-		               of);
+		(void)snprintf(out, out_size, "it had more than %lld processes (limit of %s)",
+			       (long long)s->process_limit, of);
 }
 
 static bool is_over(int64_t used, int64_t limit) { return limit && used > limit; }
@@ -102,8 +105,8 @@ static void check_disk(struct child *c, const struct host *h)
 		stop(c, h, STOP_DISK, used, c->spec.disk_limit);
 }
 
-/* A log that keeps its bound but has a gap goes on growing for the kernel. Of each look anew: a process that was just being
- * forked when its parent's limit was raised has the old one, and room enough until now. */
+/* A log that keeps its bound but has a gap goes on growing for the kernel. Of each look anew: a process that was just
+ * being forked when its parent's limit was raised has the old one, and room enough until now. */
 static void make_room_for_log(struct child *c, const struct host *h)
 {
 	if (!c->file_limit || c->log_size <= c->spec.log_limit)
@@ -158,7 +161,8 @@ void quota_blame(struct child *c)
 		why = STOP_MEMORY;
 	else if (has_full_log(c))
 		why = STOP_LOG_FULL;
-	else if (s->cpu_limit_ms && (c->exit.signal == SIGXCPU || c->exit.user_ms + c->exit.system_ms > s->cpu_limit_ms))
+	else if (s->cpu_limit_ms &&
+		 (c->exit.signal == SIGXCPU || c->exit.user_ms + c->exit.system_ms > s->cpu_limit_ms))
 		why = STOP_CPU;
 	else if (s->disk_limit && (c->exit.signal == SIGXFSZ || is_over(dir_usage(s->work_dir), s->disk_limit)))
 		why = STOP_DISK;

@@ -4,8 +4,8 @@
  * Two nets. The wide one is the kernel's, for each process by itself (quota_of_kernel): it holds what grows faster than
  * anybody looks. The narrow one is measured a few times a second over all processes of the attempt (quota_check): the
  * attempt is asked to end, by the rules of child_stop, and the reason is told in words. Memory, disk, processes and CPU
- * time that go on growing meanwhile to twice their limit are killed without waiting. A program that met the wide net and ended by itself is told as having
- * met its limit too (quota_blame).
+ * time that go on growing meanwhile to twice their limit are killed without waiting. A program that met the wide net
+ * and ended by itself is told as having met its limit too (quota_blame).
  * Threads: the supervisor.
  */
 #ifndef EXEC_QUOTA_H

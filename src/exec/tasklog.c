@@ -98,7 +98,7 @@ void tasklog_check(struct child *c, const struct host *h)
 		(void)snprintf(text, sizeof text, "it wrote more than %lld bytes to its log", (long long)TASKLOG_MOST);
 		stop(c, h, text);
 	} else {
-		tell(c, rc == RC_OK ? NULL : err.msg); /* a full disk, say: the machine's fault, and perhaps for a while */
+		tell(c, rc == RC_OK ? NULL : err.msg); /* a full disk, say: the machine's fault, for a while */
 	}
 }
 
@@ -120,7 +120,7 @@ void tasklog_end(struct child *c)
 		return;
 	enum rc rc = c->spec.log_limit ? gaplog_bound(c->log_fd, c->spec.log_limit, &size, &err) : RC_OK;
 	if (rc != RC_OK && !(rc == RC_DENIED && cut(c)))
-		log_warn("exec.log_not_cut", "task=%lld path=%s reason=\"%s\"", (long long)c->spec.task_id, c->spec.log_path,
-		         err.msg);
+		log_warn("exec.log_not_cut", "task=%lld path=%s reason=\"%s\"", (long long)c->spec.task_id,
+		         c->spec.log_path, err.msg);
 	close_log(c);
 }

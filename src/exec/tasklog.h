@@ -2,8 +2,8 @@
  * tasklog: the file that a child's output goes to, and the bound of its size.
  *
  * The child has the file itself as its descriptors 1 and 2, so that no line passes through us and none is lost with us.
- * Past the limit the middle is dropped (os/gaplog.h), as often as it takes: the file is looked at four times a second, and
- * more often the faster it grows. So between two looks it may be larger than its limit, and is not afterwards.
+ * Past the limit the middle is dropped (os/gaplog.h), as often as it takes: the file is looked at four times a second,
+ * and more often the faster it grows. So between two looks it may be larger than its limit, and is not afterwards.
  * Where that fails for another reason it is tried again with the next look, and the attempt goes on.
  * It is ended (STOP_LOG_FULL) only where the file system cannot drop the middle of a file, or when TASKLOG_MOST
  * bytes were written in all. Then, and only then, a file that is too large at the end is cut there.

@@ -3,8 +3,8 @@
  *
  * Owner:    struct chunk is a value, all zero at the start of a body.
  * Threads:  any (pure functions on what the caller owns).
- * Limits:   the decoded bytes by out's ceiling (CHUNK_TOO_LARGE); a size line with its extension, and a trailer line, by
- *           CHUNK_LINE_LIMIT, all trailers by CHUNK_TRAILERS_LIMIT (CHUNK_BAD). Extensions and trailers are dropped.
+ * Limits:   the decoded bytes by out's ceiling (CHUNK_TOO_LARGE); a size line with its extension, and a trailer line,
+ *           by CHUNK_LINE_LIMIT, all trailers by CHUNK_TRAILERS_LIMIT (CHUNK_BAD). Extensions and trailers are dropped.
  */
 #ifndef HTTP_CHUNK_H
 #define HTTP_CHUNK_H
@@ -30,7 +30,8 @@ struct chunk {
 
 enum chunk_result { CHUNK_MORE, CHUNK_DONE, CHUNK_BAD, CHUNK_TOO_LARGE };
 
-/* Decode bytes[0..len), appending data to out. *used: how many bytes belong to this body; the rest is the next request. */
+/* Decode bytes[0..len), appending data to out. *used: how many bytes belong to this body; the rest is
+ * the next request. */
 enum chunk_result chunk_decode(struct chunk *c, const char *bytes, size_t len, struct buf *out, size_t *used);
 
 #endif

@@ -9,8 +9,9 @@
  *  start_reading: to IDLE      read_head: IDLE to HEAD to BODY      dispatch: to HANDLING      send_slice: to WRITING
  *  finish: from WRITING        conn_close: to CLOSING; on_closed frees
  *
- * While a handler has the request nothing is read: a client that sends ahead is held back by its own TCP window, and one that
- * only closed its sending side still gets its answer. A client that went away is noticed when the answer is written.
+ * While a handler has the request nothing is read: a client that sends ahead is held back by its own TCP window, and
+ * one that only closed its sending side still gets its answer. A client that went away is noticed when the
+ * answer is written.
  */
 #include "http/http_priv.h"
 
@@ -186,8 +187,8 @@ void conn_answer(struct request *r)
 	send_answer(r->conn);
 }
 
-/* The server's own refusal, in the caller's words. The connection ends with it: where the next request would begin is not
- * known for sure. */
+/* The server's own refusal, in the caller's words. The connection ends with it: where the next request would begin is
+ * not known for sure. */
 static void fault(struct conn *c, int status, const char *why)
 {
 	struct http_config *cfg = &c->loop->server->cfg;
@@ -253,7 +254,8 @@ static void read_chunked(struct conn *c)
 {
 	struct request *r = c->req;
 	size_t used = 0;
-	enum chunk_result result = chunk_decode(&r->chunk, c->sock->input->bytes, c->sock->input->size, &r->body, &used);
+	enum chunk_result result =
+		chunk_decode(&r->chunk, c->sock->input->bytes, c->sock->input->size, &r->body, &used);
 	h2o_buffer_consume(&c->sock->input, used);
 	if (!request_charge(r)) {
 		fault(c, 503, no_room);

@@ -281,7 +281,10 @@ struct framing {
 };
 
 /* Of the few headers that matter here each begins with one of these letters; most others do not. */
-static bool may_matter(const char *name) { return name[0] == 'c' || name[0] == 'h' || name[0] == 't' || name[0] == 'e'; }
+static bool may_matter(const char *name)
+{
+	return name[0] == 'c' || name[0] == 'h' || name[0] == 't' || name[0] == 'e';
+}
 
 static bool note_header(struct head *h, struct framing *f, const struct http_header *header, struct head_fault *fault)
 {

@@ -7,8 +7,9 @@
  * Errors:   struct head_fault has the HTTP status and one sentence; its text is a literal.
  * Limits:   HEAD_LIMIT bytes in all (431), HEAD_LINE_LIMIT for the request line (414), HEAD_HEADERS_LIMIT lines (431).
  *
- * Strict where leniency lets two readers disagree on where a request ends: lines end in CR LF, no folded lines, no blank
- * before a colon, one Content-Length at most, never together with Transfer-Encoding, exactly one Host in HTTP/1.1.
+ * Strict where leniency lets two readers disagree on where a request ends: lines end in CR LF, no folded lines, no
+ * blank before a colon, one Content-Length at most, never together with Transfer-Encoding, exactly one
+ * Host in HTTP/1.1.
  */
 #ifndef HTTP_HEAD_H
 #define HTTP_HEAD_H
@@ -34,8 +35,9 @@ struct head_scan {
 
 enum head_progress { HEAD_MORE, HEAD_DONE, HEAD_BAD };
 
-/* Look at the bytes received so far; call again with the same start and more bytes after HEAD_MORE. HEAD_DONE: the head is
- * the first s->seen bytes. HEAD_BAD: *fault says why; found as early as possible, so that garbage is answered at once. */
+/* Look at the bytes received so far; call again with the same start and more bytes after HEAD_MORE. HEAD_DONE: the head
+ * is the first s->seen bytes. HEAD_BAD: *fault says why; found as early as possible, so that garbage is
+ * answered at once. */
 enum head_progress head_scan(struct head_scan *s, const char *bytes, size_t len, struct head_fault *fault);
 
 struct head {
@@ -51,8 +53,8 @@ struct head {
 /* Parse the len bytes that head_scan has delimited. On failure false, *fault is set and *out is unchanged. */
 bool head_parse(struct head *out, struct arena *a, const char *bytes, size_t len, struct head_fault *fault);
 
-/* What the beginning of a request that is refused, of any bytes, says of its raw path, perhaps not all of it: for whoever
- * words the refusal. "" when there is none. */
+/* What the beginning of a request that is refused, of any bytes, says of its raw path, perhaps not all of it: for
+ * whoever words the refusal. "" when there is none. */
 const char *head_peek_path(struct arena *a, const char *bytes, size_t len);
 
 #endif

@@ -3,20 +3,21 @@
  * Knows nothing of tasks: one handler function gets every request and answers it, at once or later.
  *
  * Owner:    struct http_req belongs to the server; the handler may keep it until it calls http_reply.
- *           Its arena (64 MiB at most), body and headers live exactly as long. If the client goes away meanwhile, or the server
- *           is stopped and freed, the request stays valid and http_reply drops the answer.
- * Threads:  handler, on_fault and on_rest run on the request's loop thread and must not block: its other connections wait for them.
- *           http_reply may be called from any thread, once. Cleanups of the arena run in some thread.
+ *           Its arena (64 MiB at most), body and headers live exactly as long. If the client goes away meanwhile, or
+ *           the server is stopped and freed, the request stays valid and http_reply drops the answer.
+ * Threads:  handler, on_fault and on_rest run on the request's loop thread and must not block: its other connections
+ *           wait for them. http_reply may be called from any thread, once. Cleanups of the arena run in some thread.
  *           http_stop and http_free belong to the thread that started the server, never to a loop thread.
  * Limits:   struct http_limits. Request line 16 KiB, head 64 KiB, 100 headers; the bodies held at once are limited to
  *           128 x body_max. A write of an answer must progress within the idle timeout.
- * Faults:   what the server refuses itself goes through on_fault, so that even those answers are in the caller's form (never an
- *           empty body, never HTML), and ends the connection:
+ * Faults:   what the server refuses itself goes through on_fault, so that even those answers are in the caller's form
+ *           (never an empty body, never HTML), and ends the connection:
  *             400 malformed, or cut off in the middle    408 not complete in time      413 body        414 request line
- *             417 an Expect other than 100-continue      431 headers                   501 method (only GET HEAD POST PUT
- *             PATCH DELETE OPTIONS pass) or transfer coding    503 too many connections or bodies    505 not HTTP/1.x
- *           Without an answer are closed: a connection on which no byte of a request came in time, a failed TLS handshake,
- *           and connections that exceed connections_max by more than 256.
+ *             417 an Expect other than 100-continue      431 headers                   501 method (only GET HEAD POST
+ *             PUT PATCH DELETE OPTIONS pass) or transfer coding    503 too many connections or bodies   
+ *             505 not HTTP/1.x
+ *           Without an answer are closed: a connection on which no byte of a request came in time, a failed TLS
+ *           handshake, and connections that exceed connections_max by more than 256.
  * HTTP/2 stays off: its preface gets 505, an Upgrade is ignored, TLS negotiates no protocol.
  * A write to a client that has gone raises no SIGPIPE in the process.
  */
@@ -55,8 +56,9 @@ struct http_req {
 /* First value of a header, name in lower case; NULL when absent. */
 const char *http_header_of(const struct http_req *req, const char *lower_name);
 
-/* A body that comes out of an open file, from where its offset stands: read as the client takes it, so that its size costs
- * no memory. The descriptor is the server's from http_reply on. A file that turns out shorter ends the connection. */
+/* A body that comes out of an open file, from where its offset stands: read as the client takes it, so that its size
+ * costs no memory. The descriptor is the server's from http_reply on. A file that turns out shorter
+ * ends the connection. */
 struct http_file {
 	int fd;
 	int64_t size;
@@ -68,9 +70,9 @@ struct http_reply {
 	const void *body;                  /* copied; not sent in answer to HEAD, nor with 204 and 304 */
 	size_t body_len;                   /* at most 512 MiB */
 	const struct http_file *file;      /* instead of body; NULL none. The struct is copied */
-	const struct http_header *headers; /* further ones, names in lower case; the server's own are not repeated (connection,
-					    * content-length, content-type, date, server, transfer-encoding), and one with a
-					    * control character in it is left out */
+	const struct http_header *headers; /* further ones, names in lower case; the server's own are not repeated
+					    * (connection, content-length, content-type, date, server,
+					    * transfer-encoding), and one with a control character is left out */
 	size_t n_headers;
 };
 
@@ -91,8 +93,8 @@ struct http_config {
 	struct http_limits limits; /* 0 members take the defaults */
 	void (*handler)(void *ctx, struct http_req *req);
 	/* Answer a request that the server itself refuses (malformed, too large, timed out, overloaded). Fills
-	 * *reply (status 0 means status); bytes may come from req->arena; http_reply must not be called. req has at least
-	 * id, arena, peer; others may be "" or empty. raw_path is as much as arrived of it, and as it came. */
+	 * *reply (status 0 means status); bytes may come from req->arena; http_reply must not be called. req has at
+	 * least id, arena, peer; others may be "" or empty. raw_path is as much as arrived of it, and as it came. */
 	void (*on_fault)(void *ctx, struct http_req *req, int status, const char *why, struct http_reply *reply);
 	/* The loop thread has handled all that was there and waits next. NULL: nobody wants to know. */
 	void (*on_rest)(void *ctx, int loop);
@@ -109,8 +111,8 @@ struct http_stats { int64_t connections, accepted, refused; };
 enum rc http_start(const struct http_config *cfg, struct http_server **out, struct err *err) NODISCARD;
 int http_port(const struct http_server *s);
 void http_stats(const struct http_server *s, struct http_stats *out);
-/* Stop accepting, close idle connections, let requests that have begun (to arrive, to be handled, to be answered) end for up
- * to drain_ms, then close. The threads are joined on return. Idempotent. */
+/* Stop accepting, close idle connections, let requests that have begun (to arrive, to be handled, to be answered) end
+ * for up to drain_ms, then close. The threads are joined on return. Idempotent. */
 void http_stop(struct http_server *s, int64_t drain_ms);
 /* NULL is fine. Stops without a drain if http_stop was not called. Requests still with the handler stay valid. */
 void http_free(struct http_server *s);

@@ -1,15 +1,15 @@
 /*
  * http_priv: what the files of http/ share: server, loop, connection, request.
  *
- * libh2o gives the event loop, the sockets with their buffers, and TLS on them. Its HTTP/1 layer is not used: it closes slow
- * connections without a word, answers faults as text/plain of its own, takes Host, Content-Length, Expect and others out of
- * the headers, has one timeout for everything, and lets two lengths through. What replaces it is http/head.c, http/chunk.c
- * (pure) and http/conn.c (the state machine).
+ * libh2o gives the event loop, the sockets with their buffers, and TLS on them. Its HTTP/1 layer is not used: it closes
+ * slow connections without a word, answers faults as text/plain of its own, takes Host, Content-Length, Expect and
+ * others out of the headers, has one timeout for everything, and lets two lengths through. What replaces it is
+ * http/head.c, http/chunk.c (pure) and http/conn.c (the state machine).
  *
  * Invariants:
  *  H1  A connection, its socket and its timers are touched by its loop thread only.
- *  H2  A request has one holder at a time: its connection, the handler, or the inbox. conn->req and req->conn point at each
- *      other until either side ends; only the loop thread reads or writes the two.
+ *  H2  A request has one holder at a time: its connection, the handler, or the inbox. conn->req and req->conn point at
+ *      each other until either side ends; only the loop thread reads or writes the two.
  *  H3  The server outlives every request and thread that can reach it: each holds a reference.
  *  H4  At most one write is under way on a socket. An answer waits for "100 Continue" to be out.
  */
@@ -33,8 +33,8 @@ enum {
 	REPLY_MAX = 1024 * 1024 * 1024, /* of one answer: a guard against our own mistakes, not a setting */
 	WRITE_SLICE = 256 * 1024,       /* written at once; each slice restarts the write timeout */
 	FILE_SLICE = 128 * 1024,        /* of a file: read and written at once, one per answer in memory */
-	LINGER_MS = 2000,               /* reading on after a refusal, so that the client sees the answer and no reset */
-	REFUSED_MAX = 256,              /* connections over the limit that still get a 503; beyond it they are just closed */
+	LINGER_MS = 2000,               /* reading on after a refusal: the client then sees the answer and no reset */
+	REFUSED_MAX = 256,              /* connections over the limit that still get a 503; more are just closed */
 	ACCEPT_PAUSE_MS = 100,          /* out of descriptors: how long to leave the backlog alone */
 	ACCEPT_BATCH = 64,
 	BODIES_MAX = 128,               /* times body_max: bytes of all bodies held at once; beyond it 503 */
@@ -68,7 +68,7 @@ struct loop {
 	pthread_t thread;
 	bool has_thread;
 	h2o_loop_t *ev;
-	int wake_fd;               /* eventfd; closed with the server, so that a late poster never writes to another file */
+	int wake_fd;               /* eventfd; closed with the server: a late poster never writes to another file */
 	int wake_read_fd;          /* a duplicate of it, until the thread has it in its event loop: */
 	h2o_socket_t *wake;
 	pthread_mutex_t lock;      /* guards inbox and is_closed; nothing else happens under it */
@@ -135,8 +135,8 @@ void request_free(struct request *r);
 /* Count the body's growth; false when all bodies together are too large. */
 bool request_charge(struct request *r);
 void request_render(struct request *r, const struct http_reply *reply);
-/* The next part of the file into r->file_slice: its length, or 0 when the file is not what it was said to be. Blocks for the
- * disk as long as a slice takes; loop thread. */
+/* The next part of the file into r->file_slice: its length, or 0 when the file is not what it was said to be. Blocks
+ * for the disk as long as a slice takes; loop thread. */
 size_t request_read_file(struct request *r);
 
 /* ---- connections ---- */

@@ -1,14 +1,15 @@
 /*
- * loop: one thread with an event loop, the connections assigned to it, their timers, and an inbox that other threads post to.
+ * loop: one thread with an event loop, the connections assigned to it, their timers, and an inbox that other
+ * threads post to.
  *
- * Loop 0 also accepts, and hands each connection to the loop that has the fewest. SDK clients keep few connections for a
- * long time; with one listener per thread (SO_REUSEPORT) the kernel's hash puts two of them on one thread half of the time,
- * and closing one such listener resets what waits in its backlog. A hand-over costs one message per connection, not per
- * request. It also makes the connection limit exact.
+ * Loop 0 also accepts, and hands each connection to the loop that has the fewest. SDK clients keep few connections for
+ * a long time; with one listener per thread (SO_REUSEPORT) the kernel's hash puts two of them on one thread half of the
+ * time, and closing one such listener resets what waits in its backlog. A hand-over costs one message per connection,
+ * not per request. It also makes the connection limit exact.
  *
- * Timers are our own, on the monotonic clock: libh2o's run on wall time, and a step of that clock would close everything.
- * Signals are blocked in loop threads: they are the main thread's matter, and SIGPIPE of a write to a closed socket, which
- * the kernel sends to the writing thread, stays pending there and the write just fails.
+ * Timers are our own, on the monotonic clock: libh2o's run on wall time, and a step of that clock would close
+ * everything. Signals are blocked in loop threads: they are the main thread's matter, and SIGPIPE of a write to a
+ * closed socket, which the kernel sends to the writing thread, stays pending there and the write just fails.
  */
 #include "http/http_priv.h"
 
@@ -187,7 +188,8 @@ static void on_connection(h2o_socket_t *listener, const char *error)
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		struct sockaddr_storage addr = { 0 };
 		socklen_t len = sizeof(addr);
-		int fd = accept4(h2o_socket_get_fd(listener), (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(h2o_socket_get_fd(listener), (struct sockaddr *)&addr, &len,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			take_connection(l->server, fd, &addr);
 		} else if (is_exhaustion(errno)) {
@@ -300,8 +302,8 @@ static void loop_end(struct loop *l)
 static void loop_begin(struct loop *l)
 {
 	loop_here = l;
-	/* Recycled buffers would outlive the thread: libh2o keeps them per thread and has no call that frees them. Nor shall
-	 * large ones become files in /tmp; ours stay small, as every byte is taken out as it arrives. */
+	/* Recycled buffers would outlive the thread: libh2o keeps them per thread and has no call that frees them. Nor
+	 * shall large ones become files in /tmp; ours stay small, as every byte is taken out as it arrives. */
 	h2o_socket_buffer_prototype.allocator.max = 0;
 	h2o_socket_buffer_prototype.mmap_settings = NULL;
 	l->now_ms = clock_mono_ms();
@@ -345,8 +347,8 @@ static enum rc open_wake(struct loop *l, struct err *err)
 	return RC_OK;
 }
 
-/* h2o_evloop_create aborts when it gets no descriptor, so see first that there is one. (h2o_evloop_destroy never closes it:
- * a stopped server leaves one descriptor per loop behind, which matters to tests only.) */
+/* h2o_evloop_create aborts when it gets no descriptor, so see first that there is one. (h2o_evloop_destroy never closes
+ * it: a stopped server leaves one descriptor per loop behind, which matters to tests only.) */
 static enum rc open_loop(struct loop *l, struct err *err)
 {
 	int probe = fcntl(l->wake_fd, F_DUPFD_CLOEXEC, 0);

@@ -23,8 +23,8 @@ static json_free_t give_back;
  * a spare block, which the first piece of memory that is not to be had is taken from; from then on the text is at its
  * end (feed), so that the lexer asks for nothing more. What came of it is thrown away.
  *
- * The lexer doubles its buffer when a byte of the text does not fit: it never asks for more than spare_size says. Others
- * that do, such as the index of an object, are refused, which jansson copes with.
+ * The lexer doubles its buffer when a byte of the text does not fit: it never asks for more than spare_size says.
+ * Others that do, such as the index of an object, are refused, which jansson copes with.
  */
 struct reading {
 	const char *next;
@@ -61,8 +61,8 @@ BEFORE_MAIN static void watch_memory(void)
 	json_set_alloc_funcs(grow, shrink);
 }
 
-/* A few bytes at a time: what was fed already when memory ended still fits into the lexer's buffer, which has sixteen at
- * least for a new token, and as many more where it was just doubled. */
+/* A few bytes at a time: what was fed already when memory ended still fits into the lexer's buffer, which has sixteen
+ * at least for a new token, and as many more where it was just doubled. */
 static size_t feed(void *out, size_t cap, void *ctx)
 {
 	enum { FEED = 8 };
@@ -117,7 +117,9 @@ static bool is_shallow(const json_t *v, int left)
 
 enum rc json_read(const char *bytes, size_t len, struct arena *a, const json_t **out, struct err *err)
 {
-	struct reading r = { .next = bytes, .left = len, .spare_size = spare_size(len), .spare = json_grow(spare_size(len)) };
+	struct reading r = {
+		.next = bytes, .left = len, .spare_size = spare_size(len), .spare = json_grow(spare_size(len))
+	};
 	json_error_t why;
 
 	r.is_starved = !r.spare;
@@ -196,7 +198,10 @@ static size_t utf8_len(const unsigned char *p)
 {
 	if (p[0] < 0x80)
 		return 1;
-	size_t len = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	size_t len = p[0] >= 0xc2 && p[0] < 0xe0   ? 2
+		     : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+		     : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+						   : 0;
 	for (size_t i = 1; i < len; i++) {
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
@@ -207,8 +212,10 @@ static size_t utf8_len(const unsigned char *p)
 	return len;
 }
 
-/* A bit for each byte that stands in a JSON string as it is: no NUL, control, quote, backslash, nothing beyond ASCII. */
-static const uint64_t plain_bytes[] = { ~UINT64_C(0) << ' ' & ~(UINT64_C(1) << '"'), ~(UINT64_C(1) << ('\\' - 64)), 0, 0 };
+/* A bit for each byte that stands in a JSON string as it is: no NUL, control, quote, backslash,
+ * nothing beyond ASCII. */
+static const uint64_t plain_bytes[] = { ~UINT64_C(0) << ' ' & ~(UINT64_C(1) << '"'), ~(UINT64_C(1) << ('\\' - 64)), 0,
+					0 };
 
 static size_t plain_len(const unsigned char *p)
 {
@@ -218,8 +225,8 @@ static size_t plain_len(const unsigned char *p)
 	return n;
 }
 
-/* Does any of the eight bytes of w, or more of them, need a look? Sets a byte's high bit where it is not plain, and perhaps
- * those of bytes behind it. */
+/* Does any of the eight bytes of w, or more of them, need a look? Sets a byte's high bit where it is not plain, and
+ * perhaps those of bytes behind it. */
 static uint64_t not_plain(uint64_t w)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
@@ -244,7 +251,7 @@ static bool is_plain(const char *text, size_t len)
 	return p == end;
 }
 
-/* lead is what stands before the first quote, and tail what follows the second one; both are one byte, or none when NUL. */
+/* lead stands before the first quote, tail after the second one; both are one byte, or none when NUL. */
 static bool write_plain(struct buf *out, char lead, const char *text, char tail)
 {
 	size_t len = strlen(text);

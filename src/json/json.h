@@ -21,10 +21,11 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* RC_INVALID says line and column; RC_BUSY: no memory left, which says nothing about the bytes. *out is released with the arena: never json_decref it. */
+/* RC_INVALID says line and column; RC_BUSY: no memory left, which says nothing about the bytes. *out is released with
+ * the arena: never json_decref it. */
 enum rc json_read(const char *bytes, size_t len, struct arena *a, const json_t **out, struct err *err) NODISCARD;
-/* Text that this program kept itself: *out is NULL where it is empty or cannot be read any more, and callers go on without.
- * Only RC_BUSY comes back: what is there must not be passed over because memory is missing at the moment. */
+/* Text that this program kept itself: *out is NULL where it is empty or cannot be read any more, and callers go on
+ * without. Only RC_BUSY comes back: what is there must not be passed over because memory is missing at the moment. */
 enum rc json_read_kept(const char *text, struct arena *a, const json_t **out, struct err *err) NODISCARD;
 /* Where parsed values get their memory. Tests put one here that answers NULL for the n-th piece. */
 extern json_malloc_t json_grow;
@@ -65,8 +66,9 @@ void jw_null(struct jw *w);
 void jw_value(struct jw *w, const json_t *v);             /* a parsed value again; keys are data */
 void jw_raw(struct jw *w, const char *json_text);         /* already JSON; trusted */
 
-/* The members of an object that struct jw has written before, as they are, but for those named in but (NULL ends it; plain
- * names). For texts of ours that need no reading. False, and nothing written: it is not in the form that struct jw writes. */
+/* The members of an object that struct jw has written before, as they are, but for those named in but (NULL ends it;
+ * plain names). For texts of ours that need no reading. False, and nothing written: it is not in the form that
+ * struct jw writes. */
 bool jw_members(struct jw *w, const char *object_text, const char *const *but);
 
 /* key and value in one call */

@@ -17,8 +17,8 @@ static int real_clone(int (*fn)(void *), void *stack_top, int flags, void *arg, 
 
 /* clang-format off */
 #define REAL { .open = real_open, .read = read, .write = write, .fsync = fsync, .close = close, \
-	       .rename = rename, .renameat = renameat, .unlink = unlink, .mkdir = mkdir, .opendir = opendir, \
-	       .readdir = readdir, \
+	       .rename = rename, .renameat = renameat, .linkat = linkat, .unlink = unlink, \
+	       .mkdir = mkdir, .opendir = opendir, .readdir = readdir, \
 	       .openat = real_openat, .unlinkat = unlinkat, .rmdir = rmdir, .pipe2 = pipe2, \
 	       .fallocate = fallocate, .epoll_ctl = epoll_ctl, .clone = real_clone }
 /* clang-format on */

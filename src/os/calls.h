@@ -18,6 +18,7 @@ struct os_calls {
 	int (*close)(int fd);
 	int (*rename)(const char *from, const char *to);
 	int (*renameat)(int from_fd, const char *from, int to_fd, const char *to);
+	int (*linkat)(int from_dir, const char *from, int to_dir, const char *to, int flags);
 	int (*unlink)(const char *path);
 	int (*mkdir)(const char *path, mode_t mode);
 	DIR *(*opendir)(const char *path);

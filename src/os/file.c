@@ -96,7 +96,8 @@ static enum rc read_part(int fd, const char *path, int64_t offset, size_t max, s
 			return RC_OK;
 		buf_add(out, part, (size_t)n);
 		if (out->is_over)
-			return err_set(err, RC_LIMIT, "a part of '%.300s' is larger than %zu bytes", path, out->ceiling);
+			return err_set(err, RC_LIMIT, "a part of '%.300s' is larger than %zu bytes", path,
+				       out->ceiling);
 		max -= (size_t)n;
 	}
 	return RC_OK;
@@ -122,20 +123,26 @@ static enum rc sync_dir(const char *dir, struct err *err)
 	return rc;
 }
 
-static enum rc sync_parent(const char *path, struct err *err)
+static enum rc parent_of(const char *path, char dir[PATH_MAX], struct err *err)
 {
-	char dir[PATH_MAX];
 	const char *slash = strrchr(path, '/');
 	size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
 
-	if (len >= sizeof dir)
+	if (len >= PATH_MAX)
 		return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
 	memcpy(dir, len ? path : ".", len ? len : 1);
 	dir[len ? len : 1] = '\0';
-	return sync_dir(dir, err);
+	return RC_OK;
 }
 
-static enum rc write_all(int fd, const char *path, const void *bytes, size_t len, struct err *err)
+static enum rc sync_parent(const char *path, struct err *err)
+{
+	char dir[PATH_MAX];
+	enum rc rc = parent_of(path, dir, err);
+	return rc == RC_OK ? sync_dir(dir, err) : rc;
+}
+
+enum rc file_put(int fd, const char *path, const void *bytes, size_t len, struct err *err)
 {
 	const char *p = bytes;
 	while (len) {
@@ -159,7 +166,7 @@ enum rc file_write(const char *path, const void *bytes, size_t len, unsigned mod
 	int fd = os.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
 	if (fd < 0)
 		return failed(err, "create", path);
-	enum rc rc = write_all(fd, path, bytes, len, err);
+	enum rc rc = file_put(fd, path, bytes, len, err);
 	if (os.close(fd) != 0 && rc == RC_OK)
 		rc = failed(err, "close", path);
 	if (rc != RC_OK)
@@ -210,6 +217,36 @@ enum rc file_publish(const char *temp, const char *path, struct err *err)
 	return rc == RC_OK ? sync_parent(path, err) : rc;
 }
 
+/* Give the open file its name, unless something has it. */
+static enum rc link_open(int fd, const char *path, struct err *err)
+{
+	char self[64];
+
+	(void)snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	if (os.linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+		return RC_OK;
+	return errno == EEXIST ? err_set(err, RC_CONFLICT, "'%.300s' exists", path) : failed(err, "create", path);
+}
+
+enum rc file_create(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err)
+{
+	char dir[PATH_MAX];
+
+	enum rc rc = parent_of(path, dir, err);
+	if (rc != RC_OK)
+		return rc;
+	int fd = os.open(dir, O_WRONLY | O_TMPFILE | O_CLOEXEC, (mode_t)mode);
+	if (fd < 0)
+		return failed(err, "create", path);
+	rc = file_put(fd, path, bytes, len, err);
+	if (rc == RC_OK && os.fsync(fd) != 0)
+		rc = failed(err, "fsync", path);
+	if (rc == RC_OK)
+		rc = link_open(fd, path, err);
+	(void)os.close(fd); /* after the fsync: nothing to lose */
+	return rc == RC_OK ? sync_dir(dir, err) : rc;
+}
+
 enum rc file_open_regular(const char *path, int *fd, struct err *err)
 {
 	struct stat st;
@@ -224,7 +261,8 @@ enum rc file_open_regular(const char *path, int *fd, struct err *err)
 		*fd = f;
 		return RC_OK;
 	}
-	enum rc rc = is_known ? err_set(err, RC_INVALID, "'%.300s' is no regular file", path) : failed(err, "look at", path);
+	enum rc rc =
+		is_known ? err_set(err, RC_INVALID, "'%.300s' is no regular file", path) : failed(err, "look at", path);
 	(void)os.close(f); /* opened for reading: nothing to lose */
 	return rc;
 }
@@ -295,7 +333,10 @@ static enum rc make_path(const char *path, unsigned mode, bool syncs, struct err
 	return make_all(copy, mode, syncs, err);
 }
 
-enum rc dir_make(const char *path, unsigned mode, struct err *err) { return make_path(path, mode, /* syncs= */ true, err); }
+enum rc dir_make(const char *path, unsigned mode, struct err *err)
+{
+	return make_path(path, mode, /* syncs= */ true, err);
+}
 
 enum rc dir_make_unsynced(const char *path, unsigned mode, struct err *err)
 {
@@ -353,9 +394,9 @@ static const char *next_entry(DIR *dir, const char *path, enum rc *rc, struct er
 /* ---- removing folders ---- */
 
 /*
- * One descriptor a level, and REMOVE_DEPTH levels at a time: a folder deeper than that is moved up to the top, from where it
- * is gone through like the others, so no depth is too much. Folders of ours without the rights to be emptied (a cache that
- * its program made read-only) get them.
+ * One descriptor a level, and REMOVE_DEPTH levels at a time: a folder deeper than that is moved up to the top, from
+ * where it is gone through like the others, so no depth is too much. Folders of ours without the rights to be emptied
+ * (a cache that its program made read-only) get them.
  */
 enum { REMOVE_DEPTH = 32, USABLE = 0700 };
 
@@ -535,8 +576,9 @@ enum rc file_lock(const char *path, int *fd, struct err *err)
 	if (f < 0)
 		return failed(err, "open", path);
 	if (flock(f, LOCK_EX | LOCK_NB) != 0) {
-		enum rc rc = errno == EWOULDBLOCK ? err_set(err, RC_CONFLICT, "'%.300s' is locked by another process", path)
-						  : failed(err, "lock", path);
+		enum rc rc = errno == EWOULDBLOCK
+				     ? err_set(err, RC_CONFLICT, "'%.300s' is locked by another process", path)
+				     : failed(err, "lock", path);
 		(void)os.close(f);
 		return rc;
 	}

@@ -25,10 +25,17 @@ enum rc file_read_part(const char *path, int64_t offset, size_t max, struct buf 
 enum rc file_replace(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* fsync temp (already written and closed), rename it to path, fsync the folder. */
 enum rc file_publish(const char *temp, const char *path, struct err *err) NODISCARD;
+/* All of the bytes to an open file; path is for the words. RC_BUSY: the disk is full. */
+enum rc file_put(int fd, const char *path, const void *bytes, size_t len, struct err *err) NODISCARD;
+/* A new file: nothing at path, or all of it and durable; no other name is used meanwhile. RC_CONFLICT: something is
+ * there. When the last step fails, the fsync of the folder, the file is there and may be lost with the power. Where the
+ * file system has no files without a name: another failure, and nothing there. */
+enum rc file_create(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* Make path anew with these bytes, for whoever reads it next while the machine runs: not atomic, not fsynced. */
 enum rc file_write(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
 /* Replace path by these bytes in one step for whoever reads it while the machine runs: not fsynced. */
-enum rc file_replace_unsynced(const char *path, const void *bytes, size_t len, unsigned mode, struct err *err) NODISCARD;
+enum rc file_replace_unsynced(const char *path, const void *bytes, size_t len, unsigned mode,
+			      struct err *err) NODISCARD;
 /* Open for reading what must be a regular file: RC_INVALID for anything else, a symbolic link included. Never waits. */
 enum rc file_open_regular(const char *path, int *fd, struct err *err) NODISCARD;
 /* Bytes of an open file. */
@@ -44,8 +51,8 @@ enum rc dir_make_unsynced(const char *path, unsigned mode, struct err *err) NODI
 enum rc dir_make_in(const char *top, const char *const *names, size_t n, unsigned mode, struct err *err) NODISCARD;
 /* fsync the folder path and its parents up to and including top, which path begins with. */
 enum rc dir_sync(const char *path, const char *top, struct err *err) NODISCARD;
-/* Delete a folder with everything in it, however deep, and also what our own user made read-only; does not follow symbolic
- * links; absent is fine. */
+/* Delete a folder with everything in it, however deep, and also what our own user made read-only; does not follow
+ * symbolic links; absent is fine. */
 enum rc dir_remove(const char *path, struct err *err) NODISCARD;
 /* Call fn for each entry but "." and ".."; stops at the first failure of fn. An absent folder is empty. */
 typedef enum rc dir_entry_fn(void *ctx, const char *name, struct err *err);

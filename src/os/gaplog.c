@@ -63,7 +63,8 @@ enum rc gaplog_bound(int fd, int64_t limit, int64_t *size, struct err *err)
 	*size = end;
 	if (end <= limit)
 		return RC_OK;
-	/* The gap as it is; it moves the place of a descriptor that is shared with writers, who append regardless of it. */
+	/* The gap as it is; it moves the place of a descriptor that is shared with writers, who append
+	 * regardless of it. */
 	int64_t gap_end = data_from(fd, head, end);
 	if (head + (end - gap_end) <= limit)
 		return RC_OK;
@@ -124,7 +125,7 @@ static void cut_back(struct buf *out, size_t len)
 	out->bytes[len] = '\0';
 }
 
-/* Note and bytes from offset on. *is_stale: the gap reached into the bytes while they were read, so they are left out. */
+/* Note and bytes from offset on. *is_stale: the gap reached into the bytes while they were read: they are left out. */
 static enum rc read_once(int fd, int64_t offset, size_t max, struct buf *out, int64_t *next, bool *is_stale,
                          struct err *err)
 {

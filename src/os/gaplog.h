@@ -29,7 +29,8 @@ enum rc gaplog_bound_path(const char *path, int64_t limit, struct err *err) NODI
 /* Append at most max bytes from offset on, none past the end; *next is where to go on, offset itself at the end. Where
  * offset lies in the gap a line comes first (at most GAPLOG_NOTE_MAX bytes, beside max) that says how many bytes are
  * missing. Does not follow a symbolic link at the path's end. On failure out keeps what it had. */
-enum rc gaplog_read(const char *path, int64_t offset, size_t max, struct buf *out, int64_t *next, struct err *err) NODISCARD;
+enum rc gaplog_read(const char *path, int64_t offset, size_t max, struct buf *out, int64_t *next,
+		    struct err *err) NODISCARD;
 enum rc gaplog_read_open(int fd, int64_t offset, size_t max, struct buf *out, int64_t *next, struct err *err) NODISCARD;
 
 #endif

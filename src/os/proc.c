@@ -120,7 +120,8 @@ NO_SANITIZE static bool set_limit(__rlimit_resource_t what, int64_t soft, int64_
 	if (getrlimit(what, &now) != 0)
 		return false;
 	rlim_t most = now.rlim_max;
-	const struct rlimit limit = { (rlim_t)soft < most ? (rlim_t)soft : most, (rlim_t)hard < most ? (rlim_t)hard : most };
+	const struct rlimit limit = { (rlim_t)soft < most ? (rlim_t)soft : most,
+				      (rlim_t)hard < most ? (rlim_t)hard : most };
 	return setrlimit(what, &limit) == 0;
 }
 

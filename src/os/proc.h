@@ -54,7 +54,7 @@ enum rc proc_become(const char *const *argv, struct err *err) NODISCARD;
 struct proc_exit {
 	int exit_code;             /* -1 when it ended by a signal */
 	int signal;                /* 0 when it ended by itself */
-	int64_t max_rss_size;      /* bytes; never below what the caller had at the start, which the kernel counts as well */
+	int64_t max_rss_size;      /* bytes; never below what the caller had at the start: the kernel counts it too */
 	int64_t user_ms, system_ms;
 };
 
@@ -71,15 +71,16 @@ void proc_signal_group(const struct proc *p, int sig);
  */
 bool proc_start_mark(pid_t pid, int64_t *mark);     /* false: no such process */
 bool proc_is_same(pid_t pid, int64_t mark);         /* it lives; a zombie does not */
-/* SIGKILL to that very process and to the group that it leads, or left. When the leader is gone but members of its group are left,
- * they are killed if one of them started no earlier and has a variable env_name in its environment. Any failure
- * (no descriptor left to look with, say) means that they may live. */
+/* SIGKILL to that very process and to the group that it leads, or left. When the leader is gone but members of its
+ * group are left, they are killed if one of them started no earlier and has a variable env_name in its environment. Any
+ * failure (no descriptor left to look with, say) means that they may live. */
 enum rc proc_kill_left_group(pid_t pid, int64_t mark, const char *env_name, struct err *err) NODISCARD;
 /* SIGKILL to every process, but this one, that was started with env_name=value in its environment: reaches those
  * that left their group, and those whose number nobody has written down. Fails likewise. */
 enum rc proc_kill_marked(const char *env_name, const char *value, struct err *err) NODISCARD;
-/* SIGKILL to every process, but this one, that has this name (as the kernel keeps it: at most 15 bytes) and works in the
- * folder dir, and wait for their ends, limit_ms for each. False: one lives still. dir may have been removed meanwhile. */
+/* SIGKILL to every process, but this one, that has this name (as the kernel keeps it: at most 15 bytes) and works in
+ * the folder dir, and wait for their ends, limit_ms for each. False: one lives still. dir may have
+ * been removed meanwhile. */
 bool proc_kill_in(const char *dir, const char *name, int64_t limit_ms);
 
 #endif

@@ -337,7 +337,7 @@ static bool has_right_token(struct check *c, const struct sign_key *key)
 	return true;
 }
 
-/* The fields that SignedHeaders names: both lists ascend. The names are as many as fields at most, since each has one. */
+/* The fields that SignedHeaders names: both lists ascend. There is at most a name for each field. */
 static bool find_covered(struct check *c)
 {
 	struct slice rest = c->claim.signed_names;
@@ -479,7 +479,8 @@ enum rc acs3_verify(const struct sign_request *req, int64_t now_s, bool check_si
 	struct sign_key found = { 0 };
 	bool is_known = false;
 
-	if (is_one_line(&c) && sorts_fields(&c) && read_claim(&c) && repeats_nothing(&c) && has_required(&c) && is_dated_now(&c)) {
+	if (is_one_line(&c) && sorts_fields(&c) && read_claim(&c) && repeats_nothing(&c) && has_required(&c) &&
+	    is_dated_now(&c)) {
 		const char *key_id = arena_dup_n(a, c.claim.key_id.at, c.claim.key_id.len);
 		enum rc rc = key_id ? lookup(lookup_ctx, key_id, a, &found, err) : RC_LIMIT;
 		is_known = rc == RC_OK;
@@ -508,7 +509,8 @@ static bool choose_covered(const struct canon_fields *fields, struct arena *a, s
 
 	for (size_t i = 0; i < fields->n && covered.list; i++) {
 		const struct canon_field *f = &fields->list[i];
-		bool is_wanted = is_in(f->name, "x-acs-") || slice_is(f->name, "host") || slice_is(f->name, "content-type");
+		bool is_wanted =
+		        is_in(f->name, "x-acs-") || slice_is(f->name, "host") || slice_is(f->name, "content-type");
 		if (!is_wanted)
 			continue;
 		must(covered.n == 0 || slice_compare(covered.list[covered.n - 1]->name, f->name) != 0);

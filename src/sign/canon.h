@@ -70,8 +70,8 @@ size_t canon_count(const struct sign_request *req, struct slice name);
 /* Value of the first field of that name without the blanks around it. False, *value untouched: there is none. */
 bool canon_header(const struct sign_request *req, struct slice name, struct slice *value);
 
-/* The header fields of a request in ascending order of their names, fields of one name in order of arrival: what is asked
- * for by name is then found in a few comparisons, and a sorted list of names in one walk. */
+/* The header fields of a request in ascending order of their names, fields of one name in order of arrival: what is
+ * asked for by name is then found in a few comparisons, and a sorted list of names in one walk. */
 struct canon_field {
 	struct slice name;  /* in lower case */
 	struct slice value; /* without the blanks around it */

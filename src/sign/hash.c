@@ -1,7 +1,7 @@
 /*
- * libcrypto's own SHA-256, called directly: one struct on the stack and no look-up, lock or allocation, which for texts of
- * some hundred bytes take longer than the hashing. OpenSSL 3 marks these functions as deprecated in favour of EVP, where
- * each hash is an object on the heap and a state cannot be kept as a value; they use the same assembler.
+ * libcrypto's own SHA-256, called directly: one struct on the stack and no look-up, lock or allocation, which for texts
+ * of some hundred bytes take longer than the hashing. OpenSSL 3 marks these functions as deprecated in favour of EVP,
+ * where each hash is an object on the heap and a state cannot be kept as a value; they use the same assembler.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
@@ -18,7 +18,10 @@ static_assert(SHA256_DIGEST_LENGTH == HASH_LEN, "one length");
 static_assert(sizeof((SHA256_CTX *)NULL)->h == sizeof((struct hash_key *)NULL)->inner, "the state is these words");
 
 static void begin(SHA256_CTX *ctx) { must(SHA256_Init(ctx) == 1); }
-static void add(SHA256_CTX *ctx, const void *bytes, size_t len) { must(SHA256_Update(ctx, len ? bytes : "", len) == 1); }
+static void add(SHA256_CTX *ctx, const void *bytes, size_t len)
+{
+	must(SHA256_Update(ctx, len ? bytes : "", len) == 1);
+}
 static void end(SHA256_CTX *ctx, unsigned char out[HASH_LEN]) { must(SHA256_Final(out, ctx) == 1); }
 
 void hash_sha256_parts(const struct hash_part *parts, size_t n, unsigned char out[HASH_LEN])

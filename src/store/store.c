@@ -299,6 +299,13 @@ enum rc store_touch(struct store *s, struct err *err)
 	return rc == RC_OK ? settle(s, s->ops->touch(s, &why), &why, err) : rc;
 }
 
+void store_tidy(struct store *s)
+{
+	must(s->tx == TX_NONE);
+	if (s->ops->tidy && s->broken.rc == RC_OK)
+		s->ops->tidy(s);
+}
+
 /* Go on with a paused view, unless something was changed since it was begun. */
 static bool resume(struct store *s)
 {

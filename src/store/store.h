@@ -54,10 +54,10 @@ struct table_ref {
 };
 
 /*
- * A number the back end keeps: how many rows are alike in one or two columns, in the transaction of each change. A count
- * by EQ of the first column, or of both, then takes the same time however many rows there are, and so does a page from
- * the midst of a list by them that is ordered by `along`, descending. Rows that meet the table's `hot` condition are left
- * out of it, so that rows which come and go cost nothing more; they are few, and counted when asked.
+ * A number the back end keeps: how many rows are alike in one or two columns, in the transaction of each change. A
+ * count by EQ of the first column, or of both, then takes the same time however many rows there are, and so does a page
+ * from the midst of a list by them that is ordered by `along`, descending. Rows that meet the table's `hot` condition
+ * are left out of it, so that rows which come and go cost nothing more; they are few, and counted when asked.
  */
 struct total {
 	const char *name; /* of the table it is kept in (schema/); NULL ends the list */
@@ -129,15 +129,18 @@ enum rc store_mark_undo(struct store *s, struct err *err) NODISCARD;
 uint64_t store_writes(const struct store *s);
 /* RC_OK, or what every call answers until the transaction is ended, or the store reopened. */
 enum rc store_usable(struct store *s, struct err *err) NODISCARD;
-/* Within a transaction: write something that changes nothing, so that its commit shows whether the disk takes writes. */
+/* Within a transaction: write what changes nothing, so that its commit shows whether the disk takes writes. */
 enum rc store_touch(struct store *s, struct err *err) NODISCARD;
+/* Between transactions: do what commits put off, so that it is done when nobody waits for an answer. Whoever never
+ * calls it has it done by a commit in the end. What fails is tried again by a later one. */
+void store_tidy(struct store *s);
 /* A consistent view for several reads outside of a write transaction: of this moment. What was got in an earlier view
  * is had again without asking the database if nobody changed anything since. */
 enum rc store_begin_read(struct store *s, struct err *err) NODISCARD;
 void store_end_read(struct store *s);
-/* End the view, but let the next store_begin_read go on with it for as long as nobody has changed anything since: that costs
- * neither a lock nor a call of the kernel. Any other call on the store first ends it for good. So does store_rest, which is
- * due before the thread waits for anything: what the view sees cannot be cut from the log. */
+/* End the view, but let the next store_begin_read go on with it for as long as nobody has changed anything since: that
+ * costs neither a lock nor a call of the kernel. Any other call on the store first ends it for good. So does
+ * store_rest, which is due before the thread waits for anything: what the view sees cannot be cut from the log. */
 void store_pause_read(struct store *s);
 void store_rest(struct store *s); /* nothing paused is fine */
 
@@ -145,9 +148,11 @@ void store_rest(struct store *s); /* nothing paused is fine */
 enum rc store_insert(struct store *s, const struct table *t, void *row, struct err *err) NODISCARD;
 /* Replace all columns of the row with the same primary key. RC_NOT_FOUND when there is none. */
 enum rc store_update(struct store *s, const struct table *t, const void *row, struct err *err) NODISCARD;
-/* The same of those columns alone in which row differs from was, which is what was read of it: quicker, since an index is
- * written anew for every column that is set, changed or not. Both have the same primary key. RC_OK when nothing differs. */
-enum rc store_change(struct store *s, const struct table *t, const void *was, const void *row, struct err *err) NODISCARD;
+/* The same of those columns alone in which row differs from was, which is what was read of it: quicker, since an index
+ * is written anew for every column that is set, changed or not. Both have the same primary key. RC_OK
+ * when nothing differs. */
+enum rc store_change(struct store *s, const struct table *t, const void *was, const void *row,
+		     struct err *err) NODISCARD;
 /* First match of q (its order applies; offset and limit are ignored) into row. RC_NOT_FOUND: none. */
 enum rc store_get(struct store *s, const struct query *q, void *row, struct arena *a, struct err *err) NODISCARD;
 /* All matches in order, as one array of q->table->row_size elements in a, never NULL. RC_LIMIT when a is full. */
@@ -157,13 +162,13 @@ enum rc store_count(struct store *s, const struct query *q, int64_t *n, struct e
 /* Delete all matches, and what refers to them; *n (may be NULL) says how many matches there were. */
 enum rc store_delete(struct store *s, const struct query *q, int64_t *n, struct err *err) NODISCARD;
 
-/* RC_CORRUPT with the first finding. Reads all of the data: slow when there is much. A quick check (PRAGMA quick_check for
- * sqlite) looks at the form of all pages, at types and references; a full one (integrity_check) also compares
+/* RC_CORRUPT with the first finding. Reads all of the data: slow when there is much. A quick check (PRAGMA quick_check
+ * for sqlite) looks at the form of all pages, at types and references; a full one (integrity_check) also compares
  * every index with its table, which takes several times as long. */
 enum store_depth { STORE_QUICK, STORE_FULL };
 enum rc store_check(struct store *s, enum store_depth depth, struct err *err) NODISCARD;
-/* Are the totals those of the rows? RC_CORRUPT names the first list whose number is another. pause may be NULL; else it is
- * asked now and then, and the rest is left out once it says so. */
+/* Are the totals those of the rows? RC_CORRUPT names the first list whose number is another. pause may be NULL; else it
+ * is asked now and then, and the rest is left out once it says so. */
 struct store_pause {
 	bool (*is_over)(void *ctx);
 	void *ctx;

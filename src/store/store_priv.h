@@ -43,9 +43,11 @@ struct store_ops {
 	enum rc (*mark_keep)(struct store *s, struct err *err);
 	enum rc (*mark_undo)(struct store *s, struct err *err);
 	enum rc (*touch)(struct store *s, struct err *err);
+	void (*tidy)(struct store *s); /* NULL: nothing is put off */
 	enum rc (*begin_read)(struct store *s, struct err *err);
 	void (*end_read)(struct store *s);
-	bool (*is_newest)(struct store *s); /* does the view begun see all there is? NULL: cannot tell without beginning anew */
+	/* Does the view begun see all there is? NULL: cannot tell without beginning anew. */
+	bool (*is_newest)(struct store *s);
 	enum rc (*insert)(struct store *s, const struct table *t, const void *row, int64_t *id, struct err *err);
 	enum rc (*update)(struct store *s, const struct shape *shape, const void *row, struct err *err);
 	enum rc (*get)(struct store *s, const struct shape *shape, const struct query *q, void *row, struct arena *a,
@@ -57,7 +59,8 @@ struct store_ops {
 	enum rc (*delete)(struct store *s, const struct shape *shape, const struct query *q, int64_t *n,
 			  struct err *err);
 	enum rc (*check)(struct store *s, enum store_depth depth, struct err *err);
-	enum rc (*check_totals)(struct store *s, const struct store_pause *pause, struct err *err); /* NULL: keeps none */
+	/* NULL: keeps none. */
+	enum rc (*check_totals)(struct store *s, const struct store_pause *pause, struct err *err);
 	enum rc (*mend_totals)(struct store *s, int64_t *n_mended, struct err *err);
 	int (*schema_version)(struct store *s);
 	enum rc (*copy)(struct store *s, const char *to, struct err *err); /* NULL: cannot */

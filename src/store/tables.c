@@ -121,9 +121,9 @@ const struct table table_cache_task = { TABLE("cache_task", struct cache_task_ro
 
 #define ROW struct backup_row
 static const struct col backup_cols[] = {
-	AUTO(id),  COL(uid),	COL(cache_id), COL(name),    COL(type),	      COL(status),     COL(remark),	COL(format),
-	COL(size), COL(sha256), COL(path),     COL(task_id), COL(error_code), COL(created_at), COL(started_at), COL(updated_at),
-	COL(expires_at),
+	AUTO(id), COL(uid), COL(cache_id), COL(name), COL(type), COL(status), COL(remark), COL(format),
+	COL(size), COL(sha256), COL(path), COL(task_id), COL(error_code), COL(created_at), COL(started_at),
+	COL(updated_at), COL(expires_at),
 };
 #undef ROW
 static const struct table_ref of_cache[] = { { "cache_id", &table_cache }, { NULL, NULL } };
@@ -145,12 +145,13 @@ static const struct col scan_cols[] = {
 	COL(result), COL(num), COL(task_id),  COL(created_at), COL(started_at), COL(ended_at),
 };
 #undef ROW
-const struct table table_scan = { TABLE("scan", struct scan_row), COLS(scan_cols), .uniques = uid_unique, .refs = of_cache };
+const struct table table_scan = { TABLE("scan", struct scan_row), COLS(scan_cols),
+				  .uniques = uid_unique, .refs = of_cache };
 
 #define ROW struct schedule_row
 static const struct col schedule_cols[] = {
-	AUTO(id),	 COL(cache_id), COL(kind),    COL(is_enabled), COL(times),	 COL(first_at),	 COL(interval_s),
-	COL(timeout_s),	 COL(batch),	COL(next_at), COL(skipped_at), COL(skipped_why), COL(updated_at),
+	AUTO(id), COL(cache_id), COL(kind), COL(is_enabled), COL(times), COL(first_at), COL(interval_s),
+	COL(timeout_s), COL(batch), COL(next_at), COL(skipped_at), COL(skipped_why), COL(updated_at),
 };
 #undef ROW
 static const char *const schedule_uniques[] = { "cache_id,kind", NULL };
@@ -164,9 +165,10 @@ static const struct col template_cols[] = {
 	COL(engine_version), COL(cache_mode), COL(params),     COL(created_at), COL(updated_at),
 };
 #undef ROW
-const struct table table_template = { TABLE("template", struct template_row), COLS(template_cols), .uniques = uid_unique };
+const struct table table_template = { TABLE("template", struct template_row), COLS(template_cols),
+				      .uniques = uid_unique };
 
 const struct table *const all_tables[14] = {
-	&table_key,    &table_app,	   &table_instance, &table_task,   &table_event, &table_metric, &table_default,
-	&table_cache, &table_cache_task, &table_backup,  &table_restore, &table_scan,   &table_schedule, &table_template,
+	&table_key, &table_app, &table_instance, &table_task, &table_event, &table_metric, &table_default,
+	&table_cache, &table_cache_task, &table_backup, &table_restore, &table_scan, &table_schedule, &table_template,
 };

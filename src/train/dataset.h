@@ -41,7 +41,7 @@ struct dataset_info {
 	uint32_t row_features_max;
 	char content_hash[65];       /* SHA-256 over all files' bytes, hex */
 	const uint8_t *seen;         /* bitmap of 2^hash_bits bits: which hashes are features */
-	const char *schema_json;     /* what a featurizer needs to treat new rows alike: format, columns, kinds, options */
+	const char *schema_json;     /* what a featurizer needs to treat new rows alike: format, columns, options */
 };
 
 struct dataset;
@@ -62,12 +62,14 @@ struct block {
 enum rc dataset_block(struct dataset *d, enum part part, uint32_t index, struct block *b, struct err *err) NODISCARD;
 void block_fini(struct block *b);
 
-/* Rows for prediction, featurized as the schema says; features not in the bitmap are dropped. */
+/* Rows for prediction, featurized as the schema says; features not in the bitmap are dropped. path "-": standard input;
+ * format NULL: the schema's. */
 struct row_reader;
-enum rc row_reader_open(const char *schema_json, uint32_t hash_bits, const uint8_t *seen, const char *path /* "-": stdin */,
-			const char *format /* NULL: the schema's */, struct row_reader **out, struct err *err) NODISCARD;
+enum rc row_reader_open(const char *schema_json, uint32_t hash_bits, const uint8_t *seen, const char *path,
+			const char *format, struct row_reader **out, struct err *err) NODISCARD;
 /* *has_row false at the end. has_label: the row had one. */
-enum rc row_reader_next(struct row_reader *r, struct example *out, bool *has_label, bool *has_row, struct err *err) NODISCARD;
+enum rc row_reader_next(struct row_reader *r, struct example *out, bool *has_label, bool *has_row,
+			struct err *err) NODISCARD;
 void row_reader_close(struct row_reader *r);
 
 #endif

@@ -28,7 +28,7 @@ struct label_rule { /* y = 1 when label OP value; default "> 0" */
 
 struct train_options {
 	struct text_list train_data, valid_data;
-	enum train_format format;          /* data_format: csv tsv jsonl libffm libsvm; default by file name, then content */
+	enum train_format format;          /* data_format: csv tsv jsonl libffm libsvm; default by name, then content */
 	bool has_header;                   /* header: csv, tsv; without one columns are named "0", "1", ... */
 	const char *label_field;           /* default "click", else "label" is tried by the reader */
 	struct label_rule positive;
@@ -44,7 +44,7 @@ struct train_options {
 	double learning_rate;              /* default 0.2 */
 	double l2;                         /* default 1e-3 */
 	int epochs;                        /* default 15 */
-	int early_stop_rounds;             /* default 3: stop after this many epochs without a better validation logloss; 0: never */
+	int early_stop_rounds; /* default 3: stop after so many epochs without a better validation; 0: never */
 	int hash_bits;                     /* default 20; 8..28 */
 	bool normalize;                    /* default true: each row scaled to unit length */
 	int threads;                       /* default 1 (deterministic) */

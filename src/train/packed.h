@@ -41,6 +41,7 @@ enum rc packed_open(const char *path, const unsigned char key[PACKED_KEY_SIZE], 
 		   struct err *err) NODISCARD;
 void packed_close(struct packed *c);
 const struct dataset_info *packed_info(const struct packed *c);
-enum rc packed_block(const struct packed *c, enum part part, uint32_t index, struct block *b, struct err *err) NODISCARD;
+enum rc packed_block(const struct packed *c, enum part part, uint32_t index, struct block *b,
+		     struct err *err) NODISCARD;
 
 #endif

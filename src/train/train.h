@@ -69,7 +69,8 @@ void train_result_json(const struct train_result *r, struct buf *out);
 
 /* A loaded model: read-only, mmapped; any thread may predict with its own scratch. */
 struct model;
-enum rc model_load(const char *path, struct model **out, struct err *err) NODISCARD; /* checks magic, version, checksum */
+/* Checks magic, version, checksum. */
+enum rc model_load(const char *path, struct model **out, struct err *err) NODISCARD;
 void model_free(struct model *m);
 
 /* Probabilities for every row of in_path ("-": stdin), in the format the model was trained on or a given one

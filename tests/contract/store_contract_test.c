@@ -120,8 +120,14 @@ static void fill(const struct table *t, void *row, size_t salt)
 {
 	static const int64_t ints[] = { 0, 1, -1, INT64_MAX, INT64_MIN, 1700000000123, 255 };
 	static const double reals[] = { 0.1, -1e300, 5e-324, 3, 1.0 / 3 };
-	static const char *const texts[] = { "", "x", "it's \"quoted\" -- ; %s ?1", "tab\tnewline\nend",
-					     "\xe5\xbe\xb7 \xf0\x9f\x98\x80", "  blanks  ", "0123", "\xff\xfe bad utf-8" };
+	static const char *const texts[] = { "",
+					     "x",
+					     "it's \"quoted\" -- ; %s ?1",
+					     "tab\tnewline\nend",
+					     "\xe5\xbe\xb7 \xf0\x9f\x98\x80",
+					     "  blanks  ",
+					     "0123",
+					     "\xff\xfe bad utf-8" };
 	static const struct blob blobs[] = { { "\0a\0b", 4 }, { NULL, 0 }, { "\xff\x00", 2 } };
 	memset(row, 0, t->row_size);
 	for (int i = 0; i < t->n_cols; i++) {
@@ -268,13 +274,15 @@ TEST(a_change_writes_the_columns_that_differ_and_no_others)
 			fill(t, &other, 4);
 			if (t->cols[c].flags & COL_KEY)
 				continue;
-			memcpy(row_slot(t, c, &next), row_at(t, c, &other), t->cols[c].type == COL_BLOB ? sizeof(struct blob) : 8);
+			memcpy(row_slot(t, c, &next), row_at(t, c, &other),
+			       t->cols[c].type == COL_BLOB ? sizeof(struct blob) : 8);
 			n_differ += !same_col(t, c, &was, &next);
 		}
 		OK(store_change(s, t, &was, &next, &e));
 		OK(get_twin(t, &row, &got));
 		for (int c = 0; c < t->n_cols; c++)
-			EXPECT(same_col(t, c, &got, same_col(t, c, &was, &next) ? &row : &next), "%s.%s", t->name, t->cols[c].name);
+			EXPECT(same_col(t, c, &got, same_col(t, c, &was, &next) ? &row : &next), "%s.%s", t->name,
+			       t->cols[c].name);
 		EXPECT(n_differ > 0 || t->n_cols <= 3, "%s: nothing tried", t->name);
 	}
 }
@@ -769,7 +777,8 @@ static void expect_counted(struct rng *r, struct query q)
 		q.limit = 4;
 		OK(store_list(s, &q, a, &page, &n, &e));
 		size_t from = (size_t)q.offset < n_all ? (size_t)q.offset : n_all;
-		EXPECT(n == (n_all - from < 4 ? n_all - from : 4), "%s: %zu rows at %zu of %zu", q.table->name, n, from, n_all);
+		EXPECT(n == (n_all - from < 4 ? n_all - from : 4), "%s: %zu rows at %zu of %zu", q.table->name, n, from,
+		       n_all);
 		for (size_t k = 0; k < n; k++) {
 			const char *diff = difference(q.table, (char *)page + k * q.table->row_size,
 						      (char *)all + (from + k) * q.table->row_size);
@@ -884,7 +893,9 @@ TEST(totals_are_those_of_the_rows)
 	OK(store_begin(s, &e));
 	for (int i = 0; i < CHANGES; i++)
 		change_at_random(&r);
-	OK(store_delete(s, &(struct query){ .table = &table_instance, .preds = { PRED_INT("id", CMP_EQ, 2) }, .n_preds = 1 },
+	OK(store_delete(s,
+			&(struct query){
+				.table = &table_instance, .preds = { PRED_INT("id", CMP_EQ, 2) }, .n_preds = 1 },
 			NULL, &e));
 	OK(store_commit(s, &e));
 	expect_all_counted(&r);
@@ -953,8 +964,8 @@ static void expect_same_lists(const struct query *q, int step)
 	for (int k = 0; k < STORES; k++) {
 		s = both[k];
 		OK(store_list(s, q, a, &rows[k], &n[k], &e));
-		EXPECT(n[k] == n[0], "step %d: %s lists %zu of %s, not %zu", step, openers[k].name, n[k], q->table->name,
-		       n[0]);
+		EXPECT(n[k] == n[0], "step %d: %s lists %zu of %s, not %zu", step, openers[k].name, n[k],
+		       q->table->name, n[0]);
 		if (n[k] != n[0])
 			return;
 	}
@@ -968,8 +979,8 @@ static void expect_same_lists(const struct query *q, int step)
 	}
 }
 
-static const char *const op_names[] = { "insert", "update", "change", "delete", "get", "count", "begin", "commit", "rollback",
-					"mark", "keep", "undo" };
+static const char *const op_names[] = { "insert", "update", "change",   "delete", "get",  "count",
+					"begin",  "commit", "rollback", "mark",   "keep", "undo" };
 enum op { INSERT, UPDATE, CHANGE, DELETE, GET, COUNT, BEGIN, COMMIT, ROLLBACK, MARK, KEEP, UNDO };
 
 /* One that is allowed in the state of the stores: the bookkeeping is the caller's side of the contract. */

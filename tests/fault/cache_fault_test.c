@@ -22,7 +22,9 @@ static int64_t count_all(const struct table *t)
 static void forget_all(void)
 {
 	struct store *s = world_store(STORE_WRITER);
-	struct query units = { .table = &table_instance, .preds = { PRED_INT("app_id", CMP_NE, world.app_id) }, .n_preds = 1 };
+	struct query units = { .table = &table_instance,
+			       .preds = { PRED_INT("app_id", CMP_NE, world.app_id) },
+			       .n_preds = 1 };
 
 	must(store_delete(s, &units, NULL, NULL) == RC_OK);
 	store_close(s);
@@ -44,11 +46,25 @@ static void prepare_none(const char *name)
 static enum verdict create_cache(const char *name, struct err *err)
 {
 	struct cache_create c = {
-		.row = { .project_id = WORLD_PROJECT, .name = name, .description = "", .engine_version = "7.0",
-			 .spec_code = "redis.single.xu1.tiny.128", .cache_mode = "single", .capacity_mib = 128, .ip = "127.9.9.9",
-			 .port = 6379, .maintain_begin = "18:00:00", .maintain_end = "19:00:00", .tags = "[]", .backup_policy = "",
+		.row = { .project_id = WORLD_PROJECT,
+			 .name = name,
+			 .description = "",
+			 .engine_version = "7.0",
+			 .spec_code = "redis.single.xu1.tiny.128",
+			 .cache_mode = "single",
+			 .capacity_mib = 128,
+			 .ip = "",
+			 .port = 6379,
+			 .maintain_begin = "18:00:00",
+			 .maintain_end = "19:00:00",
+			 .tags = "[]",
+			 .backup_policy = "",
 			 .echo = "{}" },
-		.actor = { "ops", "1" }, .password_hash = "", .renames = "{}", .caches_max = 1 << 20, .memory_max_mib = 1 << 30,
+		.actor = { "ops", "1" },
+		.password_hash = "",
+		.renames = "{}",
+		.caches_max = 1 << 20,
+		.memory_max_mib = 1 << 30,
 	};
 	CALL(engine_cache_create, &c);
 	return change_answer(&c.base, err);
@@ -85,8 +101,13 @@ static void row_now(struct cache_row *row)
 
 static enum verdict update(const char *name, struct err *err)
 {
-	struct cache_update c = { .project_id = WORLD_PROJECT, .uid = uid, .description = "new", .maintain_begin = "02:00:00",
-				  .maintain_end = "03:00:00", .wrong_passwords = -1, .locked_until = -1 };
+	struct cache_update c = { .project_id = WORLD_PROJECT,
+				  .uid = uid,
+				  .description = "new",
+				  .maintain_begin = "02:00:00",
+				  .maintain_end = "03:00:00",
+				  .wrong_passwords = -1,
+				  .locked_until = -1 };
 	(void)name;
 	CALL(engine_cache_update, &c);
 	return change_answer(&c.base, err);
@@ -103,8 +124,12 @@ static enum change_state look_updated(const char *name)
 /* The one change of the writer that reads JSON: the tags that are there and those that come. */
 static enum verdict tag(const char *name, struct err *err)
 {
-	struct cache_tag c = { .project_id = WORLD_PROJECT, .uid = uid, .max = 20,
-			       .tags = "[{\"key\":\"a colour\",\"value\":\"a darker red\"},{\"key\":\"b\",\"value\":\"\"}]" };
+	struct cache_tag c = {
+		.project_id = WORLD_PROJECT,
+		.uid = uid,
+		.max = 20,
+		.tags = "[{\"key\":\"a colour\",\"value\":\"a darker red\"},{\"key\":\"b\",\"value\":\"\"}]"
+	};
 	(void)name;
 	CALL(engine_cache_tag, &c);
 	return change_answer(&c.base, err);
@@ -124,8 +149,13 @@ static enum verdict back_up(const char *name, struct err *err)
 {
 	struct backup_row b = { .uid = BACKUP_UID, .name = name, .type = "manual", .remark = "",
 				.format = "rdb" };
-	struct cache_operate c = { .project_id = WORLD_PROJECT, .uid = uid, .op = CACHE_OP_BACKUP, .actor = { "ops", "1" },
-				   .args = "{}", .details = "{}", .backup = &b };
+	struct cache_operate c = { .project_id = WORLD_PROJECT,
+				   .uid = uid,
+				   .op = CACHE_OP_BACKUP,
+				   .actor = { "ops", "1" },
+				   .args = "{}",
+				   .details = "{}",
+				   .backup = &b };
 	CALL(engine_cache_operate, &c);
 	return change_answer(&c.base, err);
 }
@@ -156,11 +186,15 @@ static void task_now(int64_t generation, struct task_row *t)
 	must(world_task(unit_id, generation, t));
 }
 
-/* The operation's attempt runs, for all that the row says; a store that is opened afresh would know better (E7), so these
- * meet only what leaves it open. Ends that do more are run_fault_test's. */
+/* The operation's attempt runs, for all that the row says; a store that is opened afresh would know better (E7), so
+ * these meet only what leaves it open. Ends that do more are run_fault_test's. */
 static void prepare_running(const char *name, enum cache_op op, const char *args)
 {
-	struct cache_operate c = { .project_id = WORLD_PROJECT, .uid = uid, .op = op, .actor = { "ops", "1" }, .args = args,
+	struct cache_operate c = { .project_id = WORLD_PROJECT,
+				   .uid = uid,
+				   .op = op,
+				   .actor = { "ops", "1" },
+				   .args = args,
 				   .details = "{}" };
 	struct cache_row row;
 	struct task_row t;
@@ -250,7 +284,10 @@ static enum change_state look_followed(const char *name)
 
 static enum verdict schedule(const char *name, struct err *err)
 {
-	struct schedule_set c = { .project_id = WORLD_PROJECT, .uid = uid, .kind = SCAN_BIGKEY, .asked_at = clock_wall_ms(),
+	struct schedule_set c = { .project_id = WORLD_PROJECT,
+				  .uid = uid,
+				  .kind = SCAN_BIGKEY,
+				  .asked_at = clock_wall_ms(),
 				  .row = { .is_enabled = 1, .times = "08:00,21:00" } };
 	(void)name;
 	CALL(engine_schedule_set, &c);

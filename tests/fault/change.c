@@ -7,16 +7,24 @@
 
 enum { N_MAX = 1 << 20 };
 
-#define DB_ALL (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK) | KIND(DB_MMAP))
+#define DB_ALL                                                                                                         \
+	(KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) |         \
+	 KIND(DB_UNLINK) | KIND(DB_MMAP))
 
 /* Under SQLite, for changes that only touch the store. */
 static const struct inject_plan store_plans[] = {
 	{ .what = "an I/O error once", .kinds = DB_ALL, .sys = EIO },
 	{ .what = "I/O errors from then on", .kinds = DB_ALL, .sys = EIO, .goes_on = true },
 	{ .what = "a full disk once", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX), .sys = ENOSPC },
-	{ .what = "a full disk from then on", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX) | KIND(DB_OPEN), .sys = ENOSPC, .goes_on = true },
+	{ .what = "a full disk from then on",
+	  .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX) | KIND(DB_OPEN),
+	  .sys = ENOSPC,
+	  .goes_on = true },
 	{ .what = "a failing fsync", .kinds = KIND(DB_SYNC), .sys = EIO },
-	{ .what = "an interrupted call", .kinds = KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_OPEN), .sys = EINTR, .is_invisible = true },
+	{ .what = "an interrupted call",
+	  .kinds = KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_OPEN),
+	  .sys = EINTR,
+	  .is_invisible = true },
 	{ .what = "a short write", .kinds = KIND(DB_WRITE), .is_invisible = true },
 	{ .what = "no memory once", .kinds = KIND(DB_MEMORY), .sys = ENOMEM },
 	{ .what = "no memory from then on", .kinds = KIND(DB_MEMORY), .sys = ENOMEM, .goes_on = true },
@@ -35,7 +43,8 @@ enum verdict change_answer(const struct change *c, struct err *err)
 	return c->verdict;
 }
 
-static void judge(const char *what, const struct inject_plan *plan, enum verdict v, const struct err *err, enum change_state left)
+static void judge(const char *what, const struct inject_plan *plan, enum verdict v, const struct err *err,
+		  enum change_state left)
 {
 	/* A full arena may also meet what is done for all changes of a batch together. */
 	bool is_memory = plan->kinds & (KIND(JSON_MEMORY) | KIND(DB_MEMORY));
@@ -100,7 +109,8 @@ static void loop(const struct change_op *op, const struct inject_plan *plan)
 	for (; n < N_MAX && try_once(op, plan, n); n = world_step(n))
 		met++;
 	EXPECT(n < N_MAX, "%s: no end of faults", what);
-	EXPECT(met > 0 || (op->kinds == ALL_KINDS && plan->kinds & (KIND(JSON_MEMORY) | KIND(ARENA))), "%s: nothing was made to fail", what);
+	EXPECT(met > 0 || (op->kinds == ALL_KINDS && plan->kinds & (KIND(JSON_MEMORY) | KIND(ARENA))),
+	       "%s: nothing was made to fail", what);
 	if (getenv("FAULT_VERBOSE"))
 		printf("# %s: %d faults met\n", what, met);
 	world_check(what);

@@ -55,8 +55,14 @@ static enum change_state look_removed_app(const char *name)
 static enum verdict create_instance(const char *name, struct err *err)
 {
 	struct param p = { "colour", "red" };
-	struct instance_create c = { .app_id = world.app_id, .function = "ok", .name = name, .model_type = "script",
-				     .function_type = "PAAS", .description = "d", .cron = "0 3 ? * *", .usage_params = &p };
+	struct instance_create c = { .app_id = world.app_id,
+				     .function = "ok",
+				     .name = name,
+				     .model_type = "script",
+				     .function_type = "PAAS",
+				     .description = "d",
+				     .cron = "0 3 ? * *",
+				     .usage_params = &p };
 	CALL(engine_instance_create, &c);
 	return change_answer(&c.base, err);
 }
@@ -82,7 +88,8 @@ static enum verdict update_instance(const char *name, struct err *err)
 static enum change_state look_updated(const char *name)
 {
 	struct instance_row i;
-	return world_instance("ok", name, &i) ? change_both(strcmp(i.description, "new") == 0, i.cron_next_at > 0) : TORN;
+	return world_instance("ok", name, &i) ? change_both(strcmp(i.description, "new") == 0, i.cron_next_at > 0)
+					      : TORN;
 }
 
 static int64_t instance_id, task_id;

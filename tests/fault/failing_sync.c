@@ -1,6 +1,6 @@
 /*
- * A disk whose syncs fail while a file exists, for scenarios with a whole server: preloaded, it stands in front of the C
- * library's fdatasync and fsync. STINT_FAILING_SYNC names the file.
+ * A disk whose syncs fail while a file exists, for scenarios with a whole server: preloaded, it stands in front of the
+ * C library's fdatasync and fsync. STINT_FAILING_SYNC names the file.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -89,7 +89,10 @@ void inject_single_out(pthread_t thread) { atomic_store(&state.only, thread); }
 
 /* ---- the table of kernel calls ---- */
 
-static int f_open(const char *path, int flags, mode_t mode) { return fails(INJECT_OPEN) ? -1 : os_real.open(path, flags, mode); }
+static int f_open(const char *path, int flags, mode_t mode)
+{
+	return fails(INJECT_OPEN) ? -1 : os_real.open(path, flags, mode);
+}
 static ssize_t f_read(int fd, void *buf, size_t n) { return passes(INJECT_READ, &n) ? os_real.read(fd, buf, n) : -1; }
 static ssize_t f_write(int fd, const void *buf, size_t n)
 {
@@ -110,6 +113,10 @@ static int f_renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
 	return fails(INJECT_RENAME) ? -1 : os_real.renameat(from_fd, from, to_fd, to);
 }
+static int f_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+	return fails(INJECT_RENAME) ? -1 : os_real.linkat(from_dir, from, to_dir, to, flags);
+}
 static int f_unlink(const char *path) { return fails(INJECT_UNLINK) ? -1 : os_real.unlink(path); }
 static int f_unlinkat(int fd, const char *name, int flags)
 {
@@ -119,7 +126,10 @@ static int f_rmdir(const char *path) { return fails(INJECT_UNLINK) ? -1 : os_rea
 static int f_mkdir(const char *path, mode_t mode) { return fails(INJECT_MKDIR) ? -1 : os_real.mkdir(path, mode); }
 static DIR *f_opendir(const char *path) { return fails(INJECT_DIR) ? NULL : os_real.opendir(path); }
 static struct dirent *f_readdir(DIR *dir) { return fails(INJECT_DIR) ? NULL : os_real.readdir(dir); }
-static int f_openat(int fd, const char *name, int flags) { return fails(INJECT_OPEN) ? -1 : os_real.openat(fd, name, flags); }
+static int f_openat(int fd, const char *name, int flags)
+{
+	return fails(INJECT_OPEN) ? -1 : os_real.openat(fd, name, flags);
+}
 static int f_pipe2(int fds[2], int flags) { return fails(INJECT_PIPE) ? -1 : os_real.pipe2(fds, flags); }
 static int f_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
 {
@@ -132,21 +142,42 @@ static int f_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *pi
 }
 
 static const struct os_calls faulty = {
-	.open = f_open, .read = f_read, .write = f_write, .fsync = f_fsync, .close = f_close, .rename = f_rename,
-	.renameat = f_renameat, .unlink = f_unlink, .mkdir = f_mkdir, .opendir = f_opendir, .readdir = f_readdir, .openat = f_openat,
-	.unlinkat = f_unlinkat, .rmdir = f_rmdir, .pipe2 = f_pipe2, .fallocate = fallocate, /* gaplog_test */
-	.epoll_ctl = f_epoll_ctl, .clone = f_clone,
+	.open = f_open,
+	.read = f_read,
+	.write = f_write,
+	.fsync = f_fsync,
+	.close = f_close,
+	.rename = f_rename,
+	.renameat = f_renameat,
+	.linkat = f_linkat,
+	.unlink = f_unlink,
+	.mkdir = f_mkdir,
+	.opendir = f_opendir,
+	.readdir = f_readdir,
+	.openat = f_openat,
+	.unlinkat = f_unlinkat,
+	.rmdir = f_rmdir,
+	.pipe2 = f_pipe2,
+	.fallocate = fallocate, /* gaplog_test */
+	.epoll_ctl = f_epoll_ctl,
+	.clone = f_clone,
 };
 
 /* ---- below SQLite ---- */
 
-static int db_open(const char *path, int flags, int mode) { return fails(INJECT_DB_OPEN) ? -1 : open(path, flags, mode); }
+static int db_open(const char *path, int flags, int mode)
+{
+	return fails(INJECT_DB_OPEN) ? -1 : open(path, flags, mode);
+}
 static ssize_t db_read(int fd, void *buf, size_t n) { return passes(INJECT_DB_READ, &n) ? read(fd, buf, n) : -1; }
 static ssize_t db_pread(int fd, void *buf, size_t n, off_t at)
 {
 	return passes(INJECT_DB_READ, &n) ? pread(fd, buf, n, at) : -1;
 }
-static ssize_t db_write(int fd, const void *buf, size_t n) { return passes(INJECT_DB_WRITE, &n) ? write(fd, buf, n) : -1; }
+static ssize_t db_write(int fd, const void *buf, size_t n)
+{
+	return passes(INJECT_DB_WRITE, &n) ? write(fd, buf, n) : -1;
+}
 static ssize_t db_pwrite(int fd, const void *buf, size_t n, off_t at)
 {
 	/* The index of the write-ahead log is made longer by single bytes; nothing else is written so. */

@@ -17,8 +17,8 @@
 
 #define INJECT_TABLE(X)                                                                                                \
 	X(OPEN) X(READ) X(WRITE) X(FSYNC) X(CLOSE) X(RENAME) X(UNLINK) X(MKDIR) X(DIR) X(PIPE) X(EPOLL) X(CLONE)       \
-	X(DB_OPEN) X(DB_READ) X(DB_WRITE) X(DB_INDEX) X(DB_SYNC) X(DB_TRUNCATE) X(DB_UNLINK) X(DB_MMAP) X(DB_MEMORY)               \
-	X(JSON_MEMORY) X(ARENA)
+	X(DB_OPEN) X(DB_READ) X(DB_WRITE) X(DB_INDEX) X(DB_SYNC) X(DB_TRUNCATE) X(DB_UNLINK) X(DB_MMAP)                \
+	X(DB_MEMORY) X(JSON_MEMORY) X(ARENA)
 
 enum inject_kind {
 #define X(name) INJECT_##name,
@@ -43,7 +43,8 @@ void inject_arm(const struct inject_plan *plan, int n);
 /* How many calls were made to fail. */
 int inject_fired(void);
 int inject_disarm(void);
-/* How many calls that the plan means were made since it was armed, when none of them was to fail (n beyond them all). */
+/* How many calls that the plan means were made since it was armed, when none of them was to fail (n
+ * beyond them all). */
 int inject_calls(void);
 /* The calling thread is never met: it looks, others are tested. */
 void inject_spare_me(void);

@@ -1,6 +1,7 @@
 /*
- * Files with every call failing in turn: a model or checkpoint (sealed), a file replaced, a folder made and one removed.
- * After each the name has the old content or the new, whole; no temporary file is left; the answer was the right class.
+ * Files with every call failing in turn: a model or checkpoint (sealed), a file replaced, a folder made and one
+ * removed. After each the name has the old content or the new, whole; no temporary file is left; the answer was
+ * the right class.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +17,8 @@
 
 enum { N_MAX = 2000, SIZE = 300000 };
 
-#define WRITING (KIND(OPEN) | KIND(WRITE) | KIND(FSYNC) | KIND(CLOSE) | KIND(RENAME) | KIND(MKDIR) | KIND(UNLINK) | KIND(DIR))
+#define WRITING                                                                                                        \
+	(KIND(OPEN) | KIND(WRITE) | KIND(FSYNC) | KIND(CLOSE) | KIND(RENAME) | KIND(MKDIR) | KIND(UNLINK) | KIND(DIR))
 
 static const struct inject_plan plans[] = {
 	{ .what = "an I/O error", .kinds = WRITING, .sys = EIO },
@@ -42,7 +44,10 @@ static unsigned char *content(unsigned char byte)
 	return bytes;
 }
 
-static enum rc replace(unsigned char byte, struct err *err) { return file_replace(path, content(byte), SIZE, 0600, err); }
+static enum rc replace(unsigned char byte, struct err *err)
+{
+	return file_replace(path, content(byte), SIZE, 0600, err);
+}
 
 static enum rc seal(unsigned char byte, struct err *err)
 {
@@ -79,7 +84,8 @@ static unsigned char sealed_byte(void)
 	unsigned char *bytes = NULL, byte = 0;
 	size_t size = 0;
 
-	if (sealed_open(&s, path, &kind, NULL) == RC_OK && sealed_section(&s, "body", &bytes, &size, NULL) == RC_OK && size == SIZE)
+	if (sealed_open(&s, path, &kind, NULL) == RC_OK && sealed_section(&s, "body", &bytes, &size, NULL) == RC_OK &&
+	    size == SIZE)
 		byte = bytes[0];
 	sealed_close(&s);
 	return byte;
@@ -102,13 +108,15 @@ static int count_files(void)
 	return n - 2;
 }
 
-/* The last step, the fsync of the folder, and the unlink that tidies up: after these the new one is there all the same. */
+/* The last step, the fsync of the folder, and the unlink that tidies up: after these the new one is there
+ * all the same. */
 static bool may_be_new(const struct err *err)
 {
 	return strstr(err->msg, dir) && (strstr(err->msg, "fsync") || strstr(err->msg, "open"));
 }
 
-static void judge(const char *what, const struct inject_plan *plan, const struct writer *w, enum rc rc, const struct err *err)
+static void judge(const char *what, const struct inject_plan *plan, const struct writer *w, enum rc rc,
+		  const struct err *err)
 {
 	unsigned char byte = w->read();
 
@@ -118,7 +126,8 @@ static void judge(const char *what, const struct inject_plan *plan, const struct
 	EXPECT(rc == RC_OK || *err->msg, "%s: without a word", what);
 	EXPECT(rc == RC_OK || !plan->is_invisible, "%s: was to go unnoticed: %s", what, err->msg);
 	bool is_full = plan->sys == ENOSPC || plan->sys == EDQUOT;
-	EXPECT(rc == RC_OK || rc == (is_full ? RC_BUSY : RC_IO), "%s: the wrong class: %s %s", what, rc_name(rc), err->msg);
+	EXPECT(rc == RC_OK || rc == (is_full ? RC_BUSY : RC_IO), "%s: the wrong class: %s %s", what, rc_name(rc),
+	       err->msg);
 	bool may_stay = plan->kinds & KIND(UNLINK) && plan->goes_on; /* where nothing can be removed */
 	EXPECT(count_files() == 1 || may_stay, "%s: %d files", what, count_files());
 }
@@ -136,7 +145,8 @@ static bool try_write(const struct writer *w, const struct inject_plan *plan, in
 	bool is_met = inject_disarm() > 0;
 	judge(what, plan, w, rc, &err);
 	EXPECT(inject_count_fds() == fds, "%s: descriptors", what);
-	EXPECT(w->write('n', &err) == RC_OK && w->read() == 'n' && count_files() == 1, "%s: and never again: %s", what, err.msg);
+	EXPECT(w->write('n', &err) == RC_OK && w->read() == 'n' && count_files() == 1, "%s: and never again: %s", what,
+	       err.msg);
 	return is_met;
 }
 

@@ -13,15 +13,22 @@
 
 enum { N_MAX = 1 << 20 };
 
-#define DB_DISK (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK))
-#define FILES (KIND(OPEN) | KIND(READ) | KIND(WRITE) | KIND(FSYNC) | KIND(CLOSE) | KIND(RENAME) | KIND(UNLINK) | KIND(MKDIR) | KIND(DIR))
+#define DB_DISK                                                                                                        \
+	(KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) |         \
+	 KIND(DB_UNLINK))
+#define FILES                                                                                                          \
+	(KIND(OPEN) | KIND(READ) | KIND(WRITE) | KIND(FSYNC) | KIND(CLOSE) | KIND(RENAME) | KIND(UNLINK) |             \
+	 KIND(MKDIR) | KIND(DIR))
 #define PROCESS (KIND(PIPE) | KIND(EPOLL) | KIND(CLONE))
 
 /* Of these the engine itself gets over: the end of the task is written when the store takes it. */
 static const struct inject_plan store_plans[] = {
 	{ .what = "database I/O error once", .kinds = DB_DISK, .sys = EIO },
 	{ .what = "database I/O errors for a while", .kinds = DB_DISK, .sys = EIO, .goes_on = true },
-	{ .what = "full disk for a while", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX), .sys = ENOSPC, .goes_on = true },
+	{ .what = "full disk for a while",
+	  .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX),
+	  .sys = ENOSPC,
+	  .goes_on = true },
 	{ .what = "no memory once", .kinds = KIND(DB_MEMORY), .sys = ENOMEM },
 	{ .what = "no memory for a while", .kinds = KIND(DB_MEMORY), .sys = ENOMEM, .goes_on = true },
 };
@@ -31,7 +38,10 @@ static const struct inject_plan file_plans[] = {
 	{ .what = "an I/O error", .kinds = FILES, .sys = EIO },
 	{ .what = "a full disk", .kinds = FILES & ~(KIND(READ) | KIND(CLOSE) | KIND(DIR)), .sys = ENOSPC },
 	{ .what = "no descriptors", .kinds = KIND(OPEN) | KIND(PIPE) | KIND(CLONE) | KIND(DIR), .sys = EMFILE },
-	{ .what = "no descriptors for a while", .kinds = KIND(OPEN) | KIND(PIPE) | KIND(CLONE) | KIND(DIR), .sys = EMFILE, .goes_on = true },
+	{ .what = "no descriptors for a while",
+	  .kinds = KIND(OPEN) | KIND(PIPE) | KIND(CLONE) | KIND(DIR),
+	  .sys = EMFILE,
+	  .goes_on = true },
 	{ .what = "no process", .kinds = PROCESS, .sys = EAGAIN },
 	{ .what = "no memory in the kernel", .kinds = PROCESS, .sys = ENOMEM },
 	{ .what = "no memory for JSON", .kinds = KIND(JSON_MEMORY), .sys = ENOMEM },
@@ -97,11 +107,14 @@ static void judge_end(const char *what, const struct inject_plan *plan, struct r
 
 	must(world_instance(r->function, r->name, &i));
 	EXPECT(i.busy_task_id == 0, "%s: the instance stays busy", what);
-	EXPECT(is_expected || !plan->is_invisible, "%s: was to go unnoticed: %s %s", what, t->error_code, t->error_message);
-	EXPECT((t->state == TASK_SUCCESS) == (i.model_generation == 1), "%s: in service: %lld", what, (long long)i.model_generation);
+	EXPECT(is_expected || !plan->is_invisible, "%s: was to go unnoticed: %s %s", what, t->error_code,
+	       t->error_message);
+	EXPECT((t->state == TASK_SUCCESS) == (i.model_generation == 1), "%s: in service: %lld", what,
+	       (long long)i.model_generation);
 	EXPECT(t->state != TASK_SUCCESS || strstr(i.extend_info, "\"generation\":1"), "%s: its figures are lost", what);
 	EXPECT(is_expected || *t->error_message, "%s: failed without a word", what);
-	EXPECT(is_expected || t->fault == FAULT_MACHINE, "%s: the user is blamed: %s %s", what, t->error_code, t->error_message);
+	EXPECT(is_expected || t->fault == FAULT_MACHINE, "%s: the user is blamed: %s %s", what, t->error_code,
+	       t->error_message);
 }
 
 static int number;
@@ -141,7 +154,8 @@ static bool try_end(const char *function, const struct inject_plan *plan, bool i
 	EXPECT(world_comes_true(is_over, &r), "%s: the task never ends", what);
 	world_wait_healthy(what);
 	judge_end(what, plan, &r, wanted);
-	EXPECT(!is_kept || (enum task_state)r.task.state == wanted, "%s: its end was lost: %s", what, r.task.error_message);
+	EXPECT(!is_kept || (enum task_state)r.task.state == wanted, "%s: its end was lost: %s", what,
+	       r.task.error_message);
 	arena_reset(world.arena);
 	return is_met;
 }
@@ -250,7 +264,8 @@ static bool try_firing(const struct inject_plan *plan, int n)
 	EXPECT(c.base.verdict == V_OK, "%s: asked again: %s", what, c.base.err.msg);
 	EXPECT(world_comes_true(has_fired, name), "%s: did not fire", what);
 	must(world_instance("ok", name, &i));
-	EXPECT(i.last_generation == 1 && i.cron_next_at > clock_wall_ms(), "%s: fired %lld times", what, (long long)i.last_generation);
+	EXPECT(i.last_generation == 1 && i.cron_next_at > clock_wall_ms(), "%s: fired %lld times", what,
+	       (long long)i.last_generation);
 	EXPECT(world_task(i.id, 1, &t) && strncmp(t.run_id, "scheduled__", 11) == 0, "%s: the task", what);
 	arena_reset(world.arena);
 	return is_met;
@@ -293,7 +308,9 @@ static bool shows_error(void *ctx)
 /* The keeper's own connection breaks: it opens another, and sees again that an instance has no process. */
 TEST(the_keeper_sees_again_after_a_read_error)
 {
-	static const struct inject_plan plan = { .what = "read errors", .kinds = KIND(DB_READ), .sys = ESTALE, .goes_on = true };
+	static const struct inject_plan plan = {
+		.what = "read errors", .kinds = KIND(DB_READ), .sys = ESTALE, .goes_on = true
+	};
 	char one[37], two[37];
 
 	world_empty();

@@ -1,7 +1,7 @@
 /*
- * Starts with every call failing in turn: in an empty folder, and where a dead server left a task running, with a process
- * of it alive. A start that is refused says why, leaks nothing and spoils nothing; one that succeeds has done all of its
- * duties: the functions are there, no task runs without a process (E7) and no process without a task (E4).
+ * Starts with every call failing in turn: in an empty folder, and where a dead server left a task running, with a
+ * process of it alive. A start that is refused says why, leaks nothing and spoils nothing; one that succeeds has done
+ * all of its duties: the functions are there, no task runs without a process (E7) and no process without a task (E4).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,40 +17,60 @@
 
 enum { N_MAX = 1 << 20 };
 
-#define DB_DISK (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK) | KIND(DB_MMAP))
-#define FILES (KIND(OPEN) | KIND(READ) | KIND(WRITE) | KIND(FSYNC) | KIND(CLOSE) | KIND(RENAME) | KIND(UNLINK) | KIND(MKDIR) | KIND(DIR))
+#define DB_DISK                                                                                                        \
+	(KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) |         \
+	 KIND(DB_UNLINK) | KIND(DB_MMAP))
+#define FILES                                                                                                          \
+	(KIND(OPEN) | KIND(READ) | KIND(WRITE) | KIND(FSYNC) | KIND(CLOSE) | KIND(RENAME) | KIND(UNLINK) |             \
+	 KIND(MKDIR) | KIND(DIR))
 
 static const struct inject_plan plans[] = {
 	{ .what = "a file error", .kinds = FILES | KIND(PIPE) | KIND(EPOLL), .sys = EIO },
-	{ .what = "a full disk", .kinds = KIND(OPEN) | KIND(WRITE) | KIND(MKDIR) | KIND(RENAME) | KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX), .sys = ENOSPC },
+	{ .what = "a full disk",
+	  .kinds = KIND(OPEN) | KIND(WRITE) | KIND(MKDIR) | KIND(RENAME) | KIND(DB_WRITE) | KIND(DB_TRUNCATE) |
+		   KIND(DB_INDEX),
+	  .sys = ENOSPC },
 	{ .what = "no descriptors", .kinds = KIND(OPEN) | KIND(PIPE) | KIND(DIR) | KIND(DB_OPEN), .sys = EMFILE },
-	{ .what = "no descriptors from then on", .kinds = KIND(OPEN) | KIND(PIPE) | KIND(DIR) | KIND(DB_OPEN), .sys = EMFILE, .goes_on = true },
+	{ .what = "no descriptors from then on",
+	  .kinds = KIND(OPEN) | KIND(PIPE) | KIND(DIR) | KIND(DB_OPEN),
+	  .sys = EMFILE,
+	  .goes_on = true },
 	{ .what = "a database error", .kinds = DB_DISK, .sys = EIO },
 	{ .what = "database errors from then on", .kinds = DB_DISK, .sys = EIO, .goes_on = true },
 	{ .what = "no memory for the database", .kinds = KIND(DB_MEMORY), .sys = ENOMEM },
 	{ .what = "no memory for JSON", .kinds = KIND(JSON_MEMORY), .sys = ENOMEM },
 	{ .what = "no memory for JSON from then on", .kinds = KIND(JSON_MEMORY), .sys = ENOMEM, .goes_on = true },
-	{ .what = "an interrupted transfer", .kinds = KIND(READ) | KIND(WRITE) | KIND(DB_READ) | KIND(DB_WRITE), .sys = EINTR, .is_invisible = true },
+	{ .what = "an interrupted transfer",
+	  .kinds = KIND(READ) | KIND(WRITE) | KIND(DB_READ) | KIND(DB_WRITE),
+	  .sys = EINTR,
+	  .is_invisible = true },
 	{ .what = "a short transfer", .kinds = KIND(READ) | KIND(WRITE) | KIND(DB_WRITE), .is_invisible = true },
 };
 
-static bool offers(const char *name) { return functions_find(world.engine->functions, name, NULL, NULL, NULL, NULL) != NULL; }
+static bool offers(const char *name)
+{
+	return functions_find(world.engine->functions, name, NULL, NULL, NULL, NULL) != NULL;
+}
 
 /* What holds at a start holds however often it was refused before. */
 static void judge_start(const char *what, const struct inject_plan *plan, enum rc rc, const struct err *err)
 {
 	if (rc == RC_OK) {
-		EXPECT(offers("ok") && offers("gated") && offers("model") && offers("bad"), "%s: it started without functions that are there", what);
+		EXPECT(offers("ok") && offers("gated") && offers("model") && offers("bad"),
+		       "%s: it started without functions that are there", what);
 		EXPECT(world_count(&table_task, "state", TASK_RUNNING) == 0, "%s: E7: running without a process", what);
 		world_stop();
 		return;
 	}
 	EXPECT(*err->msg, "%s: refused without a word", what);
-	EXPECT(rc == RC_IO || rc == RC_BUSY || rc == RC_CORRUPT, "%s: the wrong class: %s %s", what, rc_name(rc), err->msg);
+	EXPECT(rc == RC_IO || rc == RC_BUSY || rc == RC_CORRUPT, "%s: the wrong class: %s %s", what, rc_name(rc),
+	       err->msg);
 	EXPECT(rc != RC_CORRUPT || plan->sys == EIO, "%s: called damaged: %s", what, err->msg);
-	EXPECT(plan->sys != ENOSPC || rc == RC_BUSY || strstr(err->msg, "/dev/null"), "%s: a full disk passes: %s %s", what, rc_name(rc), err->msg);
+	EXPECT(plan->sys != ENOSPC || rc == RC_BUSY || strstr(err->msg, "/dev/null"), "%s: a full disk passes: %s %s",
+	       what, rc_name(rc), err->msg);
 	EXPECT(!plan->is_invisible, "%s: was to go unnoticed: %s", what, err->msg);
-	EXPECT(inject_count_fds() == world.n_fds, "%s: descriptors: %d before, %d after", what, world.n_fds, inject_count_fds());
+	EXPECT(inject_count_fds() == world.n_fds, "%s: descriptors: %d before, %d after", what, world.n_fds,
+	       inject_count_fds());
 }
 
 static bool try_start(const struct inject_plan *plan, const char *what, int n)
@@ -83,7 +103,8 @@ static int step(const struct inject_plan *plan, int n)
 	return is_long ? n + 1 + n / 100 : world_step(n);
 }
 
-static void loop(const struct inject_plan *plan, const char *where, bool (*try)(const struct inject_plan *plan, const char *what, int n))
+static void loop(const struct inject_plan *plan, const char *where,
+		 bool (*try)(const struct inject_plan *plan, const char *what, int n))
 {
 	char what[128];
 	int n = 1;
@@ -157,7 +178,8 @@ static bool try_left(const struct inject_plan *plan, const char *what, int n, bo
 	enum rc rc = world_open(0, &err);
 	bool is_met = inject_disarm() > 0;
 	if (rc == RC_OK)
-		EXPECT(world_comes_true_within(5000, is_dead, &pid), "%s: E4: a process of the dead attempt lives on", what);
+		EXPECT(world_comes_true_within(5000, is_dead, &pid), "%s: E4: a process of the dead attempt lives on",
+		       what);
 	(void)kill(pid, SIGKILL);
 	must(waitpid(pid, NULL, 0) == pid);
 	judge_start(what, plan, rc, &err);
@@ -168,7 +190,10 @@ static bool try_left(const struct inject_plan *plan, const char *what, int n, bo
 }
 
 static bool try_told(const struct inject_plan *plan, const char *what, int n) { return try_left(plan, what, n, true); }
-static bool try_untold(const struct inject_plan *plan, const char *what, int n) { return try_left(plan, what, n, false); }
+static bool try_untold(const struct inject_plan *plan, const char *what, int n)
+{
+	return try_left(plan, what, n, false);
+}
 
 TEST(a_start_after_a_crash_leaves_no_process_and_no_task_behind)
 {

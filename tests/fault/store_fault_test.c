@@ -16,13 +16,20 @@
 
 enum { N_MAX = 1 << 20 };
 
-#define DB_ALL (KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) | KIND(DB_UNLINK) | KIND(DB_MMAP))
+#define DB_ALL                                                                                                         \
+	(KIND(DB_OPEN) | KIND(DB_READ) | KIND(DB_WRITE) | KIND(DB_INDEX) | KIND(DB_SYNC) | KIND(DB_TRUNCATE) |         \
+	 KIND(DB_UNLINK) | KIND(DB_MMAP))
 
 static const struct inject_plan plans[] = {
 	{ .what = "an I/O error", .kinds = DB_ALL, .sys = EIO },
 	{ .what = "I/O errors from then on", .kinds = DB_ALL, .sys = EIO, .goes_on = true },
-	{ .what = "a full disk", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX) | KIND(DB_MMAP), .sys = ENOSPC },
-	{ .what = "a full disk from then on", .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX) | KIND(DB_MMAP), .sys = ENOSPC, .goes_on = true },
+	{ .what = "a full disk",
+	  .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX) | KIND(DB_MMAP),
+	  .sys = ENOSPC },
+	{ .what = "a full disk from then on",
+	  .kinds = KIND(DB_WRITE) | KIND(DB_TRUNCATE) | KIND(DB_INDEX) | KIND(DB_MMAP),
+	  .sys = ENOSPC,
+	  .goes_on = true },
 	{ .what = "a quota", .kinds = KIND(DB_WRITE), .sys = EDQUOT, .goes_on = true },
 	{ .what = "a failing sync", .kinds = KIND(DB_SYNC), .sys = EIO },
 	{ .what = "a sync that finds the disk full", .kinds = KIND(DB_SYNC), .sys = ENOSPC },
@@ -132,7 +139,8 @@ static void judge(const char *what, const struct inject_plan *plan, struct store
 {
 	struct err again = { 0 };
 
-	EXPECT(rc == RC_OK || rc == RC_BUSY || rc == RC_IO || rc == RC_CORRUPT, "%s: %s %s", what, rc_name(rc), err->msg);
+	EXPECT(rc == RC_OK || rc == RC_BUSY || rc == RC_IO || rc == RC_CORRUPT, "%s: %s %s", what, rc_name(rc),
+	       err->msg);
 	EXPECT(rc == RC_OK || *err->msg, "%s: %s without a word", what, rc_name(rc));
 	EXPECT(rc == RC_OK || !plan->is_invisible, "%s: was to go unnoticed: %s", what, err->msg);
 	copy_files(path, copy);
@@ -143,7 +151,8 @@ static void judge(const char *what, const struct inject_plan *plan, struct store
 	if (rc == RC_OK || rc == RC_BUSY)
 		EXPECT(count_rows(s, account) == (rc == RC_OK ? 2 : 0), "%s: the store itself says otherwise", what);
 	if (rc == RC_IO) /* in doubt: nothing more until it was opened afresh */
-		EXPECT(store_begin(s, &again) == RC_IO && strstr(again.msg, "reopened"), "%s: goes on in doubt: %s", what, again.msg);
+		EXPECT(store_begin(s, &again) == RC_IO && strstr(again.msg, "reopened"), "%s: goes on in doubt: %s",
+		       what, again.msg);
 }
 
 static bool try_batch(const struct inject_plan *plan, int n)
@@ -193,7 +202,8 @@ TEST(a_batch_is_whole_or_absent_also_after_a_kill)
 static enum rc add_large(struct store *s, const char *account, struct err *err)
 {
 	static char text[18 << 20];
-	struct app_row one = { .account = account, .name = "one" }, two = { .account = account, .name = "two", .description = text };
+	struct app_row one = { .account = account, .name = "one" },
+		       two = { .account = account, .name = "two", .description = text };
 
 	memset(text, 'x', sizeof text - 1);
 	enum rc rc = store_begin(s, err);
@@ -223,7 +233,9 @@ static struct store *open_anew(void)
 /* The index grows when the frames are written already: no room for it is no proof that nothing was kept. */
 TEST(a_log_index_without_room_is_a_doubt)
 {
-	static const struct inject_plan full = { .what = "no room for the index", .kinds = KIND(DB_INDEX), .sys = ENOSPC };
+	static const struct inject_plan full = { .what = "no room for the index",
+						 .kinds = KIND(DB_INDEX),
+						 .sys = ENOSPC };
 	char what[64], account[32];
 	struct err err = { 0 };
 
@@ -250,8 +262,12 @@ TEST(a_log_index_without_room_is_a_doubt)
 /* What the kernel said lately is not what it says now. */
 TEST(an_error_after_a_full_disk_is_told_as_itself)
 {
-	static const struct inject_plan full = { .what = "full", .kinds = KIND(DB_WRITE), .sys = EDQUOT, .goes_on = true };
-	static const struct inject_plan broken = { .what = "broken", .kinds = KIND(DB_WRITE), .sys = EIO, .goes_on = true };
+	static const struct inject_plan full = {
+		.what = "full", .kinds = KIND(DB_WRITE), .sys = EDQUOT, .goes_on = true
+	};
+	static const struct inject_plan broken = {
+		.what = "broken", .kinds = KIND(DB_WRITE), .sys = EIO, .goes_on = true
+	};
 	struct err err = { 0 };
 	struct store *s = open_anew();
 
@@ -277,7 +293,8 @@ static bool try_open(const struct inject_plan *plan, int n)
 	inject_arm(plan, n);
 	enum rc rc = store_open_sqlite(path, STORE_WRITER, &s, &err);
 	bool is_met = inject_disarm() > 0;
-	EXPECT(rc == RC_OK || rc == RC_BUSY || rc == RC_IO || (rc == RC_CORRUPT && plan->sys == EIO), "%s: %s %s", what, rc_name(rc), err.msg);
+	EXPECT(rc == RC_OK || rc == RC_BUSY || rc == RC_IO || (rc == RC_CORRUPT && plan->sys == EIO), "%s: %s %s", what,
+	       rc_name(rc), err.msg);
 	EXPECT(rc == RC_OK || *err.msg, "%s: without a word", what);
 	EXPECT(is_told_right(plan, rc, &err), "%s: told as %s %s", what, rc_name(rc), err.msg);
 	EXPECT(rc == RC_OK || !plan->is_invisible, "%s: was to go unnoticed: %s", what, err.msg);
@@ -347,7 +364,9 @@ TEST(a_checkpoint_that_fails_loses_nothing)
 
 TEST(a_touch_writes_and_so_meets_the_full_disk)
 {
-	static const struct inject_plan full = { .what = "full", .kinds = KIND(DB_WRITE), .sys = ENOSPC, .goes_on = true };
+	static const struct inject_plan full = {
+		.what = "full", .kinds = KIND(DB_WRITE), .sys = ENOSPC, .goes_on = true
+	};
 	struct err err = { 0 };
 	struct store *s = open_at(path);
 

@@ -67,7 +67,8 @@ int world_step(int n)
 
 /* ---- begin and end ---- */
 
-/* Functions whose attempts are not repeated, so that every end is seen. Each script waits for its gate, if it has one. */
+/* Functions whose attempts are not repeated, so that every end is seen. Each script waits for its gate, if
+ * it has one. */
 static void write_function(const char *name, const char *script)
 {
 	char path[PATH_MAX];
@@ -94,7 +95,8 @@ static void write_functions(void)
 	(void)snprintf(path, sizeof path, "%s/functions.d", world.dir);
 	must(dir_make(path, 0700, NULL) == RC_OK);
 	write_function("ok", SAY("{" Q "result" Q ":{}}"));
-	write_function("gated", WAIT_FOR_GATE SAY("{" Q "metric" Q ":" Q "loss" Q "," Q "value" Q ":0.5}") SAY("{" Q "result" Q ":{}}"));
+	write_function("gated", WAIT_FOR_GATE SAY("{" Q "metric" Q ":" Q "loss" Q "," Q "value" Q ":0.5}")
+					SAY("{" Q "result" Q ":{}}"));
 	write_function("model", WAIT_FOR_GATE "printf abc >model.bin; "
 			SAY("{" Q "result" Q ":{" Q "model" Q ":" Q "model.bin" Q "," Q "sha256" Q ":" Q ABC Q "}}"));
 	write_function("bad", WAIT_FOR_GATE "exit 3");
@@ -176,11 +178,25 @@ void world_make_task(const char *function, const char *name)
 void world_make_cache(const char *name, char uid[37])
 {
 	struct cache_create c = {
-		.row = { .project_id = WORLD_PROJECT, .name = name, .description = "", .engine_version = "7.0",
-			 .spec_code = "redis.single.xu1.tiny.128", .cache_mode = "single", .capacity_mib = 128, .ip = "127.9.9.9",
-			 .port = 1, .maintain_begin = "18:00:00", .maintain_end = "19:00:00", .tags = "[]", .backup_policy = "",
+		.row = { .project_id = WORLD_PROJECT,
+			 .name = name,
+			 .description = "",
+			 .engine_version = "7.0",
+			 .spec_code = "redis.single.xu1.tiny.128",
+			 .cache_mode = "single",
+			 .capacity_mib = 128,
+			 .ip = "",
+			 .port = 1,
+			 .maintain_begin = "18:00:00",
+			 .maintain_end = "19:00:00",
+			 .tags = "[]",
+			 .backup_policy = "",
 			 .echo = "{}" },
-		.actor = { "ops", "1" }, .password_hash = "", .renames = "{}", .caches_max = 9, .memory_max_mib = 4096,
+		.actor = { "ops", "1" },
+		.password_hash = "",
+		.renames = "{}",
+		.caches_max = 9,
+		.memory_max_mib = 4096,
 	};
 	CALL(engine_cache_create, &c);
 	must(c.base.verdict == V_OK || !printf("%s: %s %s\n", name, verdict_name(c.base.verdict), c.base.err.msg));
@@ -258,7 +274,8 @@ bool world_ended(const char *function, const char *name, int64_t generation, str
 	return world_comes_true(has_ended, &a);
 }
 
-void world_set_task(int64_t instance_id, int64_t generation, enum task_state state, int64_t attempt, pid_t pid, int64_t mark)
+void world_set_task(int64_t instance_id, int64_t generation, enum task_state state, int64_t attempt, pid_t pid,
+		    int64_t mark)
 {
 	struct store *s = world_store(STORE_WRITER);
 	struct task_row t;
@@ -293,7 +310,8 @@ void world_set_running(const char *cache_uid)
 	t.state = TASK_SUCCESS;
 	t.progress = 100;
 	must(store_begin(s, NULL) == RC_OK);
-	must(store_update(s, &table_cache, &row, NULL) == RC_OK && store_update(s, &table_instance, &unit, NULL) == RC_OK);
+	must(store_update(s, &table_cache, &row, NULL) == RC_OK &&
+	     store_update(s, &table_instance, &unit, NULL) == RC_OK);
 	must(store_update(s, &table_task, &t, NULL) == RC_OK && store_commit(s, NULL) == RC_OK);
 	store_close(s);
 }
@@ -325,13 +343,17 @@ static void check_tasks_of(struct store *s, const struct instance_row *i, const 
 		unfinished += !is_final;
 		EXPECT(t[k].generation > last, "%s: E3: generation %lld twice", what, (long long)t[k].generation);
 		last = t[k].generation;
-		EXPECT(is_final || i->busy_task_id == t[k].id, "%s: E2: an unfinished task that its instance does not know", what);
-		EXPECT(t[k].state != TASK_SUCCESS || t[k].progress == 100, "%s: E6: success at %lld", what, (long long)t[k].progress);
+		EXPECT(is_final || i->busy_task_id == t[k].id,
+		       "%s: E2: an unfinished task that its instance does not know", what);
+		EXPECT(t[k].state != TASK_SUCCESS || t[k].progress == 100, "%s: E6: success at %lld", what,
+		       (long long)t[k].progress);
 		EXPECT(t[k].state != TASK_FAILED || *t[k].error_message, "%s: E6: failed without a word", what);
-		EXPECT(t[k].state != TASK_FAILED || i->model_generation != t[k].generation, "%s: E8: a failed one serves", what);
+		EXPECT(t[k].state != TASK_FAILED || i->model_generation != t[k].generation,
+		       "%s: E8: a failed one serves", what);
 	}
 	EXPECT(unfinished <= 1, "%s: E2: %lld unfinished tasks", what, (long long)unfinished);
-	EXPECT(last <= i->last_generation, "%s: E3: %lld of %lld", what, (long long)last, (long long)i->last_generation);
+	EXPECT(last <= i->last_generation, "%s: E3: %lld of %lld", what, (long long)last,
+	       (long long)i->last_generation);
 	EXPECT(unfinished || !i->busy_task_id, "%s: E2: busy with nothing", what);
 }
 

@@ -1,6 +1,6 @@
 /*
- * world: an engine on a data folder of its own, for fault loops: calls that wait for their answer, rows looked at through
- * a connection of their own, and the invariants checked on what a run left behind.
+ * world: an engine on a data folder of its own, for fault loops: calls that wait for their answer, rows looked at
+ * through a connection of their own, and the invariants checked on what a run left behind.
  *
  * The main thread prepares and looks and is spared by the faults (inject.h); the engine's threads are tested.
  */
@@ -64,7 +64,8 @@ struct store *world_store(enum store_mode mode);
 /* The instance's task of that generation, ended; false: not within 20 s. */
 bool world_ended(const char *function, const char *name, int64_t generation, struct task_row *out);
 /* Change a row behind the engine's back. */
-void world_set_task(int64_t instance_id, int64_t generation, enum task_state state, int64_t attempt, pid_t pid, int64_t mark);
+void world_set_task(int64_t instance_id, int64_t generation, enum task_state state, int64_t attempt, pid_t pid,
+		    int64_t mark);
 void world_set_running(const char *cache_uid);             /* and what made it has ended */
 void world_set_cron(const char *function, const char *name, int64_t next_at);
 

@@ -1,7 +1,7 @@
 /*
- * ACS3 signatures. A verdict is one of the contract's, in words, the same when asked again; who is let in strictly is let
- * in laxly too, and not a second time with the same nonce. A request completed and signed by us is let in; let anything
- * that is signed differ (path, query, method, a header, the body, the secret) and it is not.
+ * ACS3 signatures. A verdict is one of the contract's, in words, the same when asked again; who is let in strictly is
+ * let in laxly too, and not a second time with the same nonce. A request completed and signed by us is let in; let
+ * anything that is signed differ (path, query, method, a header, the body, the secret) and it is not.
  */
 #include "base/buf.h"
 #include "fuzz.h"

@@ -1,6 +1,7 @@
 /*
  * Percent-encoding and the canonical query, against slow and obvious ones: pieces in a list, moved up one place at a
- * time until they are in order. The canonical form of a canonical query is itself; encoding and decoding undo each other.
+ * time until they are in order. The canonical form of a canonical query is itself; encoding and decoding
+ * undo each other.
  */
 #include "base/buf.h"
 #include "base/mem.h"
@@ -156,7 +157,8 @@ static void check_encode(const char *bytes, size_t size)
 	buf_init(&want, TEXT_MAX);
 	canon_encode(&got, (struct slice){ bytes, size });
 	ref_encode(&want, bytes, size, false);
-	CHECK(fuzz_is_same(got.bytes, got.len, want.bytes, want.len), "'%s', not '%s'", buf_text(&got), buf_text(&want));
+	CHECK(fuzz_is_same(got.bytes, got.len, want.bytes, want.len), "'%s', not '%s'", buf_text(&got),
+	      buf_text(&want));
 	size_t n = canon_decode(back, (struct slice){ got.bytes, got.len }, CANON_PLUS_IS_SPACE);
 	CHECK(fuzz_is_same(back, n, bytes, size), "'%s' decodes to something else", buf_text(&got));
 	mem_free(back);

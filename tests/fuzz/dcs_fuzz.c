@@ -1,7 +1,7 @@
 /*
- * Operations of the DCS dialect, a script of requests against instances that are RUNNING (server.h). Every answer has the
- * contract's form; errors have a code, words and no more; none is the server's own failure; no secret is shown; and a
- * refused change changes nothing that the project's lists show.
+ * Operations of the DCS dialect, a script of requests against instances that are RUNNING (server.h). Every answer has
+ * the contract's form; errors have a code, words and no more; none is the server's own failure; no secret is shown; and
+ * a refused change changes nothing that the project's lists show.
  */
 #include <stdio.h>
 #include "base/buf.h"
@@ -18,13 +18,15 @@ static char project[40];
 /* In place of Redis: two nodes of which nothing is there. */
 static const char child[] =
         "#!/bin/sh\n"
-        "echo '{\"result\":{\"cache\":{\"mode\":\"ha\",\"dir\":\"/nonexistent\",\"host\":\"127.0.0.1\",\"port\":1,\"capacity\":128,"
-        "\"password_hash\":\"secrethash\",\"settings\":{},\"renames\":{},\"nodes\":[{\"number\":0,\"host\":\"127.0.0.1\","
+        "echo '{\"result\":{\"cache\":{\"mode\":\"ha\",\"dir\":\"/nonexistent\",\"host\":\"127.0.0.1\",\"port\":1,"
+        "\"capacity\":128,\"password_hash\":\"secrethash\",\"settings\":{},\"renames\":{},\"nodes\":[{\"number\":0,"
+        "\"host\":\"127.0.0.1\","
         "\"priority\":100},{\"number\":1,\"host\":\"127.0.0.1\",\"priority\":100}],\"master\":0}}}' >&3\n";
 
-static const char create[] = "{\"name\":\"fuzz\",\"capacity\":0.125,\"spec_code\":\"redis.ha.xu1.tiny.r2.128\",\"password\":"
-			     "\"Secret-1x\",\"engine\":\"Redis\",\"engine_version\":\"7.0\",\"az_codes\":[\"stint-1\"],"
-			     "\"vpc_id\":\"v\",\"subnet_id\":\"s\"}";
+static const char create[] =
+        "{\"name\":\"fuzz\",\"capacity\":0.125,\"spec_code\":\"redis.ha.xu1.tiny.r2.128\",\"password\":"
+        "\"Secret-1x\",\"engine\":\"Redis\",\"engine_version\":\"7.0\",\"az_codes\":[\"stint-1\"],"
+        "\"vpc_id\":\"v\",\"subnet_id\":\"s\"}";
 
 static const char *in_project(const char *rest)
 {
@@ -76,9 +78,11 @@ static void begin(void)
 /* What the project's lists show. */
 static void look(struct buf *out)
 {
-	static const char *const lists[] = { "/instances?limit=100", "/tasks?limit=100", "/instances/@/backups", "/instances/@/tags",
-		                             "/instances/@/configs", "/instances/@/bigkey-tasks", "/instances/@/bigkey/autoscan",
-		                             "/instances/@/diagnosis", "/config-templates?limit=100" };
+	static const char *const lists[] = { "/instances?limit=100",         "/tasks?limit=100",
+		                             "/instances/@/backups",         "/instances/@/tags",
+		                             "/instances/@/configs",         "/instances/@/bigkey-tasks",
+		                             "/instances/@/bigkey/autoscan", "/instances/@/diagnosis",
+		                             "/config-templates?limit=100" };
 
 	buf_init(out, 1 << 22);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
@@ -140,8 +144,9 @@ static void take(const struct server_request *r)
 		check_error(r, a);
 	if (is_refused && is_idle) {
 		look(&after);
-		CHECK(fuzz_is_same(before.bytes, before.len, after.bytes, after.len), "%s %s was refused and changed %s to %s",
-		      r->method, r->target, buf_text(&before), buf_text(&after));
+		CHECK(fuzz_is_same(before.bytes, before.len, after.bytes, after.len),
+		      "%s %s was refused and changed %s to %s", r->method, r->target, buf_text(&before),
+		      buf_text(&after));
 		buf_fini(&after);
 	}
 	buf_fini(&before);

@@ -31,7 +31,8 @@ static void check_printed(enum train_format format, struct rng *r)
 	int label = (int)rng_below(r, 2);
 	buf_addf(&text, "%d", label);
 	for (size_t i = rng_below(r, FEATURES_MAX); i; i--) {
-		double value = rng_below(r, 4) ? ldexp(rng_unit(r) - 0.5, (int)rng_below(r, 60) - 30) : (double)rng_below(r, 2);
+		double value = rng_below(r, 4) ? ldexp(rng_unit(r) - 0.5, (int)rng_below(r, 60) - 30)
+					       : (double)rng_below(r, 2);
 		fields[n] = is_ffm ? (uint32_t)rng_below(r, SCHEMA_FIELDS_MAX) : 0;
 		if (is_ffm)
 			buf_addf(&text, " %u:%llu:%.17g", fields[n], (unsigned long long)rng_below(r, 1000), value);

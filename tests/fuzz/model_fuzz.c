@@ -1,7 +1,7 @@
 /*
- * Model files, as they come and with every checksum put right. A file that loads can be described as JSON and used: each
- * row of a small text scores one line, a number from 0 to 1 (unless its weights are out of all reason). Another seal or any byte
- * changed is refused; a refusal names the file and hands out nothing.
+ * Model files, as they come and with every checksum put right. A file that loads can be described as JSON and used:
+ * each row of a small text scores one line, a number from 0 to 1 (unless its weights are out of all reason). Another
+ * seal or any byte changed is refused; a refusal names the file and hands out nothing.
  */
 #include <math.h>
 #include <openssl/evp.h>

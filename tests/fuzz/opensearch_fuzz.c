@@ -1,7 +1,7 @@
 /*
- * Operations of the OpenSearch dialect, a script of requests in an app group of its own (server.h). Every answer has the
- * contract's envelope in both casings; errors have a code and words and are not the server's own failure; and a refused
- * change changes nothing that the lists show.
+ * Operations of the OpenSearch dialect, a script of requests in an app group of its own (server.h). Every answer has
+ * the contract's envelope in both casings; errors have a code and words and are not the server's own failure; and a
+ * refused change changes nothing that the lists show.
  */
 #include <stdio.h>
 #include "base/buf.h"
@@ -45,8 +45,9 @@ static void add_settled(struct buf *out, const json_t *answer)
 
 static void look(struct buf *out)
 {
-	static const char *const lists[] = { "", "/functions/score/instances?pageSize=100&output=detail", "/functions/score/instances/one",
-		                             "/functions/score/instances/one/tasks", "/functions/score/default-instance" };
+	static const char *const lists[] = { "", "/functions/score/instances?pageSize=100&output=detail",
+		                             "/functions/score/instances/one", "/functions/score/instances/one/tasks",
+		                             "/functions/score/default-instance" };
 	char target[200];
 
 	buf_init(out, 1 << 22);
@@ -68,7 +69,8 @@ static void check_error(const struct server_request *r, const struct server_answ
 {
 	CHECK(a->status < 500, "%s %s: %d %s", r->method, r->target, a->status, a->body);
 	CHECK(*text_of(a, "code") && strcmp(text_of(a, "code"), text_of(a, "Code")) == 0, "%s: %s", r->target, a->body);
-	CHECK(*text_of(a, "message") && strcmp(text_of(a, "message"), text_of(a, "Message")) == 0, "%s: %s", r->target, a->body);
+	CHECK(*text_of(a, "message") && strcmp(text_of(a, "message"), text_of(a, "Message")) == 0, "%s: %s", r->target,
+	      a->body);
 	CHECK(strcmp(text_of(a, "status"), "FAIL") == 0, "%s: %s", r->target, a->body);
 	CHECK(json_integer_value(json_object_get(a->json, "httpCode")) == a->status, "%s: %s", r->target, a->body);
 	CHECK(!json_object_get(a->json, "result"), "%s: a result beside an error: %s", r->target, a->body);
@@ -87,8 +89,9 @@ static void take(const struct server_request *r)
 		check_error(r, a);
 	if (status >= 400) {
 		look(&after);
-		CHECK(fuzz_is_same(before.bytes, before.len, after.bytes, after.len), "%s %s was refused and changed %s to %s",
-		      r->method, r->target, buf_text(&before), buf_text(&after));
+		CHECK(fuzz_is_same(before.bytes, before.len, after.bytes, after.len),
+		      "%s %s was refused and changed %s to %s", r->method, r->target, buf_text(&before),
+		      buf_text(&after));
 		buf_fini(&after);
 	}
 	buf_fini(&before);
@@ -96,7 +99,9 @@ static void take(const struct server_request *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char body[] = "\",\"type\":\"enhanced\",\"quota\":{\"docSize\":1,\"computeResource\":20,\"spec\":\"opensearch.share.common\"}}";
+	static const char body[] =
+	        "\",\"type\":\"enhanced\",\"quota\":{\"docSize\":1,\"computeResource\":20,"
+	        "\"spec\":\"opensearch.share.common\"}}";
 	static unsigned i;
 	char text[256];
 

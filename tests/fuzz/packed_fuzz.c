@@ -115,7 +115,9 @@ static void make_rows(struct example *e, struct feature *f, uint32_t n, struct r
 	bool all_one = rng_below(r, 2);
 
 	for (uint32_t i = 0; i < n; i++) {
-		e[i] = (struct example){ .label = (float)rng_below(r, 2), .n = (uint32_t)rng_below(r, ROWS), .features = f };
+		e[i] = (struct example){ .label = (float)rng_below(r, 2),
+					 .n = (uint32_t)rng_below(r, ROWS),
+					 .features = f };
 		for (uint32_t k = 0; k < e[i].n; k++, f++)
 			*f = (struct feature){ (uint32_t)rng_below(r, FIELDS), (uint32_t)rng_below(r, FEATURES),
 				               all_one ? 1 : (float)rng_normal(r) };
@@ -138,7 +140,9 @@ static void check_round_trip(struct rng *r)
 	static struct example e[ROWS];
 	static struct feature features[ROWS * ROWS];
 	static uint8_t seen[1 << (BITS - 3)];
-	struct dataset_info info = { .n_fields = FIELDS, .n_features = FEATURES, .hash_bits = BITS, .seen = seen, .schema_json = "{}" };
+	struct dataset_info info = {
+		.n_fields = FIELDS, .n_features = FEATURES, .hash_bits = BITS, .seen = seen, .schema_json = "{}"
+	};
 	struct packed_writer w;
 	struct packed *c = NULL;
 	struct block b = { 0 };

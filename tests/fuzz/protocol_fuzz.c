@@ -48,7 +48,8 @@ static void check_lines(const char *bytes, size_t size, size_t line_max, struct 
 		wanted = ref_take(&at, end, line_max, &want, &want_len);
 		CHECK(state == wanted, "%d, not %d", (int)state, (int)wanted);
 		if (state == INBOX_LINE)
-			CHECK(fuzz_is_same(line, len, want, want_len), "another line of %zu, not %zu bytes", len, want_len);
+			CHECK(fuzz_is_same(line, len, want, want_len), "another line of %zu, not %zu bytes", len,
+			      want_len);
 	} while (state != INBOX_TOO_LONG && (state != INBOX_EMPTY || added < size));
 	inbox_fini(&in);
 }

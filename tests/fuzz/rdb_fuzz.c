@@ -1,7 +1,7 @@
 /*
  * RDB files, as they come and with the checksum put right. What is taken adds up: keys in order, inside of the file, as
- * many as said; read as a file it is the same as from memory; the report on it is JSON; any shorter file and any with one
- * bit changed is refused. A callback that gives up ends the reading with its own code.
+ * many as said; read as a file it is the same as from memory; the report on it is JSON; any shorter file and any with
+ * one bit changed is refused. A callback that gives up ends the reading with its own code.
  */
 #include "base/buf.h"
 #include "base/mem.h"
@@ -18,7 +18,10 @@ struct told {
 	uint64_t give_up_at;   /* 0: never */
 };
 
-static void mix(struct told *t, uint64_t v) { t->hash = (t->hash ^ v) * UINT64_C(0x9e3779b97f4a7c15) + (t->hash >> 29); }
+static void mix(struct told *t, uint64_t v)
+{
+	t->hash = (t->hash ^ v) * UINT64_C(0x9e3779b97f4a7c15) + (t->hash >> 29);
+}
 
 static enum rc take_key(void *ctx, const struct rdb_key *k, struct err *err)
 {
@@ -27,7 +30,8 @@ static enum rc take_key(void *ctx, const struct rdb_key *k, struct err *err)
 	CHECK(k->type < RDB_TYPES && k->encoding < RDB_ENCODINGS, "type %d", (int)k->type);
 	CHECK(k->offset >= t->end, "at %llu, behind %llu", (unsigned long long)k->offset, (unsigned long long)t->end);
 	CHECK(k->file_size > 0, "a key of nothing");
-	CHECK(k->name_kept == (k->name_len < RDB_NAME_MAX ? k->name_len : RDB_NAME_MAX), "%zu bytes of name", k->name_kept);
+	CHECK(k->name_kept == (k->name_len < RDB_NAME_MAX ? k->name_len : RDB_NAME_MAX), "%zu bytes of name",
+	      k->name_kept);
 	CHECK(k->memory_size > 0 && k->idle_s >= -1 && k->freq >= -1 && k->freq <= 255, "freq %d", k->freq);
 	t->end = k->offset + k->file_size;
 	const uint64_t said[] = { k->name_len,   k->db,         k->type,        k->encoding,
@@ -83,8 +87,8 @@ static void check_report(const uint8_t *bytes, size_t size, struct rng *r)
 	struct err err = { 0 };
 
 	buf_init(&out, REPORT_MAX);
-	CHECK(rdb_read_bytes(bytes, size, "input", &(struct rdb_visitor){ report, rdb_report_key, NULL }, &info, &err) ==
-	              RC_OK,
+	CHECK(rdb_read_bytes(bytes, size, "input", &(struct rdb_visitor){ report, rdb_report_key, NULL }, &info,
+	                     &err) == RC_OK,
 	      "%s", err.msg);
 	rdb_report_write(report, &info, &out);
 	CHECK(!out.is_over, "a report of more than %d bytes", REPORT_MAX);

@@ -110,8 +110,8 @@ static void expect_same(const struct train_options *o, enum train_format format,
 	struct schema s;
 	struct reading g = read_fresh(&s, o, format, text->bytes, text->len);
 
-	CHECK(g.rc == want->rc && g.n == want->n && g.hash == want->hash, "%s: %s after %zu rows, else %s after %zu", how,
-	      rc_name(g.rc), g.n, rc_name(want->rc), want->n);
+	CHECK(g.rc == want->rc && g.n == want->n && g.hash == want->hash, "%s: %s after %zu rows, else %s after %zu",
+	      how, rc_name(g.rc), g.n, rc_name(want->rc), want->n);
 	schema_fini(&s);
 }
 
@@ -188,7 +188,8 @@ static void check_schema(const struct schema *s, const struct reading *want, con
 	enum rc rc = schema_from_json(&again, buf_text(&json), s->hash_bits, &err);
 	CHECK(rc == RC_OK, "%s: %s", err.msg, buf_text(&json));
 	schema_to_json(&again, &json_again);
-	CHECK(strcmp(buf_text(&json), buf_text(&json_again)) == 0, "%s became %s", buf_text(&json), buf_text(&json_again));
+	CHECK(strcmp(buf_text(&json), buf_text(&json_again)) == 0, "%s became %s", buf_text(&json),
+	      buf_text(&json_again));
 	struct reading g = read_rows(&again, READER_PREDICT, data, size);
 	CHECK(g.rc == RC_OK && g.n == want->n && g.hash == want->hash, "trained on %zu rows, predicts %zu: %s", want->n,
 	      g.n, rc_name(g.rc));

@@ -129,7 +129,8 @@ static void check_completed_by_trace(const struct request *given, struct arena *
 	(void)canon_header(&r.req, slice_of("user-agent"), &agent); /* absent reads as empty */
 	bool is_go = canon_list_has(names, slice_of("user-agent")) && slice_take(&agent, "huaweicloud-usdk-go/");
 	CHECK(canon_list_has(names, slice_of("x-sdk-date")), "in without a signed date: '%s'", v.trace.authorization);
-	CHECK(is_go || canon_list_has(names, slice_of("host")), "in without a signed host: '%s'", v.trace.authorization);
+	CHECK(is_go || canon_list_has(names, slice_of("host")), "in without a signed host: '%s'",
+	      v.trace.authorization);
 }
 
 static void check_signed(const struct request *given, struct arena *a)

@@ -12,7 +12,14 @@
 #include "fuzz.h"
 #include "os/file.h"
 
-enum { ARENA_SIZE = 32 << 20, BODY_MAX = 64 << 20, PATIENCE_MS = 30000, WAIT_MS = 15, VALUES_MAX = 24, VALUE_SIZE = 80 };
+enum {
+	ARENA_SIZE = 32 << 20,
+	BODY_MAX = 64 << 20,
+	PATIENCE_MS = 30000,
+	WAIT_MS = 15,
+	VALUES_MAX = 24,
+	VALUE_SIZE = 80
+};
 
 /* ---- answers ---- */
 
@@ -137,7 +144,9 @@ void server_write(const char *name, const char *text, unsigned mode)
 void server_start(int max_running)
 {
 	struct err err = { 0 };
-	struct engine_config cfg = { .data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000 };
+	struct engine_config cfg = {
+		.data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000
+	};
 
 	CHECK(engine_open(&cfg, &engine, &err) == RC_OK, "%s", err.msg);
 	struct api_config api_cfg = { .engine = engine, .threads = 1, .auth = AUTH_OFF, .nonces_max = 16 };
@@ -201,7 +210,8 @@ static void make_folders(void)
 	snprintf(data_dir, sizeof data_dir, "%s/data", root);
 	snprintf(kept_dir, sizeof kept_dir, "%s/kept", root);
 	snprintf(child, sizeof child, "%s/data/child", root);
-	CHECK(dir_make_unsynced(data_dir, 0700, &err) == RC_OK && dir_make_unsynced(kept_dir, 0700, &err) == RC_OK, "%s", err.msg);
+	CHECK(dir_make_unsynced(data_dir, 0700, &err) == RC_OK && dir_make_unsynced(kept_dir, 0700, &err) == RC_OK,
+	      "%s", err.msg);
 }
 
 bool server_turn(server_begin_fn *begin, int turn_size)

@@ -2,11 +2,12 @@
  * server: the API in this process, without a network: requests are built by hand, answers caught where the http server
  * would send them; engine, store and signatures off (AUTH_OFF) are real.
  *
- * What holds of every request: it is answered once, at the latest when the engine closes; with the id of the request; in
- * JSON, or with nothing (204, HEAD).
+ * What holds of every request: it is answered once, at the latest when the engine closes; with the id of the request;
+ * in JSON, or with nothing (204, HEAD).
  *
- * A script is requests one after the other, separated by lines "---": "METHOD TARGET", and from the next line on the body.
- * "@name@" in target or body becomes what the answers so far last said for the member "name" (or server_define said).
+ * A script is requests one after the other, separated by lines "---": "METHOD TARGET", and from the next line on the
+ * body. "@name@" in target or body becomes what the answers so far last said for the member "name"
+ * (or server_define said).
  *
  * State: a folder that begin fills once; the server is opened on a fresh copy of it now and then (server_turn), so that
  * it stays small.

@@ -20,13 +20,15 @@ static void write_state(const struct cache_instance *c, struct buf *out)
 
 static void check_same(const struct cache_instance *x, const struct cache_instance *y)
 {
-	CHECK(x->mode == y->mode && x->port == y->port && x->capacity == y->capacity && x->master == y->master, "numbers");
+	CHECK(x->mode == y->mode && x->port == y->port && x->capacity == y->capacity && x->master == y->master,
+	      "numbers");
 	CHECK(strcmp(x->dir, y->dir) == 0 && strcmp(x->host, y->host) == 0, "'%s', '%s'", x->dir, y->dir);
 	CHECK(strcmp(x->password_hash, y->password_hash) == 0, "password");
 	CHECK(x->n_nodes == y->n_nodes && x->n_settings == y->n_settings && x->n_renames == y->n_renames, "counts");
 	for (int i = 0; i < x->n_nodes; i++) {
 		const struct cache_node *m = &x->nodes[i], *n = &y->nodes[i];
-		CHECK(m->number == n->number && m->priority == n->priority && m->pid == n->pid && m->mark == n->mark, "node %d", i);
+		CHECK(m->number == n->number && m->priority == n->priority && m->pid == n->pid && m->mark == n->mark,
+		      "node %d", i);
 		CHECK(strcmp(m->host, n->host) == 0 && strcmp(m->run_id, n->run_id) == 0, "node %d", i);
 	}
 }

@@ -1,8 +1,8 @@
 /*
- * pidfd_open and pidfd_send_signal for a program under a valgrind that knows neither: tests/sanitize/pidfd_server, which
- * does not run under it, makes the two calls and sends back what came of them. Linked into the program in place of the C
- * library's functions by tests/sanitize/valgrind, and nowhere else. A descriptor from another process is as good as
- * one's own: it names the process, not who opened it.
+ * pidfd_open and pidfd_send_signal for a program under a valgrind that knows neither: tests/sanitize/pidfd_server,
+ * which does not run under it, makes the two calls and sends back what came of them. Linked into the program in place
+ * of the C library's functions by tests/sanitize/valgrind, and nowhere else. A descriptor from another process is as
+ * good as one's own: it names the process, not who opened it.
  *
  * One connection per call, to the abstract socket PIDFD_SERVER. Request: "open PID" or "signal SIG" with the descriptor
  * attached. Answer: an errno or 0, as a number of four bytes, with the descriptor attached where one was asked for.

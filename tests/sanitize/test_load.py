@@ -4,7 +4,8 @@ Many short connections and a few long ones make, change, ask about and delete; t
 time limit and go by the retention rules; cron has work, models are trained and checked, the keeper and the asker have
 Redis instances to look after, passwords are guessed, commands of the command line run beside; then SIGTERM comes in the
 middle of it. What a sanitizer has to say about that is found by Server.stop(); that nothing acknowledged is lost is
-checked after the next start. tests/sanitize/races shows that the load reveals a race in each structure that threads share.
+checked after the next start. tests/sanitize/races shows that the load reveals a race in each structure that threads
+share.
 """
 import http.client
 import os

@@ -2,9 +2,10 @@
 operation at a step, and the check that all is as it should be afterwards (docs/cache.md, "Operations cut off").
 
 A case is an operation, a victim and a step. The task's child stops itself at its n-th passing of a crash point
-(src/base/crash.h), so what dies, dies exactly there; n grows until the operation ends without having stopped. "cache.step"
-is passed at the steps a task tells, "cache.act" after each single thing it does (a file, a process, a setting).
-A full run takes every case, a quick one a sample that STINT_TEST_SEED draws. FAULT_ONLY="flush restore": only these operations.
+(src/base/crash.h), so what dies, dies exactly there; n grows until the operation ends without having stopped.
+"cache.step" is passed at the steps a task tells, "cache.act" after each single thing it does (a file, a process, a
+setting). A full run takes every case, a quick one a sample that STINT_TEST_SEED draws. FAULT_ONLY="flush restore": only
+these operations.
 """
 import contextlib
 import os
@@ -171,9 +172,10 @@ OPERATIONS = [
     Operation("configure", configure),
     Operation("rename", rename, success=lambda c: setattr(c, "renames", c.new_renames)),
     Operation("big-keys", lambda c: c.of("POST", "bigkey-task"), is_scan=True),
-    Operation("hot-keys", lambda c: c.of("POST", "hotkey-task"), before=counts_uses, after=found_hot_keys, is_scan=True),
-    Operation("expired-keys", lambda c: c.of("POST", "auto-expire", "scan"), before=has_expired_keys, after=walked_all_keys,
+    Operation("hot-keys", lambda c: c.of("POST", "hotkey-task"), before=counts_uses, after=found_hot_keys,
               is_scan=True),
+    Operation("expired-keys", lambda c: c.of("POST", "auto-expire", "scan"), before=has_expired_keys,
+              after=walked_all_keys, is_scan=True),
     Operation("diagnosis", diagnose, after=judged_each_node, is_scan=True),
     Operation("offline-analysis", lambda c: c.of("POST", "offline", "key-analysis", body={
         "node_id": c.of("GET", "logical-nodes").json["nodes"][0]["node_id"]}), is_scan=True),
@@ -350,8 +352,8 @@ class FaultCase(DcsCase):
     # ---- asking ----
 
     def ask(self, ask):
-        """Ask until no AutoRecovery is in the way, as clients do on these two codes; in a thread, since some answers wait
-        for the task's end. The result: {"answer": ...} or {"error": ...} when it is there."""
+        """Ask until no AutoRecovery is in the way, as clients do on these two codes; in a thread, since some answers
+        wait for the task's end. The result: {"answer": ...} or {"error": ...} when it is there."""
         result = {}
 
         def run():

@@ -1,5 +1,5 @@
-"""What the OpenSearch function API promises, as a small model: app groups, instances, runs, default instances, schedules,
-versions of functions.
+"""What the OpenSearch function API promises, as a small model: app groups, instances, runs, default instances,
+schedules, versions of functions.
 
 Each operation is a method that says which answer is due (Expect) and does to the model what the operation does. It is
 written from the contract and docs/differences.md and shares nothing with the server: an instance is a Python object, a
@@ -15,13 +15,14 @@ import time
 NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,29}")
 APP_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,29}")
 FUNCTION_TYPES = {"score": "PAAS", "free": "SAAS"}   # both of modelType "script"
-# What a version's createParameters may be, and the numbers that are in bounds. The second is published while sequences go
-# on; an instance stays with the version it was created with.
+# What a version's createParameters may be, and the numbers that are in bounds. The second is published while sequences
+# go on; an instance stays with the version it was created with.
 FIRST, SECOND = 101, 102
 VERSION_NAMES = {FIRST: "v1", SECOND: "v2"}
 RULES = {FIRST: {"gate": None, "note": None, "count": range(1, 11)}, SECOND: {"gate": None, "level": range(1, 4)}}
 PAGE_MOST = 100
 MINUTES_SEARCHED = 40 * 24 * 60
+CLOCK_SLACK_MS = 3 * 3600 * 1000   # a clock that goes back by less is corrected, and plans nothing anew
 
 
 class Once:
@@ -276,14 +277,10 @@ class Model:
     def time_passed(self, now):
         """It is `now` or a little later: the server saw it before we did."""
         for instance in self.all_instances():
+            if 0 < next_firing(instance.cron, now + CLOCK_SLACK_MS) < instance.next_at:
+                instance.next_at = next_firing(instance.cron, now)   # planned by a clock that was far ahead
             if instance.next_at and instance.next_at <= now:
                 self.fire(instance, now)
-
-    def started(self, now):
-        """The server did, just after `now`: it plans what is still to come by the clock it finds."""
-        for instance in self.all_instances():
-            if instance.next_at > now:
-                instance.next_at = next_firing(instance.cron, now)
 
     def task_started(self, task, since):
         task.state = "running"
@@ -530,5 +527,5 @@ class MovesToNewestVersion(Model):
 
 
 WRONG_RULES = {"reuses-generations": ReusesGenerations, "deletes-unfinished": DeletesUnfinished,
-               "keeps-default": KeepsDefault, "ignores-schedules": IgnoresSchedules, "lists-oldest-first": ListsOldestFirst,
-               "moves-to-newest-version": MovesToNewestVersion}
+               "keeps-default": KeepsDefault, "ignores-schedules": IgnoresSchedules,
+               "lists-oldest-first": ListsOldestFirst, "moves-to-newest-version": MovesToNewestVersion}

@@ -86,7 +86,8 @@ STINT_TASK = "/stint/v1/app-groups/*/functions/*/instances/*/tasks/*"
 OPERATIONS = [
     ("POST", APPS, "CreateAppGroup"), ("GET", APPS, "ListAppGroups"), ("GET", APPS + "/*", "DescribeAppGroup"),
     ("DELETE", APPS + "/*", "RemoveAppGroup"), ("POST", FUNCTION + "/instances", "CreateFunctionInstance"),
-    ("GET", FUNCTION + "/instances", "ListFunctionInstances"), ("GET", FUNCTION + "/instances/*", "GetFunctionInstance"),
+    ("GET", FUNCTION + "/instances", "ListFunctionInstances"),
+    ("GET", FUNCTION + "/instances/*", "GetFunctionInstance"),
     ("PUT", FUNCTION + "/instances/*", "UpdateFunctionInstance"),
     ("DELETE", FUNCTION + "/instances/*", "DeleteFunctionInstance"),
     ("POST", FUNCTION + "/instances/*/tasks", "CreateFunctionTask"),

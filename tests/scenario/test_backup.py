@@ -1,4 +1,5 @@
-"""Backup and restore: beside a server under load, cut off, on a full disk, tampered with; Redis data with its processes."""
+"""Backup and restore: beside a server under load, cut off, on a full disk, tampered with; Redis data
+with its processes."""
 import hashlib
 import json
 import os
@@ -18,7 +19,8 @@ MAKER = """
 import hashlib, json, os
 bits = os.urandom(300000)
 open("model.bin", "wb").write(bits)
-os.write(3, json.dumps({"result": {"model": "model.bin", "sha256": hashlib.sha256(bits).hexdigest()}}).encode() + b"\\n")
+result = {"model": "model.bin", "sha256": hashlib.sha256(bits).hexdigest()}
+os.write(3, json.dumps({"result": result}).encode() + b"\\n")
 """
 
 
@@ -180,7 +182,8 @@ class Backup(Words):
                                    env={**os.environ, "STINT_CRASH_POINT": "backup.database stop"},
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
-        wait_for("the copy of the database", lambda: pathlib.Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "T")
+        wait_for("the copy of the database",
+                 lambda: pathlib.Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "T")
         log = next((server.data / "logs").rglob("1.log"))
         self.ok(server.client.delete_task("shop", "one", 1, "maker"))
         wait_for("the log to go", lambda: not log.exists())
@@ -189,7 +192,8 @@ class Backup(Words):
         self.assertEqual(process.returncode, 0, problem)
         self.assertEqual((json.loads(told)["rounds"], json.loads(told)["notes"]), (2, 0), problem)
         copy = self.restored(server, target).start()
-        listed = [row["Generation"] for row in copy.client.list_tasks("shop", "one", "maker", pageSize=10).json["Result"]]
+        listed = [row["Generation"] for row in copy.client.list_tasks("shop", "one", "maker",
+                                                                      pageSize=10).json["Result"]]
         self.assertEqual(sorted(map(int, listed)), sorted(int(p.stem) for p in (copy.data / "logs").rglob("*.log")))
 
     def test_log_that_somebody_took_away_holds_no_backup_up(self):
@@ -274,7 +278,8 @@ class Backup(Words):
             with self.subTest(point=point):
                 self.backup(server, "backup", code=-signal.SIGKILL, env={**os.environ, "STINT_CRASH_POINT": point})
                 self.assertTrue((target / "STINT-UNFINISHED").exists())
-                refused = self.stint(server, "restore", "--from", str(target), "--data", str(server.folder / "no"), code=64)
+                refused = self.stint(server, "restore", "--from", str(target), "--data", str(server.folder / "no"),
+                                     code=64)
                 self.assertIn("not finished", refused.stderr)
                 self.assertFalse((server.folder / "no").exists())
         self.backup(server, "backup")

@@ -1,5 +1,5 @@
-"""Children that use more than they may, and children that do not want to end: each is ended, its reason is told in words
-that a user understands, the server answers meanwhile, and nothing of it is left."""
+"""Children that use more than they may, and children that do not want to end: each is ended, its reason is told in
+words that a user understands, the server answers meanwhile, and nothing of it is left."""
 import json
 import os
 import pathlib

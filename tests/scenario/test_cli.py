@@ -36,7 +36,8 @@ class Offline(unittest.TestCase):
                 (["serve", "--auth", "maybe"], "strict|lax|off"), (["serve", "extra"], "one word too many"),
                 (["serve", "--data", "a", "--data=b"], "given twice"), (["serve", "--listen", "8080"], "HOST:PORT"),
                 (["serve", "--listen", "::1:80"], "brackets"), (["serve", "--tls-cert", "x"], "go together"),
-                (["task", "get", "app", "i"], "GENERATION is missing"), (["key", "disable"], "ACCESS_KEY_ID is missing"),
+                (["task", "get", "app", "i"], "GENERATION is missing"),
+                (["key", "disable"], "ACCESS_KEY_ID is missing"),
                 (["version", "--json=perhaps"], "true or false"), (["job"], "only the server starts this")]
         for words, says in rows:
             with self.subTest(words=words):
@@ -94,7 +95,8 @@ class Offline(unittest.TestCase):
         shop, model = str(self.server.folder / "shop.csv"), str(self.server.folder / "model")
         best = json.loads(self.run_("sample", "shop", "--out", shop, "--rows", "3000", "--json").stdout)
         self.assertGreater(best["best_auc"], 0.6)
-        done = self.run_("train", "--train-data", shop, "--label-field", "click", "--out", model, "--epochs", "4", "--json")
+        done = self.run_("train", "--train-data", shop, "--label-field", "click", "--out", model, "--epochs", "4",
+                         "--json")
         result = json.loads(done.stdout)
         self.assertIn("auc", result)
         self.assertIn("%", done.stderr, "progress goes to stderr")
@@ -238,7 +240,8 @@ class Online(ServerCase):
         self.assertIn("auc", done.stdout)
         self.assertIn("success", self.cli("task", "list", "shop", "ctr_shop").stdout)
         self.assertIn("ended", self.cli("task", "get", "shop", "ctr_shop", "1").stdout)
-        self.assertEqual(json.loads(self.cli("task", "get", "shop", "ctr_shop", "1", "--json").stdout)["state"], "success")
+        self.assertEqual(json.loads(self.cli("task", "get", "shop", "ctr_shop", "1", "--json").stdout)["state"],
+                         "success")
         self.assertIn("epoch", self.cli("task", "log", "shop", "ctr_shop", "--follow").stdout)
         self.assertEqual(json.loads(self.cli("task", "create", "shop", "ctr_shop", "--json").stdout)["generation"], "2")
         lines = self.cli("task", "watch", "shop", "ctr_shop", "2", "--json").stdout.splitlines()

@@ -1,5 +1,5 @@
-"""What docs/api-coverage.md says is true as far as a program can tell: every operation that is served has a row, every row that
-says "done" names a test, and every test that is named exists. Needs no server."""
+"""What docs/api-coverage.md says is true as far as a program can tell: every operation that is served has a row, every
+row that says "done" names a test, and every test that is named exists. Needs no server."""
 import re
 import unittest
 

@@ -143,7 +143,8 @@ class Crash(unittest.TestCase):
         server = self.server()
         pid_file = server.folder / "helper"
         script = f"[ -e {pid_file} ] && echo '{{\"result\":{{}}}}' >&3 && exit 0; " \
-                 f"setsid sh -c 'echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 600' 3>&- & sleep 600"
+                 f"setsid sh -c 'echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 600' 3>&- & " \
+                 "sleep 600"
         server.add_function("helped", run=["/bin/sh", "-c", script], maxAttempts=2)
         server.start()
         self.ok(server.client.create_app("shop"))
@@ -197,7 +198,8 @@ class Crash(unittest.TestCase):
             if tasks:
                 detail = server.client.finished("shop", name, 1, "score", timeout=120)
                 self.assertEqual((detail["state"], detail["generation"]), ("success", 1), detail)
-        # A create that was cut off before its answer may have been stored all the same: then it too must come to its end.
+        # A create that was cut off before its answer may have been stored all the same: then it too must come to its
+        # end.
         for name in acknowledged:
             wait_for(f"the end of what was begun of {name}", lambda n=name: not server.client.list_tasks(
                 "shop", n, "score", status="running").json["TotalCount"], timeout=120)

@@ -187,8 +187,8 @@ class Lives(DcsCase):
         self.assertEqual(free["code"], "1")
         self.assertEqual(self.connect(one, None).call("PING"), "PONG")
         self.assertEqual(self.show(one)["no_password_access"], "true")
-        self.refused(self.dcs.of("PUT", one, "password", body={"old_password": "a", "new_password": "Other-one-2"}), 400,
-                     "DCS.4850")
+        self.refused(self.dcs.of("PUT", one, "password", body={"old_password": "a", "new_password": "Other-one-2"}),
+                     400, "DCS.4850")
         self.delete(one)
 
     def test_ha(self):
@@ -293,7 +293,8 @@ class Tasks(DcsCase):
         super().setUpClass()
         case = cls("test_lists")
         hour = (time.gmtime().tm_hour + 12) % 24
-        cls.ha = case.create("tasks-ha", "ha", maintain_begin=f"{hour:02}:00:00", maintain_end=f"{(hour + 1) % 24:02}:00:00")
+        cls.ha = case.create("tasks-ha", "ha", maintain_begin=f"{hour:02}:00:00",
+                             maintain_end=f"{(hour + 1) % 24:02}:00:00")
         cls.done_task = cls.server.dcs.newest(cls.ha)["id"]
         cls.spec = case.show(cls.ha)["spec_code"]
         case.ok(cls.server.dcs.of("POST", cls.ha, "resize", body={
@@ -386,7 +387,8 @@ class Tasks(DcsCase):
         answer = self.ok(self.dcs.ask("PUT", "instances", "status", body={"instances": [self.ha, ABSENT],
                                                                          "action": "restart"}))
         self.assertEqual([r["result"] for r in answer.json["results"]], ["failed", "failed"])
-        for body, code in (({"action": "restart"}, "DCS.4065"), ({"instances": [self.ha], "action": "stop"}, "DCS.4064"),
+        for body, code in (({"action": "restart"}, "DCS.4065"),
+                           ({"instances": [self.ha], "action": "stop"}, "DCS.4064"),
                            ({"instances": [ABSENT] * 51, "action": "restart"}, "DCS.4100")):
             self.refused(self.dcs.ask("PUT", "instances", "status", body=body), 400, code)
 
@@ -502,7 +504,8 @@ class Crashes(DcsCase):
         self.delete(one)
 
     def test_clients_that_nobody_told_may_write_again(self):
-        """What an operation leaves that could not tell a node so: all serve, and one is told that clients may not write."""
+        """What an operation leaves that could not tell a node so: all serve, and one is told that
+        clients may not write."""
         one = self.create("closed", "single")
         folder = self.server.data / "cache" / one
         secret = (folder / "admin.key").read_text()

@@ -8,7 +8,8 @@ import unittest
 from stint_client import IS_QUICK, wait_for
 from test_dcs import DcsCase
 
-PLAN = {"bigkey": ("bigkey", "autoscan"), "hotkey": ("hotkey", "autoscan"), "expire": ("scan-expire-keys", "autoscan-config")}
+PLAN = {"bigkey": ("bigkey", "autoscan"), "hotkey": ("hotkey", "autoscan"),
+        "expire": ("scan-expire-keys", "autoscan-config")}
 
 
 def first_in(seconds):
@@ -53,14 +54,15 @@ class Autoscan(DcsCase):
     def make_overdue(self, instance, kind, seconds, starts=True):
         """As if the server had been away when the schedule was due."""
         self.server.kill()
-        self.database("UPDATE schedule SET next_at = ? WHERE kind = ? AND cache_id = (SELECT id FROM cache WHERE uid = ?)",
+        self.database("UPDATE schedule SET next_at = ? WHERE kind = ? "
+                      "AND cache_id = (SELECT id FROM cache WHERE uid = ?)",
                       int((time.time() - seconds) * 1000), kind, instance)
         if starts:
             self.server.start()
 
     def next_at(self, instance, kind):
-        rows = self.database("SELECT next_at FROM schedule JOIN cache ON cache.id = cache_id WHERE uid = ? AND kind = ?",
-                             instance, kind)
+        rows = self.database("SELECT next_at FROM schedule JOIN cache ON cache.id = cache_id "
+                             "WHERE uid = ? AND kind = ?", instance, kind)
         return rows[0][0] if rows else None
 
     @unittest.skipIf(IS_QUICK, "only in the full run")
@@ -109,9 +111,11 @@ class Autoscan(DcsCase):
     @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_crash_neither_loses_nor_doubles_a_firing(self):
         one = self.create("auto-crash")
-        self.plan(one, "bigkey", enable_auto_scan=True, schedule_at=[time.strftime("%H:%M", time.gmtime(time.time() + 18000))])
+        self.plan(one, "bigkey", enable_auto_scan=True,
+                  schedule_at=[time.strftime("%H:%M", time.gmtime(time.time() + 18000))])
         # The first two commits are of the start itself, the third is the firing, the others of its scan.
-        moments = [f"store.{side}_commit:{n}" for n in range(2, 6) for side in ("before", "after")] + ["engine.before_start"]
+        moments = [f"store.{side}_commit:{n}" for n in range(2, 6)
+                   for side in ("before", "after")] + ["engine.before_start"]
         for count, moment in enumerate(moments, 1):
             with self.subTest(moment):
                 self.make_overdue(one, "bigkey", 60, starts=False)
@@ -155,7 +159,8 @@ class Autoscan(DcsCase):
         one = self.create("auto-timeout")
         script = "for i = 1, 40000 do redis.call('SET', i, i) end"
         self.connect(one).call("EVAL", script, 0)
-        self.plan(one, "expire", enable_auto_scan=True, first_scan_at=first_in(1), interval=0, timeout=1, scan_keys_count=10)
+        self.plan(one, "expire", enable_auto_scan=True, first_scan_at=first_in(1), interval=0, timeout=1,
+                  scan_keys_count=10)
         self.ended(one, "expire", 1, status="failed")
         job = self.dcs.ended(self.dcs.newest(one)["id"])
         self.assertRegex(job["fail_reason"], "not finished within its timeout of 1 s")

@@ -215,7 +215,8 @@ class Diagnosis(DcsCase):
         report = self.diagnose(instance, now_ms() - 5)
         self.assertNotIn(4, self.maybe_causes(self.node(report, "master"), "persistence"))
         self.assertEqual(self.causes(self.node(report, "slave"), "persistence")[4], None)
-        self.assertEqual(self.item(self.node(report, "slave"), "persistence")["impact_ids"][0], {"id": 4, "params": None})
+        self.assertEqual(self.item(self.node(report, "slave"), "persistence")["impact_ids"][0],
+                         {"id": 4, "params": None})
         dump.rmdir()
 
         process = self.process(instance, host)
@@ -229,7 +230,8 @@ class Diagnosis(DcsCase):
         self.assertEqual((slave["failed_sum"], slave["abnormal_sum"], report["failed_item_sum"]), (9, 0, 9), report)
         wait_for("the replica to answer", lambda: self.answers(instance, host))
         only = self.diagnose(instance, now_ms() - 5, [host])["diagnosis_node_report_list"]
-        self.assertEqual([(n["role"], n["node_ip"].rsplit(":", 1)[0], n["failed_sum"]) for n in only], [("slave", host, 0)])
+        self.assertEqual([(n["role"], n["node_ip"].rsplit(":", 1)[0], n["failed_sum"]) for n in only],
+                         [("slave", host, 0)])
 
     def answers(self, instance, host):
         try:
@@ -241,7 +243,8 @@ class Diagnosis(DcsCase):
         instance = self.create("reports")
         born = now_ms()
         first = self.began(instance, born)
-        self.refused(self.dcs.of("POST", instance, "diagnosis", body={"begin_time": str(born), "end_time": str(now_ms())}),
+        self.refused(self.dcs.of("POST", instance, "diagnosis",
+                                 body={"begin_time": str(born), "end_time": str(now_ms())}),
                      "DCS.4026", "diagnosis")
         self.assertEqual(self.deleted(instance, first), ["failed"])  # not over
         self.finished(instance, first)
@@ -251,8 +254,10 @@ class Diagnosis(DcsCase):
         self.server.start()
         self.assertEqual(self.finished(instance, second)["failed_item_sum"], 0)
         now = now_ms()
-        for begin, end, code in ((now, now, "DCS.4025"), (now - 600001, now, "DCS.4028"), (now, now + 60000, "DCS.4031"),
-                                 (now - 8 * 86400000, now - 8 * 86400000 + 1, "DCS.4030"), (born - 60000, now, "DCS.4033")):
+        for begin, end, code in ((now, now, "DCS.4025"), (now - 600001, now, "DCS.4028"),
+                                 (now, now + 60000, "DCS.4031"),
+                                 (now - 8 * 86400000, now - 8 * 86400000 + 1, "DCS.4030"),
+                                 (born - 60000, now, "DCS.4033")):
             body = {"begin_time": str(begin), "end_time": str(end)}
             self.refused(self.dcs.of("POST", instance, "diagnosis", body=body), code)
         self.refused(self.dcs.of("POST", instance, "diagnosis", body={"begin_time": str(born), "end_time": str(now),

@@ -1,5 +1,5 @@
-"""Redis instances when something dies while they are made or deleted, when every attempt dies at the same place, and ten of
-them at once."""
+"""Redis instances when something dies while they are made or deleted, when every attempt dies at the same place, and
+ten of them at once."""
 import unittest
 
 from dcs_faults import BY_NAME, SETTLED_S, FaultCase, draw, is_chosen
@@ -146,7 +146,8 @@ class MakingAndEnding(FaultCase):
         self.ok(self.dcs.of("DELETE", self.one), 204)
 
         def task():
-            return any(t["name"] == "DELETE" and t["status"] == "FAILED" for t in self.dcs.ask("GET", "tasks").json["tasks"])
+            return any(t["name"] == "DELETE" and t["status"] == "FAILED"
+                       for t in self.dcs.ask("GET", "tasks").json["tasks"])
         wait_for("the last attempt", task, SETTLED_S)
         self.withdraw()
         wait_for("no process", lambda: not redis_processes(folder), SETTLED_S)

@@ -1,5 +1,5 @@
-"""Operations on Redis instances when the server dies: after every act of the task's child, which dies with it; at every step
-just behind its child; and in its own commits."""
+"""Operations on Redis instances when the server dies: after every act of the task's child, which dies with it; at every
+step just behind its child; and in its own commits."""
 from dcs_faults import ONLY, OPERATIONS, SETTLED_S, FaultCase, is_chosen
 
 # In the writer and the closer: an order is written but not committed, committed but not told; the child is not started,

@@ -113,7 +113,8 @@ class FewFiles(DcsCase):
         job = self.dcs.ended(self.dcs.newest(one)["id"])
         self.assertEqual((job["job_type"], job["status"]), ("UpdateConfig", "FAIL"))
         self.assertIn("number of clients", job["fail_reason"])
-        shown = {p["param_name"]: p["param_value"] for p in self.ok(self.dcs.of("GET", one, "configs")).json["redis_config"]}
+        config = self.ok(self.dcs.of("GET", one, "configs")).json["redis_config"]
+        shown = {p["param_name"]: p["param_value"] for p in config}
         self.assertEqual((shown["maxclients"], shown["timeout"]), ("10000", "0"))
         self.assertEqual(int(self.connect(one).info("maxclients")), values)
         self.done(one, "UpdateConfig", self.setting(one, maxclients="1000"), 204)
@@ -153,7 +154,8 @@ class Refusals(DcsCase):
 
     def test_what_the_http_server_refuses_has_this_clouds_form(self):
         line = f"GET /v2/{self.dcs.project}/instances HTTP/1.1\r\nHost: a\r\n"
-        for more, status, code in (("X: " + "y" * 70000 + "\r\n\r\n", 431, "DCS.4800"), ("bad\r\n\r\n", 400, "DCS.4005"),
+        for more, status, code in (("X: " + "y" * 70000 + "\r\n\r\n", 431, "DCS.4800"),
+                                   ("bad\r\n\r\n", 400, "DCS.4005"),
                                    ("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "DCS.4005"),
                                    ("Expect: tea\r\n\r\n", 417, "DCS.4800")):
             with self.subTest(more[:40]):

@@ -187,8 +187,10 @@ class Replicas(DcsCase):
     def test_replicas_come_and_go_on_the_command_line(self):
         one = self.create("more-replicas", "ha")
         self.assertIn("one of SIZE", self.cli("cache", "resize", "more-replicas", code=64).stderr)
-        self.assertIn("one of SIZE", self.cli("cache", "resize", "more-replicas", "1G", "--add-replica", code=64).stderr)
-        self.assertIn("one replica more", self.cli("cache", "resize", "more-replicas", "--add-replica", "--wait").stdout)
+        self.assertIn("one of SIZE", self.cli("cache", "resize", "more-replicas", "1G",
+                                              "--add-replica", code=64).stderr)
+        self.assertIn("one replica more",
+                      self.cli("cache", "resize", "more-replicas", "--add-replica", "--wait").stdout)
         shown = self.show(one)
         self.assertEqual(shown["replica_count"], 3)
         self.assertIn(".r3.", shown["spec_code"])
@@ -244,7 +246,8 @@ class Asked(DcsCase):
 
     def test_a_long_name_is_cut_between_two_characters(self):
         one = self.create("more-names")
-        self.connect(one).call("SET", "k" * 198 + "\u20ac" * 2, "v" * 20000)  # byte 200 is the last of a character's three
+        # byte 200 is the last of a character's three
+        self.connect(one).call("SET", "k" * 198 + "\u20ac" * 2, "v" * 20000)
         scan = self.ok(self.dcs.of("POST", one, "bigkey-task")).json["id"]
         def shown():
             answer = self.ok(self.dcs.of("GET", one, "bigkey-task", scan)).json
@@ -252,18 +255,54 @@ class Asked(DcsCase):
         self.assertEqual([k["name"] for k in wait_for("the scan", shown)["keys"]], ["k" * 198])
         self.delete(one)
 
+    def test_results_with_many_long_names_fit(self):
+        """Twenty of each type whose names take six times their size, and a hundred long prefixes."""
+        one = self.create("more-long-names")
+        connection = self.connect(one)
+        odd = "\x01" * 190
+        for i in range(22):
+            for words in (("SET", "s", "v"), ("RPUSH", "l", "v"), ("SADD", "t", "v"), ("ZADD", "z", 1, "v"),
+                          ("HSET", "h", "f", "v"), ("XADD", "x", "*", "f", "v")):
+                connection.call(words[0], f"{odd}{words[1]}{i}", *words[2:])
+
+        def result(*path, **more):
+            scan = self.ok(self.dcs.of("POST", one, *path, **more)).json
+            scan = scan.get("id") or scan["task_id"]
+
+            def shown():
+                answer = self.ok(self.dcs.of("GET", one, *path, scan)).json
+                return answer if answer["status"] in ("success", "failed") else None
+            return wait_for("the analysis", shown)
+
+        with self.subTest("big keys"):
+            found = result("bigkey-task")
+            self.assertEqual(found["status"], "success")
+            self.assertEqual(len(found["keys"]), 120)
+        connection.call("FLUSHALL")
+        for i in range(110):
+            connection.call("SET", f"{i:03}{odd}:{'k' * 100}", "v" * 1000)
+        node = self.dcs.of("GET", one, "logical-nodes").json["nodes"][0]["node_id"]
+        with self.subTest("offline"):
+            found = result("offline", "key-analysis", body={"node_id": node})
+            self.assertEqual(found["status"], "success")
+            self.assertEqual((len(found["largest_keys"]), len(found["largest_key_prefixes"])), (100, 100))
+            self.assertIn(len(json.dumps(found["largest_keys"][0]["key"])) - 2, range(150, 201))
+        self.delete(one)
+
     def test_no_value_is_too_odd_to_be_refused(self):
         one = self.create("more-odd", "ha")
         backup = self.ok(self.dcs.of("POST", one, "backups", body={})).json["backup_id"]
         self.done(one, "BACKUP")
-        node = next(n for n in self.ok(self.dcs.of("GET", one, "logical-nodes")).json["nodes"] if n["node_type"] == "slave")
+        node = next(n for n in self.ok(self.dcs.of("GET", one, "logical-nodes")).json["nodes"]
+                    if n["node_type"] == "slave")
         weight = ["groups", node["group_id"], "replications", node["node_id"], "slave-priority"]
         odd = [-1, 1.5, 1e300, True, "", "x" * 5000, "7", "ä", None, [], [1], {}, {"a": 1}, 10**18]
         for value in odd:
             for to, body in ((["backups", backup, "links"], {"expiration": value}),
                              (weight, {"slave_priority_weight": value}),
                              (["resize", "check-job"], {"spec_code": value, "new_capacity": 1}),
-                             (["resize", "check-job"], {"spec_code": self.show(one)["spec_code"], "new_capacity": value})):
+                             (["resize", "check-job"],
+                              {"spec_code": self.show(one)["spec_code"], "new_capacity": value})):
                 with self.subTest(to=to[-1], value=str(value)[:20]):
                     answer = self.dcs.of("POST", one, *to, body=body)
                     self.assertEqual(answer.status, 400, answer)
@@ -287,7 +326,8 @@ class Asked(DcsCase):
         nodes = self.dcs.of("GET", instance, "logical-nodes").json["nodes"]
         replica = next(n for n in nodes if n["node_type"] == "slave")
         with contextlib.closing(Redis(replica["node_ip"], int(replica["node_port"]), PASSWORD)) as node:
-            wait_for("the rewrite", lambda: int(node.info("aof_rewrites")) > 0 and node.info("aof_rewrite_in_progress") == "0"
+            wait_for("the rewrite", lambda: int(node.info("aof_rewrites")) > 0
+                     and node.info("aof_rewrite_in_progress") == "0"
                      and node.info("aof_rewrite_scheduled") == "0")
 
     @unittest.skipIf(IS_QUICK, "only in the full run")

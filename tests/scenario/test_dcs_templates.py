@@ -4,7 +4,8 @@ from test_dcs import DcsCase
 
 class Templates(DcsCase):
     def test_an_instance_is_made_from_one(self):
-        listed = self.ok(self.dcs.ask("GET", "config-templates", type="sys", cache_mode="single", engine_version="7.0")).json
+        listed = self.ok(self.dcs.ask("GET", "config-templates", type="sys", cache_mode="single",
+                                      engine_version="7.0")).json
         self.assertEqual(listed["template_num"], 1)
         body = {"template_id": listed["templates"][0]["template_id"], "name": "sessions", "type": "user",
                 "params": {"maxmemory-policy": "allkeys-lfu", "timeout": "300"}}

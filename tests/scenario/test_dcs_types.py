@@ -40,14 +40,16 @@ NOTHING_TO_TYPE = {
     ("GET", I + "/version"), ("GET", I + "/nodes"), ("GET", I + "/operations"),
     ("GET", I + "/backups/*/files/*"), ("GET", I + "/redislog/*/files/*"),
 }
-# Operations with tests of their own for what they take (unit tests, test_dcs_more.py); their bodies and queries are not tried here.
+# Operations with tests of their own for what they take (unit tests, test_dcs_more.py); their bodies and queries are not
+# tried here.
 ELSEWHERE = {
     *((method, I + "/" + kind) for method in ("GET", "PUT")
       for kind in ("bigkey/autoscan", "hotkey/autoscan", "scan-expire-keys/autoscan-config")),
     *((method, P + "/config-templates") for method in ("GET", "POST")),
     *((method, P + "/config-templates/*") for method in ("GET", "PUT", "DELETE")),
     *((method, I + "/diagnosis") for method in ("GET", "POST", "DELETE")), ("GET", P + "/diagnosis/*"),
-    ("POST", I + "/backups/*/links"), ("POST", I + "/groups/*/replications/*/slave-priority"), ("POST", I + "/resize/check-job"),
+    ("POST", I + "/backups/*/links"), ("POST", I + "/groups/*/replications/*/slave-priority"),
+    ("POST", I + "/resize/check-job"),
     ("GET", I + "/redislog"), ("POST", I + "/redislog"), ("POST", I + "/redislog/*/links"),
 }
 

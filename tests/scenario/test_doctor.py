@@ -1,4 +1,5 @@
-"""The doctor names every way a data folder can be broken, and changes nothing; a running server tells what it can see."""
+"""The doctor names every way a data folder can be broken, and changes nothing; a running server
+tells what it can see."""
 import contextlib
 import json
 import os
@@ -124,7 +125,8 @@ class Folder(DoctorCase):
         def schema(old, new):
             with contextlib.closing(sqlite3.connect(self.data / "stint.db")) as db, db:
                 db.execute("PRAGMA writable_schema=ON")
-                db.execute("UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'template_newest'", (old, new))
+                db.execute("UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'template_newest'",
+                           (old, new))
         schema("id DESC)", "id DESC) WHERE id < 0")
         with contextlib.closing(sqlite3.connect(self.data / "stint.db")) as db, db:
             db.execute("INSERT INTO template (uid) VALUES ('x')")
@@ -269,7 +271,8 @@ class Redis(DcsCase, DoctorCase):
         self.assertEqual(len(pids), 2)
         found = self.findings(data)
         for pid in pids:
-            self.assertTrue([f for f in found if f["level"] == "bad" and f"kill {pid}" in f["text"] and one in f["text"]], found)
+            self.assertTrue([f for f in found if f["level"] == "bad" and f"kill {pid}" in f["text"]
+                             and one in f["text"]], found)
 
 
 if __name__ == "__main__":

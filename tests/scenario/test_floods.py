@@ -84,11 +84,13 @@ class Floods(ServerCase):
         self.assertIn("exec.log_gap", self.server.log())
 
     def test_a_burst_and_one_who_follows(self):
-        """The limit of disk is for the working folder: the log, longer than both limits together, is no reason to end."""
+        """The limit of disk is for the working folder: the log, longer than both limits together, is
+        no reason to end."""
         gate = self.server.folder / "gate-burst"
         app = self.start("log_burst", "tight", gate=str(gate), count="12")
         follower = subprocess.Popen(
-            [BINARY, "task", "log", app, "one", "1", "--function", "tight", "--follow", "--data", str(self.server.data)],
+            [BINARY, "task", "log", app, "one", "1", "--function", "tight", "--follow",
+             "--data", str(self.server.data)],
             stdout=subprocess.PIPE)
         self.addCleanup(follower.kill)
         self.assertEqual(follower.stdout.readline(), b"child of mode log_burst\n")

@@ -1,5 +1,5 @@
-"""A disk that is full, and one whose syncs fail, under a whole server: changes are refused in the vendors' words, reads go
-on, /readyz and /metrics say so, and all is well again by itself when the disk is."""
+"""A disk that is full, and one whose syncs fail, under a whole server: changes are refused in the vendors' words, reads
+go on, /readyz and /metrics say so, and all is well again by itself when the disk is."""
 import errno
 import os
 import pathlib
@@ -31,7 +31,8 @@ def healthy_metric(server):
 
 
 def stays_unready(case):
-    """Several times as long as the writer rests between its tries: one that wrote nothing must not count as a good one."""
+    """Several times as long as the writer rests between its tries: one that wrote nothing must not
+    count as a good one."""
     end = time.monotonic() + 1.2
     while time.monotonic() < end:
         case.assertFalse(ready(case.server))

@@ -1,7 +1,7 @@
 """Requests that are almost right: whatever comes, an answer in the vendor's form, and a server that lives on.
 
-The generator is seeded, so a run can be repeated: STINT_FUZZ_SEED and STINT_FUZZ_COUNT choose seed and number of requests
-(default 1 and 1000). A failure names the seed, the number of the request and its bytes.
+The generator is seeded, so a run can be repeated: STINT_FUZZ_SEED and STINT_FUZZ_COUNT choose seed and number of
+requests (default 1 and 1000). A failure names the seed, the number of the request and its bytes.
 """
 import hashlib
 import json
@@ -48,10 +48,11 @@ VALID = [
     ("GET", STINT_ONE + "/tasks/1", None), ("GET", STINT_ONE + "/tasks/1/log?offset=0", None),
 ]
 
-ODD_TEXTS = ["", " ", "0", "-1", "1", "101", "abc", "1.5", "1e3", "+1", "00", "9223372036854775807", "9223372036854775808",
+ODD_TEXTS = ["", " ", "0", "-1", "1", "101", "abc", "1.5", "1e3", "+1", "00", "9223372036854775807",
+             "9223372036854775808",
              "-9223372036854775809", "9" * 400, "pending", "success|failed", "null", "true", "../..", "a/b", "%", "%zz",
-             "%25", "\u00e4\u4e2d", "\U0001f600", "'", '"', "\\", "<x>", "a\tb", "a\nb", "x" * 31, "x" * 5000, "[]", "[1]",
-             '[{"key":1}]', '[{"key":"k","value":null}]', "[" * 40]
+             "%25", "\u00e4\u4e2d", "\U0001f600", "'", '"', "\\", "<x>", "a\tb", "a\nb", "x" * 31, "x" * 5000, "[]",
+             "[1]", '[{"key":1}]', '[{"key":"k","value":null}]', "[" * 40]
 ODD_VALUES = [None, True, False, 0, -1, 1.5, 1e300, 2 ** 63, 2 ** 70, "", "x", "x" * 5000, [], {}, [None], [[]], [{}],
               {"name": 1}, [{"name": "mode"}], [{"name": "mode", "value": 1}], "\u0000", "\ud800", [1] * 300]
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "get", "Post", "TRACE", "G\u00cbT", "CONNECT"]
@@ -100,7 +101,8 @@ class Request:
         elif change == 3:
             pairs.insert(0, f"{name}={odd}")
         elif change == 4:
-            pairs[i] = self.rng.choice([name, "=" + odd, odd, "", "&&", name.upper() + "=1", "a=1&" * 70, "a=%00", "+=+"])
+            pairs[i] = self.rng.choice([name, "=" + odd, odd, "", "&&", name.upper() + "=1", "a=1&" * 70, "a=%00",
+                                        "+=+"])
         else:
             del pairs[i]
         self.target = path + "?" + "&".join(pairs)
@@ -121,7 +123,8 @@ class Request:
         elif change == 4:
             parts[i] = "".join(f"%{ord(c):02x}" for c in parts[i])
         else:
-            parts[i] = self.rng.choice(["%00", "%2F", "..", ".", "*", "+", "x" * 9000, "a;b", "a" * 300, "{app}", "%c3%28"])
+            parts[i] = self.rng.choice(["%00", "%2F", "..", ".", "*", "+", "x" * 9000, "a;b", "a" * 300, "{app}",
+                                        "%c3%28"])
         self.target = "/".join(parts) + mark + query
 
     def verb(self):
@@ -155,7 +158,8 @@ class Request:
     def twice(self):
         self.more_headers.append(self.rng.choice([
             "x-acs-action: GetFunctionTask", "x-acs-date: 2026-01-01T00:00:00Z", "host: other", "authorization: x",
-            "content-type: a", "x-acs-new: 1", "X-ACS-NEW: 1", "expect: 100-continue", "expect: more", "connection: close",
+            "content-type: a", "x-acs-new: 1", "X-ACS-NEW: 1", "expect: 100-continue", "expect: more",
+            "connection: close",
             "connection: keep-alive", "transfer-encoding: gzip", "transfer-encoding: chunked", "content-length: 1",
             "no colon",
             ": empty", " folded: x", "a\x00b: c", "a: b\x01", "cookie: " + "c" * 9000] + ["z: z"] * 3))
@@ -256,8 +260,8 @@ class Fuzz(ServerCase):
             self.ok(self.client.create_instance("shop", "one", "score", "script", {"mode": "ok"}))
 
     def check_error(self, status, headers, answer):
-        for pascal, camel in (("Code", "code"), ("Message", "message"), ("RequestId", "requestId"), ("HttpCode", "httpCode"),
-                              ("Status", "status")):
+        for pascal, camel in (("Code", "code"), ("Message", "message"), ("RequestId", "requestId"),
+                              ("HttpCode", "httpCode"), ("Status", "status")):
             self.assertEqual(answer[pascal], answer[camel])
         self.assertEqual((answer["Status"], answer["HttpCode"]), ("FAIL", status))
         self.assertRegex(answer["Code"], r"^[A-Z][A-Za-z]+(\.[A-Z][A-Za-z]+)*$")
@@ -331,8 +335,8 @@ class Fuzz(ServerCase):
         """Any other JSON type than the documented one is refused by name, wherever it stands; null means absent."""
         kinds = {str: "x", bool: True, int: 7, float: 1.5, list: [], dict: {}}
         full = dict(CREATE_INSTANCE, usageParameters=[{"name": "u", "value": "1"}])
-        rows = [("POST", APPS, dict(CREATE_APP, name="typed")), ("POST", FUNCTION + "/instances", full), ("PUT", ONE, full),
-                ("PUT", FUNCTION + "/default-instance", {"instanceName": "one"})]
+        rows = [("POST", APPS, dict(CREATE_APP, name="typed")), ("POST", FUNCTION + "/instances", full),
+                ("PUT", ONE, full), ("PUT", FUNCTION + "/default-instance", {"instanceName": "one"})]
         for method, target, body in rows:
             for at in places(body):
                 for kind, wrong in kinds.items():
@@ -362,7 +366,8 @@ class Fuzz(ServerCase):
         headers = self.client.headers_for("CreateFunctionInstance", body)
         headers["x-acs-content-sha256"] = hashlib.sha256(b"").hexdigest()
         headers["authorization"] = self.client.sign("POST", target, headers, body)
-        self.refused(self.client.send("POST", target, headers, body), 400, "SignatureDoesNotMatch", "x-acs-content-sha256")
+        self.refused(self.client.send("POST", target, headers, body), 400, "SignatureDoesNotMatch",
+                     "x-acs-content-sha256")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Random sequences of calls, restarts and jumps of the clock: the server must answer as reference_model.py says.
 
-What fails is shrunk: chunks of steps are left out, then single ones, then arguments, each time on a fresh server, as long
-as the same call still differs. The rest is printed and saved, and --replay runs it again.
+What fails is shrunk: chunks of steps are left out, then single ones, then arguments, each time on a fresh server, as
+long as the same call still differs. The rest is printed and saved, and --replay runs it again.
 
 On a busy machine shrinking takes long: --patience gives it more than ten minutes.
 
@@ -36,8 +36,8 @@ SETTLE_S = 10   # a step of a busy machine; a shrinker waits so long for each th
 EPOCH_S = 1900000000 // 3600 * 3600
 FIRING_MINUTE = 50
 APP_OPERATIONS = ("create_app", "get_app", "list_apps", "remove_app")
-READING = ("get_app", "list_apps", "get_instance", "list_instances", "get_task", "list_tasks", "get_default", "current_version",
-           "get_version", "signed_at", "replayed")
+READING = ("get_app", "list_apps", "get_instance", "list_instances", "get_task", "list_tasks", "get_default",
+           "current_version", "get_version", "signed_at", "replayed")
 FAVOUR = 6
 # What brings a wrong rule to light. With all operations as usual only one sequence in five notices the rarer ones.
 SHOWN_BY = {"deletes-unfinished": ("create_instance", "create_task", "delete_task"),
@@ -179,8 +179,8 @@ class Session:
 
     def compare(self, op, expect, answer):
         if (answer.status, answer.code or "") != (expect.status, expect.code):
-            raise Mismatch(None, f"{op}: expected {expect.status} {expect.code!r}, got {answer.status} {answer.code!r}: "
-                                 f"{answer.message}")
+            raise Mismatch(None, f"{op}: expected {expect.status} {expect.code!r}, "
+                                 f"got {answer.status} {answer.code!r}: {answer.message}")
         body, is_app = answer.json, op in APP_OPERATIONS
         if expect.status != 200 or expect.result is None:
             words = "a result" if body.get("Result") or (body.get("result") and not is_app) else None
@@ -248,7 +248,6 @@ class Session:
         if publish:
             self.publish()
         self.move_clock(hours)
-        self.model.started(self.since)
         self.server.start()
         self.call("create_app", {"app": ALWAYS_APP})   # what it fires at its start is fired when this is answered
 
@@ -293,8 +292,8 @@ class Session:
     # -- after each step --
     def settle(self):
         """
-        Wait until everything that must happen by itself has: runs that were told to end and had their turn are over, and
-        as many run as may. Which of the waiting ones has its turn is the server's choice; nothing else may change.
+        Wait until everything that must happen by itself has: runs that were told to end and had their turn are over,
+        and as many run as may. Which of the waiting ones has its turn is the server's choice; nothing else may change.
         """
         end = time.monotonic() + SETTLE_S
         while True:
@@ -304,7 +303,8 @@ class Session:
                 break
             if time.monotonic() > end:
                 told = [(t.generation, s, t.word) for t, s in states]
-                raise AssertionError(f"{min(SLOTS, len(states))} runs should be going on; (generation, state, told): {told}")
+                raise AssertionError(f"{min(SLOTS, len(states))} runs should be going on; "
+                                     f"(generation, state, told): {told}")
             time.sleep(0.005)
         self.learn()
 
@@ -324,7 +324,8 @@ class Session:
                 self.model.task_started(task, self.since)
             if state in ("success", "failed"):
                 if state != {"ok": "success", "fail": "failed"}.get(task.word):
-                    raise AssertionError(f"run {task.generation} of {instance.name} ended {state}, but was told {task.word}")
+                    raise AssertionError(f"run {task.generation} of {instance.name} ended {state}, "
+                                         f"but was told {task.word}")
                 self.model.task_ended(instance, task, self.since)
                 self.call("get_task", self.names(app, instance, task))
             else:
@@ -381,7 +382,8 @@ def send(client, op, args):
 
 class Generator:
     """Steps that make sense most of the time: a few names, and mostly those of what the model has just then."""
-    CRONS = ("", "{m} * * * *", "{m} */6 * * *", "{m} 3 ? * 0,1,3,5", "{m} 12 1 * *", "{m} 0 1-7 * 6", "{m} 9,21 * 1-12 7")
+    CRONS = ("", "{m} * * * *", "{m} */6 * * *", "{m} 3 ? * 0,1,3,5", "{m} 12 1 * *", "{m} 0 1-7 * 6",
+             "{m} 9,21 * 1-12 7")
 
     def __init__(self, seed, favoured=()):
         """favoured: operations that are to come FAVOUR times as often."""
@@ -456,8 +458,8 @@ class Generator:
 
     WEIGHTS = {"create_app": 5, "get_app": 2, "list_apps": 4, "remove_app": 2, "create_instance": 12, "get_instance": 8,
                "list_instances": 6, "update_instance": 6, "delete_instance": 7, "create_task": 16, "get_task": 5,
-               "list_tasks": 8, "delete_task": 7, "set_default": 6, "get_default": 6, "end": 16, "jump": 5, "restart": 4,
-               "crowd": 1, "signed_at": 1, "replayed": 1, "current_version": 2,
+               "list_tasks": 8, "delete_task": 7, "set_default": 6, "get_default": 6, "end": 16, "jump": 5,
+               "restart": 4, "crowd": 1, "signed_at": 1, "replayed": 1, "current_version": 2,
                "get_version": 2}
 
     def make_create_app(self):
@@ -488,7 +490,8 @@ class Generator:
 
     def make_list_instances(self):
         return {**self.place(), **self.page(), **self.maybe(output=["simple", "normal", "detail", "none"],
-                source=["user", "builtin", "all", "none"], modelType=["script", "other"], functionType=["PAAS", "SAAS"])}
+                source=["user", "builtin", "all", "none"], modelType=["script", "other"],
+                functionType=["PAAS", "SAAS"])}
 
     def make_update_instance(self):
         return {**self.one(), "body": self.fields(0.4)}
@@ -574,7 +577,8 @@ class Shrinker:
         return self.simpler(steps)
 
     def guessed(self, steps):
-        """What most likely has nothing to do with it, all at once: what only reads, other app groups, other instances."""
+        """What most likely has nothing to do with it, all at once: what only reads, other app
+        groups, other instances."""
         last = steps[-1]
         for matters in (lambda s: s["op"] not in READING, lambda s: s.get("app", last.get("app")) == last.get("app"),
                         lambda s: instance_of(s) in (None, instance_of(last))):
@@ -635,6 +639,12 @@ KNOWN = {
         {"op": "end", "app": "alpha", "function": "score", "name": "a", "word": "ok"},
         {"op": "end", "app": "alpha", "function": "score", "name": "b", "word": "ok"},
         {"op": "end", "app": "alpha", "function": "score", "name": "c", "word": "ok"}],
+    # What was planned while the clock was far ahead does not wait until it is there again.
+    "a schedule that a clock far ahead has planned": [
+        *instances("a"), {"op": "end", "app": "alpha", "function": "score", "name": "a", "word": "ok"},
+        {"op": "jump", "hours": 4000},
+        {"op": "update_instance", "app": "alpha", "function": "score", "name": "a", "body": {"cron": "30 * ? * *"}},
+        {"op": "jump", "hours": -4000}, {"op": "jump", "hours": 2}],
     "a server that starts with its clock back": [
         *instances("a", "b", "c"), {"op": "restart", "how": "term", "hours": -5},
         {"op": "restart", "how": "kill", "hours": -5}],
@@ -655,7 +665,8 @@ class Runner:
         self.template.close()
 
     def play(self, steps):
-        """The first Mismatch, or None. steps: a list, or a function of the model that makes the next one (None: no more)."""
+        """The first Mismatch, or None. steps: a list, or a function of the model that makes the next
+        one (None: no more)."""
         source = iter(steps) if isinstance(steps, list) else None
         try:
             with Session(self.template, self.rule) as session:
@@ -714,7 +725,8 @@ class Agreement(unittest.TestCase):
 
     @unittest.skipIf(IS_QUICK, "shrinks for a while")
     def test_a_wrong_rule_is_found_and_shrunk(self):
-        # The shrinker gives runs no new numbers: a script that ends with run 3 has also the making and ending of 1 and 2.
+        # The shrinker gives runs no new numbers: a script that ends with run 3 has also the making and ending of 1 and
+        # 2.
         most_steps = {"deletes-unfinished": 6, "keeps-default": 5, "reuses-generations": 10, "ignores-schedules": 6,
                       "lists-oldest-first": 7, "moves-to-newest-version": 5}
         self.assertEqual(set(most_steps), set(WRONG_RULES))

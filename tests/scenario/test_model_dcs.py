@@ -1,5 +1,6 @@
 """The lighter share of the model: random sequences on Redis instances and the records of their background tasks. Every
-step moves real processes, so sequences are short and each step is waited for. See test_model.py for the other dialect."""
+step moves real processes, so sequences are short and each step is waited for. See test_model.py for
+the other dialect."""
 import random
 
 from test_dcs import ABSENT, IS_QUICK, PASSWORD, DcsCase

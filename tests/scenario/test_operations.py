@@ -47,7 +47,8 @@ class Operations(ServerCase):
 
     def test_instance_life(self):
         app = self.app("instances")
-        self.ok_envelope(self.client.create_instance(app, "ctr_test", params=PARAMS, description="first", cron="0 3 ? * 1"))
+        self.ok_envelope(self.client.create_instance(app, "ctr_test", params=PARAMS, description="first",
+                                                     cron="0 3 ? * 1"))
         got = self.ok_envelope(self.client.get_instance(app, "ctr_test")).result
         self.assertEqual((got["FunctionName"], got["InstanceName"], got["FunctionType"], got["ModelType"]),
                          ("ctr", "ctr_test", "PAAS", "tf_checkpoint"))
@@ -68,14 +69,16 @@ class Operations(ServerCase):
         app = self.app("my-app")
         body = {"instanceName": "ctr_test", "modelType": "tf_checkpoint", "functionType": "PAAS",
                 "description": "test instance", "cron": "0 0 ? * 0,1,2,3,4,5,6",
-                "createParameters": [{"name": "title_field", "value": "title"}, {"name": "description_field", "value": ""},
+                "createParameters": [{"name": "title_field", "value": "title"},
+                                     {"name": "description_field", "value": ""},
                                      {"name": "tags_field", "value": ""}, {"name": "id_field", "value": "item_id"},
                                      {"name": "category_field", "value": "cate"}],
                 "usageParameters": [{"name": "allow_dict_id", "value": "123"}]}
         self.ok_envelope(self.client.call("POST", self.client.base(app, "ctr", "instances"), body))
         got = self.client.get_instance(app, "ctr_test").json["result"]
         self.assertEqual({name: got[name] for name in body}, body)
-        self.refused(self.client.update_instance(app, "ctr_test", {"usageParameters": [{"name": "no_such", "value": ""}]}),
+        self.refused(self.client.update_instance(app, "ctr_test",
+                                                 {"usageParameters": [{"name": "no_such", "value": ""}]}),
                      400, "InvalidParameter", "no_such")
 
     def test_instance_output_levels(self):

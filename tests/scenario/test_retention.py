@@ -1,4 +1,5 @@
-"""Records of ended tasks go by the rules of the server, in both dialects; what serves stays, numbers are never reused."""
+"""Records of ended tasks go by the rules of the server, in both dialects; what serves stays, numbers
+are never reused."""
 import re
 import sqlite3
 import unittest
@@ -39,8 +40,9 @@ class Tasks(ServerCase):
     def rows(self, app):
         """The same by counting, in the database itself: all, and the failed ones."""
         db = sqlite3.connect(self.server.data / "stint.db", timeout=60)
-        counted = db.execute("SELECT count(*), coalesce(sum(state = 3), 0) FROM task WHERE instance_id = (SELECT instance.id FROM "
-                             "instance JOIN app ON app.id = app_id WHERE app.name = ?)", (app,)).fetchone()
+        counted = db.execute("SELECT count(*), coalesce(sum(state = 3), 0) FROM task WHERE instance_id = "
+                             "(SELECT instance.id FROM instance JOIN app ON app.id = app_id WHERE app.name = ?)",
+                             (app,)).fetchone()
         db.close()
         return counted
 

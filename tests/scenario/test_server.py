@@ -233,7 +233,8 @@ class Process(unittest.TestCase):
         server.prepare()
         cert, key = str(server.folder / "cert.pem"), str(server.folder / "key.pem")
         try:
-            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=stint",
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                            "-subj", "/CN=stint",
                             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert], check=True,
                            capture_output=True)
         except FileNotFoundError:
@@ -242,7 +243,8 @@ class Process(unittest.TestCase):
         suppressions = pathlib.Path(__file__).resolve().parent / "lsan.supp"
         environment = dict(os.environ, LSAN_OPTIONS=f"suppressions={suppressions}:print_suppressions=0")
         with open(server.log_path, "ab") as log:
-            process = subprocess.Popen([BINARY, "serve", "--data", str(server.data), "--listen", "127.0.0.1:0", "--tls-cert",
+            process = subprocess.Popen([BINARY, "serve", "--data", str(server.data), "--listen", "127.0.0.1:0",
+                                        "--tls-cert",
                                         cert, "--tls-key", key], stdout=subprocess.PIPE, stderr=log, text=True,
                                        env=environment)
         self.assertRegex(process.stdout.readline(), r"^stint: ready on https://")

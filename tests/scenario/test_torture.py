@@ -65,7 +65,8 @@ class Torture(unittest.TestCase):
     @unittest.skipIf(IS_QUICK, "only in the full run")
     def test_a_restored_backup_that_lacks_a_record_is_noticed(self):
         """What is spoilt may be too new to be missed, so every round's copy is."""
-        done = self.torture("--rounds", "15", "--seed", "9", "--backup-every", "1", "--tamper", "copy", "--json", code=1)
+        done = self.torture("--rounds", "15", "--seed", "9", "--backup-every", "1", "--tamper", "copy",
+                            "--json", code=1)
         summary = json.loads(done.stdout)
         self.assertEqual(summary["broken"][0]["rule"], "E1", summary)
         self.assertTrue(summary["broken"][0]["text"].startswith("the restored copy: "), summary)
@@ -77,7 +78,8 @@ class Torture(unittest.TestCase):
         done = self.torture("--rounds", str(rounds), "--seed", "3", "--dcs", "--json", "--connections", "2",
                             "--backup-every", str(every))
         summary = json.loads(done.stdout)
-        self.assertEqual((summary["rounds"], summary["broken"], summary["copies"]), (rounds, [], 2 if every else 0), summary)
+        self.assertEqual((summary["rounds"], summary["broken"], summary["copies"]), (rounds, [], 2 if every else 0),
+                         summary)
         self.assertGreater(summary["redis"]["made"], 0, summary)
         if not IS_QUICK:  # four rounds may be over before the first instance serves
             self.assertGreater(summary["redis"]["written"], 0, summary)
@@ -103,7 +105,8 @@ class Torture(unittest.TestCase):
         self.assertEqual(list(self.place.iterdir()), [], "the second run did not make the folder, only what was in it")
 
     def spoilt(self, what, rules, rounds=15):
-        """A spoilt task may be deleted before anyone looks: each round spoils another, the first finding ends the run."""
+        """A spoilt task may be deleted before anyone looks: each round spoils another, the first
+        finding ends the run."""
         done = self.torture("--rounds", str(rounds), "--seed", "5", "--tamper", what, "--json", code=1)
         summary = json.loads(done.stdout)
         self.assertIn(summary["broken"][0]["rule"], rules, summary)

@@ -2,8 +2,9 @@
 
 #include "test.h"
 
-#define POLICY(type, days, begin, at)                                                                \
-	"{\"policy\":{\"backup_type\":\"" type "\",\"save_days\":" days ",\"periodical_backup_plan\":{\"backup_at\":" at ","  \
+#define POLICY(type, days, begin, at)                                                                                  \
+	"{\"policy\":{\"backup_type\":\"" type "\",\"save_days\":" days                                                \
+	",\"periodical_backup_plan\":{\"backup_at\":" at ","                                                           \
 	"\"period_type\":\"weekly\",\"begin_at\":\"" begin "\"}}}"
 
 TEST(only_whole_automatic_plans_count)
@@ -12,12 +13,18 @@ TEST(only_whole_automatic_plans_count)
 		const char *policy;
 		bool is_auto;
 	} row[] = {
-		{ POLICY("auto", "7", "02:00-03:00", "[1,3,7]"), true }, { POLICY("manual", "7", "02:00-03:00", "[1]"), false },
-		{ POLICY("auto", "0", "02:00-03:00", "[1]"), false },	 { POLICY("auto", "7", "xx", "[1]"), false },
-		{ POLICY("auto", "8", "02:00-03:00", "[1]"), false },	 { POLICY("auto", "4294967297", "02:00-03:00", "[1]"), false },
-		{ POLICY("auto", "7", "25:00-26:00", "[1]"), false },	 { POLICY("auto", "7", "02:00-03:00", "[8]"), false },
-		{ "", false },						 { "{}", false },
-		{ "not json", false },					 { "{\"policy\":[]}", false },
+		{ POLICY("auto", "7", "02:00-03:00", "[1,3,7]"), true },
+		{ POLICY("manual", "7", "02:00-03:00", "[1]"), false },
+		{ POLICY("auto", "0", "02:00-03:00", "[1]"), false },
+		{ POLICY("auto", "7", "xx", "[1]"), false },
+		{ POLICY("auto", "8", "02:00-03:00", "[1]"), false },
+		{ POLICY("auto", "4294967297", "02:00-03:00", "[1]"), false },
+		{ POLICY("auto", "7", "25:00-26:00", "[1]"), false },
+		{ POLICY("auto", "7", "02:00-03:00", "[8]"), false },
+		{ "", false },
+		{ "{}", false },
+		{ "not json", false },
+		{ "{\"policy\":[]}", false },
 	};
 	FOR_EACH_ROW(i, row)
 		EXPECT(backup_plan_read(row[i].policy).is_auto == row[i].is_auto, "%s", row[i].policy);
@@ -27,9 +34,11 @@ TEST(the_window_is_an_hour_of_a_day_in_utc)
 {
 	struct backup_plan p = backup_plan_read(POLICY("auto", "7", "02:00-03:00", "[1,7]"));
 	int64_t sunday = utc(2026, 11, 22, 2, 0) * 1000, monday = utc(2026, 11, 23, 2, 0) * 1000;
-	EXPECT(backup_plan_window(&p, sunday) == sunday && backup_plan_window(&p, sunday + 3599999) == sunday, "Sunday is 7");
+	EXPECT(backup_plan_window(&p, sunday) == sunday && backup_plan_window(&p, sunday + 3599999) == sunday,
+	       "Sunday is 7");
 	EXPECT(backup_plan_window(&p, monday + 60000) == monday, "Monday is 1");
-	EXPECT(backup_plan_window(&p, sunday - 1) == 0 && backup_plan_window(&p, sunday + 3600000) == 0, "outside of the hour");
+	EXPECT(backup_plan_window(&p, sunday - 1) == 0 && backup_plan_window(&p, sunday + 3600000) == 0,
+	       "outside of the hour");
 	EXPECT(backup_plan_window(&p, monday + 86400000) == 0, "no Tuesday");
 }
 

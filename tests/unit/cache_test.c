@@ -505,7 +505,8 @@ static void write_to_all(const struct cache_instance *c, const char *name, const
 
 static bool has_weight(const struct cache_instance *c, int node, const char *wanted)
 {
-	const char *info = ask_at(c->nodes[node].host, c->port, NULL, (const char *const[]){ "INFO", "replication" }, 2);
+	const char *info =
+	        ask_at(c->nodes[node].host, c->port, NULL, (const char *const[]){ "INFO", "replication" }, 2);
 	return strstr(info, wanted) != NULL;
 }
 
@@ -529,7 +530,8 @@ TEST(priorities_decide_who_becomes_master)
 	EXPECT(cache_set_priority(&c, 1, 5, &run, &e) == RC_OK, "%s", e.msg);
 	write_to_all(&c, "a", "1"); /* where the data differs, it decides before the priority */
 	must(kill((pid_t)c.nodes[2].pid, SIGKILL) == 0);
-	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK && c.master == 1, "the master is %d %s", c.master, e.msg);
+	EXPECT(cache_heal(&c, CACHE_WAIT_FOR_HUNG, &run, &e) == RC_OK && c.master == 1, "the master is %d %s", c.master,
+	       e.msg);
 
 	EXPECT(cache_set_priority(&c, 0, 0, &run, &e) == RC_OK, "%s", e.msg);
 	EXPECT(cache_set_priority(&c, 2, 0, &run, &e) == RC_OK, "%s", e.msg);
@@ -671,7 +673,8 @@ static bool wrote_after(struct cache_instance *c, const char *late)
 	return strcmp(ASK(c, NULL, "GET", "b"), "(nil)") == 0 && strcmp(ASK(c, NULL, "SET", late, "kept"), "OK") == 0;
 }
 
-/* Whenever it dies, another attempt brings it to its end and takes away nothing that a client wrote after the data went. */
+/* Whenever it dies, another attempt brings it to its end and takes away nothing that a client wrote after
+ * the data went. */
 static void cut_and_repeat(struct cache_instance *c, const char *file, int stride)
 {
 	struct err e = { .rc = RC_OK };
@@ -690,8 +693,10 @@ static void cut_and_repeat(struct cache_instance *c, const char *file, int strid
 		bool is_second = wrote_after(c, "second");
 		EXPECT(cache_has_erased(c, order) || replace_all(c, file, &how, &e) == RC_OK, "act %d: %s", n, e.msg);
 		EXPECT(cache_has_erased(c, order) && !cache_is_closed(c), "act %d: not noted", n);
-		EXPECT(!is_first || strcmp(ASK(c, NULL, "GET", "first"), "kept") == 0, "act %d: the first write is lost", n);
-		EXPECT(!is_second || strcmp(ASK(c, NULL, "GET", "second"), "kept") == 0, "act %d: the second write is lost", n);
+		EXPECT(!is_first || strcmp(ASK(c, NULL, "GET", "first"), "kept") == 0,
+		       "act %d: the first write is lost", n);
+		EXPECT(!is_second || strcmp(ASK(c, NULL, "GET", "second"), "kept") == 0,
+		       "act %d: the second write is lost", n);
 		EXPECT_ANSWER(file ? "old" : "(nil)", c, NULL, "GET", "a");
 		EXPECT_ANSWER("(nil)", c, NULL, "GET", "b");
 		EXPECT_ANSWER("OK", c, NULL, "SET", "b", "more");
@@ -821,7 +826,8 @@ static void block_rewrites(const struct cache_instance *c, char obstacle[PATH_MA
 
 	buf_init(&info, 65536);
 	for (int n = 1; n < 20; n++) { /* which number is next is Redis' matter */
-		must(snprintf(obstacle, PATH_MAX, "%.3000s/node-0/appendonlydir/appendonly.aof.%d.base.rdb", c->dir, n) > 0);
+		must(snprintf(obstacle, PATH_MAX, "%.3000s/node-0/appendonlydir/appendonly.aof.%d.base.rdb", c->dir,
+		              n) > 0);
 		if (!file_exists(obstacle))
 			break;
 	}
@@ -873,8 +879,8 @@ static void fill(void *w, const char *name, int percent)
 	buf_fini(&info);
 }
 
-/* Once the data is gone clients may write again, though no other connection is to be had; and where a node cannot be told,
- * it is seen that somebody must. */
+/* Once the data is gone clients may write again, though no other connection is to be had; and where a node cannot be
+ * told, it is seen that somebody must. */
 static void check_full(enum cache_mode mode, const char *name)
 {
 	struct cache_instance c = describe(name, mode);
@@ -1123,7 +1129,8 @@ TEST(a_key_that_scanning_meets_twice_is_told_once)
 {
 	static const char fill[] = "for i = 1, 4000 do redis.call('SET', 'k' .. i, 'x') end "
 				   "local r = redis.call('SCAN', 0, 'COUNT', 10) "
-				   "for _, k in ipairs(r[2]) do redis.call('SET', k, string.rep('x', 1000)) end return r[1]";
+				   "for _, k in ipairs(r[2]) do redis.call('SET', k, string.rep('x', 1000)) end "
+				   "return r[1]";
 	const struct cache_scan how = { .batch = 10, .pause_ms = 0, .top = 100 };
 	struct cache_instance c = describe("twice", CACHE_SINGLE);
 	struct shrinking s = { .c = &c };
@@ -1205,14 +1212,17 @@ TEST(run_logs_are_cut_by_day)
 	memcpy(c.nodes[0].host, c.host, sizeof c.host);
 	(void)snprintf(dir, sizeof dir, "%s/node-0", c.dir);
 	EXPECT(dir_make(dir, 0700, &e) == RC_OK, "%s", e.msg);
-	EXPECT(cache_collect_logs(&c, &(struct cache_log_order){ .node = 0, .now_s = noon }, &n, &run, &e) == RC_OK && n == 0,
+	EXPECT(cache_collect_logs(&c, &(struct cache_log_order){ .node = 0, .now_s = noon }, &n, &run, &e) == RC_OK &&
+	               n == 0,
 	       "no log yet: %d %s", n, e.msg);
 	memset(endless, 'x', sizeof endless - 1);
 	endless[sizeof endless - 1] = '\0';
-	put_log(&c, "node-0/redis.log.1", "no date at all\n1:C 28 Feb 2026 09:00:00.000 * old\n1:M 09 Mar 2026 09:00:00.000 * a\n");
+	put_log(&c, "node-0/redis.log.1",
+	        "no date at all\n1:C 28 Feb 2026 09:00:00.000 * old\n1:M 09 Mar 2026 09:00:00.000 * a\n");
 	buf_init(&text, 1 << 20);
 	buf_addf(&text, "1:M 09 Mar 2026 10:00:00.000 * %s 1:M 10 Mar 2026 \n\ttrace\n", endless);
-	buf_adds(&text, "1:M 10 Mar 2026 00:00:00.000 # b\n1:M 10 Mai 2026 is no month\n1:M 09 Mar 2026 10:00:00.000 * back\n");
+	buf_adds(&text,
+	        "1:M 10 Mar 2026 00:00:00.000 # b\n1:M 10 Mai 2026 is no month\n1:M 09 Mar 2026 10:00:00.000 * back\n");
 	buf_adds(&text, "1:S 10 Mar 2026 11:00:00.000 * c\n1:M 00 Mar 2026 \nends without a line's end");
 	put_log(&c, "node-0/redis.log", buf_text(&text));
 	put_log(&c, "run-logs/redis_1.2.3.4_2026-03-02.log", "older than a week");
@@ -1229,8 +1239,10 @@ TEST(run_logs_are_cut_by_day)
 	EXPECT_LOG("2026-03-10", "1:M 10 Mar 2026 00:00:00.000 # b\n1:M 10 Mai 2026 is no month\n"
 	           "1:S 10 Mar 2026 11:00:00.000 * c\n1:M 00 Mar 2026 \nends without a line's end");
 	const char *yesterday = log_of(&c, "2026-03-09");
-	EXPECT(strncmp(yesterday, "1:M 09 Mar 2026 09:00:00.000 * a\n1:M 09 Mar 2026 10:00:00.000 * xxx", 60) == 0, "%.100s", yesterday);
-	EXPECT(strlen(yesterday) > 20000 && strstr(yesterday, "xx 1:M 10 Mar 2026 \n\ttrace\n1:M 09 Mar 2026 10:00:00.000 * back\n"),
+	EXPECT(strncmp(yesterday, "1:M 09 Mar 2026 09:00:00.000 * a\n1:M 09 Mar 2026 10:00:00.000 * xxx", 60) == 0,
+	       "%.100s", yesterday);
+	EXPECT(strlen(yesterday) > 20000 &&
+	               strstr(yesterday, "xx 1:M 10 Mar 2026 \n\ttrace\n1:M 09 Mar 2026 10:00:00.000 * back\n"),
 	       "%zu", strlen(yesterday));
 	order.days = 0;
 	EXPECT(cache_collect_logs(&c, &order, &n, &run, &e) == RC_OK && n == 1, "%d %s", n, e.msg);
@@ -1291,7 +1303,8 @@ TEST(a_log_that_grows_while_redis_runs_is_put_aside)
 	put_size(path, LIVE_MAX + 1);
 	cache_bound_logs(&c);
 	int64_t size = 0;
-	EXPECT(!file_exists(path) && file_size(old, &size, &e) == RC_OK && size == LIVE_MAX + 1, "%lld", (long long)size);
+	EXPECT(!file_exists(path) && file_size(old, &size, &e) == RC_OK && size == LIVE_MAX + 1, "%lld",
+	       (long long)size);
 	EXPECT(dir_remove(c.dir, &e) == RC_OK, "%s", e.msg);
 }
 

@@ -1,263 +1,71 @@
 /*
- * Analyses, logs, sessions and nodes in the DCS dialect, over a real engine and store. This file is the http server;
- * the child is a script that says what the file DATA/said holds, in place of Redis. With max_running 0 what was asked for
- * stays waiting. Questions to Redis itself need the real child and a redis-server; without them that test is skipped.
+ * Analyses, logs, sessions and nodes in the DCS dialect, over a real engine and store (dialect.h). The child is a
+ * script that says what the file DATA/said holds, in place of Redis. With max_running 0 what was asked for stays
+ * waiting. Questions to Redis itself need the real child and a redis-server; without them that test is skipped.
  */
-#include "api/api.h"
+#include "dcs_dialect.h"
 
 #include <arpa/inet.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "api/dcs/format.h"
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/must.h"
 #include "base/rand.h"
 #include "engine/cache.h"
-#include "json/json.h"
 #include "os/file.h"
-#include "test.h"
-
-/* ---- the http server, as far as the dialect sees it ---- */
-
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool is_done;
-	int status;
-	char content_type[80];
-	struct buf body;
-	json_t *json;
-} seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
-
-const char *http_header_of(const struct http_req *req, const char *lower_name)
-{
-	(void)req;
-	(void)lower_name;
-	return NULL;
-}
-
-void http_reply(struct http_req *req, const struct http_reply *reply)
-{
-	(void)req;
-	pthread_mutex_lock(&seen.lock);
-	must(!seen.is_done);
-	seen.status = reply->status;
-	(void)snprintf(seen.content_type, sizeof seen.content_type, "%s", reply->content_type);
-	buf_fini(&seen.body);
-	buf_init(&seen.body, 64 << 20);
-	buf_add(&seen.body, reply->body, reply->body_len);
-	json_decref(seen.json);
-	seen.json = json_loadb(buf_text(&seen.body), seen.body.len, 0, NULL);
-	seen.is_done = true;
-	pthread_cond_signal(&seen.cond);
-	pthread_mutex_unlock(&seen.lock);
-}
-
-void http_stats(const struct http_server *s, struct http_stats *out)
-{
-	(void)s;
-	*out = (struct http_stats){ 0 };
-}
 
 /* ---- fixture ---- */
-
-#define P "/v2/a4d31cb63d7244fdbec96e3a41e47f71"
-#define ALL P "/instances"
-#define NOBODY "5560df16-cebf-4473-95c4-d1b573c16e79"
-
-static char data_dir[4096], child[4200];
-static struct engine *engine;
-static struct api *api;
-
-static void write_file(const char *path, const char *text, unsigned mode)
-{
-	struct err err = { 0 };
-	EXPECT(file_replace(path, text, strlen(text), mode, &err) == RC_OK, "%s", err.msg);
-}
 
 /* What the next runs say. */
 static void let_runs_say(const char *lines)
 {
-	char path[4200];
-	(void)snprintf(path, sizeof path, "%s/said", data_dir);
-	write_file(path, lines, 0600);
+	write_file("said", lines, 0600);
 }
 
 static void start(int max_running)
 {
-	struct err err = { 0 };
-	struct engine_config cfg = { .data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000 };
-
-	EXPECT(engine_open(&cfg, &engine, &err) == RC_OK, "%s", err.msg);
-	must(engine);
-	struct api_config api_cfg = { .engine = engine, .threads = 1, .auth = AUTH_OFF, .nonces_max = 1000 };
-	EXPECT(api_open(&api_cfg, &api, &err) == RC_OK, "%s", err.msg);
-}
-
-static void stop(void)
-{
-	api_close(api);
-	engine_close(engine);
-	engine = NULL;
-	api = NULL;
-}
-
-static void make_dir(void)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	(void)snprintf(data_dir, sizeof data_dir, "%s/stint-dcsb-XXXXXX", tmp ? tmp : "/tmp");
-	EXPECT(mkdtemp(data_dir), "temporary folder");
+	struct dialect_setup setup = {
+		.auth = AUTH_OFF, .max_running = max_running, .threads = 1, .id_header = "x-request-id"
+	};
+	dialect_start(&setup);
 }
 
 static void begin(int max_running)
 {
 	char text[256 + 3 * sizeof data_dir];
 
-	make_dir();
-	(void)snprintf(child, sizeof child, "%s/child", data_dir);
-	(void)snprintf(text, sizeof text, "#!/bin/sh\ncp task.json '%s/task.json'\ncat '%s/said' >&3\ngrep -q result '%s/said'\n", data_dir,
-		       data_dir, data_dir);
+	dialect_make_dir();
+	(void)snprintf(text, sizeof text,
+		       "#!/bin/sh\ncp task.json '%s/task.json'\ncat '%s/said' >&3\ngrep -q result '%s/said'\n",
+		       data_dir, data_dir, data_dir);
 	write_file(child, text, 0700);
 	let_runs_say("{\"result\":{}}\n");
 	start(max_running);
 }
 
-static void end(void)
-{
-	stop();
-	json_decref(seen.json);
-	seen.json = NULL;
-	buf_fini(&seen.body);
-	EXPECT(dir_remove(data_dir, NULL) == RC_OK, "clean up");
-}
-
 static void restart(int max_running)
 {
-	stop();
+	dialect_stop();
 	start(max_running);
 }
 
 /* ---- requests ---- */
 
-static int call(const char *method, const char *target, const char *body)
-{
-	struct arena *a = arena_new(16 << 20);
-	const char *mark = strchr(target, '?');
-	struct http_req req = {
-		.method = method,
-		.target = target,
-		.raw_path = mark ? arena_dup_n(a, target, (size_t)(mark - target)) : target,
-		.raw_query = mark ? mark + 1 : "",
-		.body = body,
-		.body_len = body ? strlen(body) : 0,
-		.peer = "127.0.0.1",
-		.start_us = clock_mono_us(),
-		.arena = a,
-	};
-	rand_uuid(req.id);
-	seen.is_done = false;
-	api_handle(api, &req);
-	pthread_mutex_lock(&seen.lock);
-	while (!seen.is_done)
-		pthread_cond_wait(&seen.cond, &seen.lock);
-	pthread_mutex_unlock(&seen.lock);
-	EXPECT(strcmp(seen.content_type, "application/json") == 0, "%s %s: %s", method, target, seen.content_type);
-	EXPECT(seen.status == 204 ? seen.body.len == 0 : seen.json != NULL, "%s %s: %d '%s'", method, target, seen.status,
-	       buf_text(&seen.body));
-	arena_free(a);
-	return seen.status;
-}
-
-static const json_t *value_at(const char *place)
-{
-	char name[128];
-	const json_t *v = seen.json;
-
-	for (const char *p = place; *p && v;) {
-		size_t len = strcspn(p, "/");
-		(void)snprintf(name, sizeof name, "%.*s", (int)len, p);
-		v = json_is_array(v) ? json_array_get(v, (size_t)strtoul(name, NULL, 10)) : json_object_get(v, name);
-		p += len + (p[len] == '/');
-	}
-	return v;
-}
-
-/* The value at a place such as "records/0/id" of the last answer, texts without their quotes; "-": not there. */
-static const char *at(const char *place)
-{
-	static char text[8][8192];
-	static unsigned turn;
-	char *out = text[turn++ % 8];
-	const json_t *v = value_at(place);
-
-	if (!v)
-		return "-";
-	if (json_is_string(v)) {
-		(void)snprintf(out, sizeof text[0], "%s", json_string_value(v));
-		return out;
-	}
-	size_t len = json_dumpb(v, out, sizeof text[0] - 1, JSON_COMPACT | JSON_ENCODE_ANY);
-	out[len < sizeof text[0] ? len : sizeof text[0] - 1] = '\0';
-	return out;
-}
-
-#define EXPECT_AT(place, value) EXPECT(strcmp(at(place), (value)) == 0, "%s is %s in %s", (place), at(place), buf_text(&seen.body))
-
-static void expect_error(const char *what, int status, const char *code)
-{
-	EXPECT(seen.status == status, "%s: %d %s", what, seen.status, buf_text(&seen.body));
-	EXPECT(strcmp(at("error_code"), code) == 0, "%s: %s", what, buf_text(&seen.body));
-	EXPECT(strlen(at("error_msg")) > 5 && json_object_size(seen.json) == 3, "%s: %s", what, buf_text(&seen.body));
-}
-
-#define REST                                                                                                           \
-	",\"engine\":\"Redis\",\"engine_version\":\"7.0\",\"az_codes\":[\"stint-1\"],\"vpc_id\":\"v\",\"subnet_id\":\"s\""
 #define CREATE_SINGLE                                                                                                  \
-	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\",\"no_password_access\":true" REST "}"
+	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\","                        \
+	"\"no_password_access\":true" REST                                                                             \
+	"}"
 #define CREATE_HA                                                                                                      \
-	"{\"name\":\"dcs-two\",\"capacity\":0.125,\"spec_code\":\"redis.ha.xu1.tiny.r2.128\",\"no_password_access\":true" REST "}"
-
-static const char *one(const char *uid, const char *rest)
-{
-	static char text[8][512];
-	static unsigned turn;
-	char *out = text[turn++ % 8];
-	(void)snprintf(out, sizeof text[0], ALL "/%s%s", uid, rest);
-	return out;
-}
+	"{\"name\":\"dcs-two\",\"capacity\":0.125,\"spec_code\":\"redis.ha.xu1.tiny.r2.128\","                         \
+	"\"no_password_access\":true" REST                                                                             \
+	"}"
 
 static const char *part(const char *uid, const char *rest, const char *id)
 {
 	char text[256];
 	(void)snprintf(text, sizeof text, "%s/%s", rest, id);
 	return one(uid, text);
-}
-
-static void create(const char *body, char uid[UUID_SIZE])
-{
-	EXPECT(call("POST", ALL, body) == 200, "%s", buf_text(&seen.body));
-	(void)snprintf(uid, UUID_SIZE, "%s", at("instances/0/instance_id"));
-	EXPECT(format_is_uuid(uid), "%s", uid);
-}
-
-/* Ask until the answer has value at place; what a client does, with its patience limited. */
-static void poll_until(const char *target, const char *place, const char *value)
-{
-	const struct timespec pause = { .tv_nsec = 2 * 1000 * 1000 };
-	int64_t give_up = clock_mono_ms() + 30000;
-
-	while (call("GET", target, NULL) == 200 && strcmp(at(place), value) != 0 && clock_mono_ms() < give_up)
-		(void)nanosleep(&pause, NULL);
-	EXPECT(strcmp(at(place), value) == 0, "%s: %s stayed %s", target, place, at(place));
-}
-
-static void create_running(const char *body, char uid[UUID_SIZE])
-{
-	create(body, uid);
-	poll_until(one(uid, ""), "status", "RUNNING");
 }
 
 static void keep(char out[64], const char *place) { (void)snprintf(out, 64, "%s", at(place)); }
@@ -277,14 +85,14 @@ TEST(figures_are_numbers_before_anybody_looked)
 	EXPECT_AT("statistics/0/max_memory", "128");
 	EXPECT_AT("statistics/0/used_cpu", "0.0");
 	EXPECT_AT("statistics/1", "-");
-	end();
+	dialect_end();
 }
 
 /* ---- scans ---- */
 
 #define BIG_RESULT                                                                                                     \
-	"{\"result\":{\"scan\":{\"num\":2,\"scanned\":9,\"keys\":[{\"name\":\"a\",\"type\":\"string\",\"db\":0,\"size\":77,"  \
-	"\"unit\":\"byte\"},{\"name\":\"b\",\"type\":\"list\",\"db\":3,\"size\":5,\"unit\":\"count\"}]}}}\n"
+	"{\"result\":{\"scan\":{\"num\":2,\"scanned\":9,\"keys\":[{\"name\":\"a\",\"type\":\"string\",\"db\":0,"       \
+	"\"size\":77,\"unit\":\"byte\"},{\"name\":\"b\",\"type\":\"list\",\"db\":3,\"size\":5,\"unit\":\"count\"}]}}}\n"
 
 TEST(a_big_key_scan_waits_runs_and_is_deleted)
 {
@@ -329,7 +137,7 @@ TEST(a_big_key_scan_waits_runs_and_is_deleted)
 	(void)call("GET", one(uid, "/bigkey-task/x"), NULL);
 	expect_error("no id", 400, "DCS.4942");
 	EXPECT(call("DELETE", one(uid, "/bigkey-task/x"), NULL) == 204, "no id: %d", seen.status);
-	end();
+	dialect_end();
 }
 
 TEST(scans_are_listed_by_page_and_status)
@@ -372,7 +180,7 @@ TEST(scans_are_listed_by_page_and_status)
 		(void)call("GET", one(uid, row[i].target), NULL);
 		expect_error(row[i].target, 400, row[i].code);
 	}
-	end();
+	dialect_end();
 }
 
 #define CONFIG(value) "{\"redis_config\":[{\"param_name\":\"maxmemory-policy\",\"param_value\":\"" value "\"}]}"
@@ -380,8 +188,10 @@ TEST(scans_are_listed_by_page_and_status)
 /* The child's result is the new description; the engine's own has no settings while the script says nothing of it. */
 static void set_policy(const char *uid)
 {
-	let_runs_say("{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":6379,\"master\":0,\"settings\":"
-		     "{\"maxmemory-policy\":\"allkeys-lfu\"},\"nodes\":[{\"number\":1,\"host\":\"127.9.9.9\",\"priority\":100}]}}}\n");
+	let_runs_say(
+		"{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":6379,\"master\":0,"
+		"\"settings\":{\"maxmemory-policy\":\"allkeys-lfu\"},\"nodes\":[{\"number\":1,\"host\":\"127.9.9.9\","
+		"\"priority\":100}]}}}\n");
 	EXPECT(call("PUT", one(uid, "/configs"), CONFIG("allkeys-lfu")) == 204, "%s", buf_text(&seen.body));
 }
 
@@ -401,8 +211,9 @@ TEST(hot_keys_need_a_policy_that_counts)
 	EXPECT(call("POST", one(uid, "/bigkey-task"), NULL) == 200, "another kind beside it: %s", buf_text(&seen.body));
 	(void)call("DELETE", part(uid, "/hotkey-task", id), NULL);
 	expect_error("one that waits", 400, "DCS.4957");
-	let_runs_say("{\"result\":{\"scan\":{\"num\":1,\"keys\":[{\"name\":\"h\",\"type\":\"hash\",\"db\":0,\"size\":2,\"unit\":\"count\","
-		     "\"freq\":255}]}}}\n");
+	let_runs_say(
+		"{\"result\":{\"scan\":{\"num\":1,\"keys\":[{\"name\":\"h\",\"type\":\"hash\",\"db\":0,\"size\":2,"
+		"\"unit\":\"count\",\"freq\":255}]}}}\n");
 	restart(1);
 	poll_until(part(uid, "/hotkey-task", id), "status", "success");
 	EXPECT_AT("keys/0/freq", "255");
@@ -414,7 +225,7 @@ TEST(hot_keys_need_a_policy_that_counts)
 	expect_error("gone", 400, "DCS.4941");
 	EXPECT(call("GET", one(uid, "/hotkey-tasks"), NULL) == 200, "list");
 	EXPECT_AT("count", "0");
-	end();
+	dialect_end();
 }
 
 /* ---- scans by themselves ---- */
@@ -431,12 +242,14 @@ TEST(big_and_hot_keys_are_scheduled_by_the_day)
 	EXPECT_AT("enable_auto_scan", "false");
 	EXPECT_AT("schedule_at", "[]");
 	EXPECT_AT("updated_at", "null");
-	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"21:00\",\"08:30\"]")) == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"21:00\",\"08:30\"]")) == 200, "%s",
+	       buf_text(&seen.body));
 	EXPECT_AT("instance_id", uid);
 	EXPECT_AT("enable_auto_scan", "true");
 	EXPECT_AT("schedule_at", "[\"21:00\",\"08:30\"]");
 	EXPECT(strlen(at("updated_at")) == 24, "%s", at("updated_at"));
-	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), "{\"enable_auto_scan\":false}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), "{\"enable_auto_scan\":false}") == 200, "%s",
+	       buf_text(&seen.body));
 	EXPECT_AT("schedule_at", "[\"21:00\",\"08:30\"]"); /* what is not named stays */
 	restart(1);
 	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
@@ -445,31 +258,44 @@ TEST(big_and_hot_keys_are_scheduled_by_the_day)
 	EXPECT(call("GET", one(NOBODY, "/bigkey/autoscan"), NULL) == 404, "of nobody");
 	(void)call("PUT", one(uid, "/hotkey/autoscan"), DAILY("true", "[\"21:00\"]"));
 	expect_error("no policy that counts", 400, "DCS.4922");
-	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), DAILY("false", "[\"21:00\"]")) == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), DAILY("false", "[\"21:00\"]")) == 200, "%s",
+	       buf_text(&seen.body));
 	set_policy(uid);
-	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), "{\"enable_auto_scan\":true}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/hotkey/autoscan"), "{\"enable_auto_scan\":true}") == 200, "%s",
+	       buf_text(&seen.body));
 	EXPECT_AT("schedule_at", "[\"21:00\"]");
 	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("enable_auto_scan", "false"); /* each kind has its own */
-	end();
+	dialect_end();
 }
 
 TEST(schedules_that_make_no_sense_are_refused_and_change_nothing)
 {
 	static const char *const bodies[] = {
-		DAILY("1", "[\"21:00\"]"),      DAILY("\"true\"", "[\"21:00\"]"), DAILY("true", "[]"),	   DAILY("true", "\"21:00\""),
-		DAILY("true", "[\"24:00\"]"),   DAILY("true", "[\"9:00\"]"),      DAILY("true", "[2100]"),    DAILY("true", "[null]"),
-		DAILY("true", "[\"21:00\",\"x\"]"), DAILY("true", "{}"),	       DAILY("true", "[\"21:00:00\"]"),
-		DAILY("true", "[\"00:00\",\"01:00\",\"02:00\",\"03:00\",\"04:00\",\"05:00\",\"06:00\",\"07:00\",\"08:00\",\"09:00\","
-			      "\"10:00\",\"11:00\",\"12:00\",\"13:00\",\"14:00\",\"15:00\",\"16:00\",\"17:00\",\"18:00\",\"19:00\","
-			      "\"20:00\",\"21:00\",\"22:00\",\"23:00\",\"23:30\"]"),
+		DAILY("1", "[\"21:00\"]"),
+		DAILY("\"true\"", "[\"21:00\"]"),
+		DAILY("true", "[]"),
+		DAILY("true", "\"21:00\""),
+		DAILY("true", "[\"24:00\"]"),
+		DAILY("true", "[\"9:00\"]"),
+		DAILY("true", "[2100]"),
+		DAILY("true", "[null]"),
+		DAILY("true", "[\"21:00\",\"x\"]"),
+		DAILY("true", "{}"),
+		DAILY("true", "[\"21:00:00\"]"),
+		DAILY("true",
+		      "[\"00:00\",\"01:00\",\"02:00\",\"03:00\",\"04:00\",\"05:00\",\"06:00\",\"07:00\",\"08:00\","
+		      "\"09:00\","
+		      "\"10:00\",\"11:00\",\"12:00\",\"13:00\",\"14:00\",\"15:00\",\"16:00\",\"17:00\",\"18:00\","
+		      "\"19:00\",\"20:00\",\"21:00\",\"22:00\",\"23:00\",\"23:30\"]"),
 	};
 	char uid[UUID_SIZE], before[8192];
 	begin(1);
 	create_running(CREATE_SINGLE, uid);
 	(void)call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[]"));
 	expect_error("nothing to go by", 400, "DCS.4062");
-	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"03:00\"]")) == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/bigkey/autoscan"), DAILY("true", "[\"03:00\"]")) == 200, "%s",
+	       buf_text(&seen.body));
 	(void)snprintf(before, sizeof before, "%s", buf_text(&seen.body));
 	FOR_EACH_ROW(i, bodies) {
 		(void)call("PUT", one(uid, "/bigkey/autoscan"), bodies[i]);
@@ -479,7 +305,7 @@ TEST(schedules_that_make_no_sense_are_refused_and_change_nothing)
 	expect_error("no body", 400, "DCS.4004");
 	EXPECT(call("GET", one(uid, "/bigkey/autoscan"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT(strcmp(buf_text(&seen.body), before) == 0, "%s", buf_text(&seen.body));
-	end();
+	dialect_end();
 }
 
 #define EXPIRY "/scan-expire-keys/autoscan-config"
@@ -490,9 +316,10 @@ TEST(expired_keys_are_scheduled_by_an_interval)
 	static const struct {
 		const char *body, *code;
 	} row[] = {
-		{ "{\"enable_auto_scan\":true}", "DCS.4819" },	 /* none is known */
+		{ "{\"enable_auto_scan\":true}", "DCS.4819" }, /* none is known */
 		{ "{\"enable_auto_scan\":true,\"first_scan_at\":\"2023-07-07T15:00:05.000\"}", "DCS.4819" },
-		{ "{\"enable_auto_scan\":true,\"first_scan_at\":\"2023-07-07T15:00:05.000\",\"interval\":0}", "DCS.4819" },
+		{ "{\"enable_auto_scan\":true,\"first_scan_at\":\"2023-07-07T15:00:05.000\",\"interval\":0}",
+		  "DCS.4819" },
 		{ "{\"first_scan_at\":\"tomorrow\"}", "DCS.4062" },
 		{ "{\"first_scan_at\":\"2099-02-30T15:00:05\"}", "DCS.4062" },
 		{ "{\"first_scan_at\":\"2099-07-07T15:00:05.0-1\"}", "DCS.4062" },
@@ -501,7 +328,7 @@ TEST(expired_keys_are_scheduled_by_an_interval)
 		{ "{\"interval\":2592001}", "DCS.4820" },
 		{ "{\"interval\":\"3600\"}", "DCS.4062" },
 		{ "{\"interval\":3600,\"timeout\":7199}", "DCS.4821" },
-		{ "{\"timeout\":100}", "DCS.4821" },			 /* of the interval by default */
+		{ "{\"timeout\":100}", "DCS.4821" }, /* of the interval by default */
 		{ "{\"interval\":0,\"timeout\":0}", "DCS.4821" },
 		{ "{\"timeout\":5184001}", "DCS.4821" },
 		{ "{\"timeout\":true}", "DCS.4062" },
@@ -522,9 +349,12 @@ TEST(expired_keys_are_scheduled_by_an_interval)
 		(void)call("PUT", one(uid, EXPIRY), row[i].body);
 		expect_error(row[i].body, 400, row[i].code);
 	}
-	EXPECT(call("GET", one(uid, EXPIRY), NULL) == 200 && strcmp(buf_text(&seen.body), before) == 0, "%s", buf_text(&seen.body));
-	EXPECT(call("PUT", one(uid, EXPIRY), "{\"enable_auto_scan\":true,\"first_scan_at\":\"" FAR "\",\"interval\":86400,\"timeout\":172800,"
-					     "\"scan_keys_count\":1000}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, EXPIRY), NULL) == 200 && strcmp(buf_text(&seen.body), before) == 0, "%s",
+	       buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, EXPIRY),
+		    "{\"enable_auto_scan\":true,\"first_scan_at\":\"" FAR "\",\"interval\":86400,\"timeout\":172800,"
+		    "\"scan_keys_count\":1000}") == 200,
+	       "%s", buf_text(&seen.body));
 	EXPECT_AT("instance_id", uid);
 	EXPECT_AT("enable_auto_scan", "true");
 	EXPECT_AT("first_scan_at", FAR);
@@ -535,11 +365,13 @@ TEST(expired_keys_are_scheduled_by_an_interval)
 	EXPECT(call("PUT", one(uid, EXPIRY), "{\"interval\":100000}") == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("timeout", "200000"); /* grew with it */
 	EXPECT_AT("first_scan_at", FAR);
-	EXPECT(call("PUT", one(uid, EXPIRY), "{\"first_scan_at\":\"2098-01-01T00:00:00Z\"}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, EXPIRY), "{\"first_scan_at\":\"2098-01-01T00:00:00Z\"}") == 200, "%s",
+	       buf_text(&seen.body));
 	EXPECT_AT("first_scan_at", "2098-01-01T00:00:00.000");
-	EXPECT(call("PUT", one(uid, EXPIRY), "{\"enable_auto_scan\":false,\"first_scan_at\":\"2023-07-07T15:00:05.000\"}") == 200,
+	EXPECT(call("PUT", one(uid, EXPIRY),
+		    "{\"enable_auto_scan\":false,\"first_scan_at\":\"2023-07-07T15:00:05.000\"}") == 200,
 	       "a past one does no harm when nothing fires: %s", buf_text(&seen.body));
-	end();
+	dialect_end();
 }
 
 TEST(expired_keys_have_a_history)
@@ -565,7 +397,7 @@ TEST(expired_keys_have_a_history)
 	EXPECT_AT("total", "1");
 	EXPECT_AT("count", "0");
 	EXPECT(call("POST", one(uid, "/auto-expire/scan"), NULL) == 200, "again: %s", buf_text(&seen.body));
-	end();
+	dialect_end();
 }
 
 TEST(what_is_in_the_way_of_a_scan_is_told_by_its_code)
@@ -588,7 +420,7 @@ TEST(what_is_in_the_way_of_a_scan_is_told_by_its_code)
 	expect_error("nobody", 404, "DCS.3022");
 	(void)call("POST", one("x", "/bigkey-task"), NULL);
 	expect_error("no id", 400, "DCS.4061");
-	end();
+	dialect_end();
 }
 
 /* ---- offline analysis ---- */
@@ -646,9 +478,12 @@ TEST(an_offline_analysis_reads_a_backup)
 	EXPECT(call("POST", one(uid, "/backups"), NULL) == 200, "%s", buf_text(&seen.body));
 	keep(backup, "backup_id");
 	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
-	let_runs_say("{\"result\":{\"scan\":{\"num\":9,\"total_num\":9,\"total_bytes\":1000,\"largest_keys\":[{\"key\":\"k\",\"type\":"
-		     "\"hash\",\"bytes\":77,\"num_of_elem\":3}],\"largest_key_prefixes\":[],\"type_bytes\":[{\"type\":\"hash\",\"bytes\":77}],"
-		     "\"type_num\":[]}}}\n");
+	let_runs_say(
+		"{\"result\":{\"scan\":{\"num\":9,\"total_num\":9,\"total_bytes\":1000,"
+		"\"largest_keys\":[{\"key\":\"k\",\"type\":"
+		"\"hash\",\"bytes\":77,\"num_of_elem\":3}],\"largest_key_prefixes\":[],"
+		"\"type_bytes\":[{\"type\":\"hash\",\"bytes\":77}],"
+		"\"type_num\":[]}}}\n");
 	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":\"%s\"}", node, backup);
 	EXPECT(call("POST", one(uid, "/offline/key-analysis"), body) == 200, "%s", buf_text(&seen.body));
 	keep(id, "task_id");
@@ -693,7 +528,7 @@ TEST(an_offline_analysis_reads_a_backup)
 	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"backup_id\":\"%s\"}", node, at("backup_id"));
 	(void)call("POST", one(uid, "/offline/key-analysis"), body);
 	expect_error("a backup that waits", 400, "DCS.4087");
-	end();
+	dialect_end();
 }
 
 /* ---- nodes ---- */
@@ -727,7 +562,7 @@ TEST(nodes_are_shown_by_instance_group_and_project)
 	(void)snprintf(target, sizeof target, P "/instance/%s/groups/%s/group-nodes-state", single, group);
 	(void)call("GET", target, NULL);
 	expect_error("another instance's group", 400, "DCS.4063");
-	end();
+	dialect_end();
 }
 
 /* ---- configuration histories, whitelist ---- */
@@ -770,7 +605,7 @@ TEST(changes_of_the_configuration_have_a_history)
 	EXPECT(call("GET", one(uid, "/tasks?limit=100"), NULL) == 200, "tasks");
 	(void)call("GET", part(uid, "/config-histories", at("tasks/4/id")), NULL); /* CREATE */
 	expect_error("another operation", 400, "DCS.4063");
-	end();
+	dialect_end();
 }
 
 /* ---- parameter templates ---- */
@@ -781,7 +616,8 @@ TEST(changes_of_the_configuration_have_a_history)
 static void system_template(const char *mode, char id[64])
 {
 	char target[256];
-	(void)snprintf(target, sizeof target, TEMPLATES "?type=sys&engine_version=7.0&engine=Redis&cache_mode=%s", mode);
+	(void)snprintf(target, sizeof target, TEMPLATES "?type=sys&engine_version=7.0&engine=Redis&cache_mode=%s",
+		       mode);
 	EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("template_num", "1");
 	keep(id, "templates/0/template_id");
@@ -831,7 +667,7 @@ TEST(templates_of_the_system_are_shown_and_stay)
 	expect_error("delete", 400, "DCS.4063");
 	system_template("single", ha);
 	EXPECT(strcmp(single, ha) == 0, "%s", ha);
-	end();
+	dialect_end();
 }
 
 TEST(templates_of_users_live_and_die)
@@ -841,8 +677,14 @@ TEST(templates_of_users_live_and_die)
 	system_template("single", source);
 	EXPECT(call("GET", TEMPLATES "?type=user", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT(strcmp(buf_text(&seen.body), "{\"template_num\":0,\"templates\":[]}") == 0, "%s", buf_text(&seen.body));
-	make_template(source, ",\"name\":\"cache \xc3\xa9\",\"description\":\"d\",\"params\":{\"timeout\":\"60\",\"maxmemory-policy\":\"volatile-lru\"}", one_id);
-	make_template(one_id, ",\"name\":\"copy\",\"cache_mode\":\"single\",\"engine_version\":\"7.0\",\"params\":{\"slowlog-max-len\":\"9\"}", two_id);
+	make_template(source,
+		",\"name\":\"cache \xc3\xa9\",\"description\":\"d\",\"params\":{\"timeout\":\"60\","
+		"\"maxmemory-policy\":\"volatile-lru\"}",
+		one_id);
+	make_template(one_id,
+		",\"name\":\"copy\",\"cache_mode\":\"single\",\"engine_version\":\"7.0\","
+		"\"params\":{\"slowlog-max-len\":\"9\"}",
+		two_id);
 	restart(0);
 	EXPECT(call("GET", template_path(one_id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("name", "cache \xc3\xa9");
@@ -860,7 +702,8 @@ TEST(templates_of_users_live_and_die)
 	EXPECT(call("GET", TEMPLATES "?type=user&limit=1", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("template_num", "2");
 	EXPECT_AT("templates/0/template_id", two_id); /* newest first */
-	EXPECT(call("PUT", template_path(two_id), "{\"name\":\"other\",\"params\":{\"timeout\":\"0\"}}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", template_path(two_id), "{\"name\":\"other\",\"params\":{\"timeout\":\"0\"}}") == 200, "%s",
+	       buf_text(&seen.body));
 	EXPECT(strcmp(buf_text(&seen.body), "{\"result\":\"success\"}") == 0, "%s", buf_text(&seen.body));
 	EXPECT(call("GET", template_path(two_id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("name", "other");
@@ -874,7 +717,7 @@ TEST(templates_of_users_live_and_die)
 	expect_error("gone", 400, "DCS.4063");
 	EXPECT(call("GET", TEMPLATES "?type=user", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("template_num", "1");
-	end();
+	dialect_end();
 }
 
 TEST(templates_are_checked_like_configurations)
@@ -932,12 +775,12 @@ TEST(templates_are_checked_like_configurations)
 	EXPECT(call("GET", template_path(id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("name", "n");
 	EXPECT_AT("params/timeout", "1");
-	end();
+	dialect_end();
 }
 
 #define CREATE_FROM                                                                                                    \
-	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\",\"no_password_access\":true," \
-	"\"template_id\":\"%s\"" REST "}"
+	"{\"name\":\"dcs-one\",\"capacity\":0.125,\"spec_code\":\"redis.single.xu1.tiny.128\","                        \
+	"\"no_password_access\":true,\"template_id\":\"%s\"" REST "}"
 
 TEST(an_instance_begins_with_its_template)
 {
@@ -958,7 +801,8 @@ TEST(an_instance_begins_with_its_template)
 	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("redis_config/0/param_value", "0");
 	system_template("single", source);
-	make_template(source, ",\"name\":\"lfu\",\"params\":{\"maxmemory-policy\":\"allkeys-lfu\",\"timeout\":\"77\"}", id);
+	make_template(source, ",\"name\":\"lfu\",\"params\":{\"maxmemory-policy\":\"allkeys-lfu\",\"timeout\":\"77\"}",
+		      id);
 	(void)snprintf(body, sizeof body, CREATE_FROM, id);
 	create_running(body, uid);
 	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
@@ -966,7 +810,7 @@ TEST(an_instance_begins_with_its_template)
 	EXPECT(call("DELETE", template_path(id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT(call("GET", one(uid, "/configs"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("redis_config/0/param_value", "77"); /* the instance keeps them */
-	end();
+	dialect_end();
 }
 
 TEST(a_whitelist_is_never_in_force)
@@ -988,7 +832,8 @@ TEST(a_whitelist_is_never_in_force)
 		{ "{\"enable_whitelist\":\"true\",\"whitelist\":[]}", "DCS.4800", "enable_whitelist" },
 		{ "{\"enable_whitelist\":false}", "DCS.4800", "whitelist" },
 		{ "{\"enable_whitelist\":false,\"whitelist\":{}}", "DCS.4800", "whitelist" },
-		{ "{\"enable_whitelist\":true,\"whitelist\":[{\"group_name\":\"g\",\"ip_list\":[\"10.0.0.1\"]}]}", "DCS.4800", "allow-list" },
+		{ "{\"enable_whitelist\":true,\"whitelist\":[{\"group_name\":\"g\",\"ip_list\":[\"10.0.0.1\"]}]}",
+		  "DCS.4800", "allow-list" },
 	};
 	FOR_EACH_ROW(i, row) {
 		(void)call("PUT", target, row[i].body);
@@ -998,11 +843,12 @@ TEST(a_whitelist_is_never_in_force)
 		expect_error(row[i].body, 400, row[i].code);
 	}
 	EXPECT(call("PUT", target, "{\"enable_whitelist\":false,\"whitelist\":[]}") == 204, "%s", buf_text(&seen.body));
-	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s",
+	       buf_text(&seen.body));
 	(void)snprintf(target, sizeof target, P "/jobs/%s", at("job_id"));
 	poll_until(target, "status", "SUCCESS");
 	EXPECT_AT("job_type", "AddWhitelist");
-	end();
+	dialect_end();
 }
 
 /* ---- diagnosis ---- */
@@ -1015,7 +861,8 @@ static const char *window(int64_t ago_ms, int64_t span_ms, const char *more)
 	char *out = text[turn++ % 16];
 	long long end_ms = clock_wall_ms() - ago_ms;
 
-	(void)snprintf(out, sizeof text[0], "{\"begin_time\":\"%lld\",\"end_time\":\"%lld\"%s}", end_ms - (long long)span_ms, end_ms, more);
+	(void)snprintf(out, sizeof text[0], "{\"begin_time\":\"%lld\",\"end_time\":\"%lld\"%s}",
+		       end_ms - (long long)span_ms, end_ms, more);
 	return out;
 }
 
@@ -1050,8 +897,10 @@ static void ask_diagnosis(const char *uid, const char *more, char id[64])
 }
 
 #define FOUND                                                                                                          \
-	"{\"result\":{\"scan\":{\"nodes\":[{\"node_ip\":\"10.0.0.1:6379\",\"role\":\"slave\",\"abnormal_sum\":2,\"failed_sum\":1,"  \
-	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":0}}],\"num\":1002}}}\n"
+	"{\"result\":{\"scan\":{\"nodes\":[{\"node_ip\":\"10.0.0.1:6379\",\"role\":\"slave\",\"abnormal_sum\":2,"      \
+	"\"failed_sum\":1,"                                                                                            \
+	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":0}}],"          \
+	"\"num\":1002}}}\n"
 
 TEST(a_diagnosis_waits_runs_and_is_reported)
 {
@@ -1059,7 +908,8 @@ TEST(a_diagnosis_waits_runs_and_is_reported)
 	begin(1);
 	create_old_enough(CREATE_HA, uid);
 	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "none");
-	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"diagnosis_report_list\":[]}") == 0, "%s", buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"diagnosis_report_list\":[]}") == 0, "%s",
+	       buf_text(&seen.body));
 	restart(0);
 	ask_diagnosis(uid, "", id);
 	EXPECT(call("GET", one(uid, "/diagnosis"), NULL) == 200, "%s", buf_text(&seen.body));
@@ -1069,10 +919,12 @@ TEST(a_diagnosis_waits_runs_and_is_reported)
 	EXPECT_AT("diagnosis_report_list/0/node_num", "2");
 	EXPECT_AT("diagnosis_report_list/0/abnormal_item_sum", "0");
 	EXPECT_AT("diagnosis_report_list/0/failed_item_sum", "0");
-	EXPECT(strlen(at("diagnosis_report_list/0/begin_time")) == 24 && strlen(at("diagnosis_report_list/0/created_at")) == 24, "%s",
-	       buf_text(&seen.body));
+	EXPECT(strlen(at("diagnosis_report_list/0/begin_time")) == 24 &&
+		       strlen(at("diagnosis_report_list/0/created_at")) == 24,
+	       "%s", buf_text(&seen.body));
 	EXPECT(call("GET", report_target(id), NULL) == 200, "%s", buf_text(&seen.body));
-	EXPECT(strcmp(buf_text(&seen.body), "{\"abnormal_item_sum\":0,\"failed_item_sum\":0,\"diagnosis_node_report_list\":[]}") == 0,
+	EXPECT(strcmp(buf_text(&seen.body),
+		      "{\"abnormal_item_sum\":0,\"failed_item_sum\":0,\"diagnosis_node_report_list\":[]}") == 0,
 	       "%s", buf_text(&seen.body));
 	(void)call("POST", one(uid, "/diagnosis"), window(0, 5, ""));
 	expect_error("a second one", 400, "DCS.4026");
@@ -1100,7 +952,7 @@ TEST(a_diagnosis_waits_runs_and_is_reported)
 	EXPECT_AT("diagnosis_report_list/1", "-");
 	(void)call("GET", one(uid, "/diagnosis?limit=0"), NULL);
 	expect_error("no page", 400, "DCS.4800");
-	end();
+	dialect_end();
 }
 
 /* Not the nodes but the task: no item of any node was judged. */
@@ -1119,11 +971,12 @@ TEST(a_diagnosis_that_fails_is_finished_with_failed_items)
 	EXPECT_AT("diagnosis_node_report_list/0/role", "master");
 	EXPECT_AT("diagnosis_node_report_list/1/role", "slave");
 	EXPECT_AT("diagnosis_node_report_list/1/failed_sum", "9");
-	EXPECT_AT("diagnosis_node_report_list/1/diagnosis_dimension_list/2/diagnosis_item_list/1/name", "rx_controlled");
+	EXPECT_AT("diagnosis_node_report_list/1/diagnosis_dimension_list/2/diagnosis_item_list/1/name",
+		  "rx_controlled");
 	EXPECT_AT("diagnosis_node_report_list/1/diagnosis_dimension_list/2/diagnosis_item_list/1/result", "failed");
 	EXPECT_AT("diagnosis_node_report_list/1/command_time_taken_list/result", "failed");
 	EXPECT_AT("diagnosis_node_report_list/2", "-");
-	end();
+	dialect_end();
 }
 
 /* The file the child got: the engine's own words for what was asked. */
@@ -1168,7 +1021,7 @@ TEST(a_diagnosis_asks_the_nodes_that_are_named)
 	ask_diagnosis(uid, ",\"node_ip_list\":[]", id);
 	poll_until(one(uid, "/diagnosis"), "diagnosis_report_list/0/status", "finished");
 	EXPECT_AT("diagnosis_report_list/0/node_num", "2");
-	end();
+	dialect_end();
 }
 
 TEST(a_diagnosis_is_refused_by_the_contracts_codes)
@@ -1217,7 +1070,7 @@ TEST(a_diagnosis_is_refused_by_the_contracts_codes)
 	grow_older(uid);
 	(void)call("POST", one(uid, "/diagnosis"), window(0, 5, ""));
 	expect_error("being created", 400, "DCS.4118");
-	end();
+	dialect_end();
 }
 
 TEST(reports_are_deleted_by_their_ids)
@@ -1233,7 +1086,8 @@ TEST(reports_are_deleted_by_their_ids)
 	}
 	restart(0);
 	ask_diagnosis(uid, "", waiting);
-	static const char *const bad[] = { "{}", "{\"report_id_list\":[]}", "{\"report_id_list\":\"x\"}", "{\"report_id_list\":[7]}" };
+	static const char *const bad[] = { "{}", "{\"report_id_list\":[]}", "{\"report_id_list\":\"x\"}",
+					   "{\"report_id_list\":[7]}" };
 	FOR_EACH_ROW(i, bad) {
 		(void)call("DELETE", one(uid, "/diagnosis"), bad[i]);
 		expect_error(bad[i], 400, "DCS.4062");
@@ -1241,7 +1095,8 @@ TEST(reports_are_deleted_by_their_ids)
 	(void)snprintf(body, sizeof body, "{\"report_id_list\":[\"%s\"]}", id[0]);
 	EXPECT(call("DELETE", one(other, "/diagnosis"), body) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("results/0/result", "failed"); /* another instance's */
-	EXPECT(call("GET", "/v2/b4d31cb63d7244fdbec96e3a41e47f71/diagnosis/" NOBODY, NULL) == 400, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", "/v2/b4d31cb63d7244fdbec96e3a41e47f71/diagnosis/" NOBODY, NULL) == 400, "%s",
+	       buf_text(&seen.body));
 	(void)snprintf(body, sizeof body, "/v2/b4d31cb63d7244fdbec96e3a41e47f71/diagnosis/%s", id[0]);
 	(void)call("GET", body, NULL);
 	expect_error("another project's", 400, "DCS.4063");
@@ -1262,7 +1117,7 @@ TEST(reports_are_deleted_by_their_ids)
 	EXPECT_AT("diagnosis_report_list/1/report_id", id[0]);
 	(void)call("GET", report_target(id[1]), NULL);
 	expect_error("gone", 400, "DCS.4063");
-	end();
+	dialect_end();
 }
 
 /* ---- questions to Redis ---- */
@@ -1322,7 +1177,7 @@ TEST(questions_are_checked_before_redis_is_asked)
 	create(CREATE_SINGLE, uid);
 	(void)call("GET", one(uid, T), NULL);
 	expect_error("being created", 400, "DCS.4118");
-	end();
+	dialect_end();
 }
 
 TEST(no_request_makes_a_server_error)
@@ -1354,21 +1209,22 @@ TEST(no_request_makes_a_server_error)
 		FOR_EACH_ROW(k, bodies) {
 			char rest[256];
 			const char *mark = strstr(target[i].rest, "%s");
-			(void)snprintf(rest, sizeof rest, "%.*s%s%s", (int)(mark ? mark - target[i].rest : 99), target[i].rest,
-				       mark ? ids[k % ARRAY_LEN(ids)] : "", mark ? mark + 2 : "");
+			(void)snprintf(rest, sizeof rest, "%.*s%s%s", (int)(mark ? mark - target[i].rest : 99),
+				       target[i].rest, mark ? ids[k % ARRAY_LEN(ids)] : "", mark ? mark + 2 : "");
 			int status = call(target[i].method, one(uid, rest), bodies[k]);
 			EXPECT(status < 500, "%s %s %s: %d", target[i].method, rest, bodies[k], status);
 		}
 	}
-	end();
+	dialect_end();
 }
 
 /* ---- with the real child ---- */
 
+#define STINT TEST_BUILD_DIR "/stint"
+
 static bool has_redis(void)
 {
-	(void)snprintf(child, sizeof child, "%s/stint", TEST_BUILD_DIR);
-	return access(child, X_OK) == 0 && access("/usr/bin/redis-server", X_OK) == 0;
+	return access(STINT, X_OK) == 0 && access("/usr/bin/redis-server", X_OK) == 0;
 }
 
 static void drop(const char *uid)
@@ -1395,7 +1251,8 @@ static int connect_to(const char *ip)
 /* A client of our own is listed with the contract's types, and gone when it is to be. */
 static void see_and_kill_one(const char *uid, const char *master)
 {
-	static const char *const integers[] = { "age", "idle", "sub", "psub", "multi", "qbuf", "qbuf_free", "obl", "oll", "omem" };
+	static const char *const integers[] = { "age",  "idle",      "sub", "psub", "multi",
+						"qbuf", "qbuf_free", "obl", "oll",  "omem" };
 	static const char *const texts[] = { "id", "addr", "fd", "name", "cmd", "db", "flags", "events", "user" };
 	char body[256], pong[16] = "";
 	EXPECT(call("GET", one(uid, ""), NULL) == 200, "%s", buf_text(&seen.body));
@@ -1404,11 +1261,14 @@ static void see_and_kill_one(const char *uid, const char *master)
 	EXPECT(call("GET", one(uid, "/clients?sort=age&order=desc"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("count", "1");
 	FOR_EACH_ROW(i, integers)
-		EXPECT(json_is_integer(json_object_get(value_at("clients/0"), integers[i])), "%s: %s", integers[i], buf_text(&seen.body));
+		EXPECT(json_is_integer(json_object_get(value_at("clients/0"), integers[i])), "%s: %s", integers[i],
+		       buf_text(&seen.body));
 	FOR_EACH_ROW(i, texts)
-		EXPECT(json_is_string(json_object_get(value_at("clients/0"), texts[i])), "%s: %s", texts[i], buf_text(&seen.body));
+		EXPECT(json_is_string(json_object_get(value_at("clients/0"), texts[i])), "%s: %s", texts[i],
+		       buf_text(&seen.body));
 	EXPECT_AT("clients/0/cmd", "ping");
-	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"%s\"]}", master, at("clients/0/addr"));
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"%s\"]}", master,
+		       at("clients/0/addr"));
 	EXPECT(call("GET", one(uid, "/clients?addr=10.1.2.3"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("count", "0");
 	EXPECT(call("POST", one(uid, "/clients/kill"), body) == 204, "%s", buf_text(&seen.body));
@@ -1436,12 +1296,14 @@ TEST(redis_itself_is_asked)
 		printf("skipped redis_itself_is_asked: no stint or no redis-server\n");
 		return;
 	}
-	make_dir();
+	dialect_make_dir();
+	(void)snprintf(child, sizeof child, "%s", STINT);
 	start(1);
 	create_running(CREATE_HA, uid);
 	node_of(uid, "master", master);
 	node_of(uid, "slave", slave);
-	EXPECT(call("PUT", one(uid, "/configs"), "{\"redis_config\":[{\"param_name\":\"slowlog-log-slower-than\",\"param_value\":\"0\"}]}") == 204,
+	EXPECT(call("PUT", one(uid, "/configs"),
+		    "{\"redis_config\":[{\"param_name\":\"slowlog-log-slower-than\",\"param_value\":\"0\"}]}") == 204,
 	       "%s", buf_text(&seen.body));
 	EXPECT(call("GET", one(uid, "/clients"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("count", "0"); /* our own connection does not show */
@@ -1450,23 +1312,29 @@ TEST(redis_itself_is_asked)
 	EXPECT(call("GET", one(uid, ALL_TIMES "&limit=3"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("count", "3");
 	EXPECT(json_integer_value(value_at("total_num")) > 3, "%s", at("total_num"));
-	EXPECT(json_is_integer(value_at("slowlogs/0/id")) && json_is_string(value_at("slowlogs/0/duration")), "%s", buf_text(&seen.body));
+	EXPECT(json_is_integer(value_at("slowlogs/0/id")) && json_is_string(value_at("slowlogs/0/duration")), "%s",
+	       buf_text(&seen.body));
 	EXPECT(strlen(at("slowlogs/0/start_time")) == 20 && *at("slowlogs/0/command"), "%s", buf_text(&seen.body));
-	EXPECT(strcmp(at("slowlogs/0/start_time"), at("slowlogs/2/start_time")) >= 0, "newest first: %s", buf_text(&seen.body));
+	EXPECT(strcmp(at("slowlogs/0/start_time"), at("slowlogs/2/start_time")) >= 0, "newest first: %s",
+	       buf_text(&seen.body));
 	EXPECT(call("GET", one(uid, ALL_TIMES "&role=slave&sort_dir=asc"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("slowlogs/0/node_role", "slave");
 	EXPECT_AT("slowlogs/0/id", "0"); /* oldest first */
 	EXPECT_AT("slowlogs/1/id", "1");
 	EXPECT(call("GET", one(uid, ALL_TIMES "&sort_key=duration&limit=1"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("count", "1");
-	EXPECT(call("GET", one(uid, "/slowlog?start_time=1000&end_time=2000"), NULL) == 200, "%s", buf_text(&seen.body));
-	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"count\":0,\"slowlogs\":[]}") == 0, "%s", buf_text(&seen.body));
-	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"127.0.0.1:1\",\"127.0.0.1:2\"]}", master);
+	EXPECT(call("GET", one(uid, "/slowlog?start_time=1000&end_time=2000"), NULL) == 200, "%s",
+	       buf_text(&seen.body));
+	EXPECT(strcmp(buf_text(&seen.body), "{\"total_num\":0,\"count\":0,\"slowlogs\":[]}") == 0, "%s",
+	       buf_text(&seen.body));
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"127.0.0.1:1\",\"127.0.0.1:2\"]}",
+		       master);
 	EXPECT(call("POST", one(uid, "/clients/kill"), body) == 204, "%s", buf_text(&seen.body));
 	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\"}", slave);
 	EXPECT(call("POST", one(uid, "/clients/kill-all"), body) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("killed", "0");
-	EXPECT(call("POST", one(uid, "/clients/kill-all"), "{\"kill_all_nodes\":true}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("POST", one(uid, "/clients/kill-all"), "{\"kill_all_nodes\":true}") == 200, "%s",
+	       buf_text(&seen.body));
 	see_and_kill_one(uid, master);
 	EXPECT(call("PUT", one(uid, "/configs"), CONFIG("allkeys-lfu")) == 204, "%s", buf_text(&seen.body));
 	EXPECT(call("POST", one(uid, "/hotkey-task"), NULL) == 200, "%s", buf_text(&seen.body));
@@ -1478,11 +1346,12 @@ TEST(redis_itself_is_asked)
 	EXPECT_AT("total_num", "0");
 	poll_until(ALL "/statistic", "statistics/0/max_memory", "128");
 	expect_statistic(uid);
-	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s",
+	       buf_text(&seen.body));
 	(void)snprintf(body, sizeof body, P "/jobs/%s", at("job_id"));
 	poll_until(body, "status", "SUCCESS");
 	drop(uid);
-	end();
+	dialect_end();
 }
 
 int main(void)

@@ -64,7 +64,9 @@ static void set_child(const char *script)
 
 static void start(int max_running)
 {
-	struct engine_config cfg = { .data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000 };
+	struct engine_config cfg = {
+		.data_dir = data_dir, .self_exe = child, .max_running = max_running, .stop_grace_ms = 2000
+	};
 	struct err err = { 0 };
 	EXPECT(engine_open(&cfg, &engine, &err) == RC_OK, "%s", err.msg);
 	EXPECT(engine_view_open(engine, &view, &err) == RC_OK, "%s", err.msg);
@@ -97,11 +99,26 @@ static const struct actor actor = { "ops", "d53977d1adfb49c5b025ba7d33a13fd7" };
 static struct cache_create create(const char *mode, int64_t mib)
 {
 	struct cache_create c = {
-		.row = { .project_id = PROJECT, .name = "dcs-test", .description = "", .engine_version = "7.0",
-			 .spec_code = "redis.ha.xu1.tiny.r2.128", .cache_mode = mode, .capacity_mib = mib, .ip = "", .port = 6379,
-			 .maintain_begin = "18:00:00", .maintain_end = "19:00:00", .tags = "[{\"key\":\"a\",\"value\":\"1\"}]",
-			 .backup_policy = "", .echo = "{}" },
-		.actor = actor, .password_hash = "", .n_replicas = 1, .renames = "{}", .caches_max = 3, .memory_max_mib = 1024,
+		.row = { .project_id = PROJECT,
+			 .name = "dcs-test",
+			 .description = "",
+			 .engine_version = "7.0",
+			 .spec_code = "redis.ha.xu1.tiny.r2.128",
+			 .cache_mode = mode,
+			 .capacity_mib = mib,
+			 .ip = "",
+			 .port = 6379,
+			 .maintain_begin = "18:00:00",
+			 .maintain_end = "19:00:00",
+			 .tags = "[{\"key\":\"a\",\"value\":\"1\"}]",
+			 .backup_policy = "",
+			 .echo = "{}" },
+		.actor = actor,
+		.password_hash = "",
+		.n_replicas = 1,
+		.renames = "{}",
+		.caches_max = 3,
+		.memory_max_mib = 1024,
 	};
 	CALL(engine_cache_create, &c);
 	return c;
@@ -129,7 +146,12 @@ static struct task_row ended(int64_t task_id)
 
 static struct cache_operate operate(const char *uid, enum cache_op op, const char *args, bool waits)
 {
-	struct cache_operate c = { .project_id = PROJECT, .uid = uid, .op = op, .actor = actor, .args = args, .details = "{}",
+	struct cache_operate c = { .project_id = PROJECT,
+				   .uid = uid,
+				   .op = op,
+				   .actor = actor,
+				   .args = args,
+				   .details = "{}",
 				   .waits = waits };
 	CALL(engine_cache_operate, &c);
 	return c;
@@ -143,18 +165,25 @@ static bool is_backed_up_by_plan(const char *uid)
 	int64_t total = 0;
 	char policy[256];
 	(void)snprintf(policy, sizeof policy,
-		       "{\"policy\":{\"backup_type\":\"auto\",\"save_days\":1,\"periodical_backup_plan\":{\"backup_at\":[1,2,3,4,5,6,7],"
-		       "\"period_type\":\"weekly\",\"begin_at\":\"%02d:00\"}}}", (int)(clock_wall_ms() / 3600000 % 24));
-	struct cache_update u = { .project_id = PROJECT, .uid = uid, .backup_policy = policy, .wrong_passwords = -1, .locked_until = -1 };
+		"{\"policy\":{\"backup_type\":\"auto\",\"save_days\":1,\"periodical_backup_plan\":{\"backup_at\":[1,"
+		"2,3,4,5,6,7],\"period_type\":\"weekly\",\"begin_at\":\"%02d:00\"}}}",
+		(int)(clock_wall_ms() / 3600000 % 24));
+	struct cache_update u = {
+		.project_id = PROJECT, .uid = uid, .backup_policy = policy, .wrong_passwords = -1, .locked_until = -1
+	};
 	CALL(engine_cache_update, &u);
-	struct record_filter f = { .cache_id = get(uid).id, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 10 };
+	struct record_filter f = {
+		.cache_id = get(uid).id, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 10
+	};
 	for (int64_t until = clock_mono_ms() + 15000; clock_mono_ms() < until; usleep(50000)) {
-		if (engine_backup_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n && strcmp(rows[0].status, "succeed") == 0)
+		if (engine_backup_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n &&
+		    strcmp(rows[0].status, "succeed") == 0)
 			break;
 	}
 	u.backup_policy = "";
 	CALL(engine_cache_update, &u);
-	return n == 1 && strcmp(rows[0].type, "auto") == 0 && strcmp(rows[0].status, "succeed") == 0 && rows[0].expires_at > 0;
+	return n == 1 && strcmp(rows[0].type, "auto") == 0 && strcmp(rows[0].status, "succeed") == 0 &&
+	       rows[0].expires_at > 0;
 }
 
 static void asked(struct cache_ask *q)
@@ -190,7 +219,11 @@ static bool was_mended(int64_t cache_id)
 	struct task_row *rows;
 	size_t n = 0;
 	int64_t total = 0;
-	struct cache_task_filter f = { .project_id = PROJECT, .cache_id = cache_id, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 1 };
+	struct cache_task_filter f = { .project_id = PROJECT,
+				       .cache_id = cache_id,
+				       .created_from = INT64_MIN,
+				       .created_until = INT64_MAX,
+				       .limit = 1 };
 	return engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 1 &&
 	       strcmp(rows[0].kind, "AutoRecovery") == 0 && rows[0].state == TASK_SUCCESS;
 }
@@ -198,7 +231,9 @@ static bool was_mended(int64_t cache_id)
 /* Ask for an analysis and wait for its end. */
 static struct scan_row scanned(const char *uid, enum scan_kind kind)
 {
-	struct scan_create c = { .project_id = PROJECT, .uid = uid, .kind = kind, .actor = actor, .type = "manual", .args = "{}" };
+	struct scan_create c = {
+		.project_id = PROJECT, .uid = uid, .kind = kind, .actor = actor, .type = "manual", .args = "{}"
+	};
 	struct scan_row row = { .status = "" };
 	CALL(engine_scan_create, &c);
 	EXPECT(c.base.verdict == V_OK, "%s: %s", scan_kind_word(kind), verdict_name(c.base.verdict));
@@ -220,7 +255,9 @@ TEST(one_scan_of_a_kind_at_a_time_beside_an_operation)
 	stop();
 	start(0); /* from here on everything waits */
 	EXPECT(operate(c.uid, CACHE_OP_CONFIG, "{}", false).base.verdict == V_OK, "an operation");
-	struct scan_create s = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .actor = actor, .type = "manual", .args = "{}" };
+	struct scan_create s = {
+		.project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .actor = actor, .type = "manual", .args = "{}"
+	};
 	CALL(engine_scan_create, &s);
 	EXPECT(s.base.verdict == V_OK, "beside it: %s", verdict_name(s.base.verdict));
 	struct scan_create again = s;
@@ -233,7 +270,9 @@ TEST(one_scan_of_a_kind_at_a_time_beside_an_operation)
 	CALL(engine_scan_delete, &d);
 	EXPECT(d.base.verdict == V_BAD_STATE, "while waiting");
 	struct scan_filter f = { .cache_id = get(c.uid).id, .kind = SCAN_BIGKEY, .limit = 10 };
-	EXPECT(engine_scan_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 1 && strcmp(rows[0].status, "waiting") == 0, "%zu", n);
+	EXPECT(engine_scan_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 1 &&
+		       strcmp(rows[0].status, "waiting") == 0,
+	       "%zu", n);
 	stop();
 	set_child("echo '{\"result\":{\"scan\":{\"num\":3,\"keys\":[]}}}' >&3");
 	start(1);
@@ -274,13 +313,15 @@ TEST(a_result_replaces_the_description)
 	start(1);
 	struct cache_create c = create("single", 128);
 	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
-	set_child("grep -q '\"port\":7000' task.json && echo '{\"stage\":\"move\"}' >&3 && echo '{\"stage\":\"move\",\"status\":\"FINISH\"}' >&3 "
-		  "&& echo '{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":7000}}}' >&3");
+	set_child(
+		"grep -q '\"port\":7000' task.json && echo '{\"stage\":\"move\"}' >&3 && echo '{\"stage\":\"move\","
+		"\"status\":\"FINISH\"}' >&3 "
+		"&& echo '{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":7000}}}' >&3");
 	struct cache_operate o = operate(c.uid, CACHE_OP_PORT, "{\"port\":7000}", true);
 	EXPECT(o.base.verdict == V_OK && o.is_success, "%s", o.base.err.msg);
 	struct cache_row row = get(c.uid);
-	EXPECT(row.port == 7000 && strcmp(row.ip, "127.9.9.9") == 0 && strcmp(row.status, "RUNNING") == 0, "%s:%lld %s", row.ip,
-	       (long long)row.port, row.status);
+	EXPECT(row.port == 7000 && strcmp(row.ip, "127.9.9.9") == 0 && strcmp(row.status, "RUNNING") == 0, "%s:%lld %s",
+	       row.ip, (long long)row.port, row.status);
 	struct event_row *events;
 	size_t n = 0, stages = 0;
 	EXPECT(engine_task_events(view, o.task_id, arena, &events, &n, NULL) == V_OK, "events");
@@ -303,7 +344,8 @@ TEST(a_failure_leaves_the_description_and_tells_who_waits)
 	struct cache_operate o = operate(c.uid, CACHE_OP_EXTEND, "{\"capacity_mib\":256,\"spec_code\":\"x\"}", true);
 	EXPECT(o.base.verdict == V_OK && !o.is_success && strstr(o.base.err.msg, "no room"), "%s", o.base.err.msg);
 	struct cache_row row = get(c.uid);
-	EXPECT(strcmp(row.state, before.state) == 0 && row.capacity_mib == 128 && strcmp(row.status, "RUNNING") == 0, "%s", row.status);
+	EXPECT(strcmp(row.state, before.state) == 0 && row.capacity_mib == 128 && strcmp(row.status, "RUNNING") == 0,
+	       "%s", row.status);
 	o = operate(c.uid, CACHE_OP_RESTART, "{}", true);
 	EXPECT(!o.is_success && strcmp(get(c.uid).status, "ERROR") == 0, "%s", get(c.uid).status);
 	o = operate(c.uid, CACHE_OP_EXTEND, "{}", false);
@@ -313,7 +355,8 @@ TEST(a_failure_leaves_the_description_and_tells_who_waits)
 	EXPECT(o.is_success && strcmp(get(c.uid).status, "RUNNING") == 0, "healed: %s", get(c.uid).status);
 	o = operate(c.uid, CACHE_OP_EXTEND, "{\"capacity_mib\":256,\"spec_code\":\"x\"}", true);
 	row = get(c.uid);
-	EXPECT(row.capacity_mib == 256 && strcmp(row.spec_code, "x") == 0, "%lld %s", (long long)row.capacity_mib, row.spec_code);
+	EXPECT(row.capacity_mib == 256 && strcmp(row.spec_code, "x") == 0, "%lld %s", (long long)row.capacity_mib,
+	       row.spec_code);
 	stop();
 	end();
 }
@@ -324,13 +367,17 @@ TEST(a_failure_keeps_the_processes_it_left_and_nothing_else)
 	start(1);
 	struct cache_create c = create("single", 128);
 	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
-	set_child("echo '{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":6379,\"nodes\":[{\"run_id\":\"new\"}]}}}' >&3\n"
-		  "echo '{\"error\":{\"code\":\"Cache.Refused\",\"message\":\"no room\"}}' >&3; exit 1");
+	set_child(
+		"echo '{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":6379,"
+		"\"nodes\":[{\"run_id\":\"new\"}]}}}' >&3\n"
+		"echo '{\"error\":{\"code\":\"Cache.Refused\",\"message\":\"no room\"}}' >&3; exit 1");
 	struct cache_operate o = operate(c.uid, CACHE_OP_RESTART, "{\"capacity_mib\":256,\"spec_code\":\"x\"}", true);
 	EXPECT(!o.is_success && strstr(o.base.err.msg, "no room"), "%s", o.base.err.msg);
 	struct cache_row row = get(c.uid);
-	EXPECT(strstr(row.state, "\"run_id\":\"new\"") && strcmp(row.status, "ERROR") == 0, "%s %s", row.status, row.state);
-	EXPECT(row.capacity_mib == 128 && strcmp(row.spec_code, "x") != 0, "%lld %s", (long long)row.capacity_mib, row.spec_code);
+	EXPECT(strstr(row.state, "\"run_id\":\"new\"") && strcmp(row.status, "ERROR") == 0, "%s %s", row.status,
+	       row.state);
+	EXPECT(row.capacity_mib == 128 && strcmp(row.spec_code, "x") != 0, "%lld %s", (long long)row.capacity_mib,
+	       row.spec_code);
 	const char *before = row.state;
 	set_child("echo '{\"result\":{\"cache\":7}}' >&3\n"
 		  "echo '{\"error\":{\"code\":\"Cache.Refused\",\"message\":\"no room\"}}' >&3; exit 1");
@@ -356,7 +403,11 @@ static void tag_twice_at_once(const char *uid)
 
 	for (int i = 0; i < 2; i++) {
 		w[i] = (struct waiter){ PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
-		t[i] = (struct cache_tag){ .base = { .done = wake, .ctx = &w[i] }, .project_id = PROJECT, .uid = uid, .tags = tags[i], .max = 4 };
+		t[i] = (struct cache_tag){ .base = { .done = wake, .ctx = &w[i] },
+					   .project_id = PROJECT,
+					   .uid = uid,
+					   .tags = tags[i],
+					   .max = 4 };
 		engine_cache_tag(engine, &t[i]);
 	}
 	for (int i = 0; i < 2; i++) {
@@ -380,7 +431,8 @@ TEST(tags_are_merged_where_no_change_is_lost)
 	EXPECT(strcmp(get(c.uid).tags, ABC) == 0, "%s", get(c.uid).tags);
 	retag(c.uid, "[{\"key\":\"a\",\"value\":\"9\"}]", false, V_OK);
 	retag(c.uid, "[{\"key\":\"b\"},{\"key\":\"none\"}]", true, V_OK);
-	EXPECT(strcmp(get(c.uid).tags, "[{\"key\":\"c\",\"value\":\"3\"},{\"key\":\"a\",\"value\":\"9\"}]") == 0, "%s", get(c.uid).tags);
+	EXPECT(strcmp(get(c.uid).tags, "[{\"key\":\"c\",\"value\":\"3\"},{\"key\":\"a\",\"value\":\"9\"}]") == 0, "%s",
+	       get(c.uid).tags);
 	retag("00000000-0000-4000-8000-000000000000", "[]", false, V_NO_INSTANCE);
 	stop();
 	end();
@@ -412,7 +464,8 @@ TEST(what_the_machine_made_fail_is_recovered_in_the_same_breath)
 
 	set_child(FAILS("user"));
 	struct cache_operate o = operate(c.uid, CACHE_OP_EXTEND, "{}", true);
-	EXPECT(!o.is_success && newest(cache_id).id == o.task_id, "a refusal needs no recovery: %s", newest(cache_id).kind);
+	EXPECT(!o.is_success && newest(cache_id).id == o.task_id, "a refusal needs no recovery: %s",
+	       newest(cache_id).kind);
 
 	set_child(FAILS("machine"));
 	o = operate(c.uid, CACHE_OP_BACKUP, "{\"uid\":\"some-backup\"}", true);
@@ -427,7 +480,8 @@ TEST(what_the_machine_made_fail_is_recovered_in_the_same_breath)
 	o = operate(c.uid, CACHE_OP_DELETE, "{}", true);
 	after = newest(cache_id);
 	EXPECT(!o.is_success && after.id > o.task_id && strcmp(after.kind, "DELETE") == 0, "%s", after.kind);
-	EXPECT(after.state == TASK_PENDING && after.not_before >= now + 10000, "in %lld ms", (long long)(after.not_before - now));
+	EXPECT(after.state == TASK_PENDING && after.not_before >= now + 10000, "in %lld ms",
+	       (long long)(after.not_before - now));
 	stop();
 	end();
 }
@@ -440,7 +494,8 @@ TEST(a_create_that_the_machine_made_fail_is_cleared_away)
 	struct cache_create c = create("ha", 128);
 	EXPECT(ended(c.task_id).state == TASK_FAILED, "failed");
 	struct task_row after = newest(get(c.uid).id);
-	EXPECT(strcmp(after.kind, "AutoRecovery") == 0 && strstr(after.params, "\"after\":\"CREATE\""), "%s", after.params);
+	EXPECT(strcmp(after.kind, "AutoRecovery") == 0 && strstr(after.params, "\"after\":\"CREATE\""), "%s",
+	       after.params);
 	EXPECT(ended(after.id).state == TASK_SUCCESS, "cleared");
 	EXPECT(strcmp(get(c.uid).status, "CREATEFAILED") == 0, "%s", get(c.uid).status);
 	set_child("echo '{\"result\":{}}' >&3");
@@ -470,12 +525,15 @@ TEST(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once)
 	o = operate(c.uid, CACHE_OP_DELETE, "{}", false);
 	EXPECT(o.base.verdict == V_OK && strcmp(get(c.uid).status, "NO_INSTANCE") == 0, "%s", get(c.uid).status);
 	EXPECT(ended(o.task_id).state == TASK_SUCCESS, "deleted");
-	struct cache_task_filter f = { .project_id = PROJECT, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 10 };
-	EXPECT(engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 2 && n == 2, "%zu of %lld", n,
-	       (long long)total);
+	struct cache_task_filter f = {
+		.project_id = PROJECT, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 10
+	};
+	EXPECT(engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 2 && n == 2,
+	       "%zu of %lld", n, (long long)total);
 	EXPECT(rows[0].id == o.task_id, "newest first");
 	f.created_until = 0;
-	EXPECT(engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 0 && n == 0, "bounded");
+	EXPECT(engine_cache_task_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 0 && n == 0,
+	       "bounded");
 	engine_task_uid(engine, o.task_id, uid);
 	EXPECT(strlen(uid) == 32 && engine_task_id(engine, uid, &id) && id == o.task_id, "%s", uid);
 	uid[0] = uid[0] == '0' ? '1' : '0';
@@ -512,7 +570,9 @@ TEST(a_bounded_list_takes_memory_for_its_page_only)
 	(void)snprintf(args, sizeof args, "{\"x\":\"%0*d\"}", ARGS_SIZE, 0);
 	for (int i = 0; i < TASKS; i++)
 		EXPECT(operate(c.uid, CACHE_OP_FLUSH, args, true).base.verdict == V_OK, "task %d", i);
-	struct cache_task_filter f = { .project_id = PROJECT, .created_from = 0, .created_until = INT64_MAX, .offset = 1, .limit = 2 };
+	struct cache_task_filter f = {
+		.project_id = PROJECT, .created_from = 0, .created_until = INT64_MAX, .offset = 1, .limit = 2
+	};
 	EXPECT(engine_cache_task_list(view, &f, a, &rows, &n, &total, &err) == V_OK, "%s", err.msg);
 	EXPECT(n == 2 && total == TASKS + 1 && rows[0].id == rows[1].id + 1, "%zu of %lld", n, (long long)total);
 	EXPECT(n == 2 && strstr(rows[1].params, "000"), "its parameters are there");
@@ -534,11 +594,13 @@ TEST(quotas_lists_and_the_other_dialect)
 	struct cache_create c = create("single", 128);
 	EXPECT(c.base.verdict == V_TOO_MANY && strstr(c.base.err.msg, "instances"), "%s", c.base.err.msg);
 	struct cache_filter f = { .project_id = PROJECT, .capacity_mib = -1, .limit = 2 };
-	EXPECT(engine_cache_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 2 && total == 3, "%zu of %lld", n, (long long)total);
+	EXPECT(engine_cache_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 2 && total == 3,
+	       "%zu of %lld", n, (long long)total);
 	f.capacity_mib = 256;
 	EXPECT(engine_cache_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 1, "by capacity");
 	f = (struct cache_filter){ .project_id = PROJECT, .capacity_mib = -1, .tags = "a=1", .name = "test" };
-	EXPECT(engine_cache_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 3, "by tag and part of the name");
+	EXPECT(engine_cache_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 3,
+	       "by tag and part of the name");
 	f.tags = "a=2";
 	EXPECT(engine_cache_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && total == 0, "no such tag");
 	struct app_filter all = { .account = "1000000000000000", .limit = 10 };
@@ -550,7 +612,11 @@ TEST(quotas_lists_and_the_other_dialect)
 
 TEST(backups_follow_their_task)
 {
-	struct backup_row *rows, b = { .uid = "548ceeff-2cbb-47ab-9a1c-7b085a8c08d7", .name = "backup_1", .type = "manual", .remark = "", .format = "rdb" };
+	struct backup_row *rows, b = { .uid = "548ceeff-2cbb-47ab-9a1c-7b085a8c08d7",
+				       .name = "backup_1",
+				       .type = "manual",
+				       .remark = "",
+				       .format = "rdb" };
 	size_t n = 0;
 	int64_t total = 0;
 	begin();
@@ -558,14 +624,23 @@ TEST(backups_follow_their_task)
 	struct cache_create c = create("ha", 128);
 	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
 	set_child("echo '{\"result\":{\"file\":\"/nowhere/b.rdb\",\"sha256\":\"ab\",\"size\":77}}' >&3");
-	struct cache_operate o = { .project_id = PROJECT, .uid = c.uid, .op = CACHE_OP_BACKUP, .actor = actor, .args = "{}", .details = "{}",
-				   .backup = &b, .waits = true };
+	struct cache_operate o = { .project_id = PROJECT,
+				   .uid = c.uid,
+				   .op = CACHE_OP_BACKUP,
+				   .actor = actor,
+				   .args = "{}",
+				   .details = "{}",
+				   .backup = &b,
+				   .waits = true };
 	CALL(engine_cache_operate, &o);
 	EXPECT(o.base.verdict == V_OK && o.is_success, "%s", o.base.err.msg);
-	struct record_filter f = { .cache_id = get(c.uid).id, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 10 };
+	struct record_filter f = {
+		.cache_id = get(c.uid).id, .created_from = INT64_MIN, .created_until = INT64_MAX, .limit = 10
+	};
 	EXPECT(engine_backup_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 1, "%zu", n);
-	EXPECT(strcmp(rows[0].status, "succeed") == 0 && rows[0].size == 77 && strcmp(rows[0].path, "/nowhere/b.rdb") == 0, "%s %s",
-	       rows[0].status, rows[0].path);
+	EXPECT(strcmp(rows[0].status, "succeed") == 0 && rows[0].size == 77 &&
+		       strcmp(rows[0].path, "/nowhere/b.rdb") == 0,
+	       "%s %s", rows[0].status, rows[0].path);
 	struct backup_delete d = { .project_id = PROJECT, .uid = c.uid, .backup_uid = b.uid };
 	CALL(engine_backup_delete, &d);
 	EXPECT(d.base.verdict == V_OK, "%s", d.base.err.msg);
@@ -603,7 +678,8 @@ TEST(recoveries_that_do_not_help_come_later_and_later)
 	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
 	set_child("sleep 1.2; echo '{\"result\":{}}' >&3");
 	int64_t id = get(c.uid).id;
-	for (int64_t until = clock_mono_ms() + 60000; recoveries_of(id, at, 3) < 3 && clock_mono_ms() < until; usleep(50000))
+	for (int64_t until = clock_mono_ms() + 60000; recoveries_of(id, at, 3) < 3 && clock_mono_ms() < until;
+	     usleep(50000))
 		arena_reset(arena);
 	EXPECT(at[1] - at[0] >= 1900, "after %lld ms", (long long)(at[1] - at[0]));
 	EXPECT(at[2] - at[1] >= 3900, "after %lld ms", (long long)(at[2] - at[1]));
@@ -617,11 +693,19 @@ TEST(recoveries_that_do_not_help_come_later_and_later)
 static struct schedule_row overdue(const char *uid, enum scan_kind kind, int64_t interval_s)
 {
 	int64_t now = clock_wall_ms();
-	struct schedule_set c = { .project_id = PROJECT, .uid = uid, .kind = kind, .asked_at = now - 20000,
-				  .row = { .is_enabled = 1, .times = "", .first_at = now - 10000, .interval_s = interval_s,
-					   .timeout_s = 7200, .batch = 10 } };
+	struct schedule_set c = { .project_id = PROJECT,
+				  .uid = uid,
+				  .kind = kind,
+				  .asked_at = now - 20000,
+				  .row = { .is_enabled = 1,
+					   .times = "",
+					   .first_at = now - 10000,
+					   .interval_s = interval_s,
+					   .timeout_s = 7200,
+					   .batch = 10 } };
 	CALL(engine_schedule_set, &c);
-	EXPECT(c.base.verdict == V_OK && c.row.next_at == now - 10000, "%s: %lld", verdict_name(c.base.verdict), (long long)c.row.next_at);
+	EXPECT(c.base.verdict == V_OK && c.row.next_at == now - 10000, "%s: %lld", verdict_name(c.base.verdict),
+	       (long long)c.row.next_at);
 	return c.row;
 }
 
@@ -636,12 +720,14 @@ static struct schedule_row schedule_of(const char *uid, enum scan_kind kind)
 static struct schedule_row fired(const char *uid, enum scan_kind kind)
 {
 	struct schedule_row row = schedule_of(uid, kind);
-	for (int64_t until = clock_mono_ms() + 20000; row.next_at && row.next_at <= clock_wall_ms() && clock_mono_ms() < until; usleep(5000))
+	for (int64_t until = clock_mono_ms() + 20000;
+	     row.next_at && row.next_at <= clock_wall_ms() && clock_mono_ms() < until; usleep(5000))
 		row = schedule_of(uid, kind);
 	return row;
 }
 
-/* Of a description that names no node, so that the keeper does not find the processes missing which a script never made. */
+/* Of a description that names no node, so that the keeper does not find the processes missing which a
+ * script never made. */
 static struct cache_create create_without_nodes(void)
 {
 	set_child("echo '{\"result\":{\"cache\":{\"mode\":\"single\",\"host\":\"127.9.9.9\",\"port\":7000}}}' >&3");
@@ -670,18 +756,22 @@ TEST(a_schedule_fires_once_for_all_that_was_missed)
 	struct schedule_row row = fired(c.uid, SCAN_EXPIRE);
 	EXPECT((row.next_at - row.first_at) % 9000 == 0 && row.next_at > clock_wall_ms() - 9000, "on the grid: %lld",
 	       (long long)(row.next_at - row.first_at));
-	struct schedule_set off = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_EXPIRE, .asked_at = clock_wall_ms(), .row = row };
+	struct schedule_set off = {
+		.project_id = PROJECT, .uid = c.uid, .kind = SCAN_EXPIRE, .asked_at = clock_wall_ms(), .row = row
+	};
 	off.row.is_enabled = 0;
 	CALL(engine_schedule_set, &off);
 	EXPECT(off.base.verdict == V_OK && off.row.next_at == 0, "switched off: %lld", (long long)off.row.next_at);
 	size_t n = scans_of(c.uid, SCAN_EXPIRE, &rows);
 	EXPECT(n == 1 && strcmp(rows[0].type, "auto") == 0, "%zu scans", n);
 	struct task_row t = ended(rows[0].task_id);
-	EXPECT(t.state == TASK_SUCCESS && strstr(t.params, "\"batch\":10") && strstr(t.params, "\"timeout_s\":7200"), "%s", t.params);
+	EXPECT(t.state == TASK_SUCCESS && strstr(t.params, "\"batch\":10") && strstr(t.params, "\"timeout_s\":7200"),
+	       "%s", t.params);
 	EXPECT(strstr(t.params, "\"user_name\":\"system\""), "%s", t.params);
 	stop();
 	start(1);
-	EXPECT(schedule_of(c.uid, SCAN_EXPIRE).next_at == 0 && schedule_of(c.uid, SCAN_EXPIRE).batch == 10, "kept over a restart");
+	EXPECT(schedule_of(c.uid, SCAN_EXPIRE).next_at == 0 && schedule_of(c.uid, SCAN_EXPIRE).batch == 10,
+	       "kept over a restart");
 	stop();
 	end();
 }
@@ -696,13 +786,15 @@ TEST(a_firing_that_meets_a_scan_is_skipped_and_told)
 	struct cache_create c = create_without_nodes();
 	stop();
 	start(0); /* from here on everything waits */
-	struct scan_create s = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .actor = actor, .type = "manual", .args = "{}" };
+	struct scan_create s = {
+		.project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .actor = actor, .type = "manual", .args = "{}"
+	};
 	CALL(engine_scan_create, &s);
 	EXPECT(s.base.verdict == V_OK, "%s", verdict_name(s.base.verdict));
 	(void)overdue(c.uid, SCAN_BIGKEY, 0);
 	struct schedule_row row = fired(c.uid, SCAN_BIGKEY);
-	EXPECT(row.next_at == 0 && row.skipped_at > 0 && strstr(row.skipped_why, "unfinished"), "%lld %s", (long long)row.next_at,
-	       row.skipped_why);
+	EXPECT(row.next_at == 0 && row.skipped_at > 0 && strstr(row.skipped_why, "unfinished"), "%lld %s",
+	       (long long)row.next_at, row.skipped_why);
 	(void)overdue(c.uid, SCAN_BIGKEY, 0);
 	EXPECT(fired(c.uid, SCAN_BIGKEY).skipped_at > row.skipped_at, "skipped again");
 	EXPECT(scans_of(c.uid, SCAN_BIGKEY, &rows) == 1, "no second one");
@@ -726,8 +818,8 @@ TEST(a_firing_waits_for_an_instance_and_goes_with_it)
 	struct cache_create c = create("single", 128);
 	(void)overdue(c.uid, SCAN_BIGKEY, 0);
 	struct schedule_row row = fired(c.uid, SCAN_BIGKEY);
-	EXPECT(row.next_at > clock_wall_ms() && row.next_at <= clock_wall_ms() + SCAN_LATER_MS && !row.skipped_at, "being created: %lld",
-	       (long long)row.next_at);
+	EXPECT(row.next_at > clock_wall_ms() && row.next_at <= clock_wall_ms() + SCAN_LATER_MS && !row.skipped_at,
+	       "being created: %lld", (long long)row.next_at);
 	EXPECT(scans_of(c.uid, SCAN_BIGKEY, &rows) == 0, "none is made");
 	stop();
 	start(1);
@@ -735,7 +827,8 @@ TEST(a_firing_waits_for_an_instance_and_goes_with_it)
 	int64_t cache_id = get(c.uid).id;
 	EXPECT(engine_schedule_get(view, cache_id, SCAN_BIGKEY, arena, &row, NULL) == V_OK, "there");
 	EXPECT(operate(c.uid, CACHE_OP_DELETE, "{}", false).base.verdict == V_OK, "deleted");
-	EXPECT(engine_schedule_get(view, cache_id, SCAN_BIGKEY, arena, &row, NULL) == V_NO_RECORD, "and with it its schedule");
+	EXPECT(engine_schedule_get(view, cache_id, SCAN_BIGKEY, arena, &row, NULL) == V_NO_RECORD,
+	       "and with it its schedule");
 	struct schedule_set set = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .row = { .times = "" } };
 	CALL(engine_schedule_set, &set);
 	EXPECT(set.base.verdict == V_NO_INSTANCE, "%s", verdict_name(set.base.verdict));
@@ -745,9 +838,12 @@ TEST(a_firing_waits_for_an_instance_and_goes_with_it)
 
 static int64_t scan_of_type(const char *uid, const char *type)
 {
-	struct scan_create s = { .project_id = PROJECT, .uid = uid, .kind = SCAN_BIGKEY, .actor = actor, .type = type, .args = "{}" };
+	struct scan_create s = {
+		.project_id = PROJECT, .uid = uid, .kind = SCAN_BIGKEY, .actor = actor, .type = type, .args = "{}"
+	};
 	CALL(engine_scan_create, &s);
-	EXPECT(s.base.verdict == V_OK && ended(s.row.task_id).state == TASK_SUCCESS, "%s", verdict_name(s.base.verdict));
+	EXPECT(s.base.verdict == V_OK && ended(s.row.task_id).state == TASK_SUCCESS, "%s",
+	       verdict_name(s.base.verdict));
 	return s.row.task_id;
 }
 
@@ -762,7 +858,11 @@ static void add_records(int64_t cache_id, int n)
 	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &err) == RC_OK, "%s", err.msg);
 	for (int i = 0; s && i < n; i++) {
 		cache_new_uid(uid);
-		struct scan_row row = { .uid = uid, .cache_id = cache_id, .kind = "bigkey", .type = "auto", .status = "success",
+		struct scan_row row = { .uid = uid,
+					.cache_id = cache_id,
+					.kind = "bigkey",
+					.type = "auto",
+					.status = "success",
 					.created_at = clock_wall_ms() };
 		EXPECT(store_insert(s, &table_scan, &row, &err) == RC_OK, "%s", err.msg);
 	}
@@ -787,7 +887,8 @@ TEST(old_automatic_scans_go_with_their_tasks)
 	start(1);
 	struct cache_create c = create_without_nodes();
 	set_child("echo '{\"result\":{\"scan\":{\"num\":0}}}' >&3");
-	int64_t oldest = scan_of_type(c.uid, "auto"), manual = scan_of_type(c.uid, "manual"), third = scan_of_type(c.uid, "auto");
+	int64_t oldest = scan_of_type(c.uid, "auto"), manual = scan_of_type(c.uid, "manual"),
+		third = scan_of_type(c.uid, "auto");
 	int64_t cache_id = get(c.uid).id;
 	log_path_of(oldest, log);
 	EXPECT(access(log, F_OK) == 0, "%s", log);
@@ -829,19 +930,30 @@ TEST(the_real_child_makes_keeps_and_deletes_redis)
 	EXPECT(o.is_success && get(c.uid).capacity_mib == 256, "resize: %s", o.base.err.msg);
 	EXPECT(is_backed_up_by_plan(c.uid), "the plan of this hour");
 	struct scan_row scan = scanned(c.uid, SCAN_BIGKEY);
-	EXPECT(strcmp(scan.status, "success") == 0 && strstr(scan.result, "\"keys\":["), "big keys: %s %s", scan.status, scan.result);
+	EXPECT(strcmp(scan.status, "success") == 0 && strstr(scan.result, "\"keys\":["), "big keys: %s %s", scan.status,
+	       scan.result);
 	scan = scanned(c.uid, SCAN_OFFLINE);
-	EXPECT(strcmp(scan.status, "success") == 0 && strstr(scan.result, "largest_keys"), "offline: %s %s", scan.status, scan.result);
+	EXPECT(strcmp(scan.status, "success") == 0 && strstr(scan.result, "largest_keys"), "offline: %s %s",
+	       scan.status, scan.result);
 	scan = scanned(c.uid, SCAN_HOTKEY);
 	EXPECT(strcmp(scan.status, "failed") == 0, "hot keys need an lfu policy: %s", scan.status);
 	scan = scanned(c.uid, SCAN_EXPIRE);
-	EXPECT(strcmp(scan.status, "success") == 0 && scan.ended_at >= scan.started_at, "expired keys: %s", scan.status);
+	EXPECT(strcmp(scan.status, "success") == 0 && scan.ended_at >= scan.started_at, "expired keys: %s",
+	       scan.status);
 	struct cache_figures figures = { .max_memory = 0 };
-	for (int64_t until = clock_mono_ms() + 10000; figures.max_memory != 268435456 && clock_mono_ms() < until; usleep(50000))
+	for (int64_t until = clock_mono_ms() + 10000; figures.max_memory != 268435456 && clock_mono_ms() < until;
+	     usleep(50000))
 		(void)engine_cache_figures(engine, row.id, &figures);
-	EXPECT(figures.max_memory == 268435456 && figures.used_memory > 0, "figures: %lld", (long long)figures.max_memory);
+	EXPECT(figures.max_memory == 268435456 && figures.used_memory > 0, "figures: %lld",
+	       (long long)figures.max_memory);
 	struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
-	struct cache_ask ask = { .done = asked, .ctx = &w, .kind = ASK_SLOW_LOG, .state = get(c.uid).state, .arena = arena, .node = 1, .max = 10 };
+	struct cache_ask ask = { .done = asked,
+				 .ctx = &w,
+				 .kind = ASK_SLOW_LOG,
+				 .state = get(c.uid).state,
+				 .arena = arena,
+				 .node = 1,
+				 .max = 10 };
 	engine_cache_ask(engine, &ask);
 	pthread_mutex_lock(&w.lock);
 	while (!w.is_done)
@@ -851,14 +963,55 @@ TEST(the_real_child_makes_keeps_and_deletes_redis)
 	kill_master(get(c.uid).state);
 	bool is_back = false;
 	for (int64_t until = clock_mono_ms() + 20000; !is_back && clock_mono_ms() < until; usleep(50000))
-		is_back = strcmp(get(c.uid).status, "RUNNING") == 0 && is_serving(get(c.uid).state) && was_mended(row.id);
+		is_back =
+			strcmp(get(c.uid).status, "RUNNING") == 0 && is_serving(get(c.uid).state) && was_mended(row.id);
 	EXPECT(is_back, "the keeper: %s", get(c.uid).status);
 	o = operate(c.uid, CACHE_OP_DELETE, "{}", false);
-	for (int64_t until = clock_mono_ms() + 10000; o.base.verdict == V_INSTANCE_BUSY && clock_mono_ms() < until; usleep(50000))
+	for (int64_t until = clock_mono_ms() + 10000; o.base.verdict == V_INSTANCE_BUSY && clock_mono_ms() < until;
+	     usleep(50000))
 		o = operate(c.uid, CACHE_OP_DELETE, "{}", false);
 	t = ended(o.task_id);
 	EXPECT(t.state == TASK_SUCCESS, "delete: %s", t.error_message);
 	EXPECT(!is_serving(row.state), "no process is left");
+	stop();
+	end();
+}
+
+static void set_next_at(int64_t next_at)
+{
+	char path[4200], sql[100];
+	sqlite3 *db = NULL;
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	(void)snprintf(sql, sizeof sql, "UPDATE schedule SET next_at=%lld", (long long)next_at);
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s",
+	       sqlite3_errmsg(db));
+	(void)sqlite3_close(db);
+}
+
+TEST(a_scan_that_a_clock_far_ahead_has_planned_is_planned_anew)
+{
+	const int64_t day_ms = 86400000;
+	begin();
+	start(4);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "made");
+	int64_t now = clock_wall_ms();
+	struct schedule_set set = { .project_id = PROJECT, .uid = c.uid, .kind = SCAN_BIGKEY, .asked_at = now,
+				    .row = { .is_enabled = 1, .times = "00:00,12:00", .skipped_why = "" } };
+	CALL(engine_schedule_set, &set);
+	int64_t planned = set.row.next_at;
+	EXPECT(set.base.verdict == V_OK && planned > now && planned <= now + day_ms, "%lld", (long long)planned);
+	stop();
+	set_next_at(planned + 3650 * day_ms);
+	start(4);
+	int64_t next = 0;
+	for (int64_t until = clock_mono_ms() + 10000; next - now > day_ms || !next; usleep(5000)) {
+		next = schedule_of(c.uid, SCAN_BIGKEY).next_at;
+		if (clock_mono_ms() > until)
+			break;
+	}
+	EXPECT(next == planned || next == planned + day_ms / 2, "%lld", (long long)(next - planned));
 	stop();
 	end();
 }
@@ -933,11 +1086,17 @@ TEST(a_stop_waits_for_no_answers_of_redis)
 	struct cache_row row = get(c.uid);
 	(void)snprintf(dir, sizeof dir, "%s/cache/%s", data_dir, c.uid);
 	(void)snprintf(path, sizeof path, "%s/admin.key", dir);
-	EXPECT(dir_make(dir, 0700, &err) == RC_OK && file_replace(path, secret, sizeof secret - 1, 0600, &err) == RC_OK, "%s", err.msg);
+	EXPECT(dir_make(dir, 0700, &err) == RC_OK && file_replace(path, secret, sizeof secret - 1, 0600, &err) == RC_OK,
+	       "%s", err.msg);
 	int silent = listen_at(row.ip, (int)row.port);
 	for (int i = 0; i < QUESTIONS; i++) {
-		asks[i] = (struct cache_ask){ .done = count_answer, .ctx = &n_answered, .kind = ASK_CLIENTS, .state = row.state,
-					      .arena = arena, .node = 1, .max = 10 };
+		asks[i] = (struct cache_ask){ .done = count_answer,
+					      .ctx = &n_answered,
+					      .kind = ASK_CLIENTS,
+					      .state = row.state,
+					      .arena = arena,
+					      .node = 1,
+					      .max = 10 };
 		engine_cache_ask(engine, &asks[i]);
 	}
 	int64_t from = clock_mono_ms();
@@ -970,6 +1129,7 @@ int main(void)
 	else
 		RUN(recoveries_that_do_not_help_come_later_and_later);
 	RUN(a_schedule_fires_once_for_all_that_was_missed);
+	RUN(a_scan_that_a_clock_far_ahead_has_planned_is_planned_anew);
 	RUN(a_firing_that_meets_a_scan_is_skipped_and_told);
 	RUN(a_firing_waits_for_an_instance_and_goes_with_it);
 	RUN(old_automatic_scans_go_with_their_tasks);

@@ -564,8 +564,18 @@ TEST(ends_are_classified)
 		  FAULT_USER,
 		  "Task.MemoryLimit",
 		  "much" },
-		{ "cpu", { .why = STOP_CPU, .why_text = "busy", .exit_code = 1 }, false, FAULT_TIMEOUT, "Task.CpuLimit", "busy" },
-		{ "disk", { .why = STOP_DISK, .why_text = "full", .exit_code = 1 }, false, FAULT_USER, "Task.DiskLimit", "full" },
+		{ "cpu",
+		  { .why = STOP_CPU, .why_text = "busy", .exit_code = 1 },
+		  false,
+		  FAULT_TIMEOUT,
+		  "Task.CpuLimit",
+		  "busy" },
+		{ "disk",
+		  { .why = STOP_DISK, .why_text = "full", .exit_code = 1 },
+		  false,
+		  FAULT_USER,
+		  "Task.DiskLimit",
+		  "full" },
 		{ "limit met, work complete", { .why = STOP_DISK, .has_result = true }, true, FAULT_NONE, "", "" },
 		{ "processes",
 		  { .why = STOP_PROCESSES, .why_text = "many", .exit_code = 1 },
@@ -758,8 +768,10 @@ TEST(a_child_has_default_signals)
 
 TEST(a_child_has_its_folder_its_group_its_limits_and_its_log)
 {
-	struct exec_spec spec = spec_of(2, sh("pwd; echo oops >&2; ulimit -d; ulimit -f; ulimit -t; cat /proc/self/oom_score_adj; ulimit -c; read x && echo input;"
-	                                      "cut -d' ' -f5 < /proc/$$/stat; echo $$; " RESULT));
+	struct exec_spec spec = spec_of(2,
+		sh("pwd; echo oops >&2; ulimit -d; ulimit -f; ulimit -t; cat /proc/self/oom_score_adj; ulimit -c; "
+		   "read x && echo input;"
+		   "cut -d' ' -f5 < /proc/$$/stat; echo $$; " RESULT));
 	struct err e = { 0 };
 	char want[PATH_MAX + 128];
 	struct stat st;
@@ -788,8 +800,9 @@ TEST(the_limit_of_processes_is_beside_those_that_are_there)
 {
 	open_bench();
 	for (int i = 1; i <= 3; i++) {
-		struct exec_spec spec = spec_of(i, sh("awk '/Max processes/ { printf \"{\\\"event\\\":\\\"%d\\\"}\\n\", $3 }' "
-		                                      "/proc/self/limits >&3; " RESULT));
+		struct exec_spec spec =
+			spec_of(i, sh("awk '/Max processes/ { printf \"{\\\"event\\\":\\\"%d\\\"}\\n\", $3 }' "
+				      "/proc/self/limits >&3; " RESULT));
 		int64_t limit = 0;
 		spec.process_limit = 1000;
 		start_with(spec);
@@ -1015,7 +1028,8 @@ static bool log_ends_with(int64_t task_id, const char *text)
 
 TEST(a_flooded_log_keeps_its_beginning_and_its_newest_part)
 {
-	struct exec_spec spec = spec_of(5, sh("echo first; head -c 20000000 /dev/zero | tr '\\0' x; echo; echo last; " RESULT));
+	struct exec_spec spec =
+		spec_of(5, sh("echo first; head -c 20000000 /dev/zero | tr '\\0' x; echo; echo last; " RESULT));
 	int64_t size;
 	char note[80];
 
@@ -1027,7 +1041,8 @@ TEST(a_flooded_log_keeps_its_beginning_and_its_newest_part)
 	must(file_size(log_path(5), &size, NULL) == RC_OK);
 	EXPECT(size == 6 + 20000000 + 6, "%lld", (long long)size);
 	EXPECT(log_disk_size(5) <= LOG_LIMIT, "it takes %lld", (long long)log_disk_size(5));
-	EXPECT(strncmp(text, "first\nxxx", 9) == 0 && strcmp(text + strlen(text) - 9, "xxx\nlast\n") == 0, "%.20s", text);
+	EXPECT(strncmp(text, "first\nxxx", 9) == 0 && strcmp(text + strlen(text) - 9, "xxx\nlast\n") == 0, "%.20s",
+	       text);
 	const char *at = strstr(text, "\n[");
 	EXPECT(at != NULL, "nothing says that bytes are missing");
 	(void)snprintf(note, sizeof note, "[%lld bytes were dropped here: ",
@@ -1088,7 +1103,7 @@ TEST(where_the_middle_cannot_be_dropped_a_flood_ends_the_task)
 		/* The third may be looked at after all; then it is ended like the others. */
 		if (!s->is_success)
 			expect_end(s, row[i].script, false, FAULT_USER, "Task.LogFull",
-			           "larger than the limit of 1048576 bytes, and the file system cannot drop the middle");
+				"larger than the limit of 1048576 bytes, and the file system cannot drop the middle");
 		EXPECT(!s->is_success || row[i].is_success, "%s", row[i].script);
 		const char *text = read_log(5);
 		EXPECT(strspn(text, "x") == LOG_LIMIT, "%zu", strspn(text, "x"));
@@ -1135,8 +1150,9 @@ TEST(a_log_without_end_ends_the_task)
 	EXPECT(log_disk_size(5) <= LOG_LIMIT, "it takes %lld", (long long)log_disk_size(5));
 }
 
-/* To the kernel the log is a file of the task like any other, with a size that counts what was dropped too. In blocks of
- * 512 bytes: 1 GiB and the 2 MiB of both limits; the log is then twice made longer than the kernel lets it be at first. */
+/* To the kernel the log is a file of the task like any other, with a size that counts what was dropped too. In blocks
+ * of 512 bytes: 1 GiB and the 2 MiB of both limits; the log is then twice made longer than the kernel lets it
+ * be at first. */
 TEST(a_limit_of_disk_leaves_a_log_room_to_go_on)
 {
 	struct exec_spec spec = spec_of(5, sh("echo $(ulimit -f); truncate -s 1000M /proc/self/fd/1\n"
@@ -1204,7 +1220,8 @@ TEST(limits_of_use_end_the_whole_attempt_and_say_which)
 
 TEST(what_stays_below_its_limits_is_left_alone)
 {
-	struct exec_spec spec = spec_of(6, sh("head -c 100000 /dev/zero > small; (sleep 1) & (sleep 1) & wait; " RESULT));
+	struct exec_spec spec =
+		spec_of(6, sh("head -c 100000 /dev/zero > small; (sleep 1) & (sleep 1) & wait; " RESULT));
 	char work[PATH_MAX];
 	struct err e = { 0 };
 	must(path_join(work, dir, "work", &e) == RC_OK && dir_make(work, 0700, &e) == RC_OK);
@@ -1283,7 +1300,8 @@ TEST(adopted_descendants_end_with_their_attempt)
 	static const char *const scripts[] = {
 		"setsid sh -c 'echo \"{\\\"event\\\":\\\"$$\\\"}\" >&3; exec sleep 1000' & ",
 		"(setsid sh -c 'echo \"{\\\"event\\\":\\\"$$\\\"}\" >&3; exec sleep 1000' & ) ; ",
-		"setsid sh -c 'setsid sh -c \"echo {\\\\\\\"event\\\\\\\":\\\\\\\"\\$\\$\\\\\\\"} >&3; exec sleep 1000\" & exit 0' & ",
+		"setsid sh -c 'setsid sh -c \"echo {\\\\\\\"event\\\\\\\":\\\\\\\"\\$\\$\\\\\\\"} >&3; exec sleep "
+		"1000\" & exit 0' & ",
 	};
 	FOR_EACH_ROW (i, scripts) {
 		char script[1000];
@@ -1318,7 +1336,8 @@ TEST(adopted_zombies_are_waited_for)
 	open_bench();
 	EXPECT(exec_adopt_orphans(bench.exec), "%d", errno);
 	/* Five that lose their parent while the task goes on, and end. */
-	start_with(spec_of(1, sh("for i in 1 2 3 4 5; do (sh -c 'echo \"{\\\"event\\\":\\\"$$\\\"}\" >&3' & ); done; " STAY)));
+	start_with(spec_of(
+		1, sh("for i in 1 2 3 4 5; do (sh -c 'echo \"{\\\"event\\\":\\\"$$\\\"}\" >&3' & ); done; " STAY)));
 	await_messages(1, 5);
 	struct seen *s = &bench.seen[1];
 	int64_t until = clock_mono_ms() + PATIENCE_S * 1000, pid = first_number(&s->events);
@@ -1457,8 +1476,9 @@ static bool is_there(const struct exec_spec *s, bool is)
 TEST(files_are_made_before_the_start_and_taken_back_without_it)
 {
 	open_bench();
-	struct exec_spec spec = ordered(1, "read orders <task.json; echo \"{\\\"event\\\":\\\"$(ls | tr '\\n' ' ')\\\"}\" >&3\n"
-	                                   "[ \"$orders$STINT_TASK\" = '{\"kind\":\"test\"}'$PWD/task.json ] && " RESULT);
+	struct exec_spec spec =
+		ordered(1, "read orders <task.json; echo \"{\\\"event\\\":\\\"$(ls | tr '\\n' ' ')\\\"}\" >&3\n"
+			   "[ \"$orders$STINT_TASK\" = '{\"kind\":\"test\"}'$PWD/task.json ] && " RESULT);
 	exec_prepare(bench.exec, &spec);
 	catch_up(2);
 	EXPECT(is_there(&spec, true) && bench.seen[1].n_starts == 0, "made, and not started");

@@ -231,7 +231,8 @@ TEST(a_follower_of_a_flood_reads_only_what_was_written)
 	must(pthread_join(writer, NULL) == 0 && pthread_join(bounder, NULL) == 0);
 	while (read_on(&r, 300000))
 		;
-	EXPECT(r.n_read + r.n_dropped == INT64_C(400) * 64 * KIB, "%lld + %lld", (long long)r.n_read, (long long)r.n_dropped);
+	EXPECT(r.n_read + r.n_dropped == INT64_C(400) * 64 * KIB, "%lld + %lld", (long long)r.n_read,
+	       (long long)r.n_dropped);
 	EXPECT(disk_size(fd) <= LIMIT, "%lld", (long long)disk_size(fd));
 	struct reader late = read_all(LIMIT);
 	EXPECT(late.n_notes == 1 && late.n_dropped > 20 * LIMIT, "%lld", (long long)late.n_dropped);

@@ -1,6 +1,7 @@
 /*
- * http: the pure parts (head, chunk) on tables and on every split of their input, then a real server on port 0 driven by raw
- * sockets. Nothing sleeps: tests wait for bytes, for the end of a connection, or for a request to reach the handler.
+ * http: the pure parts (head, chunk) on tables and on every split of their input, then a real server on port 0 driven
+ * by raw sockets. Nothing sleeps: tests wait for bytes, for the end of a connection, or for a request to
+ * reach the handler.
  */
 #include "http/http.h"
 
@@ -27,8 +28,8 @@
 #include "http/head.h"
 #include "test.h"
 
-/* libh2o 2.2.5 keeps, per thread, up to 16 recycled memory pool chunks (used by TLS output) and never frees them; and its
- * BIO method table is made once per process. Both are bounded; all else must be freed. */
+/* libh2o 2.2.5 keeps, per thread, up to 16 recycled memory pool chunks (used by TLS output) and never frees them; and
+ * its BIO method table is made once per process. Both are bounded; all else must be freed. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:h2o_mem_alloc_recycle\n"; }
 
@@ -54,8 +55,9 @@ static bool parse_text(const char *text, size_t len, size_t step, struct arena *
 
 TEST(heads_are_the_same_however_they_arrive)
 {
-	static const char text[] = "POST /a%2Fb//../c?x=%20&y HTTP/1.1\r\nHost: h:8080\r\nX-A: 1\r\nx-b:\t two words \r\n"
-				   "X-A: 2\r\nContent-Length: 12\r\n\r\nBODY";
+	static const char text[] =
+		"POST /a%2Fb//../c?x=%20&y HTTP/1.1\r\nHost: h:8080\r\nX-A: 1\r\nx-b:\t two words \r\n"
+		"X-A: 2\r\nContent-Length: 12\r\n\r\nBODY";
 	for (size_t step = 1; step < sizeof(text); step++) {
 		struct arena *a = arena_new(1 << 20);
 		struct head h = { 0 };
@@ -186,8 +188,9 @@ TEST(a_refused_head_still_tells_its_path)
 
 TEST(damaged_heads_get_the_same_verdict_however_they_arrive)
 {
-	static const char good[] = "PUT http://h/a?b HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\n"
-				   "Transfer-Encoding: chunked\r\nX: y\r\n\r\n";
+	static const char good[] =
+		"PUT http://h/a?b HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\n"
+		"Transfer-Encoding: chunked\r\nX: y\r\n\r\n";
 	static const char spice[] = "\r\n\t :/?*,;\0\x7f\xff""1h";
 	struct rng rng;
 	int n_good = 0;
@@ -232,10 +235,12 @@ static enum chunk_result decode(const char *text, size_t step, struct buf *out, 
 
 TEST(chunked_bodies_are_the_same_however_they_arrive)
 {
-	static const struct { const char *text; enum chunk_result result; const char *body; size_t rest; } row[] = {
+	static const struct { const char *text; enum chunk_result result; const char *body; size_t rest;
+	} row[] = {
 		{ "0\r\n\r\nGET", CHUNK_DONE, "", 3 },
 		{ "5\r\nhello\r\n0\r\n\r\n", CHUNK_DONE, "hello", 0 },
-		{ "5;ext=\"a b\"\r\nhello\r\n6 \r\n world\r\n000\r\nTrailer: x\r\nT: y\r\n\r\nNEXT", CHUNK_DONE, "hello world", 4 },
+		{ "5;ext=\"a b\"\r\nhello\r\n6 \r\n world\r\n000\r\nTrailer: x\r\nT: y\r\n\r\nNEXT", CHUNK_DONE,
+		  "hello world", 4 },
 		{ "a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n", CHUNK_DONE, "01234567890123456789", 0 },
 		{ "5\r\nhel", CHUNK_MORE, "hel", 0 },
 		{ "\r\n", CHUNK_BAD, "", 0 },
@@ -256,7 +261,8 @@ TEST(chunked_bodies_are_the_same_however_they_arrive)
 			buf_init(&out, 32);
 			enum chunk_result result = decode(row[i].text, step, &out, &used);
 			EXPECT(result == row[i].result, "%s by %zu: %d", row[i].text, step, (int)result);
-			EXPECT(!row[i].body || strcmp(buf_text(&out), row[i].body) == 0, "%s: '%s'", row[i].text, buf_text(&out));
+			EXPECT(!row[i].body || strcmp(buf_text(&out), row[i].body) == 0, "%s: '%s'", row[i].text,
+			       buf_text(&out));
 			if (result == CHUNK_DONE)
 				EXPECT(strlen(row[i].text) - used == row[i].rest, "%s: used %zu", row[i].text, used);
 			buf_fini(&out);
@@ -322,7 +328,8 @@ static void answer_echo(struct http_req *req)
 {
 	struct buf b;
 	buf_init(&b, 16 << 20);
-	buf_addf(&b, "%s|%s|%s|%s|%s|%d\n", req->method, req->target, req->raw_path, req->raw_query, req->peer, req->is_tls);
+	buf_addf(&b, "%s|%s|%s|%s|%s|%d\n", req->method, req->target, req->raw_path, req->raw_query, req->peer,
+		 req->is_tls);
 	for (size_t i = 0; i < req->n_headers; i++)
 		buf_addf(&b, "[%s: %s]\n", req->headers[i].name, req->headers[i].value);
 	buf_addf(&b, "%zu:", req->body_len);
@@ -367,8 +374,12 @@ static void answer_odd_headers(struct http_req *req)
 {
 	const struct http_header h[] = { { "x-good", "1" }, { "x-split", "a\r\nx-evil: 1" }, { "x bad", "1" },
 					 { "content-length", "7" }, { "x-good", "2" } };
-	http_reply(req, &(struct http_reply){ .status = 404, .body = "{}", .body_len = 2, .content_type = "application/json",
-					      .headers = h, .n_headers = 5 });
+	http_reply(req, &(struct http_reply){ .status = 404,
+					      .body = "{}",
+					      .body_len = 2,
+					      .content_type = "application/json",
+					      .headers = h,
+					      .n_headers = 5 });
 }
 
 static void handler(void *ctx, struct http_req *req)
@@ -582,10 +593,11 @@ TEST(target_and_headers_reach_the_handler_untouched)
 	struct answer a;
 	client_read(&c, &a, false);
 	EXPECT(a.status == 200, "%s", a.head);
-	const char *wanted = "POST|http://example:8080/a%2Fb/../%7e//c?q=%20+&&=x|/a%2Fb/../%7e//c|q=%20+&&=x|127.0.0.1|0\n"
-			     "[x-first: 1]\n[host: example:8080]\n[x-rep: b]\n[x-other: y]\n[x-rep: a]\n[cookie: k=1]\n"
-			     "[cookie: k=2]\n[content-length: 2]\n[expect: 100-continue]\n[upgrade: h2c]\n"
-			     "[connection: Upgrade]\n2:hi";
+	const char *wanted =
+		"POST|http://example:8080/a%2Fb/../%7e//c?q=%20+&&=x|/a%2Fb/../%7e//c|q=%20+&&=x|127.0.0.1|0\n"
+		"[x-first: 1]\n[host: example:8080]\n[x-rep: b]\n[x-other: y]\n[x-rep: a]\n[cookie: k=1]\n"
+		"[cookie: k=2]\n[content-length: 2]\n[expect: 100-continue]\n[upgrade: h2c]\n"
+		"[connection: Upgrade]\n2:hi";
 	EXPECT(strcmp(buf_text(&a.body), wanted) == 0, "'%s'", buf_text(&a.body));
 	answer_fini(&a);
 	client_close(&c);
@@ -788,7 +800,8 @@ TEST(faults_are_answered_in_the_callers_words_and_end_the_connection)
 		client_read(&c, &a, false);
 		(void)snprintf(code, sizeof(code), "{\"code\":\"E%d\"", row[i].status);
 		EXPECT(a.status == row[i].status, "%.40s: %s", row[i].text, a.head);
-		EXPECT(strncmp(buf_text(&a.body), code, strlen(code)) == 0, "%.40s: '%s'", row[i].text, buf_text(&a.body));
+		EXPECT(strncmp(buf_text(&a.body), code, strlen(code)) == 0, "%.40s: '%s'", row[i].text,
+		       buf_text(&a.body));
 		EXPECT(strstr(a.head, "connection: close") && strstr(a.head, "application/json"), "%s", a.head);
 		EXPECT(client_is_at_end(&c), "%.40s: kept open", row[i].text);
 		answer_fini(&a);
@@ -876,7 +889,8 @@ TEST(connections_over_the_limit_get_503)
 	client_send(&c[0], "GET /again HTTP/1.1\r\n" HOST "\r\n");
 	EXPECT_ANSWER(&c[0], 200, "GET|/again|");
 	http_stats(s, &stats);
-	EXPECT(stats.accepted == 2 && stats.refused == 1, "%lld %lld", (long long)stats.accepted, (long long)stats.refused);
+	EXPECT(stats.accepted == 2 && stats.refused == 1, "%lld %lld", (long long)stats.accepted,
+	       (long long)stats.refused);
 	for (int i = 0; i < 3; i++)
 		client_close(&c[i]);
 	stop(s);
@@ -1303,7 +1317,8 @@ int main(void)
 	sigset_t pipe_only;
 	sigemptyset(&pipe_only);
 	sigaddset(&pipe_only, SIGPIPE);
-	must(pthread_sigmask(SIG_BLOCK, &pipe_only, NULL) == 0); /* ... but the TLS client here writes without MSG_NOSIGNAL */
+	/* ... but the TLS client here writes without MSG_NOSIGNAL. */
+	must(pthread_sigmask(SIG_BLOCK, &pipe_only, NULL) == 0);
 	RUN(heads_are_the_same_however_they_arrive);
 	RUN(bad_heads_are_refused_with_a_status_and_a_reason);
 	RUN(heads_that_look_odd_but_are_right);

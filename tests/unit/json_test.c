@@ -29,8 +29,9 @@ TEST(writer_places_commas_and_escapes)
 	jw_raw(&w, "{\"x\":1}");
 	jw_kv_text(&w, "none", NULL);
 	jw_end_object(&w);
-	EXPECT(strcmp(buf_text(&out), "{\"a\":\"q\\\"\\\\\\u000a\\u0001\xef\xbf\xbd\xc3\xa4\",\"list\":[-9223372036854775808,0.1,45000,-2.5e-07,1e+300,"
-				      "null,true,null,{}],\"raw\":{\"x\":1},\"none\":null}") == 0,
+	EXPECT(strcmp(buf_text(&out),
+		      "{\"a\":\"q\\\"\\\\\\u000a\\u0001\xef\xbf\xbd\xc3\xa4\",\"list\":[-9223372036854775808,0.1,"
+		      "45000,-2.5e-07,1e+300,null,true,null,{}],\"raw\":{\"x\":1},\"none\":null}") == 0,
 	       "%s", buf_text(&out));
 	buf_fini(&out);
 }
@@ -75,9 +76,10 @@ static void write_twins(struct buf *out, size_t ceiling)
 
 TEST(twins_differ_in_the_first_letters_of_keys)
 {
-	static const char wanted[] = "{\"name\":\"a \\\"b\\\"\",\"list\":[{\"runId\":-7,\"data\":\"10\"}],\"Upper\":true,"
-				     "\"Name\":\"a \\\"b\\\"\",\"List\":[{\"RunId\":-7,\"data\":\"10\"}],\"Upper\":true,"
-				     "\"after\":100}";
+	static const char wanted[] =
+		"{\"name\":\"a \\\"b\\\"\",\"list\":[{\"runId\":-7,\"data\":\"10\"}],\"Upper\":true,"
+		"\"Name\":\"a \\\"b\\\"\",\"List\":[{\"RunId\":-7,\"data\":\"10\"}],\"Upper\":true,"
+		"\"after\":100}";
 	struct buf out;
 	struct jw w;
 
@@ -268,10 +270,13 @@ TEST(memory_that_ends_at_any_piece_is_told_and_nothing_else)
 		"[123456789012345,1234567890123456,12345678901234567]",
 		"[1.2345678901234567890123456789012345e-10]",
 		"{\"fourteen chars\":\"fifteen chars..\",\"sixteen chars...\":[true,false,null]}",
-		"[\"\xc3\xa9t\xc3\xa9 \xe2\x82\xac\xe2\x82\xac\xe2\x82\xac \xf0\x9f\x98\x80\xf0\x9f\x98\x80\",\"\\u20ac\\ud83d\\ude00\\n\"]",
+		"[\"\xc3\xa9t\xc3\xa9 \xe2\x82\xac\xe2\x82\xac\xe2\x82\xac \xf0\x9f\x98\x80\xf0\x9f\x98\x80\","
+		"\"\\u20ac\\ud83d\\ude00\\n\"]",
 		"[[],[[]],{},{\"a\":{\"b\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}}]",
-		"[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\",\"0123456789abcdef0123456789abcdef0123456789abcdef\"]",
-		"{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,\"i\":9,\"j\":10,\"a key that is longer than all\":11}",
+		"[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\","
+		"\"0123456789abcdef0123456789abcdef0123456789abcdef\"]",
+		"{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,\"i\":9,\"j\":10,"
+		"\"a key that is longer than all\":11}",
 		longest,
 	};
 	memset(longest, 'x', sizeof longest - 1);
@@ -300,7 +305,8 @@ TEST(faults_of_the_text_are_told_as_before)
 		struct arena *a = arena_new(4096);
 		const json_t *out = NULL;
 		struct err err = { 0 };
-		EXPECT(json_read(row[i].text, strlen(row[i].text), a, &out, &err) == RC_INVALID, "%s: %s", row[i].text, err.msg);
+		EXPECT(json_read(row[i].text, strlen(row[i].text), a, &out, &err) == RC_INVALID, "%s: %s", row[i].text,
+		       err.msg);
 		EXPECT(strstr(err.msg, row[i].says) && !out, "%s: %s", row[i].text, err.msg);
 		arena_free(a);
 	}

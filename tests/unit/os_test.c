@@ -76,7 +76,7 @@ static struct {
 	int until; /* calls that still succeed; the next one fails, once */
 	int sys;   /* with this errno */
 	int n_failed;
-	bool was_renamed; /* a rename took place */
+	bool was_renamed; /* a rename, or a link, took place */
 } fault;
 
 static bool fails_now(void)
@@ -113,6 +113,15 @@ static int faulty_rename(const char *from, const char *to)
 	return rc;
 }
 
+static int faulty_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+	if (fails_now())
+		return -1;
+	int rc = os_real.linkat(from_dir, from, to_dir, to, flags);
+	fault.was_renamed = rc == 0;
+	return rc;
+}
+
 static void fail_call(int n, int sys)
 {
 	fault.until = n;
@@ -127,6 +136,7 @@ static void fail_call(int n, int sys)
 	os.mkdir = faulty_mkdir;
 	os.close = faulty_close;
 	os.rename = faulty_rename;
+	os.linkat = faulty_linkat;
 }
 
 static void fail_nothing(void) { os = os_real; }
@@ -208,6 +218,37 @@ TEST(a_replace_that_fails_leaves_the_old_file_and_no_temp)
 		EXPECT(n_refused == 8, "%d of %d calls were noticed", n_refused, n);
 		home_remove();
 	}
+}
+
+TEST(a_new_file_is_whole_or_not_there)
+{
+	int n_refused = 0;
+	struct stat st;
+	home_make();
+	for (int n = 0;; n++) {
+		struct err e = { 0 };
+		int before = open_descriptors();
+		fail_call(n, ENOSPC);
+		enum rc rc = file_create(in("f"), "new", 3, 0640, &e);
+		fail_nothing();
+		n_refused += rc != RC_OK;
+		EXPECT(rc == RC_OK || (rc == RC_BUSY && strstr(e.msg, home)), "call %d: %s", n, e.msg);
+		EXPECT(rc == RC_OK || !fault.was_renamed || strstr(e.msg, "open") || strstr(e.msg, "fsync"),
+		       "call %d: %s", n, e.msg);
+		EXPECT(file_exists(in("f")) == fault.was_renamed && (!fault.was_renamed || holds(in("f"), "new")),
+		       "call %d", n);
+		EXPECT(entries_of(home) == fault.was_renamed, "call %d: something else is left", n);
+		EXPECT(open_descriptors() == before, "call %d: a descriptor is left open", n);
+		if (!fault.n_failed)
+			break;
+		EXPECT(!fault.was_renamed || unlink(in("f")) == 0, "call %d", n);
+	}
+	EXPECT(n_refused == 6, "%d of open, write, fsync, link, open, fsync were noticed", n_refused);
+	EXPECT(stat(in("f"), &st) == 0 && (st.st_mode & 0777) == (0640 & ~022), "mode %o", st.st_mode & 0777);
+	struct err e = { 0 };
+	EXPECT(file_create(in("f"), "newer", 5, 0640, &e) == RC_CONFLICT && holds(in("f"), "new"), "%s", e.msg);
+	EXPECT(file_create(in("no/f"), "x", 1, 0600, &e) == RC_NOT_FOUND && entries_of(home) == 1, "%s", e.msg);
+	home_remove();
 }
 
 static int n_syncs;
@@ -685,6 +726,7 @@ int main(void)
 	RUN(replace_writes_whole_files);
 	RUN(replace_trusts_no_temp_left_by_a_crash);
 	RUN(a_replace_that_fails_leaves_the_old_file_and_no_temp);
+	RUN(a_new_file_is_whole_or_not_there);
 	RUN(replacing_without_a_sync_is_as_atomic);
 	RUN(folders_made_together_are_synced_once);
 	RUN(short_and_interrupted_transfers_go_on);

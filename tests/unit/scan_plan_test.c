@@ -12,8 +12,8 @@ static void set_zone(const char *zone)
 TEST(only_times_of_day_are_times)
 {
 	static const char *const good[] = { "00:00", "21:00", "23:59", "09:05" };
-	static const char *const bad[] = { "", "21", "21:0", "21:000", "24:00", "12:60", "-1:00", "12:-1", "1:000", "ab:cd", "21.00",
-					   " 9:00", "09:00 " };
+	static const char *const bad[] = { "",      "21",    "21:0",  "21:000", "24:00", "12:60", "-1:00",
+					   "12:-1", "1:000", "ab:cd", "21.00",  " 9:00", "09:00 " };
 	FOR_EACH_ROW(i, good)
 		EXPECT(scan_plan_is_time(good[i]), "'%s'", good[i]);
 	FOR_EACH_ROW(i, bad)
@@ -41,8 +41,8 @@ TEST(times_of_day_fire_every_day_in_utc_wherever_the_server_stands)
 		set_zone(row[i].zone);
 		int64_t next = scan_plan_next(&s, (base + row[i].after_min * 60) * 1000);
 		int64_t expected = row[i].next_min < 0 ? 0 : (base + row[i].next_min * 60) * 1000;
-		EXPECT(next == expected, "%s %s after %lld: %lld", row[i].zone, row[i].times, (long long)row[i].after_min,
-		       (long long)(next / 60000 - base / 60));
+		EXPECT(next == expected, "%s %s after %lld: %lld", row[i].zone, row[i].times,
+		       (long long)row[i].after_min, (long long)(next / 60000 - base / 60));
 	}
 	set_zone("UTC");
 }
@@ -52,14 +52,17 @@ TEST(an_interval_counts_from_the_first_moment_and_not_from_a_late_firing)
 	static const struct {
 		int64_t first, interval_s, after, next;
 	} row[] = {
-		{ 5000, 10, 0, 5000 },      { 5000, 10, 4999, 5000 },   { 5000, 10, 5000, 15000 },
-		{ 5000, 10, 14999, 15000 }, { 5000, 10, 15000, 25000 }, { 5000, 10, 987654, 995000 }, /* missed ones count once */
-		{ 5000, 0, 4999, 5000 },    { 5000, 0, 5000, 0 },       { 5000, 0, 6000, 0 },         /* only the first */
+		{ 5000, 10, 0, 5000 },      { 5000, 10, 4999, 5000 },
+		{ 5000, 10, 5000, 15000 },  { 5000, 10, 14999, 15000 },
+		{ 5000, 10, 15000, 25000 }, { 5000, 10, 987654, 995000 }, /* missed ones count once */
+		{ 5000, 0, 4999, 5000 },    { 5000, 0, 5000, 0 },
+		{ 5000, 0, 6000, 0 }, /* only the first */
 		{ 0, 10, 5000, 0 },         { 0, 0, 5000, 0 },
 	};
 	FOR_EACH_ROW(i, row) {
 		struct schedule_row s = { .times = "", .first_at = row[i].first, .interval_s = row[i].interval_s };
-		EXPECT(scan_plan_next(&s, row[i].after) == row[i].next, "%zu: %lld", i, (long long)scan_plan_next(&s, row[i].after));
+		EXPECT(scan_plan_next(&s, row[i].after) == row[i].next, "%zu: %lld", i,
+		       (long long)scan_plan_next(&s, row[i].after));
 	}
 }
 

@@ -530,7 +530,8 @@ TEST(published_macs)
 	} rows[] = {
 		{ "\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b", "Hi There",
 		  "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7" },
-		{ "Jefe", "what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
+		{ "Jefe", "what do ya want for nothing?",
+		  "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
 		{ NULL, "Test Using Larger Than Block-Size Key - Hash Key First",
 		  "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54" },
 	};
@@ -569,10 +570,12 @@ TEST(fields_are_found_by_name_in_order_of_arrival)
 
 	EXPECT(canon_fields_of(&req, a, &f) && f.n == ARRAY_LEN(order), "%zu", f.n);
 	for (size_t i = 0; i < ARRAY_LEN(order); i++)
-		EXPECT(slice_is(field_at(&f, i), order[i]), "%zu: %.*s", i, (int)field_at(&f, i).len, field_at(&f, i).at);
+		EXPECT(slice_is(field_at(&f, i), order[i]), "%zu: %.*s", i, (int)field_at(&f, i).len,
+		       field_at(&f, i).at);
 	const struct canon_field *found = canon_field(&f, slice_of("x-b"));
 	EXPECT(found && slice_is(found->value, "1"), "the first of two");
-	EXPECT(!canon_field(&f, slice_of("x-")) && !canon_field(&f, slice_of("z")) && !canon_field(&f, slice_of("")), "absent");
+	EXPECT(!canon_field(&f, slice_of("x-")) && !canon_field(&f, slice_of("z")) && !canon_field(&f, slice_of("")),
+	       "absent");
 	EXPECT(!canon_field_repeat(&f, slice_of("host")), "x-b decides nothing");
 	found = canon_field_repeat(&f, slice_of("host;x-b"));
 	EXPECT(found && slice_is(found->name, "x-b"), "a signed one given twice");

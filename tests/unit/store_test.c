@@ -120,6 +120,50 @@ TEST(settings_that_durability_rests_on)
 	store_close(s);
 }
 
+static int n_opened, n_synced;
+
+static int open_without_nameless(const char *p, int flags, mode_t mode)
+{
+	n_opened++;
+	errno = EOPNOTSUPP;
+	return (flags & O_TMPFILE) == O_TMPFILE ? -1 : os_real.open(p, flags, mode);
+}
+
+static int refused_folder_sync(int fd)
+{
+	errno = EIO;
+	return ++n_synced == 2 ? -1 : os_real.fsync(fd);
+}
+
+/* A database is made as a whole where the file system has files without a name, and by SQLite where not: the same
+ * one. */
+TEST(a_new_database_is_there_as_a_whole_or_not)
+{
+	struct buf whole;
+	struct store *s;
+
+	/* The file is there, and may be lost with the power: that cannot be called a success. */
+	os.fsync = refused_folder_sync;
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_IO && strstr(e.msg, "fsync"), "%s", e.msg);
+	os = os_real;
+	read_whole(&whole);
+	EXPECT(n_synced == 2 && whole.len > 4096 && memcmp(whole.bytes, "SQLite format 3", 16) == 0, "%d %zu",
+	       n_synced, whole.len);
+	EXPECT(whole.bytes[18] == 2 && whole.bytes[19] == 2, "without a log");
+	buf_fini(&whole);
+	s = open_as(STORE_WRITER);
+	EXPECT(store_schema_version(s) == schema_version && store_check(s, STORE_FULL, &e) == RC_OK, "%s", e.msg);
+	OK(add_app(s, "a"));
+	store_close(s);
+	(void)snprintf(path, sizeof path, "%s/with-a-name.db", dir);
+	os.open = open_without_nameless;
+	s = open_as(STORE_WRITER);
+	os = os_real;
+	EXPECT(n_opened > 0 && store_schema_version(s) == schema_version && count_apps(s) == 0, "%d", n_opened);
+	OK(store_check(s, STORE_FULL, &e));
+	store_close(s);
+}
+
 TEST(files_that_are_not_ours_are_refused_and_left_alone)
 {
 	static const char text[] = "This is a letter, not a database. It is longer than the head of one, which has "
@@ -342,7 +386,8 @@ TEST(what_was_read_is_remembered_until_somebody_writes)
 	OK(get_app(r, "a", &got));
 	EXPECT(strcmp(got.description, "second") == 0, "%s", got.description);
 	OK(get_app(r, "a", &got));
-	EXPECT(strcmp(got.description, "second") == 0 && got.id == row.id && strcmp(got.name, "a") == 0, "%s", got.description);
+	EXPECT(strcmp(got.description, "second") == 0 && got.id == row.id && strcmp(got.name, "a") == 0, "%s",
+	       got.description);
 	store_end_read(r);
 	EXPECT(strcmp(description_of(r, "a"), "third") == 0, "after it");
 
@@ -365,7 +410,8 @@ static bool is_in_transaction(struct store *s) { return !sqlite3_get_autocommit(
 static bool cut_log(struct store *w)
 {
 	int in_log, done;
-	return sqlite3_wal_checkpoint_v2(sqlite_of(w)->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &in_log, &done) == SQLITE_OK;
+	return sqlite3_wal_checkpoint_v2(sqlite_of(w)->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &in_log, &done) ==
+	       SQLITE_OK;
 }
 
 static void expect_in_view(struct store *r, const char *text)
@@ -427,7 +473,8 @@ TEST(a_paused_view_goes_on_until_somebody_writes)
 	store_close(w);
 }
 
-/* Whatever is written, undone, copied back from the log and cut off it in between: a view sees what was committed last. */
+/* Whatever is written, undone, copied back from the log and cut off it in between: a view sees what
+ * was committed last. */
 TEST(no_order_of_pauses_and_writes_shows_what_is_old)
 {
 	enum { STEPS = 3000 };
@@ -464,6 +511,49 @@ TEST(no_order_of_pauses_and_writes_shows_what_is_old)
 	}
 	store_close(readers[0]);
 	store_close(readers[1]);
+	store_close(w);
+}
+
+static int64_t size_now(void)
+{
+	int64_t size = -1;
+	OK(file_size(path, &size, &e));
+	return size;
+}
+
+static void add_big(struct store *w, int n, const char *big)
+{
+	char name[16];
+	struct app_row row = { .account = "1", .name = name, .description = big };
+	(void)snprintf(name, sizeof name, "big%d", n);
+	OK(store_insert(w, &table_app, &row, &e));
+}
+
+/* A commit that somebody waits for does not copy the log back into the file, unless nobody else ever does. */
+TEST(the_log_is_copied_back_between_transactions)
+{
+	enum { BIG = 1 << 20, PAGES_OF_BIG = BIG / 4096 };
+	struct store *w = open_as(STORE_WRITER);
+	char *big = mem_alloc(BIG + 1);
+	int64_t before = size_now();
+	int n = 0;
+
+	memset(big, 'b', BIG);
+	for (; n <= LOG_FRAMES / PAGES_OF_BIG; n++) {
+		store_tidy(w); /* too early */
+		add_big(w, n, big);
+	}
+	EXPECT(size_now() == before, "within a commit, or too early");
+	store_tidy(w);
+	EXPECT(size_now() >= before + (int64_t)n * BIG, "not copied: %lld", (long long)size_now());
+	before = size_now();
+	store_tidy(w);
+	for (int last = n + LOG_FRAMES_MOST / PAGES_OF_BIG; n <= last; n++) {
+		EXPECT(size_now() == before, "within a commit");
+		add_big(w, n, big);
+	}
+	EXPECT(size_now() > before, "a log that nobody copies back grows for ever");
+	mem_free(big);
 	store_close(w);
 }
 
@@ -555,7 +645,11 @@ TEST(remembered_rows_are_whole)
 	memset(huge, 'h', sizeof huge - 1);
 	memset(long_name, 'n', sizeof long_name - 1);
 	struct key_row keys[] = {
-		{ .access_key_id = "k", .secret = { "\0\1\0", 3 }, .name = "n", .is_active = 1, .created_at = INT64_MIN },
+		{ .access_key_id = "k",
+		  .secret = { "\0\1\0", 3 },
+		  .name = "n",
+		  .is_active = 1,
+		  .created_at = INT64_MIN },
 		{ .access_key_id = "empty" },
 		{ .access_key_id = "huge", .secret = { "s", 1 }, .name = huge },
 		{ .access_key_id = long_name, .secret = { "s", 1 } },
@@ -788,7 +882,10 @@ static int f_close(sqlite3_file *f)
 	sqlite3_free(REAL(f));
 	return code;
 }
-static int f_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at) { return REAL(f)->pMethods->xRead(REAL(f), p, n, at); }
+static int f_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
+{
+	return REAL(f)->pMethods->xRead(REAL(f), p, n, at);
+}
 static int f_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 {
 	return fails_now() ? failing_code : REAL(f)->pMethods->xWrite(REAL(f), p, n, at);
@@ -950,8 +1047,9 @@ TEST(kill_9_around_a_commit)
 /* ---- migrations ---- */
 
 static const struct migration steps[] = {
-	{ "0001_one.sql", "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p(id) ON DELETE CASCADE);"
-			  "INSERT INTO p VALUES(1); INSERT INTO c VALUES(1)" },
+	{ "0001_one.sql",
+	  "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p(id) ON DELETE CASCADE);"
+	  "INSERT INTO p VALUES(1); INSERT INTO c VALUES(1)" },
 	/* A table is rebuilt: with foreign keys on, its children would go. */
 	{ "0002_two.sql", "CREATE TABLE q(id INTEGER PRIMARY KEY, v TEXT NOT NULL DEFAULT ''); INSERT INTO q(id) "
 			  "SELECT id FROM p; DROP TABLE p; ALTER TABLE q RENAME TO p" },
@@ -996,8 +1094,8 @@ TEST(migrations_are_all_or_nothing)
 	(void)sqlite3_close(db);
 }
 
-/* A command of a newer program brings the file up to date under a server that goes on: nothing may take that back, or the
- * newer program would apply its steps twice. */
+/* A command of a newer program brings the file up to date under a server that goes on: nothing may take that back, or
+ * the newer program would apply its steps twice. */
 TEST(a_version_is_never_lowered)
 {
 	sqlite3 *db = NULL;
@@ -1037,8 +1135,10 @@ static void make_version_5(void)
 
 static int64_t count_tasks(struct store *s, int64_t instance_id, int64_t state)
 {
-	struct query q = { .table = &table_task, .n_preds = state < 0 ? 1 : 2,
-			   .preds = { PRED_INT("instance_id", CMP_EQ, instance_id), PRED_INT("state", CMP_EQ, state) } };
+	struct query q = { .table = &table_task,
+			   .n_preds = state < 0 ? 1 : 2,
+			   .preds = { PRED_INT("instance_id", CMP_EQ, instance_id),
+				      PRED_INT("state", CMP_EQ, state) } };
 	int64_t n = -1;
 	OK(store_count(s, &q, &n, &e));
 	return n;
@@ -1050,10 +1150,13 @@ TEST(a_migration_counts_the_rows_that_are_there)
 	struct store *s = open_as(STORE_WRITER);
 	for (int64_t i = 1; i <= 3; i++) {
 		EXPECT(count_tasks(s, i, -1) == 1500 * i, "all of %d: %lld", (int)i, (long long)count_tasks(s, i, -1));
-		EXPECT(count_tasks(s, i, 3) == 150 * i - 1, "failed of %d: %lld", (int)i, (long long)count_tasks(s, i, 3));
+		EXPECT(count_tasks(s, i, 3) == 150 * i - 1, "failed of %d: %lld", (int)i,
+		       (long long)count_tasks(s, i, 3));
 		EXPECT(count_tasks(s, i, 1) == 1, "running of %d", (int)i);
 	}
-	struct query q = { .table = &table_cache_task, .preds = { PRED_TEXT("project_id", CMP_EQ, "p") }, .n_preds = 1 };
+	struct query q = { .table = &table_cache_task,
+			   .preds = { PRED_TEXT("project_id", CMP_EQ, "p") },
+			   .n_preds = 1 };
 	int64_t n = 0;
 	OK(store_count(s, &q, &n, &e));
 	EXPECT(n == 9000, "of the project: %lld", (long long)n);
@@ -1066,7 +1169,8 @@ TEST(a_count_reads_what_is_kept)
 {
 	make_version_5();
 	struct store *s = open_as(STORE_WRITER);
-	OK(sqlite_run(db_of(s), "UPDATE task_total SET n = n + 7 WHERE instance_id = 2 AND block = 1 AND state = 3", &e));
+	OK(sqlite_run(db_of(s), "UPDATE task_total SET n = n + 7 WHERE instance_id = 2 AND block = 1 AND state = 3",
+		      &e));
 	EXPECT(count_tasks(s, 2, -1) == 3007 && count_tasks(s, 2, 3) == 306 && count_tasks(s, 2, 2) == 2700, "kept");
 	store_close(s);
 }
@@ -1080,9 +1184,11 @@ TEST(a_wrong_total_is_mended)
 	struct store *s = open_as(STORE_WRITER);
 	OK(store_mend_totals(s, &n, &e));
 	EXPECT(n == 0, "nothing to do, %lld mended", (long long)n);
-	OK(sqlite_run(db_of(s), "UPDATE task_total SET n = n + 1 WHERE instance_id = 2; DELETE FROM task_total WHERE instance_id = 1;"
-				"INSERT INTO task_total VALUES (9, 0, 2, 1); DELETE FROM cache_task_total WHERE block = 1;"
-				"UPDATE project_task_total SET n = 0", &e));
+	OK(sqlite_run(db_of(s),
+		"UPDATE task_total SET n = n + 1 WHERE instance_id = 2; DELETE FROM task_total WHERE instance_id = 1;"
+		"INSERT INTO task_total VALUES (9, 0, 2, 1); DELETE FROM cache_task_total WHERE block = 1;"
+		"UPDATE project_task_total SET n = 0",
+		&e));
 	OK(store_mend_totals(s, &n, &e));
 	EXPECT(n == 3 + 3 + 1, "%lld mended", (long long)n);
 	OK(store_check_totals(s, NULL, &e));
@@ -1095,14 +1201,19 @@ TEST(a_wrong_total_is_found)
 	const struct {
 		const char *spoils, *says[2];
 	} row[] = {
-		{ "UPDATE task_total SET n = n + 1 WHERE instance_id = 2 AND block = 1 AND state = 2", { "task_total", "instance_id 2" } },
-		{ "UPDATE task_total SET n = 476 - n WHERE instance_id = 1 AND block = 1", { "task_total", "instance_id 1" } },
-		{ "DELETE FROM task_total WHERE instance_id = 3 AND block = 2 AND state = 3", { "task_total", "instance_id 3" } },
+		{ "UPDATE task_total SET n = n + 1 WHERE instance_id = 2 AND block = 1 AND state = 2",
+		  { "task_total", "instance_id 2" } },
+		{ "UPDATE task_total SET n = 476 - n WHERE instance_id = 1 AND block = 1",
+		  { "task_total", "instance_id 1" } },
+		{ "DELETE FROM task_total WHERE instance_id = 3 AND block = 2 AND state = 3",
+		  { "task_total", "instance_id 3" } },
 		{ "DELETE FROM task_total WHERE instance_id = 3", { "task_total", "instance_id 3" } },
 		{ "INSERT INTO task_total VALUES (9, 0, 2, 1)", { "task_total", "instance_id 9" } },
-		{ "UPDATE cache_task_total SET n = n - 1 WHERE cache_id = 3 AND block = 4", { "cache_task_total", "cache_id 3" } },
+		{ "UPDATE cache_task_total SET n = n - 1 WHERE cache_id = 3 AND block = 4",
+		  { "cache_task_total", "cache_id 3" } },
 		{ "DELETE FROM project_task_total", { "project_task_total", "project_id p" } },
-		{ "DROP TRIGGER task_total_delete; DELETE FROM task WHERE instance_id = 1 AND generation = 77", { "task_total", "instance_id 1" } },
+		{ "DROP TRIGGER task_total_delete; DELETE FROM task WHERE instance_id = 1 AND generation = 77",
+		  { "task_total", "instance_id 1" } },
 	};
 	const struct store_pause at_once = { .is_over = says_yes };
 	make_version_5();
@@ -1182,7 +1293,8 @@ TEST(a_value_bound_anew_is_no_reason_to_prepare_anew)
 	struct store *s = open_as(STORE_WRITER);
 	for (int64_t i = 0; i < 5; i++) {
 		struct query due = { .table = &table_instance,
-				     .preds = { PRED_INT("cron_next_at", CMP_GT, 0), PRED_INT("cron_next_at", CMP_LE, i) },
+				     .preds = { PRED_INT("cron_next_at", CMP_GT, 0),
+						PRED_INT("cron_next_at", CMP_LE, i) },
 				     .n_preds = 2,
 				     .orders = { { "cron_next_at", false } } };
 		struct query next = { .table = &table_task,
@@ -1307,58 +1419,116 @@ TEST(the_main_queries_use_an_index_and_no_sort)
 		struct query q;
 		const char *uses; /* part of the plan; it sorts only if this says so */
 	} row[] = {
-		{ "a task by id", { .table = &table_task, .preds = { PRED_INT("id", CMP_EQ, 1) }, .n_preds = 1 },
+		{ "a task by id",
+		  { .table = &table_task, .preds = { PRED_INT("id", CMP_EQ, 1) }, .n_preds = 1 },
 		  "INTEGER PRIMARY KEY" },
-		{ "a task by generation", { .table = &table_task, .n_preds = 2,
-		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("generation", CMP_EQ, 1) } },
+		{ "a task by generation",
+		  { .table = &table_task,
+		    .n_preds = 2,
+		    .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("generation", CMP_EQ, 1) } },
 		  "(instance_id=? AND generation=?)" },
-		{ "an instance's tasks", { .table = &table_task, .n_preds = 1,
-		  .preds = { PRED_INT("instance_id", CMP_EQ, 1) }, .orders = { { "generation", true } }, .limit = 10 },
+		{ "an instance's tasks",
+		  { .table = &table_task,
+		    .n_preds = 1,
+		    .preds = { PRED_INT("instance_id", CMP_EQ, 1) },
+		    .orders = { { "generation", true } },
+		    .limit = 10 },
 		  "(instance_id=?)" },
-		{ "those of a state", { .table = &table_task, .n_preds = 2,
-		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_EQ, 3) },
-		  .orders = { { "generation", true } }, .limit = 10 }, "task_of_state (instance_id=? AND state=?)" },
-		{ "the unfinished ones of an instance", { .table = &table_task, .n_preds = 2,
-		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_LT, 2) },
-		  .orders = { { "generation", true } }, .limit = 10 },
+		{ "those of a state",
+		  { .table = &table_task,
+		    .n_preds = 2,
+		    .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_EQ, 3) },
+		    .orders = { { "generation", true } },
+		    .limit = 10 },
+		  "task_of_state (instance_id=? AND state=?)" },
+		{ "the unfinished ones of an instance",
+		  { .table = &table_task,
+		    .n_preds = 2,
+		    .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_LT, 2) },
+		    .orders = { { "generation", true } },
+		    .limit = 10 },
 		  "task_of_state (instance_id=? AND state<?); USE TEMP B-TREE" }, /* of one row: E2 */
-		{ "between two times", { .table = &table_task, .n_preds = 4,
-		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_EQ, 2),
-			     PRED_INT("started_at", CMP_GT, 5), PRED_INT("ended_at", CMP_LT, 9) },
-		  .orders = { { "generation", true } }, .limit = 10 }, "task_of_state (instance_id=? AND state=?)" },
-		{ "the queue", { .table = &table_task, .n_preds = 2,
-		  .preds = { PRED_INT("state", CMP_EQ, 0), PRED_INT("not_before", CMP_LE, 9) },
-		  .orders = { { "not_before", false }, { "id", false } }, .limit = 10 },
+		{ "between two times",
+		  { .table = &table_task,
+		    .n_preds = 4,
+		    .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_EQ, 2),
+			       PRED_INT("started_at", CMP_GT, 5), PRED_INT("ended_at", CMP_LT, 9) },
+		    .orders = { { "generation", true } },
+		    .limit = 10 },
+		  "task_of_state (instance_id=? AND state=?)" },
+		{ "the queue",
+		  { .table = &table_task,
+		    .n_preds = 2,
+		    .preds = { PRED_INT("state", CMP_EQ, 0), PRED_INT("not_before", CMP_LE, 9) },
+		    .orders = { { "not_before", false }, { "id", false } },
+		    .limit = 10 },
 		  "task_unfinished (state=? AND not_before<?)" },
-		{ "the running ones", { .table = &table_task, .n_preds = 1, .preds = { PRED_INT("state", CMP_EQ, 1) },
-		  .orders = { { "not_before", false } } }, "task_unfinished (state=?)" },
-		{ "all unfinished ones", { .table = &table_task, .n_preds = 1,
-		  .preds = { PRED_INT("state", CMP_LT, 2) },
-		  .orders = { { "state", false }, { "not_before", false } } }, "task_unfinished" },
-		{ "the next cron", { .table = &table_instance, .n_preds = 1,
-		  .preds = { PRED_INT("cron_next_at", CMP_GT, 0) }, .orders = { { "cron_next_at", false } }, .limit = 1 },
+		{ "the running ones",
+		  { .table = &table_task,
+		    .n_preds = 1,
+		    .preds = { PRED_INT("state", CMP_EQ, 1) },
+		    .orders = { { "not_before", false } } },
+		  "task_unfinished (state=?)" },
+		{ "all unfinished ones",
+		  { .table = &table_task,
+		    .n_preds = 1,
+		    .preds = { PRED_INT("state", CMP_LT, 2) },
+		    .orders = { { "state", false }, { "not_before", false } } },
+		  "task_unfinished" },
+		{ "the next cron",
+		  { .table = &table_instance,
+		    .n_preds = 1,
+		    .preds = { PRED_INT("cron_next_at", CMP_GT, 0) },
+		    .orders = { { "cron_next_at", false } },
+		    .limit = 1 },
 		  "instance_cron" },
-		{ "schedules that are due", { .table = &table_schedule, .n_preds = 2,
-		  .preds = { PRED_INT("next_at", CMP_GT, 0), PRED_INT("next_at", CMP_LE, 9) }, .orders = { { "next_at", false } },
-		  .limit = 10 }, "schedule_due (next_at>? AND next_at<?)" },
-		{ "a cache's schedule", { .table = &table_schedule, .n_preds = 2,
-		  .preds = { PRED_INT("cache_id", CMP_EQ, 1), PRED_TEXT("kind", CMP_EQ, "bigkey") } }, "(cache_id=? AND kind=?)" },
-		{ "a project's templates", { .table = &table_template, .n_preds = 1,
-		  .preds = { PRED_TEXT("project_id", CMP_EQ, "p") }, .orders = { { "created_at", true }, { "id", true } } },
+		{ "schedules that are due",
+		  { .table = &table_schedule,
+		    .n_preds = 2,
+		    .preds = { PRED_INT("next_at", CMP_GT, 0), PRED_INT("next_at", CMP_LE, 9) },
+		    .orders = { { "next_at", false } },
+		    .limit = 10 },
+		  "schedule_due (next_at>? AND next_at<?)" },
+		{ "a cache's schedule",
+		  { .table = &table_schedule,
+		    .n_preds = 2,
+		    .preds = { PRED_INT("cache_id", CMP_EQ, 1), PRED_TEXT("kind", CMP_EQ, "bigkey") } },
+		  "(cache_id=? AND kind=?)" },
+		{ "a project's templates",
+		  { .table = &table_template,
+		    .n_preds = 1,
+		    .preds = { PRED_TEXT("project_id", CMP_EQ, "p") },
+		    .orders = { { "created_at", true }, { "id", true } } },
 		  "template_newest (project_id=?)" },
-		{ "an instance by name", { .table = &table_instance, .n_preds = 3,
-		  .preds = { PRED_INT("app_id", CMP_EQ, 1), PRED_TEXT("function", CMP_EQ, "f"),
-			     PRED_TEXT("name", CMP_EQ, "n") } }, "(app_id=? AND function=? AND name=?)" },
-		{ "instances, newest first", { .table = &table_instance, .n_preds = 2,
-		  .preds = { PRED_INT("app_id", CMP_EQ, 1), PRED_TEXT("function", CMP_EQ, "f") },
-		  .orders = { { "created_at", true }, { "name", false } }, .limit = 10 }, "instance_newest" },
-		{ "a task's events", { .table = &table_event, .n_preds = 1,
-		  .preds = { PRED_INT("task_id", CMP_EQ, 1) }, .orders = { { "id", false } } }, "event_of_task" },
-		{ "a task's metrics of one set", { .table = &table_metric, .n_preds = 3,
-		  .preds = { PRED_INT("task_id", CMP_EQ, 1), PRED_TEXT("set_name", CMP_EQ, ""),
-			     PRED_TEXT("name", CMP_EQ, "loss") }, .orders = { { "step", false } } }, "PRIMARY KEY" },
-		{ "a key", { .table = &table_key, .n_preds = 1,
-		  .preds = { PRED_TEXT("access_key_id", CMP_EQ, "k") } }, "PRIMARY KEY" },
+		{ "an instance by name",
+		  { .table = &table_instance,
+		    .n_preds = 3,
+		    .preds = { PRED_INT("app_id", CMP_EQ, 1), PRED_TEXT("function", CMP_EQ, "f"),
+			       PRED_TEXT("name", CMP_EQ, "n") } },
+		  "(app_id=? AND function=? AND name=?)" },
+		{ "instances, newest first",
+		  { .table = &table_instance,
+		    .n_preds = 2,
+		    .preds = { PRED_INT("app_id", CMP_EQ, 1), PRED_TEXT("function", CMP_EQ, "f") },
+		    .orders = { { "created_at", true }, { "name", false } },
+		    .limit = 10 },
+		  "instance_newest" },
+		{ "a task's events",
+		  { .table = &table_event,
+		    .n_preds = 1,
+		    .preds = { PRED_INT("task_id", CMP_EQ, 1) },
+		    .orders = { { "id", false } } },
+		  "event_of_task" },
+		{ "a task's metrics of one set",
+		  { .table = &table_metric,
+		    .n_preds = 3,
+		    .preds = { PRED_INT("task_id", CMP_EQ, 1), PRED_TEXT("set_name", CMP_EQ, ""),
+			       PRED_TEXT("name", CMP_EQ, "loss") },
+		    .orders = { { "step", false } } },
+		  "PRIMARY KEY" },
+		{ "a key",
+		  { .table = &table_key, .n_preds = 1, .preds = { PRED_TEXT("access_key_id", CMP_EQ, "k") } },
+		  "PRIMARY KEY" },
 	};
 	struct store *s = open_as(STORE_WRITER);
 	FOR_EACH_ROW(i, row) {
@@ -1367,7 +1537,8 @@ TEST(the_main_queries_use_an_index_and_no_sort)
 		OK(store_list(s, &row[i].q, a, &rows, &n, &e));
 		const char *plan = plan_of(s, shape_run(s));
 		EXPECT(strstr(plan, row[i].uses), "%s: %s", row[i].what, plan);
-		EXPECT(!strstr(plan, "TEMP B-TREE") == !strstr(row[i].uses, "TEMP B-TREE"), "%s sorts: %s", row[i].what, plan);
+		EXPECT(!strstr(plan, "TEMP B-TREE") == !strstr(row[i].uses, "TEMP B-TREE"), "%s sorts: %s", row[i].what,
+		       plan);
 		/* A walk along a small partial index is wanted, one through the table is not. */
 		EXPECT(!strstr(plan, "SCAN") || strstr(plan, "task_unfinished") || strstr(plan, "instance_cron"),
 		       "%s scans: %s", row[i].what, plan);
@@ -1382,21 +1553,29 @@ TEST(counts_look_a_number_up)
 		struct query q;
 		const char *uses;
 	} row[] = {
-		{ "how many tasks an instance has", { .table = &table_task, .n_preds = 1,
-		  .preds = { PRED_INT("instance_id", CMP_EQ, 1) } }, "task_total USING PRIMARY KEY (instance_id=?)" },
-		{ "and of those the ones kept in no total", { .table = &table_task, .n_preds = 1,
-		  .preds = { PRED_INT("instance_id", CMP_EQ, 1) } },
-		  "task USING COVERING INDEX task_of_state (instance_id=? AND state<?)" },
-		{ "how many of a state", { .table = &table_task, .n_preds = 2,
-		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_EQ, 3) } },
+		{ "how many tasks an instance has",
+		  { .table = &table_task, .n_preds = 1, .preds = { PRED_INT("instance_id", CMP_EQ, 1) } },
 		  "task_total USING PRIMARY KEY (instance_id=?)" },
-		{ "how many are unfinished", { .table = &table_task, .n_preds = 2,
-		  .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_LT, 2) } },
+		{ "and of those the ones kept in no total",
+		  { .table = &table_task, .n_preds = 1, .preds = { PRED_INT("instance_id", CMP_EQ, 1) } },
 		  "task USING COVERING INDEX task_of_state (instance_id=? AND state<?)" },
-		{ "how many of a project", { .table = &table_cache_task, .n_preds = 1,
-		  .preds = { PRED_TEXT("project_id", CMP_EQ, "p") } }, "project_task_total USING PRIMARY KEY (project_id=?)" },
-		{ "how many of a cache", { .table = &table_cache_task, .n_preds = 2,
-		  .preds = { PRED_TEXT("project_id", CMP_EQ, "p"), PRED_INT("cache_id", CMP_EQ, 1) } },
+		{ "how many of a state",
+		  { .table = &table_task,
+		    .n_preds = 2,
+		    .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_EQ, 3) } },
+		  "task_total USING PRIMARY KEY (instance_id=?)" },
+		{ "how many are unfinished",
+		  { .table = &table_task,
+		    .n_preds = 2,
+		    .preds = { PRED_INT("instance_id", CMP_EQ, 1), PRED_INT("state", CMP_LT, 2) } },
+		  "task USING COVERING INDEX task_of_state (instance_id=? AND state<?)" },
+		{ "how many of a project",
+		  { .table = &table_cache_task, .n_preds = 1, .preds = { PRED_TEXT("project_id", CMP_EQ, "p") } },
+		  "project_task_total USING PRIMARY KEY (project_id=?)" },
+		{ "how many of a cache",
+		  { .table = &table_cache_task,
+		    .n_preds = 2,
+		    .preds = { PRED_TEXT("project_id", CMP_EQ, "p"), PRED_INT("cache_id", CMP_EQ, 1) } },
 		  "cache_task_total USING PRIMARY KEY (cache_id=?)" },
 	};
 	struct store *s = open_as(STORE_WRITER);
@@ -1485,6 +1664,7 @@ int main(void)
 		return 1;
 	RUN_FRESH(rows_survive_a_reopen);
 	RUN_FRESH(settings_that_durability_rests_on);
+	RUN_FRESH(a_new_database_is_there_as_a_whole_or_not);
 	RUN_FRESH(files_that_are_not_ours_are_refused_and_left_alone);
 	RUN_FRESH(a_newer_database_is_refused_with_both_versions);
 	RUN_FRESH(readers_do_not_create);
@@ -1496,6 +1676,7 @@ int main(void)
 	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);
 	RUN_FRESH(a_paused_view_goes_on_until_somebody_writes);
 	RUN_FRESH(no_order_of_pauses_and_writes_shows_what_is_old);
+	RUN_FRESH(the_log_is_copied_back_between_transactions);
 	RUN_FRESH(a_long_log_and_an_old_view_are_not_held);
 	RUN_FRESH(an_index_made_anew_shows_what_the_log_has);
 	RUN_FRESH(remembered_rows_are_whole);

@@ -492,7 +492,10 @@ TEST(every_format_gives_the_features_it_should)
 		  { 0 },
 		  { "1 0:t=a*0.57735 0:t=b|c*0.57735 0:t=7*0.57735", "0 " } },
 		{ "a.jsonl", "{\"label\":1,\"p\":9.5}\n{\"label\":0,\"p\":3}\n", { 0 }, { "1 0:p=+6", "0 0:p==3" } },
-		{ "a.jsonl", "\n \n{\"label\":1,\"p\":9.5}\n\n{\"label\":0,\"p\":3}\n", { 0 }, { "1 0:p=+6", "0 0:p==3" } },
+		{ "a.jsonl",
+		  "\n \n{\"label\":1,\"p\":9.5}\n\n{\"label\":0,\"p\":3}\n",
+		  { 0 },
+		  { "1 0:p=+6", "0 0:p==3" } },
 		{ "a.ffm", "1 0:12:1 3:007:0.5\n0 1:12:0\n", { 0 }, { "1 0:_=12 3:_=7*0.5", "0 " } },
 		{ "a.svm", "-1 12:1 7:2.5 # why\n+1 7:1\n", { 0 }, { "0 0:_=12 0:_=7*2.5", "1 0:_=7" } },
 		{ "a", "1 0:12:1\n", { 0 }, { "1 0:_=12" } },
@@ -1068,8 +1071,8 @@ TEST(dealing_puts_every_row_in_its_place)
 		EXPECT(deal_add(d, place, &row, &e) == RC_OK, "%s", e.msg);
 	}
 	EXPECT(deal_out(d, check_block, &t, &e) == RC_OK, "%s", e.msg);
-	EXPECT(t.next == ROWS && t.blocks == (ROWS + BLOCK - 1) / BLOCK, "%llu rows in %u blocks", (unsigned long long)t.next,
-	       t.blocks);
+	EXPECT(t.next == ROWS && t.blocks == (ROWS + BLOCK - 1) / BLOCK, "%llu rows in %u blocks",
+	       (unsigned long long)t.next, t.blocks);
 	deal_free(d);
 	drop_dir();
 }

@@ -822,8 +822,8 @@ TEST(the_result_is_json_with_recall_in_percent)
 	EXPECT(strstr(buf_text(&text), "\"recall\":91,") && strstr(buf_text(&text), "\"precision\":33.33"), "%s",
 	       buf_text(&text));
 	EXPECT(json_is_null(json_object_get(j, "auc")), "%s", buf_text(&text));
-	EXPECT(strstr(buf_text(&text), "{\"model\":\"a\\\"b\",\"sha256\":\"c0ffee\",\"rows\":10,\"rows_train\":9,"), "%s",
-	       buf_text(&text));
+	EXPECT(strstr(buf_text(&text), "{\"model\":\"a\\\"b\",\"sha256\":\"c0ffee\",\"rows\":10,\"rows_train\":9,"),
+	       "%s", buf_text(&text));
 	EXPECT(!strstr(buf_text(&text), "secret"), "the folder is told: %s", buf_text(&text));
 	buf_reset(&text);
 	train_result_json(&no_model, &text);

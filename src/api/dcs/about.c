@@ -17,18 +17,13 @@ struct about {
 static struct about *read_about(struct call *c)
 {
 	struct about *x = arena_new_of(c->arena, struct about);
-	struct err err = { 0 };
 
 	if (!x) {
 		(void)dcs_answer_no_memory(c);
 		return NULL;
 	}
-	if (!scope_instance(c, &x->row))
+	if (!scope_instance(c, &x->row) || !scope_state(c, &x->row, &x->state))
 		return NULL;
-	if (state_read(&x->row, c->arena, &x->state, &err)) {
-		(void)dcs_answer_internal(c, "api.failed", &err);
-		return NULL;
-	}
 	if (!engine_cache_figures(c->engine, x->row.id, &x->figures))
 		x->figures = (struct cache_figures){ 0 };
 	return x;
@@ -36,8 +31,8 @@ static struct about *read_about(struct call *c)
 
 /* ---- ShowInstanceVersion ---- */
 
-/* What the master says it is. There is one program on the machine, and a newer one is in use after a restart, so there is
- * never an upgrade to offer. */
+/* What the master says it is. There is one program on the machine, and a newer one is in use after a restart, so there
+ * is never an upgrade to offer. */
 static void write_version(struct jw *w, const void *subject)
 {
 	const struct about *x = subject;

@@ -5,7 +5,6 @@
 
 const char dcs_json_type[] = "application/json";
 enum { ANSWER_MAX_SIZE = 64 << 20 };
-static const char too_large[] = "The answer is larger than this server's limit; ask for a smaller page.";
 
 /* The contract counts characters; bytes are the stricter measure, and a cut must not split a character. */
 static size_t cut_len(const char *message)
@@ -75,7 +74,8 @@ bool dcs_answer(struct call *c, dcs_write_fn *write, const void *subject)
 	if (body.is_over) {
 		log_error("api.answer_too_large", "request=%s operation=%s", c->req->id, c->operation);
 		buf_reset(&body);
-		dcs_write_error(&body, dcs_error_code(DCS_INTERNAL), too_large);
+		dcs_write_error(&body, dcs_error_code(DCS_INTERNAL),
+				"The answer is larger than this server's limit; ask for a smaller page.");
 		call_reply(c, dcs_error_http(DCS_INTERNAL), dcs_json_type, &body);
 	} else {
 		call_reply(c, 200, dcs_json_type, &body);
@@ -141,22 +141,24 @@ bool dcs_answer_verdict(struct call *c, enum verdict v, const char *busy, const 
 
 bool dcs_answer_read(struct call *c, enum verdict v, const struct err *err)
 {
-	if (v == V_TOO_MANY) /* rows, for the memory of one request: no quota of the tenant's */
-		return dcs_answer_words(c, DCS_INTERNAL, too_large);
 	if (v == V_FAILED)
 		call_spoil_view(c);
+	if (v == V_TOO_MANY) /* of what is read there is no quota, only memory for it */
+		return dcs_answer_no_memory(c);
 	return dcs_answer_verdict(c, v, "", err);
 }
 
 bool dcs_answer_internal(struct call *c, const char *event, const struct err *err)
 {
 	log_error(event, "request=%s operation=%s why=\"%s\"", c->req->id, c->operation, err->msg);
-	return dcs_answer_error(c, DCS_INTERNAL);
+	return dcs_answer_error(c, call_may_be_repeated(c, err) ? DCS_UNAVAILABLE : DCS_INTERNAL);
 }
 
 bool dcs_answer_no_memory(struct call *c)
 {
-	return dcs_answer_words(c, DCS_INTERNAL, "The request needs more memory than it may take.");
+	/* Not "unavailable" behind a change: that says that nothing was done. */
+	return dcs_answer_words(c, c->is_submitted ? DCS_INTERNAL : DCS_UNAVAILABLE,
+				"Internal service error. There is no memory for this request; ask for less at once.");
 }
 
 bool dcs_keep(struct call *c, struct buf *b, const char **out)

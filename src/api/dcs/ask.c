@@ -6,7 +6,6 @@
 struct asking *ask_begin(struct call *c)
 {
 	struct asking *k = arena_new_of(c->arena, struct asking);
-	struct err err = { 0 };
 
 	if (!k) {
 		(void)dcs_answer_no_memory(c);
@@ -20,11 +19,7 @@ struct asking *ask_begin(struct call *c)
 		(void)dcs_answer_error(c, dcs_error_of_busy(k->row.status));
 		return NULL;
 	}
-	if (state_read(&k->row, c->arena, &k->state, &err)) {
-		(void)dcs_answer_internal(c, "api.failed", &err);
-		return NULL;
-	}
-	return k;
+	return scope_state(c, &k->row, &k->state) ? k : NULL;
 }
 
 const struct node *ask_node(struct asking *k, const char *id)

@@ -188,14 +188,24 @@ static bool take_limits(struct plan *p, const json_t *body)
 	       take_number(p, body, "scan_keys_count", &r->batch, SCAN_BATCH_MIN, SCAN_BATCH_MAX, DCS_SCAN_KEYS_COUNT);
 }
 
+static bool has_fit_policy(const struct plan *p)
+{
+	bool is_fit = false;
+	struct err err = { 0 };
+
+	if (engine_cache_counts_uses(&p->cache, &is_fit, &err) != RC_OK)
+		return dcs_answer_internal(p->call, "api.failed", &err);
+	return is_fit || dcs_answer_error(p->call, DCS_HOTKEY);
+}
+
 static bool take_body(struct plan *p, const json_t *body)
 {
 	if (!take_enabled(p, body))
 		return false;
 	if (p->kind == SCAN_EXPIRE)
 		return take_limits(p, body) && take_first(p, body);
-	if (p->kind == SCAN_HOTKEY && p->row.is_enabled && !engine_cache_counts_uses(&p->cache))
-		return dcs_answer_error(p->call, DCS_HOTKEY);
+	if (p->kind == SCAN_HOTKEY && p->row.is_enabled && !has_fit_policy(p))
+		return false;
 	return take_times(p, body);
 }
 

@@ -28,8 +28,8 @@ bool dcs_body(struct call *c, enum dcs_need need, const json_t **out)
 
 	if (len && is_unsigned(c))
 		return dcs_answer_words(c, DCS_BODY,
-					"The message body is not signed (UNSIGNED-PAYLOAD); send it as application/json "
-					"with its hash.");
+			"The message body is not signed (UNSIGNED-PAYLOAD); send it as application/json "
+			"with its hash.");
 	if (is_blank(bytes, len)) {
 		if (need == DCS_BODY_REQUIRED)
 			return dcs_answer_error(c, DCS_BODY_EMPTY);

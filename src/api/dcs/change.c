@@ -187,17 +187,15 @@ void dcs_instances_update(struct call *c)
 {
 	struct update *u = arena_new_of(c->arena, struct update);
 	const json_t *body;
-	struct err err = { 0 };
 
 	if (!u) {
 		(void)dcs_answer_no_memory(c);
 		return;
 	}
-	if (!scope_instance(c, &u->row) || !dcs_body(c, DCS_BODY_REQUIRED, &body))
+	if (!scope_instance(c, &u->row) || !dcs_body(c, DCS_BODY_REQUIRED, &body) ||
+	    !scope_state(c, &u->row, &u->state))
 		return;
-	if (state_read(&u->row, c->arena, &u->state, &err))
-		(void)dcs_answer_internal(c, "api.failed", &err);
-	else if (check_row_fields(c, body, u) && check_process_fields(c, body, u))
+	if (check_row_fields(c, body, u) && check_process_fields(c, body, u))
 		submit_update(c, u);
 }
 

@@ -91,12 +91,8 @@ void dcs_configs_list(struct call *c)
 		(void)dcs_answer_no_memory(c);
 		return;
 	}
-	if (!scope_instance(c, &x->row))
+	if (!scope_instance(c, &x->row) || !scope_state(c, &x->row, &x->state))
 		return;
-	if (state_read(&x->row, c->arena, &x->state, &err)) {
-		(void)dcs_answer_internal(c, "api.failed", &err);
-		return;
-	}
 	enum verdict v = read_last(c, x, &err);
 	if (v == V_OK)
 		(void)dcs_answer(c, write_configs, x);

@@ -178,8 +178,8 @@ static bool make_echo(struct call *c, const json_t *body, struct plan *p)
 	return dcs_keep(c, &text, &p->echo);
 }
 
-/* The parameters it begins with, when a template is named. An id that cannot be one of ours comes from a script made for
- * the cloud, whose system templates mean what is the default here. */
+/* The parameters it begins with, when a template is named. An id that cannot be one of ours comes from a script made
+ * for the cloud, whose system templates mean what is the default here. */
 static bool check_template(struct call *c, const json_t *body, struct plan *p)
 {
 	const char *id = NULL;

@@ -149,14 +149,11 @@ void dcs_diagnosis_create(struct call *c)
 	struct state state;
 	const json_t *body;
 	const char *args;
-	struct err err = { 0 };
 
-	if (!r || !dcs_body(c, DCS_BODY_REQUIRED, &body))
+	if (!r || !dcs_body(c, DCS_BODY_REQUIRED, &body) || !scope_state(c, &r->cache, &state))
 		return;
-	if (state_read(&r->cache, c->arena, &state, &err))
-		(void)dcs_answer_internal(c, "api.failed", &err);
-	else if (read_window(c, body, &r->cache, &wish) && read_nodes(c, body, r->cache.port, &state, &wish) &&
-	         write_args(c, &r->cache, &wish, &args))
+	if (read_window(c, body, &r->cache, &wish) && read_nodes(c, body, r->cache.port, &state, &wish) &&
+	    write_args(c, &r->cache, &wish, &args))
 		record_create(r, SCAN_DIAGNOSIS, args, created);
 }
 

@@ -132,6 +132,7 @@ static void bad_request(struct call *c, const struct err *err)
 }
 
 static void unavailable(struct call *c) { (void)dcs_answer_error(c, DCS_UNAVAILABLE); }
+static void no_memory(struct call *c) { (void)dcs_answer_no_memory(c); }
 static void no_path(struct call *c) { (void)dcs_answer_error(c, DCS_PATH); }
 
 static void no_method(struct call *c)
@@ -158,6 +159,7 @@ const struct dialect dcs_dialect = {
 	.is_consistent = is_consistent,
 	.bad_request = bad_request,
 	.unavailable = unavailable,
+	.no_memory = no_memory,
 	.no_path = no_path,
 	.no_method = no_method,
 	.fault = fault,

@@ -133,7 +133,8 @@ static bool is_renamable(const char *command)
 static bool is_new_name(const char *name)
 {
 	size_t len = strlen(name);
-	return len >= 4 && len <= 64 && is_in(name[0], letters) && has_only(name, name_letters) && !cache_is_command(name);
+	return len >= 4 && len <= 64 && is_in(name[0], letters) && has_only(name, name_letters) &&
+	       !cache_is_command(name);
 }
 
 /* Does a command other than this one get that name, by the body or, unless the body has it, as before? Redis does not

@@ -6,7 +6,6 @@
 #include "api/dcs/running.h"
 #include "api/dcs/scope.h"
 #include "api/dcs/state.h"
-#include "base/num.h"
 
 struct item {
 	struct cache_row row;
@@ -220,26 +219,13 @@ void dcs_instances_show(struct call *c)
 		(void)dcs_answer_read(c, v, &err);
 }
 
-static bool read_capacity(struct call *c, int64_t *mib)
-{
-	const char *text = query_text(&c->query, "capacity");
-	double gb;
-
-	*mib = -1;
-	if (!text)
-		return true;
-	if (!num_f64(text, &gb) || (*mib = format_capacity_mib(gb)) < 0)
-		return dcs_answer_named(c, DCS_QUERY, "capacity");
-	return true;
-}
-
 static bool read_filter(struct call *c, struct cache_filter *f)
 {
 	struct page page;
 
 	if (!scope_page(c, &page) || !scope_flag(c, "include_failure", &f->includes_failed) ||
 	    !scope_flag(c, "include_delete", &f->includes_deleted) || !scope_flag(c, "name_equal", &f->name_is_exact) ||
-	    !read_capacity(c, &f->capacity_mib))
+	    !scope_capacity(c, &f->capacity_mib))
 		return false;
 	f->uid = query_text(&c->query, "instance_id");
 	f->name = query_text(&c->query, "name");

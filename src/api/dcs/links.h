@@ -2,9 +2,9 @@
  * links: addresses of this server's files that need no key, for whoever has them, until a moment in time. Private to
  * api/dcs.
  *
- * What a link opens stands in its path, the end of its life and a signature of both in its query. The signature's key is
- * derived from DATA/secret.key: links outlive the server's restarts, and none can be made without it. Nothing is stored,
- * so a link can be taken back only by deleting what it opens.
+ * What a link opens stands in its path, the end of its life and a signature of both in its query. The signature's key
+ * is derived from DATA/secret.key: links outlive the server's restarts, and none can be made without it. Nothing is
+ * stored, so a link can be taken back only by deleting what it opens.
  */
 #ifndef API_DCS_LINKS_H
 #define API_DCS_LINKS_H

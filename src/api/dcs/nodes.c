@@ -184,18 +184,13 @@ static void write_deletable(struct jw *w, const void *subject)
 static struct nodes *read_nodes(struct call *c)
 {
 	struct nodes *x = arena_new_of(c->arena, struct nodes);
-	struct err err = { 0 };
 
 	if (!x) {
 		(void)dcs_answer_no_memory(c);
 		return NULL;
 	}
-	if (!scope_instance(c, &x->row))
+	if (!scope_instance(c, &x->row) || !scope_state(c, &x->row, &x->state))
 		return NULL;
-	if (state_read(&x->row, c->arena, &x->state, &err)) {
-		(void)dcs_answer_internal(c, "api.failed", &err);
-		return NULL;
-	}
 	return x;
 }
 

@@ -14,12 +14,11 @@ static bool find_node(struct call *c, const json_t *body, const struct cache_row
                       const struct node **out)
 {
 	const char *id = NULL;
-	struct err err = { 0 };
 
 	if (!dcs_text(body, "node_id", &id) || !id || !*id)
 		return dcs_answer_named(c, DCS_PARAM, "node_id");
-	if (state_read(cache, c->arena, state, &err))
-		return dcs_answer_internal(c, "api.failed", &err);
+	if (!scope_state(c, cache, state))
+		return false;
 	*out = state_node(state, id);
 	return *out || dcs_answer_error(c, DCS_NODE_ID);
 }

@@ -258,10 +258,8 @@ static bool check_texts(struct call *c, const json_t *body, struct change_of_pas
 
 static bool check_not_free(struct call *c, struct change_of_password *p)
 {
-	struct err err = { 0 };
-
-	if (state_read(&p->row, c->arena, &p->state, &err))
-		return dcs_answer_internal(c, "api.failed", &err);
+	if (!scope_state(c, &p->row, &p->state))
+		return false;
 	return *p->state.password_hash || dcs_answer_error(c, DCS_PASSWORD_FREE);
 }
 

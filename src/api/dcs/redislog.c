@@ -1,7 +1,7 @@
 /*
- * Run logs, dcs.md 4.3: what redis-server itself wrote, a file for each node and day. A collection is a task that leaves
- * files (cache/log.h); the files are the records, so a list is a look into one small folder, and an id is derived from
- * its file's name.
+ * Run logs, dcs.md 4.3: what redis-server itself wrote, a file for each node and day. A collection is a task that
+ * leaves files (cache/log.h); the files are the records, so a list is a look into one small folder, and an id is
+ * derived from its file's name.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -65,13 +65,12 @@ static bool read_node(struct call *c, const struct cache_row *row, int64_t *out)
 {
 	const char *id = query_text(&c->query, "replication_id");
 	struct state state;
-	struct err err = { 0 };
 
 	*out = -1;
 	if (!id || !*id)
 		return true;
-	if (state_read(row, c->arena, &state, &err))
-		return dcs_answer_internal(c, "api.failed", &err);
+	if (!scope_state(c, row, &state))
+		return false;
 	for (size_t i = 0; i < state.n_nodes; i++) {
 		if (strcmp(state.nodes[i].replication_id, id) == 0) {
 			*out = state.nodes[i].number;
@@ -141,8 +140,8 @@ static bool read_files(struct logs *x)
 	char oldest[CLOCK_TEXT_SIZE];
 	struct err err = { 0 };
 
-	if (state_read(&x->row, c->arena, &x->state, &err))
-		return dcs_answer_internal(c, "api.failed", &err);
+	if (!scope_state(c, &x->row, &x->state))
+		return false;
 	/* A day more than is kept: the days are of the processes' clock, this one is UTC. */
 	clock_iso(oldest, clock_wall_ms() / 1000 - (CACHE_LOG_DAYS_MAX + 1) * INT64_C(86400));
 	oldest[DATE_LEN] = '\0';

@@ -88,11 +88,15 @@ void dcs_bigkey_create(struct call *c)
 void dcs_hotkey_create(struct call *c)
 {
 	struct record_call *r = record_begin(c);
+	bool is_fit = false;
+	struct err err = { 0 };
 
 	if (!r)
 		return;
 	r->about = &hot;
-	if (engine_cache_counts_uses(&r->cache))
+	if (engine_cache_counts_uses(&r->cache, &is_fit, &err) != RC_OK)
+		(void)dcs_answer_internal(c, "api.failed", &err);
+	else if (is_fit)
 		record_create(r, SCAN_HOTKEY, "{}", created);
 	else
 		(void)dcs_answer_error(c, DCS_HOTKEY);

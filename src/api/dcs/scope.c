@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "api/dcs/answer.h"
+#include "base/num.h"
 
 static bool is_own_project(const struct call *c, const char *project)
 {
@@ -19,6 +20,13 @@ bool scope_project(struct call *c, const char **out)
 		return dcs_answer_error(c, DCS_FOREIGN_PROJECT);
 	*out = project;
 	return true;
+}
+
+bool scope_state(struct call *c, const struct cache_row *row, struct state *out)
+{
+	struct err err = { 0 };
+
+	return !state_read(row, c->arena, out, &err) || dcs_answer_internal(c, "api.failed", &err);
 }
 
 bool scope_task_ids(struct call *c, const char **project, const char **instance, const char **task)
@@ -94,6 +102,19 @@ bool scope_flag(struct call *c, const char *name, bool *out)
 	if (query_choice(&c->query, name, "false|true", &value, NULL))
 		return dcs_answer_named(c, DCS_QUERY, name);
 	*out = value == 1;
+	return true;
+}
+
+bool scope_capacity(struct call *c, int64_t *mib)
+{
+	const char *text = query_text(&c->query, "capacity");
+	double gb;
+
+	*mib = -1;
+	if (!text)
+		return true;
+	if (!num_f64(text, &gb) || (*mib = format_capacity_mib(gb)) < 0)
+		return dcs_answer_named(c, DCS_QUERY, "capacity");
 	return true;
 }
 

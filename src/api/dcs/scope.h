@@ -7,6 +7,7 @@
 
 #include "api/call.h"
 #include "api/dcs/format.h"
+#include "api/dcs/state.h"
 
 enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 1000 };
 
@@ -14,6 +15,8 @@ enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 1000 };
 bool scope_project(struct call *c, const char **out) NODISCARD;
 /* Of the path's {project} and {instance}, which is there. */
 bool scope_instance(struct call *c, struct cache_row *out) NODISCARD;
+/* What its row says of the processes. */
+bool scope_state(struct call *c, const struct cache_row *row, struct state *out) NODISCARD;
 /* The ids of project, instance (NULL: the path has none) and {task}, well formed; nothing is looked up. */
 bool scope_task_ids(struct call *c, const char **project, const char **instance, const char **task) NODISCARD;
 
@@ -25,6 +28,8 @@ struct span {
 bool scope_span(struct call *c, struct span *out) NODISCARD;
 /* "true" or "false"; absent leaves *out. */
 bool scope_flag(struct call *c, const char *name, bool *out) NODISCARD;
+/* A size in GB as the contract spells it, in MiB; -1: absent. */
+bool scope_capacity(struct call *c, int64_t *mib) NODISCARD;
 /* Who does this, for the records. */
 struct actor scope_actor(const struct call *c);
 

@@ -8,15 +8,14 @@
 static bool check(struct call *c, struct cache_row *row)
 {
 	struct state state;
-	struct err err = { 0 };
 	bool has_candidate = false;
 
 	if (!scope_instance(c, row))
 		return false;
 	if (strcmp(row->cache_mode, "ha") != 0)
 		return dcs_answer_error(c, DCS_SWAP);
-	if (state_read(row, c->arena, &state, &err))
-		return dcs_answer_internal(c, "api.failed", &err);
+	if (!scope_state(c, row, &state))
+		return false;
 	for (size_t i = 0; i < state.n_nodes; i++)
 		has_candidate |= !state.nodes[i].is_master && state.nodes[i].priority > 0;
 	return has_candidate || dcs_answer_error(c, DCS_ALL_PRIORITIES_ZERO);
@@ -72,10 +71,9 @@ static bool read_priority(struct call *c, int64_t *out)
 static bool find_replica(struct call *c, const struct cache_row *row, struct node *out)
 {
 	struct state state;
-	struct err err = { 0 };
 
-	if (state_read(row, c->arena, &state, &err))
-		return dcs_answer_internal(c, "api.failed", &err);
+	if (!scope_state(c, row, &state))
+		return false;
 	if (strcmp(path_arg(&c->args, "group"), state.group_id) != 0)
 		return dcs_answer_named(c, DCS_ID_PARAM, "group_id");
 	const struct node *node = state_node(&state, path_arg(&c->args, "node"));

@@ -313,7 +313,8 @@ void dcs_templates_create(struct call *c)
 	const json_t *body;
 	struct template_row row;
 
-	if (!scope_project(c, &project) || !dcs_body(c, DCS_BODY_REQUIRED, &body) || !find_source(c, body, project, &row))
+	if (!scope_project(c, &project) || !dcs_body(c, DCS_BODY_REQUIRED, &body) ||
+	    !find_source(c, body, project, &row))
 		return;
 	row.project_id = project;
 	row.name = NULL;
@@ -348,7 +349,7 @@ static bool find_own(struct call *c, const char **project, struct template_row *
 		return false;
 	return !is_system(out) ||
 	       dcs_answer_words(c, DCS_ID_PARAM,
-				"Invalid template_id parameter in the request. The system's templates cannot be changed.");
+		       "Invalid template_id parameter in the request. The system's templates cannot be changed.");
 }
 
 void dcs_templates_update(struct call *c)

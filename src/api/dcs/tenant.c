@@ -9,7 +9,6 @@
 #include "api/dcs/routes.h"
 #include "api/dcs/scope.h"
 #include "api/dcs/spec.h"
-#include "base/num.h"
 
 /* ---- usage ---- */
 
@@ -260,19 +259,6 @@ static void write_flavors(struct jw *w, const void *subject)
 	jw_end_object(w);
 }
 
-static bool read_capacity(struct call *c, int64_t *mib)
-{
-	const char *text = query_text(&c->query, "capacity");
-	double gb;
-
-	*mib = -1;
-	if (!text)
-		return true;
-	if (!num_f64(text, &gb) || (*mib = format_capacity_mib(gb)) < 0)
-		return dcs_answer_named(c, DCS_QUERY, "capacity");
-	return true;
-}
-
 static bool read_current(struct call *c, const char *project, struct spec *out)
 {
 	const char *uid = query_text(&c->query, "instance_id");
@@ -303,7 +289,7 @@ void dcs_flavors(struct call *c)
 		.cpu_type = query_text(&c->query, "cpu_type"),
 	};
 
-	if (scope_project(c, &project) && read_capacity(c, &f.capacity_mib) && read_current(c, project, &f.current))
+	if (scope_project(c, &project) && scope_capacity(c, &f.capacity_mib) && read_current(c, project, &f.current))
 		(void)dcs_answer(c, write_flavors, &f);
 }
 

@@ -6,7 +6,6 @@
 const char answer_json_type[] = "application/json;charset=utf-8";
 /* A page of 100 instances at their largest stays well below. */
 enum { ANSWER_MAX_SIZE = 64 << 20 };
-static const char answer_too_large[] = "the answer is larger than this server's limit; ask for a smaller page";
 
 static void complete(const struct call *c, struct envelope *e)
 {
@@ -30,7 +29,7 @@ static void send_answer(struct call *c, const struct envelope *e, void (*write)(
 		struct envelope sorry = {
 			.http_code = api_error_http(API_ERR_INTERNAL),
 			.code = api_error_code(API_ERR_INTERNAL),
-			.message = answer_too_large,
+			.message = "the answer is larger than this server's limit; ask for a smaller page",
 		};
 		complete(c, &sorry);
 		buf_reset(&body);
@@ -115,21 +114,25 @@ void answer_bad_input(struct call *c, const struct err *err)
 	answer_error(c, err->rc == RC_BUSY ? API_ERR_UNAVAILABLE : API_ERR_INVALID_PARAMETER, err->msg);
 }
 
+void answer_no_memory(struct call *c)
+{
+	answer_error(c, API_ERR_UNAVAILABLE, "there is no memory for this request; ask for less at once");
+}
+
 void answer_read(struct call *c, enum verdict v, const struct err *err)
 {
-	if (v == V_TOO_MANY) { /* rows, for the memory of one request */
-		answer_error(c, API_ERR_INTERNAL, answer_too_large);
-		return;
-	}
 	if (v == V_FAILED)
 		call_spoil_view(c);
-	answer_verdict(c, v, err);
+	if (v == V_TOO_MANY) /* of what is read there is no limit but the memory for it */
+		answer_no_memory(c);
+	else
+		answer_verdict(c, v, err);
 }
 
 void answer_internal(struct call *c, const char *event, const struct err *err)
 {
 	log_error(event, "request=%s operation=%s why=\"%s\"", c->req->id, c->operation, err->msg);
-	answer_error(c, API_ERR_INTERNAL, NULL);
+	answer_error(c, call_may_be_repeated(c, err) ? API_ERR_UNAVAILABLE : API_ERR_INTERNAL, NULL);
 }
 
 void answer_method(struct call *c)

@@ -25,6 +25,7 @@ void answer_change(struct change *change);
 void answer_error(struct call *c, enum api_error e, const char *why);
 /* Anything but V_OK. The words of an internal failure go to the log only. */
 void answer_verdict(struct call *c, enum verdict v, const struct err *err);
+void answer_no_memory(struct call *c); /* 503 */
 /* A body or query that broke a rule (RC_INVALID, RC_LIMIT). */
 void answer_bad_input(struct call *c, const struct err *err);
 /* The same after a reading of the engine, whose view is renewed when it failed. */

@@ -65,6 +65,7 @@ const struct dialect opensearch_dialect = {
 	.is_consistent = is_consistent,
 	.bad_request = bad_request,
 	.unavailable = unavailable,
+	.no_memory = answer_no_memory,
 	.no_path = no_path,
 	.no_method = answer_method,
 	.fault = fault,

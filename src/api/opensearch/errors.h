@@ -7,7 +7,7 @@
 
 #include "engine/engine.h"
 
-#define API_ERROR_TABLE(X) /* name, code, HTTP status, message when there is nothing more exact to say */        \
+#define API_ERROR_TABLE(X) /* name, code, HTTP status, message when there is nothing more exact to say */          \
 	X(APP_NOT_FOUND, "App.NotFound", 404, "App not found")                                                     \
 	X(APP_DUPLICATED, "App.Duplicated", 409, "an app group of this name exists already")                       \
 	X(APP_NAME, "App.InvalidParameter.Name", 400, "bad name of an app group")                                  \
@@ -25,7 +25,8 @@
 	X(OUT_OF_RANGE, "OutOfRange", 400, "over a limit of this server")                                          \
 	X(ACTION_NOT_FOUND, "InvalidAction.NotFound", 404, "there is no operation at this path")                   \
 	X(METHOD, "UnsupportedHTTPMethod", 405, "the path does not support this method")                           \
-	X(SIGNATURE_METHOD, "InvalidSignatureMethod", 400, "sign with ACS3-HMAC-SHA256; no other scheme is known here") \
+	X(SIGNATURE_METHOD, "InvalidSignatureMethod", 400,                                                         \
+	  "sign with ACS3-HMAC-SHA256; no other scheme is known here")                                             \
 	X(UNAVAILABLE, "ServiceUnavailable", 503, "the server takes no changes right now; try again later")        \
 	X(INTERNAL, "InternalError", 500, "internal error; the server's log says more under this request id")
 

@@ -69,7 +69,8 @@ struct instance_fact {
 	size_t n_past, cap_past;
 	struct wish *others; /* what it may be as well: of a twin (twin.h) */
 	size_t n_others;
-	bool has_unknown_past; /* of a twin: the old one of that name, or one made anew; it may have had, and lost, any tasks */
+	/* Of a twin: the old one of that name, or one made anew; it may have had, and lost, any tasks. */
+	bool has_unknown_past;
 	struct task_fact *tasks;             /* [generation - 1] */
 	int64_t n_tasks, cap;                /* the highest generation known */
 	int64_t n_created, n_asking, n_lost; /* creations acknowledged, under way, without an answer */

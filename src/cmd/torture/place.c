@@ -57,7 +57,8 @@ static enum rc claim(const char *dir, struct place *p, struct err *err)
 	return rc == RC_CONFLICT && n == 0 ? err_set(err, rc, "another run is at work in '%.300s'", dir) : rc;
 }
 
-/* A run that was interrupted may have left Redis processes, of its own data and of a copy's: they outlive everything. */
+/* A run that was interrupted may have left Redis processes, of its own data and of a copy's:
+ * they outlive everything. */
 static enum rc empty(const struct place *p, struct err *err)
 {
 	static const char *const folders[] = { "data", "copy/data" };

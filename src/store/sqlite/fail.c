@@ -27,8 +27,8 @@ static const struct {
 /* Only where SQLite writes a database or a log it tells a full disk from other faults, and a quota not even there: for
  * the index of the log (made, cut, made longer) and for files that cannot be made, the kernel's word counts. errno has
  * it: each of these codes comes from a call that has just failed, while what SQLite notes of it (sqlite3_system_errno)
- * may be of an earlier one, since a failed commit sets nothing there. A sync that found the disk full is another matter:
- * what it left undone is not known. */
+ * may be of an earlier one, since a failed commit sets nothing there. A sync that found the disk full is another
+ * matter: what it left undone is not known. */
 static bool is_full(int full_code, int sys)
 {
 	switch (full_code) {

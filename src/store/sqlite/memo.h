@@ -1,13 +1,14 @@
 /*
  * memo: rows that a reader got lately, to be had again without asking the database for as long as nobody changed it.
  *
- * What is kept belongs to one version of the data (PRAGMA data_version within a read transaction, which moves with every
- * commit of any other connection, also of another process); memo_version with another version forgets all of it. So an
- * answer from here is the answer the database would give in the same transaction.
+ * What is kept belongs to one version of the data (PRAGMA data_version within a read transaction, which moves with
+ * every commit of any other connection, also of another process); memo_version with another version forgets all of it.
+ * So an answer from here is the answer the database would give in the same transaction.
  *
  * Owner:    struct memo is the store's. Rows handed out are copies in the caller's arena.
  * Threads:  one owner at a time, as the store's connection.
- * Limits:   MEMO_PLACES rows, each with its texts at most MEMO_SIZE_MAX bytes; a row that hashes to a taken place takes it.
+ * Limits:   MEMO_PLACES rows, each with its texts at most MEMO_SIZE_MAX bytes; a row that hashes to a taken
+ *           place takes it.
  */
 #ifndef STORE_SQLITE_MEMO_H
 #define STORE_SQLITE_MEMO_H
@@ -44,7 +45,8 @@ void memo_version(struct memo *m, int64_t version);
 /* False: the values are too long to be kept. */
 bool memo_key(struct memo_key *key, const struct shape *shape, const struct query *q);
 /* RC_NOT_FOUND: not here. RC_LIMIT: the arena is full; row is not written. */
-enum rc memo_get(struct memo *m, const struct memo_key *key, const struct table *t, void *row, struct arena *a) NODISCARD;
+enum rc memo_get(struct memo *m, const struct memo_key *key, const struct table *t, void *row,
+		 struct arena *a) NODISCARD;
 /* Keep a copy of row, unless it is large. */
 void memo_keep(struct memo *m, const struct memo_key *key, const struct table *t, const void *row);
 

@@ -1,7 +1,7 @@
 /*
  * Migrations: all that are missing in one transaction together with the user_version they lead to, so a crash leaves a
- * database as it was or up to date, and a new one costs one sync. They run with foreign keys off, since rebuilding a table would otherwise delete what refers
- * to it; before the commit the references are checked as a whole.
+ * database as it was or up to date, and a new one costs one sync. They run with foreign keys off, since rebuilding a
+ * table would otherwise delete what refers to it; before the commit the references are checked as a whole.
  */
 #include "store/sqlite/sqlite_priv.h"
 
@@ -54,8 +54,10 @@ static enum rc read_version(sqlite3 *db, int n, int64_t *now, struct err *err)
 {
 	enum rc rc = sqlite_number(db, "PRAGMA user_version", now, err);
 	if (rc == RC_OK && *now > n)
-		rc = err_set(err, RC_CONFLICT, "a newer stint brought the database to schema version %lld just now, this program "
-			     "knows versions up to %d: use a newer stint", (long long)*now, n);
+		rc = err_set(err, RC_CONFLICT,
+			     "a newer stint brought the database to schema version %lld just now, this program "
+			     "knows versions up to %d: use a newer stint",
+			     (long long)*now, n);
 	return rc;
 }
 
@@ -86,6 +88,6 @@ enum rc migrate(sqlite3 *db, const struct migration *list, int n, struct err *er
 	if (rc == RC_OK)
 		rc = sqlite_run(db, "COMMIT", err);
 	if (rc != RC_OK && !sqlite3_get_autocommit(db))
-		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* closing would do it too; tell the first error */
+		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* closing does it too; tell the first error */
 	return rc;
 }

@@ -11,7 +11,8 @@ static bool has_log(sqlite3 *db)
 	sqlite3_stmt *stmt = NULL;
 	bool is_wal = false;
 
-	if (sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW) {
+	if (sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &stmt, NULL) == SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW) {
 		const char *mode = (const char *)sqlite3_column_text(stmt, 0);
 		is_wal = mode && strcmp(mode, "wal") == 0;
 	}
@@ -27,7 +28,8 @@ void newest_find(struct newest *n, sqlite3 *db)
 	if (n->is_sought)
 		return;
 	n->is_sought = true;
-	if (!has_log(db) || sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file->pMethods)
+	if (!has_log(db) || sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
+	    !file->pMethods)
 		return;
 	const sqlite3_io_methods *m = file->pMethods;
 	/* The region is there since the view began; this only tells where. */

@@ -17,9 +17,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* Settings of this connection. The ones for writers need a file that is known to be ours.
  *
  * Memory: a process has some six connections (the writer, a reader per loop, three threads in the background), and
- * what each maps counts as the process's own, even if it is the same page. So the sizes are small: mapped is what a young
- * store has, beyond that a reader keeps the upper pages of each tree, and rows it got lately (memo.h). Of a large store
- * the leaves come from the system's page cache either way, since only the head of a file can be mapped. */
+ * what each maps counts as the process's own, even if it is the same page. So the sizes are small: mapped is what a
+ * young store has, beyond that a reader keeps the upper pages of each tree, and rows it got lately (memo.h). Of a large
+ * store the leaves come from the system's page cache either way, since only the head of a file can be mapped. */
 static const char for_all[] = "PRAGMA trusted_schema=OFF;"
 			      "PRAGMA cell_size_check=ON;"
 			      "PRAGMA foreign_keys=ON;"
@@ -30,23 +30,38 @@ static const char for_writers[] = "PRAGMA cache_size=-8192;"
 				  "PRAGMA synchronous=FULL;"
 				  "PRAGMA journal_size_limit=67108864;";
 
-/* SQLite's count of its memory takes a lock at each allocation of whatever connection, and nobody asks for it. And a page
- * cache begins with room for twenty pages, all of it touched at once: 87 KiB for a connection that reads three. Too late
- * to change only where the program has used SQLite before by itself; it then goes on as it was. */
+/* SQLite's count of its memory takes a lock at each allocation of whatever connection, and nobody asks for it. And a
+ * page cache begins with room for twenty pages, all of it touched at once: 87 KiB for a connection that reads three.
+ * Too late to change only where the program has used SQLite before by itself; it then goes on as it was. */
 static void configure(void)
 {
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	(void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
 }
 
+static enum rc make_new(const char *path, struct err *err)
+{
+	struct err why = { 0 };
+
+	enum rc rc = sqlite_create(path, &why);
+	if (rc == RC_OK || rc == RC_CONFLICT || !file_exists(path))
+		return RC_OK; /* if there is none yet SQLite makes it, in more steps, or says what is in the way */
+	if (err)
+		*err = why;
+	return rc;
+}
+
 static enum rc connect_to(struct sqlite_store *s, const char *path, struct err *err)
 {
 	int flags = s->base.mode == STORE_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
-	bool is_new = !file_exists(path);
 
-	if (s->base.mode == STORE_READER && is_new)
+	if (s->base.mode == STORE_READER && !file_exists(path))
 		return err_set(err, RC_NOT_FOUND, "no database there yet");
 	must(pthread_once(&once, configure) == 0);
+	enum rc rc = file_exists(path) ? RC_OK : make_new(path, err);
+	if (rc != RC_OK)
+		return rc;
+	bool is_new = !file_exists(path);
 	int code = sqlite3_open_v2(path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	/* Without memory there is no handle either, which all that is asked about it takes for "out of memory". */
 	if (code != SQLITE_OK)
@@ -191,6 +206,7 @@ static enum rc compare_all(sqlite3 *db, struct err *err)
 
 static enum rc prepare_writer(struct sqlite_store *s, struct err *err)
 {
+	(void)sqlite3_wal_hook(s->db, sqlite_note_log, s);
 	enum rc rc = use_wal(s->db, err);
 	if (rc == RC_OK)
 		rc = sqlite_run(s->db, for_writers, err);

@@ -20,8 +20,9 @@ static void sqlite_close(struct store *base)
 
 static enum rc sqlite_begin(struct store *s, struct err *err) { return cache_control(sqlite_of(s), CTL_BEGIN, err); }
 
-/* Locks and frames come first (the latter told as a full disk or a quota): without them nothing is kept. What fails later, the index of the log for lack of room or
- * memory, fails with the frames on the disk: whoever opens the files after a crash finds the transaction. */
+/* Locks and frames come first (the latter told as a full disk or a quota): without them nothing is kept. What fails
+ * later, the index of the log for lack of room or memory, fails with the frames on the disk: whoever opens the files
+ * after a crash finds the transaction. */
 static enum rc sqlite_commit(struct store *s, struct err *err)
 {
 	enum rc rc = cache_control(sqlite_of(s), CTL_COMMIT, err);
@@ -39,6 +40,26 @@ static enum rc sqlite_undo(struct store *s, struct err *err)
 {
 	enum rc rc = cache_control(sqlite_of(s), CTL_UNDO, err);
 	return rc == RC_OK ? sqlite_keep(s, err) : rc; /* rolling back to a savepoint leaves it standing */
+}
+
+/* As far as readers of older views let it. */
+static void sqlite_tidy(struct store *base)
+{
+	struct sqlite_store *s = sqlite_of(base);
+
+	if (s->n_frames >= LOG_FRAMES) /* what cannot be copied stays in the log */
+		(void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	s->n_frames = 0;
+}
+
+int sqlite_note_log(void *store, sqlite3 *db, const char *name, int n_frames)
+{
+	struct sqlite_store *s = store;
+
+	s->n_frames = n_frames;
+	if (n_frames >= LOG_FRAMES_MOST)
+		(void)sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL); /* likewise */
+	return SQLITE_OK;
 }
 
 /* Setting the version it has writes the first page again. That may be a newer one than at the opening: a command of a
@@ -160,8 +181,8 @@ enum rc sqlite_start(struct sqlite_store *s, const struct shape *shape, const st
 }
 
 /* The first row of the query, from the database. */
-static enum rc find(struct sqlite_store *s, const struct shape *shape, const struct query *q, void *row, struct arena *a,
-		    struct err *err)
+static enum rc find(struct sqlite_store *s, const struct shape *shape, const struct query *q, void *row,
+		    struct arena *a, struct err *err)
 {
 	sqlite3_stmt *stmt;
 	enum rc rc = sqlite_start(s, shape, q, &stmt, err);
@@ -306,6 +327,7 @@ const struct store_ops sqlite_ops = {
 	.mark_keep = sqlite_keep,
 	.mark_undo = sqlite_undo,
 	.touch = sqlite_touch,
+	.tidy = sqlite_tidy,
 	.begin_read = sqlite_begin_read,
 	.end_read = sqlite_rollback,
 	.is_newest = sqlite_is_newest,

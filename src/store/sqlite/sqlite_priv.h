@@ -1,6 +1,7 @@
 /*
  * sqlite_priv: the SQLite back end's parts. For files of this folder and tests/unit/store_test.c alone.
  *
+ *   create.c   a new database
  *   open.c     connection, identity of the file, comparison of its columns with the descriptions
  *   migrate.c  bringing an older database up to date
  *   sql.c      SQL text of a shape
@@ -31,9 +32,21 @@ enum {
 	SQL_MAX = 8192,  /* bytes of one statement */
 	TOTAL_SHIFT = 10, /* schema/ writes it */
 	TOTAL_BLOCK = 1 << TOTAL_SHIFT,
+	LOG_FRAMES = 1000,      /* store_tidy copies a log of that many pages back into the database */
+	LOG_FRAMES_MOST = 4000, /* a commit does it itself */
 };
 
-enum control { CTL_BEGIN, CTL_COMMIT, CTL_ROLLBACK, CTL_MARK, CTL_KEEP, CTL_UNDO, CTL_BEGIN_READ, CTL_VERSION, CONTROLS };
+enum control {
+	CTL_BEGIN,
+	CTL_COMMIT,
+	CTL_ROLLBACK,
+	CTL_MARK,
+	CTL_KEEP,
+	CTL_UNDO,
+	CTL_BEGIN_READ,
+	CTL_VERSION,
+	CONTROLS
+};
 
 struct cached {
 	struct shape shape;
@@ -45,6 +58,7 @@ struct sqlite_store {
 	struct store base;
 	sqlite3 *db;
 	int version; /* user_version as opened */
+	int n_frames; /* in the log, as of the last commit; 0: they were copied back since */
 	sqlite3_stmt *controls[CONTROLS];
 	struct cached cache[CACHE_SETS][CACHE_WAYS];
 	uint64_t tick;
@@ -57,6 +71,10 @@ static inline struct sqlite_store *sqlite_of(struct store *s) { return (struct s
 
 extern const struct store_ops sqlite_ops;
 
+/* For sqlite3_wal_hook: told of each commit, in place of SQLite's own rule, which copies the log back within a
+ * commit. */
+int sqlite_note_log(void *store, sqlite3 *db, const char *name, int n_frames);
+
 /* The failure of the last call on db in our terms. t: the table concerned, NULL for none. what: what was tried. */
 enum rc sqlite_failed(sqlite3 *db, int code, const struct table *t, const char *what, struct err *err);
 
@@ -68,7 +86,7 @@ void cache_done(sqlite3_stmt *stmt); /* reset, forget parameters; it holds no lo
 /* All of them at the opening: a rollback must be possible when no memory is left to prepare it. */
 enum rc cache_prepare_controls(struct sqlite_store *s, struct err *err) NODISCARD;
 enum rc cache_control(struct sqlite_store *s, enum control c, struct err *err) NODISCARD;
-/* CTL_VERSION: one number, that of the data this connection sees in its transaction, which begins with it at the latest. */
+/* CTL_VERSION: one number, of the data this connection sees in its transaction, which begins with it at the latest. */
 enum rc cache_version(struct sqlite_store *s, int64_t *version, struct err *err) NODISCARD;
 void cache_fini(struct sqlite_store *s);
 
@@ -76,7 +94,8 @@ void cache_fini(struct sqlite_store *s);
 int rows_bind(sqlite3_stmt *stmt, const struct shape *shape, const void *row);
 bool rows_read(sqlite3_stmt *stmt, const struct table *t, void *row, struct arena *a); /* false: arena full */
 
-/* Bring db from its user_version to n, in one transaction. Neighbours may do the same at once. RC_CONFLICT: it is beyond n. */
+/* Bring db from its user_version to n, in one transaction. Neighbours may do so at once. RC_CONFLICT: it
+ * is beyond n. */
 enum rc migrate(sqlite3 *db, const struct migration *list, int n, struct err *err) NODISCARD;
 /* The one number that sql gives. */
 enum rc sqlite_number(sqlite3 *db, const char *sql, int64_t *out, struct err *err) NODISCARD;
@@ -86,11 +105,16 @@ enum rc sqlite_run(sqlite3 *db, const char *sql, struct err *err) NODISCARD;
 enum rc sqlite_start(struct sqlite_store *s, const struct shape *shape, const struct query *q, sqlite3_stmt **stmt,
 		     struct err *err) NODISCARD;
 
-/* Of a list whose page lies beyond a block: narrow q to what comes after the blocks before it, if a total knows them. */
+/* Of a list whose page lies beyond a block: narrow q to what comes after the blocks before it, if a
+ * total knows them. */
 enum rc total_seek(struct sqlite_store *s, const struct shape *shape, struct query *q, struct err *err) NODISCARD;
 /* store_check_totals, store_mend_totals */
 enum rc total_check(struct store *base, const struct store_pause *pause, struct err *err) NODISCARD;
 enum rc total_mend(struct store *base, int64_t *n_mended, struct err *err) NODISCARD;
+
+/* create.c: a new database at path, with all of the schema and durable. A failure that leaves none there is no answer:
+ * SQLite may still be able to make one. RC_CONFLICT: a neighbour was faster. */
+enum rc sqlite_create(const char *path, struct err *err) NODISCARD;
 
 /* copy.c: store_copy */
 enum rc sqlite_copy(struct store *base, const char *to, struct err *err) NODISCARD;

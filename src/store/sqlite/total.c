@@ -77,7 +77,8 @@ enum rc total_seek(struct sqlite_store *s, const struct shape *shape, struct que
 
 	if (!total || !is_along(shape, total) || q->offset < TOTAL_BLOCK)
 		return RC_OK;
-	/* Hot rows may lie anywhere: leave room for all of them, and see afterwards how many were among those passed. */
+	/* Hot rows may lie anywhere: leave room for all of them, and see afterwards how many were
+	 * among those passed. */
 	enum rc rc = has_hot ? count_hot(s, total, q, INT64_MIN, &n_hot, err) : RC_OK;
 	if (rc == RC_OK)
 		rc = pass_blocks(s, shape, q, q->offset - n_hot, &at, err);
@@ -115,8 +116,8 @@ static void add_cold(struct buf *sql, const struct table *t)
 static void add_firsts(struct buf *sql, const struct audit *x)
 {
 	const char *first = x->total->first;
-	buf_addf(sql, "SELECT DISTINCT \"%s\" FROM \"%s\" UNION SELECT DISTINCT \"%s\" FROM \"%s\"", first, x->table->name, first,
-		 x->total->name);
+	buf_addf(sql, "SELECT DISTINCT \"%s\" FROM \"%s\" UNION SELECT DISTINCT \"%s\" FROM \"%s\"", first,
+		 x->table->name, first, x->total->name);
 }
 
 static void add_differences(struct buf *sql, const struct audit *x)
@@ -126,8 +127,8 @@ static void add_differences(struct buf *sql, const struct audit *x)
 
 	buf_addf(sql, "SELECT 1 FROM (SELECT block AS b,\"%s\" AS s,n FROM \"%s\" WHERE \"%s\"=?1", second, total->name,
 		 total->first);
-	buf_addf(sql, " UNION ALL SELECT \"%s\">>%d,\"%s\",-1 FROM \"%s\" WHERE \"%s\"=?1", total->along, TOTAL_SHIFT, second,
-		 x->table->name, total->first);
+	buf_addf(sql, " UNION ALL SELECT \"%s\">>%d,\"%s\",-1 FROM \"%s\" WHERE \"%s\"=?1", total->along, TOTAL_SHIFT,
+		 second, x->table->name, total->first);
 	add_cold(sql, x->table);
 	buf_adds(sql, ") GROUP BY b,s HAVING sum(n)<>0 LIMIT 1");
 }
@@ -143,9 +144,10 @@ static void add_recount(struct buf *sql, const struct audit *x)
 	const char *second = total->second ? total->second : "";
 	const char *quote = total->second ? "\"" : "", *comma = total->second ? "," : "";
 
-	buf_addf(sql, "INSERT INTO \"%s\" (n,block,\"%s\"%s%s%s%s) ", total->name, total->first, comma, quote, second, quote);
-	buf_addf(sql, "SELECT count(*),\"%s\">>%d,\"%s\"%s%s%s%s FROM \"%s\" WHERE \"%s\"=?1", total->along, TOTAL_SHIFT,
-		 total->first, comma, quote, second, quote, x->table->name, total->first);
+	buf_addf(sql, "INSERT INTO \"%s\" (n,block,\"%s\"%s%s%s%s) ", total->name, total->first, comma, quote, second,
+		 quote);
+	buf_addf(sql, "SELECT count(*),\"%s\">>%d,\"%s\"%s%s%s%s FROM \"%s\" WHERE \"%s\"=?1", total->along,
+		 TOTAL_SHIFT, total->first, comma, quote, second, quote, x->table->name, total->first);
 	add_cold(sql, x->table);
 	buf_addf(sql, " GROUP BY 2%s", total->second ? ",4" : "");
 }
@@ -198,8 +200,9 @@ static enum rc run_for(sqlite3 *db, const struct audit *x, sqlite3_stmt *stmt, b
 
 static enum rc tell_wrong(const struct audit *x, struct err *err)
 {
-	return err_set(err, RC_CORRUPT, "the number of %s rows kept in %s is not that of the rows (%s %.80s)", x->table->name,
-		       x->total->name, x->total->first, (const char *)sqlite3_column_text(x->firsts, 0));
+	return err_set(err, RC_CORRUPT, "the number of %s rows kept in %s is not that of the rows (%s %.80s)",
+		       x->table->name, x->total->name, x->total->first,
+		       (const char *)sqlite3_column_text(x->firsts, 0));
 }
 
 static enum rc check_first(sqlite3 *db, const struct audit *x, int64_t *n_mended, struct err *err)
@@ -215,7 +218,8 @@ static enum rc check_first(sqlite3 *db, const struct audit *x, int64_t *n_mended
 	return rc == RC_OK ? run_for(db, x, x->count, NULL, err) : rc;
 }
 
-static enum rc check_total(sqlite3 *db, struct audit *x, const struct store_pause *pause, int64_t *n_mended, struct err *err)
+static enum rc check_total(sqlite3 *db, struct audit *x, const struct store_pause *pause, int64_t *n_mended,
+			   struct err *err)
 {
 	enum rc rc = RC_OK;
 	int code = sqlite3_step(x->firsts);
@@ -258,4 +262,7 @@ enum rc total_check(struct store *base, const struct store_pause *pause, struct 
 	return check_all(base, pause, NULL, err);
 }
 
-enum rc total_mend(struct store *base, int64_t *n_mended, struct err *err) { return check_all(base, NULL, n_mended, err); }
+enum rc total_mend(struct store *base, int64_t *n_mended, struct err *err)
+{
+	return check_all(base, NULL, n_mended, err);
+}

@@ -94,8 +94,8 @@ def check(name, server):
     good = result["auc"] >= floor
     rate = result["rows_train"] * result["epochs_run"] / max(result["seconds"], 0.001)
     print(f"{'ok' if good else 'FAILED'} data.{name}: AUC {result['auc']:.4f} (floor {floor}), log loss "
-          f"{result['logloss']:.4f}, {result['rows_train']} rows, {result['epochs_run']} epochs, {result['seconds']:.1f} s, "
-          f"{rate:.0f} rows/s", flush=True)
+          f"{result['logloss']:.4f}, {result['rows_train']} rows, {result['epochs_run']} epochs, "
+          f"{result['seconds']:.1f} s, {rate:.0f} rows/s", flush=True)
     return good
 
 

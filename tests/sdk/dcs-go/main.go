@@ -45,7 +45,8 @@ func refused(err error, status int, code string) string {
 	if !errors.As(err, &answer) {
 		return "no answer of the service: " + err.Error()
 	}
-	if answer.StatusCode != status || answer.ErrorCode != code || answer.ErrorMessage == "" || answer.RequestId == "" {
+	if answer.StatusCode != status || answer.ErrorCode != code || answer.ErrorMessage == "" ||
+		answer.RequestId == "" {
 		return err.Error()
 	}
 	return ""

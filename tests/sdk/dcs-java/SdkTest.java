@@ -1,4 +1,5 @@
-// The vendor's unmodified Java SDK: its sample for deleting a background task, rebuilt as a test. Prints one line a test.
+// The vendor's unmodified Java SDK: its sample for deleting a background task, rebuilt as a test. Prints one line a
+// test.
 import com.huaweicloud.sdk.core.auth.BasicCredentials;
 import com.huaweicloud.sdk.core.exception.ServiceResponseException;
 import com.huaweicloud.sdk.dcs.v2.DcsClient;

@@ -551,7 +551,8 @@ class Sdk(test_dcs.DcsCase):
         got = c.update_bigkey_autoscan_config(v2.UpdateBigkeyAutoscanConfigRequest(one, daily))
         self.assertEqual((got.instance_id, got.enable_auto_scan, got.schedule_at), (one, True, ["21:00"]))
         shown = c.show_bigkey_autoscan_config(v2.ShowBigkeyAutoscanConfigRequest(one))
-        self.assertEqual((shown.enable_auto_scan, shown.schedule_at, shown.updated_at), (True, ["21:00"], got.updated_at))
+        self.assertEqual((shown.enable_auto_scan, shown.schedule_at, shown.updated_at),
+                         (True, ["21:00"], got.updated_at))
         self.raises(400, "DCS.4922", c.update_hotkey_auto_scan_config, v2.UpdateHotkeyAutoScanConfigRequest(one, daily))
         shown = c.show_hotkey_autoscan_config(v2.ShowHotkeyAutoscanConfigRequest(one))
         self.assertEqual((shown.enable_auto_scan, shown.schedule_at, shown.updated_at), (False, [], None))
@@ -563,7 +564,8 @@ class Sdk(test_dcs.DcsCase):
                                                   scan_keys_count=10)
         c.update_expire_auto_scan_config(v2.UpdateExpireAutoScanConfigRequest(one, body))
         shown = c.show_expire_auto_scan_config(v2.ShowExpireAutoScanConfigRequest(one))
-        self.assertEqual((shown.first_scan_at, shown.interval, shown.timeout, shown.scan_keys_count), (first, 60, 120, 10))
+        self.assertEqual((shown.first_scan_at, shown.interval, shown.timeout, shown.scan_keys_count),
+                         (first, 60, 120, 10))
         body.timeout = 119
         self.raises(400, "DCS.4821", c.update_expire_auto_scan_config, v2.UpdateExpireAutoScanConfigRequest(one, body))
         self.delete(one)

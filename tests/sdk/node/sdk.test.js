@@ -66,7 +66,8 @@ async function makeApp(name) {
 function instanceRequest(name, more = {}, params = PARAMS) {
   const createParameters = Object.entries(params)
     .map(([key, value]) => new sdk.CreateFunctionInstanceRequestCreateParameters({ name: key, value }));
-  return new sdk.CreateFunctionInstanceRequest({ instanceName: name, modelType: 'tf_checkpoint', createParameters, ...more });
+  const words = { instanceName: name, modelType: 'tf_checkpoint', createParameters, ...more };
+  return new sdk.CreateFunctionInstanceRequest(words);
 }
 
 const getDetail = new sdk.GetFunctionInstanceRequest({ output: 'detail' });
@@ -143,9 +144,11 @@ const tests = {
     const app = await makeApp('node_errors');
     good(await client.createFunctionInstance(app, 'ctr', instanceRequest('one')));
     const rows = [
-      [409, 'App.Duplicated', () => client.createAppGroup(new sdk.CreateAppGroupRequest({ name: app, type: 'enhanced' }))],
+      [409, 'App.Duplicated',
+        () => client.createAppGroup(new sdk.CreateAppGroupRequest({ name: app, type: 'enhanced' }))],
       [409, 'Instance.Duplicated', () => client.createFunctionInstance(app, 'ctr', instanceRequest('one'))],
-      [404, 'Version.NotExist', () => client.createFunctionInstance(app, 'ctr', instanceRequest('b', { modelType: 'x' }))],
+      [404, 'Version.NotExist',
+        () => client.createFunctionInstance(app, 'ctr', instanceRequest('b', { modelType: 'x' }))],
       [400, 'InvalidParameter', () => client.createFunctionInstance(app, 'ctr', instanceRequest('1b'))],
       [404, 'Instance.NotExist', () => client.createFunctionTask(app, 'ctr', 'absent')],
       [404, 'Task.NotExist', () => client.getFunctionTask(app, 'ctr', 'one', '7')],

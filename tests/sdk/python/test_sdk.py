@@ -75,7 +75,8 @@ class Sdk(unittest.TestCase):
             return c.get_function_task(app, "score", "ctr_test", "1").body.result.progress == 40
         wait_for("progress 40", at_40)
         task = self.good(c.get_function_task(app, "score", "ctr_test", "1")).result
-        self.assertEqual((task.status, task.end_time, task.generation, task.function_name), ("running", 0, "1", "score"))
+        self.assertEqual((task.status, task.end_time, task.generation, task.function_name),
+                         ("running", 0, "1", "score"))
         self.refused(409, "Task.UnableDelete", c.delete_function_task, app, "score", "ctr_test", "1")
         gate.touch()
         def ended():
@@ -110,7 +111,8 @@ class Sdk(unittest.TestCase):
         self.assertEqual((got.cron, got.description, got.source, got.version_id), ("0 3 ? * 1", "first", "user", 101))
         listed = self.good(c.list_function_instances(app, "ctr", models.ListFunctionInstancesRequest(source="all")))
         self.assertEqual((listed.total_count, [i.instance_name for i in listed.result]), (1, ["one"]))
-        self.good(c.update_function_instance(app, "ctr", "one", models.UpdateFunctionInstanceRequest(description="second")))
+        self.good(c.update_function_instance(app, "ctr", "one",
+                                             models.UpdateFunctionInstanceRequest(description="second")))
         got = c.get_function_instance(app, "ctr", "one", models.GetFunctionInstanceRequest()).body.result
         self.assertEqual((got.description, got.cron), ("second", "0 3 ? * 1"))
         self.good(c.delete_function_instance(app, "ctr", "one"))
@@ -150,7 +152,8 @@ class Sdk(unittest.TestCase):
             (409, "Instance.Duplicated", c.create_function_instance,
              [app, "ctr", make(instance_name="one", model_type="tf_checkpoint", create_parameters=parameters(
                  models.CreateFunctionInstanceRequestCreateParameters, PARAMS))]),
-            (404, "Version.NotExist", c.create_function_instance, [app, "ctr", make(instance_name="b", model_type="x")]),
+            (404, "Version.NotExist", c.create_function_instance,
+             [app, "ctr", make(instance_name="b", model_type="x")]),
             (400, "InvalidParameter", c.create_function_instance,
              [app, "ctr", make(instance_name="1b", model_type="tf_checkpoint")]),
             (404, "DefaultInstance.NotExist", c.get_function_default_instance, [app, "ctr"]),
@@ -171,7 +174,8 @@ class Sdk(unittest.TestCase):
     def test_an_action_that_is_not_the_paths(self):
         app = self.app("actions")
         def call(action):
-            params = Params(action=action, version="2017-12-25", protocol="HTTP", pathname=f"/v4/openapi/app-groups/{app}",
+            params = Params(action=action, version="2017-12-25", protocol="HTTP",
+                            pathname=f"/v4/openapi/app-groups/{app}",
                             method="GET", auth_type="AK", style="ROA", req_body_type="json", body_type="json")
             return self.client.call_api(params, OpenApiRequest(headers={}), RuntimeOptions())
         self.assertEqual(call("DescribeAppGroup")["body"]["result"]["name"], app)

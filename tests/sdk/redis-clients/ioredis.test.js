@@ -1,5 +1,6 @@
 // Node's Redis client, unmodified, against an instance named by the environment. Prints a line per test, as the rest of
-// the tests do. What needs the API is asked of the parent: a line "ask WORD" goes out, a line comes back when it is done.
+// the tests do. What needs the API is asked of the parent: a line "ask WORD" goes out, a line comes back when it is
+// done.
 'use strict';
 
 const assert = require('assert');
@@ -63,7 +64,8 @@ const tests = {
 
   transactions: () => using({}, async (r) => {
     await r.del('t');
-    assert.deepStrictEqual(await r.multi().set('t', 1).incr('t').get('t').exec(), [[null, 'OK'], [null, 2], [null, '2']]);
+    assert.deepStrictEqual(await r.multi().set('t', 1).incr('t').get('t').exec(),
+      [[null, 'OK'], [null, 2], [null, '2']]);
     await r.watch('t');
     await using({}, (other) => other.set('t', 'changed'));
     assert.strictEqual(await r.multi().set('t', 'lost').exec(), null);
@@ -101,8 +103,8 @@ const tests = {
     await using({}, (r) => assert.rejects(r.config('GET', '*'), /NOPERM/));
   },
 
-  // The client connects anew by itself and sends again what was not answered: nothing acknowledged is lost, and what was
-  // subscribed to is subscribed to again.
+  // The client connects anew by itself and sends again what was not answered: nothing acknowledged is lost, and what
+  // was subscribed to is subscribed to again.
   a_switchover: () => using({ retryStrategy: () => 50, maxRetriesPerRequest: null,
     reconnectOnError: (error) => (/READONLY/.test(error.message) ? 2 : false) }, (r) => using({}, async (listener) => {
     const heard = [];
