@@ -125,7 +125,8 @@ class Offline(unittest.TestCase):
         rows = open(shop).read().splitlines()
         bad = self.server.folder / "bad.csv"
         bad.write_text("\n".join([*rows, "1,2"]))
-        self.assertIn("bad.csv:502", self.run_("predict", "--model", model, str(bad), "--out", str(out), code=64).stderr)
+        done = self.run_("predict", "--model", model, str(bad), "--out", str(out), code=64)
+        self.assertIn("bad.csv:502", done.stderr)
         self.assertEqual(out.read_text(), "precious")
         self.assertEqual([p.name for p in self.server.folder.glob("*.tmp")], [])
         plain = self.run_("predict", "--model", model, shop).stdout
@@ -159,7 +160,8 @@ class Offline(unittest.TestCase):
         self.assertIn("no command is named", self.run_("help", "nonsense", code=64).stderr)
 
     def test_a_full_stdout_is_an_error_of_every_command(self):
-        for words in (("help",), ("version",), ("serve", "--help"), ("task", "--help"), ("key", "create", "--data", self.data)):
+        for words in (("help",), ("version",), ("serve", "--help"), ("task", "--help"),
+                      ("key", "create", "--data", self.data)):
             with open("/dev/full", "w") as full:
                 done = subprocess.run([BINARY, *words], stdout=full, stderr=subprocess.PIPE, text=True)
             self.assertEqual(done.returncode, 74, (words, done.stderr))

@@ -117,7 +117,8 @@ class Data(ServerCase):
 
     def test_one_file_under_two_names_does_not_validate_itself(self):
         path = self.server.import_file("twice.csv", HEAD + GOOD)
-        self.failed("twice", "Data.Invalid", "is in train_data and in valid_data", file="twice.csv", valid_data=str(path))
+        self.failed("twice", "Data.Invalid", "is in train_data and in valid_data", file="twice.csv",
+                    valid_data=str(path))
         detail = self.train("twice_same", file=f"twice.csv,{path}")
         self.assertEqual(detail["result"]["rows"], GOOD.count("\n"), "one file is read once")
 
