@@ -136,6 +136,19 @@ class Offline(unittest.TestCase):
         self.assertEqual(open(shop).read(), plain, "the rows were read before their file was replaced")
         self.run_("predict", "--model", model, str(out), "--out", "/dev/null", code=64)
 
+    def test_parameters_as_long_as_they_may_be(self):
+        """Every text at its longest, of characters that take two bytes in a checkpoint."""
+        wide, model = self.server.folder / "wide.csv", str(self.server.folder / "model")
+        label, one, *named = ("n%d" % i + "\\" * 4090 for i in range(7))
+        rows = "".join(f"{i % 2},{i},{i % 3},x y,z,t|u,c\n" for i in range(40))
+        wide.write_text(",".join((label, one, *named)) + "\n" + rows)
+        words = ["--label-field", label, "--feature-fields", one, "--numeric-fields", one,
+                 "--value-separator", "\\" * 4096]
+        for option, name in zip(("id", "title", "description", "tags", "category"), named):
+            words += [f"--{option}-field", name]
+        self.run_("train", "--train-data", str(wide), "--out", model, "--epochs", "2", *words)
+        self.assertEqual(len(self.run_("predict", "--model", model + "/model.bin", str(wide)).stdout.split()), 40)
+
     def test_metrics_count_only_rows_with_a_label(self):
         shop, model = str(self.server.folder / "shop.csv"), str(self.server.folder / "model")
         self.run_("sample", "shop", "--out", shop, "--rows", "500")
