@@ -11,7 +11,7 @@
 
 struct command {
 	const char *name;     /* "serve", or two words: "task watch" */
-	const char *operands; /* "APP INSTANCE [GENERATION]"; "" none */
+	const char *operands; /* "APP INSTANCE [GENERATION]", "CACHE [WORD...]"; "" none */
 	const char *summary;  /* one sentence for `stint help` */
 	const char *example;  /* one or more lines for --help, without indentation */
 	int (*run)(const struct command *self, int argc, char **argv); /* argv: what follows the name */
