@@ -2,7 +2,8 @@
  * call: one request on its way through the dialects; private to api/.
  *
  * A handler runs on the request's loop thread and ends in exactly one answer: at once, or, for a change, from
- * done() on the engine's writer thread. After it has answered or submitted it must not touch the call again.
+ * done() on the engine's writer thread, which may hand it back to the loop (http_run). After it has answered or
+ * submitted it must not touch the call again.
  *
  * Owner:   struct call and all it points to live in the request's arena.
  */
@@ -38,7 +39,7 @@ struct call {
 	const char *project_id;      /* of that key, for DCS; "" any (nobody signed) */
 	const char *key_id, *key_name;
 	size_t figure;
-	bool is_submitted;           /* the answer comes from the writer thread */
+	bool is_submitted;           /* the answer comes once the writer thread is done with the change */
 	struct http_header headers[CALL_HEADERS]; /* of the answer; call_reply adds one more */
 	size_t n_headers;
 	char methods[ROUTE_METHODS_SIZE]; /* for an Allow header */

@@ -169,6 +169,7 @@ static enum rc start_engine(const struct serve_options *o, struct server *s, str
 		.data_dir = o->data,
 		.self_exe = self,
 		.max_running = (int)o->max_running,
+		.views = (int)o->threads,
 		.import_roots = o->import_roots.items,
 		.n_import_roots = o->import_roots.n,
 		.instances_max = o->instances_max,

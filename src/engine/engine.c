@@ -130,10 +130,12 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 
 enum rc engine_open(const struct engine_config *cfg, struct engine **out, struct err *err)
 {
-	enum { LOOK_EVERY_MS = 1000 };
+	enum { LOOK_EVERY_MS = 1000, VIEWS = 2 };
 	struct engine *e = mem_new(struct engine);
 
+	e->hints = hints_new();
 	e->max_running = cfg->max_running;
+	e->views = cfg->views ? cfg->views : VIEWS;
 	e->instances_max = cfg->instances_max;
 	e->stop_grace_ms = cfg->stop_grace_ms;
 	e->verify_every_ms = cfg->verify_every_ms;
@@ -217,6 +219,7 @@ void engine_close(struct engine *e)
 	run_free(e);
 	store_close(e->store);
 	keyring_free(e->keys);
+	hints_free(e->hints);
 	functions_free(e->functions);
 	for (int i = 0; i < e->n_roots; i++)
 		mem_free(e->roots[i]);

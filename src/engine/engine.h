@@ -67,6 +67,7 @@ struct engine_config {
 	int max_running;                  /* tasks executed at once, at least 0 (0: execution is paused) */
 	const char *const *import_roots;  /* further ones; DATA/import always is */
 	int n_import_roots;
+	int views;                        /* how many engine_view_open will be held at once, to share memory; 0: 2 */
 	int64_t instances_max;            /* per app group and function; 0: 1000 */
 	int64_t stop_grace_ms;            /* for running children at engine_close */
 	struct function_limits bounds;    /* of every function; log_mib 0: 64 */
@@ -128,6 +129,8 @@ enum verdict engine_app_list(struct engine_view *v, const struct app_filter *f, 
 
 enum verdict engine_instance_get(struct engine_view *v, int64_t app_id, const char *function, const char *name,
 				 struct arena *a, struct instance_row *out, struct err *err);
+/* What its id was when anybody asked last: a guess, for struct task_create. 0: none. */
+int64_t engine_instance_hint(const struct engine *e, int64_t app_id, const char *function, const char *name);
 struct instance_filter {
 	int64_t app_id;
 	const char *function;
@@ -230,6 +233,8 @@ struct task_create {
 	struct change base;
 	int64_t app_id;
 	const char *function, *instance;
+	int64_t hint;       /* engine_instance_hint; 0 none. What it means is what the names mean,
+		it is only found sooner */
 	int64_t generation; /* filled when done with V_OK */
 };
 struct task_delete {

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include "base/metric.h"
 #include "engine/engine.h"
+#include "engine/hints.h"
 #include "engine/keys.h"
 #include "engine/paths.h"
 #include "exec/exec.h"
@@ -56,6 +57,7 @@ struct engine {
 	ino_t store_ino;
 	struct functions *functions;
 	struct keyring *keys;
+	struct hints *hints; /* of instances, by any thread */
 	bool has_keys; /* active ones, at the opening */
 	struct exec *exec;
 	struct closer *closer;
@@ -66,6 +68,7 @@ struct engine {
 	char **roots; /* import roots, DATA/import first */
 	int n_roots;
 	int max_running;
+	int views; /* that share the memory for them */
 	int64_t instances_max, stop_grace_ms, verify_every_ms, look_every_ms;
 
 	pthread_t writer;

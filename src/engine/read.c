@@ -6,12 +6,21 @@
 #include "json/json.h"
 #include "os/file.h"
 
+/* Of all views together, so that a machine with many processors does not need more. Half of it keeps the upper pages of
+ * a store of some millions of tasks, and its instances (docs/performance.md). */
+enum { VIEWS_MEMORY = 24 << 20 };
+
 enum rc engine_view_open(struct engine *e, struct engine_view **out, struct err *err)
 {
 	struct store *s;
 	enum rc rc = store_open_sqlite(e->store_path, STORE_READER, &s, err);
 	if (rc != RC_OK)
 		return rc;
+	rc = store_for_requests(s, VIEWS_MEMORY / (size_t)e->views, err);
+	if (rc != RC_OK) {
+		store_close(s);
+		return rc;
+	}
 	struct engine_view *v = mem_new(struct engine_view);
 	*v = (struct engine_view){ .engine = e, .store = s, .keys = key_cache_new() };
 	*out = v;
@@ -186,7 +195,15 @@ enum verdict engine_app_list(struct engine_view *v, const struct app_filter *f, 
 enum verdict engine_instance_get(struct engine_view *v, int64_t app_id, const char *function, const char *name,
 				 struct arena *a, struct instance_row *out, struct err *err)
 {
-	return found(row_instance_of(v->store, app_id, function, name, a, out, err), V_NO_INSTANCE);
+	enum rc rc = row_instance_of(v->store, app_id, function, name, a, out, err);
+	if (rc == RC_OK)
+		hints_put(v->engine->hints, app_id, function, name, out->id);
+	return found(rc, V_NO_INSTANCE);
+}
+
+int64_t engine_instance_hint(const struct engine *e, int64_t app_id, const char *function, const char *name)
+{
+	return hints_get(e->hints, app_id, function, name);
 }
 
 enum verdict engine_instance_list(struct engine_view *v, const struct instance_filter *f, struct arena *a,

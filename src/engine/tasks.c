@@ -8,17 +8,18 @@
 #include "engine/priv.h"
 
 /* "trigger__2021-03-05T12:18:41", and "..._2" when the instance's last run bears that very name. */
-static enum rc make_run_id(struct engine *e, int64_t instance_id, const char *prefix, int64_t now_ms, struct arena *a,
-			   const char **out, struct err *err)
+static enum rc make_run_id(struct engine *e, const struct instance_row *instance, const char *prefix, int64_t now_ms,
+			   struct arena *a, const char **out, struct err *err)
 {
 	char at[20], base[64];
 	struct task_row last;
+	bool is_first = instance->last_generation == 0;
 
 	zone_run_time(now_ms, at);
 	int printed = snprintf(base, sizeof base, "%s__%s", prefix, at);
 	must(printed > 0 && printed < (int)sizeof base);
 	size_t len = (size_t)printed;
-	enum rc rc = row_task_newest(e->store, instance_id, a, &last, err);
+	enum rc rc = is_first ? RC_NOT_FOUND : row_task_newest(e->store, instance->id, a, &last, err);
 	if (rc != RC_OK && rc != RC_NOT_FOUND)
 		return rc;
 	int64_t n = 0; /* of the last one by this name */
@@ -46,7 +47,7 @@ enum rc task_insert(struct engine *e, struct instance_row *instance, const struc
 		.updated_at = now_ms,
 		.params = order->params,
 	};
-	enum rc rc = make_run_id(e, instance->id, order->run_prefix, now_ms, a, &out->run_id, err);
+	enum rc rc = make_run_id(e, instance, order->run_prefix, now_ms, a, &out->run_id, err);
 	if (rc == RC_OK)
 		rc = store_insert(e->store, &table_task, out, err);
 	if (rc == RC_OK)
@@ -59,6 +60,19 @@ enum rc task_insert(struct engine *e, struct instance_row *instance, const struc
 	return store_change(e->store, &table_instance, &was, instance, err);
 }
 
+/* The hint may be of an instance that has gone, or of other names altogether. */
+static enum rc find_instance(struct engine *e, const struct task_create *c, struct arena *a, struct instance_row *out,
+			     struct err *err)
+{
+	enum rc rc = c->hint ? row_instance(e->store, c->hint, a, out, err) : RC_NOT_FOUND;
+
+	if (rc != RC_OK && rc != RC_NOT_FOUND)
+		return rc;
+	bool is_it = rc == RC_OK && out->app_id == c->app_id && strcmp(out->function, c->function) == 0 &&
+		     strcmp(out->name, c->instance) == 0;
+	return is_it ? RC_OK : row_instance_of(e->store, c->app_id, c->function, c->instance, a, out, err);
+}
+
 static enum verdict apply_create(struct engine *e, struct change *base)
 {
 	struct task_create *c = (struct task_create *)base;
@@ -66,7 +80,7 @@ static enum verdict apply_create(struct engine *e, struct change *base)
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
 	struct instance_row instance;
 
-	enum rc rc = row_instance_of(e->store, c->app_id, c->function, c->instance, a, &instance, err);
+	enum rc rc = find_instance(e, c, a, &instance, err);
 	if (rc != RC_OK)
 		return rc == RC_NOT_FOUND ? V_NO_INSTANCE : verdict_of(rc);
 	if (instance.busy_task_id)

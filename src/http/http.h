@@ -6,7 +6,8 @@
  *           Its arena (64 MiB at most), body and headers live exactly as long. If the client goes away meanwhile, or
  *           the server is stopped and freed, the request stays valid and http_reply drops the answer.
  * Threads:  handler, on_fault and on_rest run on the request's loop thread and must not block: its other connections
- *           wait for them. http_reply may be called from any thread, once. Cleanups of the arena run in some thread.
+ *           wait for them. http_reply may be called from any thread, once; http_run from any thread before that.
+ *           Cleanups of the arena run in some thread.
  *           http_stop and http_free belong to the thread that started the server, never to a loop thread.
  * Limits:   struct http_limits. Request line 16 KiB, head 64 KiB, 100 headers; the bodies held at once are limited to
  *           128 x body_max. A write of an answer must progress within the idle timeout.
@@ -77,6 +78,10 @@ struct http_reply {
 };
 
 void http_reply(struct http_req *req, const struct http_reply *reply);
+/* Have the loop thread of the request call fn, so that it renders the answer and not this thread, which others wait
+ * for. Any thread; the request is fn's from here on. Of a server that has stopped there is no such thread, and fn is
+ * called at once. */
+void http_run(struct http_req *req, void (*fn)(struct http_req *req));
 
 struct http_limits {
 	size_t body_max;          /* bytes of the de-chunked body; default 2 MiB */

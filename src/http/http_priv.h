@@ -42,7 +42,7 @@ enum {
 
 /* ---- messages to a loop ---- */
 
-enum message_kind { MESSAGE_ACCEPTED, MESSAGE_REPLIED };
+enum message_kind { MESSAGE_ACCEPTED, MESSAGE_REPLIED, MESSAGE_RUN };
 
 struct message {
 	struct message *next;
@@ -125,6 +125,7 @@ struct request {
 	int64_t file_left;         /* bytes of it not yet read */
 	char *file_slice;          /* the part under way */
 	size_t charged_size;       /* of body, already in server->bodies_size */
+	void (*run)(struct http_req *req); /* with MESSAGE_RUN */
 	_Atomic bool is_replied;
 	bool is_kept_alive;        /* after the answer; decided when it is rendered */
 	char peer[INET6_ADDRSTRLEN];
@@ -135,6 +136,8 @@ void request_free(struct request *r);
 /* Count the body's growth; false when all bodies together are too large. */
 bool request_charge(struct request *r);
 void request_render(struct request *r, const struct http_reply *reply);
+/* What http_run wants. */
+void request_run(struct request *r);
 /* The next part of the file into r->file_slice: its length, or 0 when the file is not what it was said to be. Blocks
  * for the disk as long as a slice takes; loop thread. */
 size_t request_read_file(struct request *r);

@@ -95,6 +95,8 @@ static void inbox_run(struct loop *l, bool is_last)
 		next = m->next;
 		if (m->kind == MESSAGE_ACCEPTED)
 			take_accepted(l, (struct accepted *)m);
+		else if (m->kind == MESSAGE_RUN)
+			request_run(request_of_message(m));
 		else
 			conn_answer(request_of_message(m));
 	}

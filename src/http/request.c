@@ -24,7 +24,6 @@ struct request *request_new(struct loop *l, struct conn *c, const char peer[INET
 	r->server = l->server;
 	r->loop = l;
 	r->conn = c;
-	r->message.kind = MESSAGE_REPLIED;
 	memcpy(r->peer, peer, sizeof(r->peer));
 	buf_init(&r->body, l->server->cfg.limits.body_max);
 	buf_init(&r->out, REPLY_MAX);
@@ -219,20 +218,43 @@ const char *http_header_of(const struct http_req *req, const char *lower_name)
 	return NULL;
 }
 
+/* Hand it to its loop; false: that has ended, and the request is still ours. The server stays until we are done with
+ * it: once posted, r may be freed at any moment, and with it the last other reference. */
+static bool post(struct request *r, enum message_kind kind)
+{
+	struct http_server *s = r->server;
+
+	server_ref(s);
+	r->message.kind = kind;
+	bool is_posted = loop_post(r->loop, &r->message);
+	server_unref(s);
+	return is_posted;
+}
+
 void http_reply(struct http_req *req, const struct http_reply *reply)
 {
 	struct request *r = (struct request *)req;
 	must(r->magic == REQUEST_MAGIC);
 	must(!atomic_exchange(&r->is_replied, true));
 	request_render(r, reply);
-	struct loop *l = r->loop;
-	if (loop_is_here(l)) {
+	if (loop_is_here(r->loop))
 		conn_answer(r);
-		return;
-	}
-	struct http_server *s = r->server;
-	server_ref(s); /* once posted, r may be freed at any moment, and with it the last other reference */
-	if (!loop_post(l, &r->message))
+	else if (!post(r, MESSAGE_REPLIED))
 		request_free(r);
-	server_unref(s);
+}
+
+void request_run(struct request *r)
+{
+	must(r->magic == REQUEST_MAGIC);
+	r->run(&r->pub);
+}
+
+void http_run(struct http_req *req, void (*fn)(struct http_req *req))
+{
+	struct request *r = (struct request *)req;
+	must(r->magic == REQUEST_MAGIC);
+	must(!atomic_load(&r->is_replied));
+	r->run = fn;
+	if (!post(r, MESSAGE_RUN))
+		fn(req);
 }

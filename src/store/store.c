@@ -349,6 +349,17 @@ void store_pause_read(struct store *s)
 	s->is_paused = true;
 }
 
+enum rc store_for_requests(struct store *s, size_t memory_size, struct err *err)
+{
+	struct err why = { 0 };
+	enum rc rc = usable(s, err);
+	must(s->mode == STORE_READER);
+	must(s->tx == TX_NONE);
+	if (rc != RC_OK || !s->ops->for_requests)
+		return rc;
+	return settle(s, s->ops->for_requests(s, memory_size, &why), &why, err);
+}
+
 void store_close(struct store *s)
 {
 	if (!s)

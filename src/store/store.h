@@ -116,6 +116,9 @@ enum store_mode { STORE_WRITER, STORE_READER };
 enum rc store_open_sqlite(const char *path, enum store_mode mode, struct store **out, struct err *err) NODISCARD;
 /* mem: a reference implementation for the contract suite and for tests of the engine; not durable. */
 enum rc store_open_mem(struct store **out, struct err *err) NODISCARD;
+/* This reader is for many requests, one after the other: let it keep pages and rows in so much memory, above what it
+ * takes anyway. As opened it is one that reads now and then. Outside of a transaction. */
+enum rc store_for_requests(struct store *s, size_t memory_size, struct err *err) NODISCARD;
 void store_close(struct store *s); /* rolls back what is open; NULL is fine */
 
 enum rc store_begin(struct store *s, struct err *err) NODISCARD;     /* takes the write lock at once */

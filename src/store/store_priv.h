@@ -11,7 +11,8 @@
 #include "store/store.h"
 
 enum verb { VERB_INSERT, VERB_UPDATE, VERB_GET, VERB_LIST, VERB_COUNT, VERB_DELETE,
-	    VERB_BLOCKS /* of a total, last first: for a back end's own use */, VERBS };
+	    VERB_BLOCKS /* of a total, last first: for a back end's own use */, VERB_COUNT_IN /* a row to a total,
+	    	likewise */, VERBS };
 
 /*
  * A statement without its values: columns as places in table->cols. Made by store.c from a query, so that a back end
@@ -36,6 +37,7 @@ struct shape shape_of(enum verb verb, const struct query *q);
 struct store_ops {
 	const char *name;
 	void (*close)(struct store *s);
+	enum rc (*for_requests)(struct store *s, size_t memory_size, struct err *err); /* NULL: no difference */
 	enum rc (*begin)(struct store *s, struct err *err);
 	enum rc (*commit)(struct store *s, struct err *err); /* on failure it may be open still: rollback follows */
 	void (*rollback)(struct store *s);

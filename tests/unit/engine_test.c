@@ -1555,6 +1555,52 @@ TEST(files_go_with_what_named_them)
 	end();
 }
 
+/* ---- hints ---- */
+
+static enum verdict make_task_by(int64_t hint, const char *name)
+{
+	struct task_create c = { .app_id = app.id, .function = "ok", .instance = name, .hint = hint };
+	CALL(engine_task_create, &c);
+	return c.base.verdict;
+}
+
+/* Whatever the hint: the names decide. */
+TEST(a_hint_only_says_where_to_look_first)
+{
+	begin();
+	start(0);
+	make_app();
+	for (int i = 0; i < 4; i++) {
+		char name[8];
+		(void)snprintf(name, sizeof name, "i%d", i);
+		EXPECT(make_instance("ok", name, "") == V_OK, "instance");
+	}
+	EXPECT(engine_instance_hint(engine, app.id, "ok", "i0") == 0, "nobody has asked yet");
+	int64_t first = instance("ok", "i0").id, other = instance("ok", "i1").id;
+	EXPECT(engine_instance_hint(engine, app.id, "ok", "i0") == first, "asked");
+	EXPECT(engine_instance_hint(engine, app.id, "ok", "i2") == 0 && engine_instance_hint(engine, app.id + 1, "ok",
+		"i0") == 0 &&
+	       engine_instance_hint(engine, app.id, "bad", "i0") == 0, "of other names");
+
+	EXPECT(make_task_by(first, "i0") == V_OK && instance("ok", "i0").last_generation == 1, "a good hint");
+	EXPECT(make_task_by(first, "i0") == V_INSTANCE_BUSY, "E2");
+	EXPECT(make_task_by(first, "i2") == V_OK, "a hint at another one, which is busy");
+	EXPECT(instance("ok", "i2").last_generation == 1 && instance("ok", "i0").last_generation == 1,
+		"of the one that is named");
+	EXPECT(make_task_by(INT64_MAX, "i3") == V_OK && instance("ok", "i3").last_generation == 1, "a hint at nothing");
+	EXPECT(make_task_by(other, "gone") == V_NO_INSTANCE && instance("ok", "i1").last_generation == 0,
+		"nothing of that name");
+
+	struct instance_delete d = { .app_id = app.id, .function = "ok", .name = "i1" };
+	CALL(engine_instance_delete, &d);
+	EXPECT(d.base.verdict == V_OK && engine_instance_hint(engine, app.id, "ok", "i1") == other, "it is a guess");
+	EXPECT(make_task_by(other, "i1") == V_NO_INSTANCE, "it is gone");
+	EXPECT(make_instance("ok", "i1", "") == V_OK && make_task_by(other, "i1") == V_OK, "made anew");
+	EXPECT(instance("ok", "i1").id != other && instance("ok", "i1").last_generation == 1, "of the new one");
+	stop();
+	end();
+}
+
 /* ---- small rules ---- */
 
 TEST(limits_and_refusals_of_the_moment)
@@ -2015,6 +2061,7 @@ int main(void)
 	RUN(a_faulty_manifest_is_named_at_start);
 	RUN(manifests_that_are_too_large_together_are_refused);
 	RUN(two_hundred_concurrent_creates_make_one_task);
+	RUN(a_hint_only_says_where_to_look_first);
 	use_faulty_disk();
 	RUN(the_end_of_one_task_is_the_start_of_the_next);
 	RUN(more_tasks_than_one_batch_claims_are_all_started);

@@ -1125,9 +1125,52 @@ static void *answer_held_forever(void *arg)
 			pthread_cond_wait(&held.changed, &held.lock);
 		req = held.req[--held.n];
 		pthread_mutex_unlock(&held.lock);
-		answer_echo(req);
+		if (n % 2)
+			http_run(req, answer_echo);
+		else
+			answer_echo(req);
 	}
 	return NULL;
+}
+
+/* Who ran it, for the test below. */
+static struct {
+	pthread_t thread;
+	int n;
+} ran;
+
+static void answer_and_tell(struct http_req *req)
+{
+	ran.thread = pthread_self();
+	ran.n++;
+	answer(req, 200, pthread_equal(ran.thread, *(pthread_t *)req->user) ? "elsewhere" : "on the loop");
+}
+
+TEST(what_is_run_runs_on_the_loop_while_there_is_one)
+{
+	struct http_server *s = start_default();
+	struct client c;
+	struct http_req *req;
+	pthread_t self = pthread_self();
+	ran.n = 0;
+	client_open(&c, http_port(s));
+	for (int i = 1; i <= 2; i++) { /* the connection goes on */
+		client_send(&c, "GET /held HTTP/1.1\r\n" HOST "\r\n");
+		take_held(1, &req);
+		req->user = &self;
+		http_run(req, answer_and_tell);
+		EXPECT_ANSWER(&c, 200, "on the loop");
+		EXPECT(ran.n == i, "ran %d times", ran.n);
+	}
+	client_send(&c, "GET /held HTTP/1.1\r\n" HOST "\r\n");
+	take_held(1, &req);
+	http_stop(s, /* drain_ms= */ 0);
+	req->user = &self;
+	http_run(req, answer_and_tell);
+	EXPECT(ran.n == 3 && pthread_equal(ran.thread, self), "of a stopped server it runs at once: %d", ran.n);
+	EXPECT(client_is_at_end(&c), "nobody is there to send it");
+	client_close(&c);
+	stop(s);
 }
 
 enum { CROWD = 6, EACH = 40 };
@@ -1348,6 +1391,7 @@ int main(void)
 	RUN(a_request_outlives_its_client);
 	RUN(a_request_outlives_its_server);
 	RUN(a_drain_finishes_what_was_begun_and_refuses_what_is_new);
+	RUN(what_is_run_runs_on_the_loop_while_there_is_one);
 	RUN(many_threads_at_once);
 	RUN(a_server_that_cannot_start_says_why);
 	RUN(ipv6_is_served);

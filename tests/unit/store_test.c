@@ -117,6 +117,11 @@ TEST(settings_that_durability_rests_on)
 	}
 	struct stat st = { 0 };
 	EXPECT(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600, "mode %o", st.st_mode & 0777);
+	int64_t mapped = -1, judges = -1;
+	OK(sqlite_number(db_of(s), "PRAGMA mmap_size", &mapped, &e));
+	OK(sqlite_number(db_of(s), "PRAGMA cell_size_check", &judges, &e));
+	EXPECT(mapped == 0 && judges == 1, "of the writer: %lld mapped, check %lld", (long long)mapped,
+		(long long)judges);
 	store_close(s);
 }
 
@@ -296,6 +301,60 @@ TEST(damage_is_called_damage)
 	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, &e) == RC_CORRUPT, "%s", e.msg);
 }
 
+/* A reader for requests judges no cells when it meets a page. What it answers then is up to the damage: rows, or that
+ * the file is damaged; it never reads beyond the page, and the check of the whole finds it. */
+TEST(a_reader_for_requests_survives_damage)
+{
+	enum { ROUNDS = 150, ROWS = 60, PAGE = 4096 };
+	int64_t leaf = 0;
+	unsigned char whole[PAGE], page[PAGE];
+	int n_told = 0;
+	struct store *s = open_as(STORE_WRITER);
+	for (int i = 0; i < ROWS; i++)
+		OK(add_app(s, arena_printf(a, "app-%d", i)));
+	OK(sqlite_number(db_of(s), "SELECT rootpage FROM sqlite_schema WHERE name='app'", &leaf, &e));
+	store_close(s);
+	int fd = os.open(path, O_RDWR | O_CLOEXEC, 0);
+	EXPECT(fd >= 0 && pread(fd, whole, PAGE, (leaf - 1) * PAGE) == PAGE && whole[0] == 13,
+		"the rows are on one leaf");
+	srandom(7);
+	for (int round = 0; round < ROUNDS; round++) {
+		memcpy(page, whole, PAGE);
+		page[8 + random() % (2 * ROWS)] = (unsigned char)random(); /* where a cell begins */
+		page[random() % PAGE] = (unsigned char)random();
+		EXPECT(pwrite(fd, page, PAGE, (leaf - 1) * PAGE) == PAGE, "spoil");
+		s = open_as(STORE_READER);
+		OK(store_for_requests(s, 1 << 20, &e));
+		struct app_row *rows;
+		size_t n;
+		enum rc rc = store_list(s, &(struct query){ .table = &table_app }, a, (void **)&rows, &n, &e);
+		EXPECT(rc == RC_OK || rc == RC_CORRUPT || rc == RC_LIMIT, "round %d: %s", round, e.msg);
+		n_told += rc == RC_CORRUPT;
+		store_close(s);
+	}
+	EXPECT(n_told > ROUNDS / 10, "told %d times", n_told);
+	(void)os.close(fd);
+}
+
+/* Were it mapped, the process would be ended by a signal. */
+TEST(a_file_that_is_cut_short_is_an_error)
+{
+	struct store *w = open_as(STORE_WRITER);
+	for (int i = 0; i < 300; i++)
+		OK(add_app(w, arena_printf(a, "app-%d", i)));
+	store_close(w); /* all of the log is in the file */
+	struct store *r = open_as(STORE_READER);
+	OK(store_for_requests(r, 1 << 20, &e));
+	struct app_row *rows;
+	struct query first = { .table = &table_app, .limit = 1 }, all = { .table = &table_app };
+	size_t n = 0;
+	OK(store_begin_read(r, &e)); /* of a new view SQLite looks at the file's size first */
+	OK(store_list(r, &first, a, (void **)&rows, &n, &e));
+	EXPECT(n == 1 && truncate(path, 2 * 4096) == 0, "cut");
+	EXPECT(store_list(r, &all, a, (void **)&rows, &n, &e) == RC_CORRUPT, "%s", e.msg);
+	store_close(r);
+}
+
 TEST(an_index_that_lacks_a_row_is_found_by_a_full_check)
 {
 	store_close(open_as(STORE_WRITER));
@@ -370,6 +429,8 @@ TEST(what_was_read_is_remembered_until_somebody_writes)
 	uint64_t *hits = &sqlite_of(r)->memo.n_hits;
 
 	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 0, "read");
+	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 0, 
+	       "read once more, so it may be asked for often");
 	EXPECT(strcmp(description_of(r, "a"), "first") == 0 && *hits == 1, "remembered: %d", (int)*hits);
 	EXPECT(strcmp(description_of(r, "b"), "not there") == 0 && *hits == 1, "another key");
 
@@ -658,7 +719,7 @@ TEST(remembered_rows_are_whole)
 		OK(store_insert(w, &table_key, &keys[i], &e));
 	/* One right after the other: two keys may share a place, which depends on where the program was loaded. */
 	FOR_EACH_ROW(i, keys) {
-		for (int round = 0; round < 2; round++) {
+		for (int round = 0; round < 3; round++) {
 			struct key_row got;
 			struct query q = { .table = &table_key, .n_preds = 1,
 					   .preds = { PRED_TEXT("access_key_id", CMP_EQ, keys[i].access_key_id) } };
@@ -674,6 +735,39 @@ TEST(remembered_rows_are_whole)
 		}
 	}
 	EXPECT(sqlite_of(r)->memo.n_hits == 2, "two are small enough: %d", (int)sqlite_of(r)->memo.n_hits);
+	store_close(r);
+	store_close(w);
+}
+
+/* What is asked for time and again stays, however much is read once; and no more is kept than may be. */
+TEST(rows_are_remembered_within_their_memory)
+{
+	enum { ROWS = 1500, MEMORY = 256 << 10 };
+	struct store *w = open_as(STORE_WRITER), *r = open_as(STORE_READER);
+	static char text[400];
+	memset(text, 't', sizeof text - 1);
+	OK(store_for_requests(r, MEMORY, &e));
+	struct memo *memo = &sqlite_of(r)->memo;
+	OK(store_begin(w, &e));
+	for (int i = 0; i < ROWS; i++) {
+		struct app_row row = { .account = "1", .name = arena_printf(a, "%d", i), .description = text };
+		OK(store_insert(w, &table_app, &row, &e));
+	}
+	OK(store_commit(w, &e));
+	for (int i = 0; i < 3; i++)
+		EXPECT(strcmp(description_of(r, "7"), text) == 0, "one of them");
+	for (int i = 8; i < ROWS; i++)
+		EXPECT(strcmp(description_of(r, arena_printf(a, "%d", i)), text) == 0, "%d", i);
+	size_t size = memo->size;
+	uint64_t hits = memo->n_hits;
+	EXPECT(strcmp(description_of(r, "7"), text) == 0 && memo->n_hits == hits + 1,
+		"it went for others that were read once");
+	EXPECT(size < 20 * sizeof text, "what was read once is kept: %zu bytes", size);
+	for (int i = 0; i < 3 * ROWS; i++) {
+		EXPECT(strcmp(description_of(r, arena_printf(a, "%d", i / 3)), text) == 0, "%d", i);
+		EXPECT(memo->size <= memo->limit && memo->limit <= MEMORY, "%zu bytes of %zu", memo->size, memo->limit);
+	}
+	EXPECT(memo->size > memo->limit / 2, "the memory is used: %zu of %zu", memo->size, memo->limit);
 	store_close(r);
 	store_close(w);
 }
@@ -1133,6 +1227,19 @@ static void make_version_5(void)
 	(void)sqlite3_close(db);
 }
 
+/* The same rows under version 6, whose triggers counted what was inserted. */
+static void make_version_6(void)
+{
+	sqlite3 *db = NULL;
+	make_version_5();
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK, "open");
+	OK(migrate(db, schema_migrations, 6, &e));
+	OK(sqlite_run(db, "INSERT INTO task (id, instance_id, generation, state) "
+			  "VALUES (20000, 3, 9000, 2), (20001, 3, 9001, 3);"
+			  "INSERT INTO cache_task (task_id, cache_id, project_id) VALUES (20000, 3, 'p')", &e));
+	(void)sqlite3_close(db);
+}
+
 static int64_t count_tasks(struct store *s, int64_t instance_id, int64_t state)
 {
 	struct query q = { .table = &table_task,
@@ -1165,6 +1272,38 @@ TEST(a_migration_counts_the_rows_that_are_there)
 }
 
 /* Counting looks at the number that is kept, else it would not say what we put there. */
+/* What is inserted is counted once, as before; and for a new task, which counts nowhere yet, nothing but its own pages
+ * is written: where a trigger might act, SQLite copies each of them first. */
+TEST(inserts_are_counted_without_triggers)
+{
+	make_version_6();
+	struct store *s = open_as(STORE_WRITER);
+	int64_t n = -1;
+	OK(store_check_totals(s, NULL, &e));
+	EXPECT(count_tasks(s, 3, 2) == 4051 && count_tasks(s, 3, 3) == 450, "before: %lld, %lld",
+		(long long)count_tasks(s, 3, 2),
+	       (long long)count_tasks(s, 3, 3));
+	struct task_row rows[] = { { .instance_id = 3, .generation = 9002, .state = 0 },
+				   { .instance_id = 3, .generation = 9003, .state = 2 } };
+	FOR_EACH_ROW(i, rows)
+		OK(store_insert(s, &table_task, &rows[i], &e));
+	OK(store_insert(s, &table_cache_task,
+			&(struct cache_task_row){ .task_id = rows[0].id, .cache_id = 3, .project_id = "p" }, &e));
+	EXPECT(count_tasks(s, 3, 2) == 4052 && count_tasks(s, 3, 0) == 1, "counted once");
+	struct query of_project = { .table = &table_cache_task, .preds = { PRED_TEXT("project_id", CMP_EQ, "p") },
+		.n_preds = 1 };
+	OK(store_count(s, &of_project, &n, &e));
+	EXPECT(n == 9002, "of the project: %lld", (long long)n);
+	OK(store_check_totals(s, NULL, &e));
+	/* One that is refused counts nothing. */
+	EXPECT(store_insert(s, &table_task, &rows[1], &e) == RC_CONFLICT, "%s", e.msg);
+	OK(store_check_totals(s, NULL, &e));
+	OK(sqlite_number(db_of(s),
+		"SELECT count(*) FROM sqlite_schema WHERE type='trigger' AND sql LIKE '%AFTER INSERT%'", &n, &e));
+	EXPECT(n == 0, "%lld triggers at inserts", (long long)n);
+	store_close(s);
+}
+
 TEST(a_count_reads_what_is_kept)
 {
 	make_version_5();
@@ -1256,6 +1395,8 @@ TEST(a_deep_page_does_not_pass_over_all_before_it)
 	struct store *s = open_as(STORE_WRITER);
 	OK(sqlite_run(db_of(s), "WITH RECURSIVE g(n) AS (SELECT 4501 UNION ALL SELECT n + 1 FROM g WHERE n < 60000) "
 				"INSERT INTO task (instance_id, generation, state) SELECT 3, n, 2 + n % 2 FROM g", &e));
+	int64_t n_mended;
+	OK(store_mend_totals(s, &n_mended, &e)); /* these came past the store */
 	struct query q = { .table = &table_task, .n_preds = 1, .orders = { { "generation", true } },
 			   .preds = { PRED_INT("instance_id", CMP_EQ, 3), PRED_INT("state", CMP_EQ, 3) } };
 	for (; q.n_preds <= 2; q.n_preds++) {
@@ -1671,6 +1812,8 @@ int main(void)
 	RUN_FRESH(a_reader_wants_an_up_to_date_schema);
 	RUN_FRESH(columns_must_be_the_described_ones);
 	RUN_FRESH(damage_is_called_damage);
+	RUN_FRESH(a_reader_for_requests_survives_damage);
+	RUN_FRESH(a_file_that_is_cut_short_is_an_error);
 	RUN_FRESH(an_index_that_lacks_a_row_is_found_by_a_full_check);
 	RUN_FRESH(a_reader_sees_what_is_committed_at_once);
 	RUN_FRESH(what_was_read_is_remembered_until_somebody_writes);
@@ -1680,6 +1823,7 @@ int main(void)
 	RUN_FRESH(a_long_log_and_an_old_view_are_not_held);
 	RUN_FRESH(an_index_made_anew_shows_what_the_log_has);
 	RUN_FRESH(remembered_rows_are_whole);
+	RUN_FRESH(rows_are_remembered_within_their_memory);
 	RUN_FRESH(writers_exclude_each_other);
 	RUN_FRESH(another_process_writes_meanwhile);
 	RUN_FRESH(readers_in_threads_never_see_half_a_transaction);
@@ -1690,6 +1834,7 @@ int main(void)
 	RUN_FRESH(migrations_are_all_or_nothing);
 	RUN_FRESH(a_version_is_never_lowered);
 	RUN_FRESH(a_migration_counts_the_rows_that_are_there);
+	RUN_FRESH(inserts_are_counted_without_triggers);
 	RUN_FRESH(a_count_reads_what_is_kept);
 	RUN_FRESH(a_wrong_total_is_found);
 	RUN_FRESH(a_wrong_total_is_mended);

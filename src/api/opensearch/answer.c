@@ -56,14 +56,24 @@ void answer_app(struct call *c, struct envelope e)
 
 void answer_written(struct call *c) { answer_function(c, (struct envelope){ 0 }); }
 
-void answer_change(struct change *change)
+static void answer_here(struct http_req *req)
 {
+	struct change *change = req->user;
 	struct call *c = change->ctx;
 
 	if (change->verdict == V_OK)
 		answer_written(c);
 	else
 		answer_verdict(c, change->verdict, &change->err);
+}
+
+/* On the writer thread, which has the next batch waiting: there is one of it, and several loops. */
+void answer_change(struct change *change)
+{
+	struct call *c = change->ctx;
+
+	c->req->user = change;
+	http_run(c->req, answer_here);
 }
 
 static void answer_code(struct call *c, int status, const char *code, const char *message, const char *host)

@@ -18,7 +18,8 @@ void answer_app(struct call *c, struct envelope e);
 /* A writing operation's bare envelope. */
 void answer_written(struct call *c);
 
-/* The done() of every change whose answer is the bare envelope; its ctx is the call. */
+/* The done() of every change whose answer is the bare envelope; its ctx is the call. It is rendered on the call's loop.
+ * */
 void answer_change(struct change *change);
 
 /* why NULL: the code's own message. */

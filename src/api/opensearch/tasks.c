@@ -162,15 +162,30 @@ static enum verdict complete(struct call *c, struct item *item, struct err *err)
 
 /* ---- operations ---- */
 
+/* The writer finds the instance again and has the last word on whether it is there; so one whose id is known from
+ * before is not looked for here. Only a request with something else wrong with it is told of a missing instance first.
+ * */
+static bool find_target(struct call *c, bool is_well, struct scope *out, int64_t *hint)
+{
+	*hint = 0;
+	if (!scope_find(c, SCOPE_FUNCTION, out))
+		return false;
+	if (is_well)
+		*hint = engine_instance_hint(c->engine, out->app.id, out->function, path_arg(&c->args, "instance"));
+	return *hint || scope_find(c, SCOPE_INSTANCE, out);
+}
+
 void tasks_create(struct call *c)
 {
 	struct scope s;
 	struct err err = { 0 };
 	const json_t *body;
+	int64_t hint;
 
-	if (!scope_find(c, SCOPE_INSTANCE, &s))
+	bool is_well = body_parse(c->req->body, c->req->body_len, BODY_OPTIONAL, c->arena, &body, &err) == RC_OK;
+	if (!find_target(c, is_well, &s, &hint))
 		return;
-	if (body_parse(c->req->body, c->req->body_len, BODY_OPTIONAL, c->arena, &body, &err)) {
+	if (!is_well) {
 		answer_error(c, API_ERR_INVALID_REQUEST, err.msg);
 		return;
 	}
@@ -178,7 +193,8 @@ void tasks_create(struct call *c)
 		.base = { .done = answer_change, .ctx = c },
 		.app_id = s.app.id,
 		.function = s.function,
-		.instance = s.instance.name,
+		.instance = path_arg(&c->args, "instance"),
+		.hint = hint ? hint : s.instance.id,
 	};
 	call_submit(c);
 	engine_task_create(c->engine, &c->change.task_create);

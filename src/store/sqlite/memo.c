@@ -8,10 +8,81 @@
 #include "base/mem.h"
 #include "base/must.h"
 
+enum { ROW_USUAL_SIZE = 512, PLACES_LEAST = 64, ASKED_PER_PLACE = 4 /* what is read once passes through there */ };
+
+/* ---- places ---- */
+
+static void free_row(struct memo *m, struct memo_row *r)
+{
+	if (!r->bytes)
+		return;
+	m->size -= r->size + r->key_len;
+	mem_free(r->bytes);
+	r->bytes = NULL;
+}
+
 void memo_fini(struct memo *m)
 {
-	for (int i = 0; i < MEMO_PLACES; i++)
-		mem_free(m->places[i].bytes);
+	for (size_t i = 0; i < m->n_places; i++)
+		free_row(m, &m->places[i]);
+	mem_free(m->places);
+	mem_free(m->asked);
+	m->places = NULL;
+	m->asked = NULL;
+	m->n_places = m->hand = 0;
+}
+
+void memo_limit(struct memo *m, size_t size)
+{
+	memo_fini(m);
+	m->limit = size;
+}
+
+static void make_places(struct memo *m)
+{
+	m->limit = m->limit ? m->limit : MEMO_USUAL_SIZE;
+	m->n_places = PLACES_LEAST;
+	while (m->n_places < m->limit / ROW_USUAL_SIZE)
+		m->n_places *= 2;
+	m->places = mem_array(m->n_places, sizeof *m->places);
+	m->asked = mem_array(m->n_places * ASKED_PER_PLACE, sizeof *m->asked);
+}
+
+static struct memo_row *set_of(const struct memo *m, const struct memo_key *key)
+{
+	return &m->places[key->hash & (m->n_places - MEMO_WAYS)];
+}
+
+/* In the set of its key: one that is free or holds what is forgotten, else each in turn. */
+static struct memo_row *free_place(struct memo *m, const struct memo_key *key)
+{
+	struct memo_row *set = set_of(m, key), *place = &set[m->turn++ % MEMO_WAYS];
+
+	for (int i = 0; i < MEMO_WAYS; i++) {
+		if (!set[i].bytes || set[i].era != m->era)
+			place = &set[i];
+	}
+	free_row(m, place);
+	return place;
+}
+
+static void make_room(struct memo *m, size_t size)
+{
+	while (m->size && m->size + size > m->limit) {
+		free_row(m, &m->places[m->hand]);
+		m->hand = (m->hand + 1) & (m->n_places - 1);
+	}
+}
+
+/* Was it asked for before, as far as is known? From now on it was. */
+static bool was_asked(struct memo *m, const struct memo_key *key)
+{
+	uint16_t bits = (uint16_t)(key->hash >> 48);
+	uint16_t *asked = &m->asked[key->hash >> 16 & (m->n_places * ASKED_PER_PLACE - 1)];
+	bool is_known = *asked == bits;
+
+	*asked = bits;
+	return is_known;
 }
 
 void memo_version(struct memo *m, int64_t version)
@@ -45,7 +116,9 @@ static uint64_t hash_of(const unsigned char *bytes, size_t len)
 		h ^= h >> 32;
 		len -= n;
 	}
-	return h;
+	/* The last words, in which keys of one shape differ, shall reach all bits. */
+	h *= UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ h >> 29;
 }
 
 bool memo_key(struct memo_key *key, const struct shape *shape, const struct query *q)
@@ -64,14 +137,22 @@ bool memo_key(struct memo_key *key, const struct shape *shape, const struct quer
 	return true;
 }
 
-static struct memo_row *place_of(struct memo *m, const struct memo_key *key)
-{
-	return &m->places[key->hash & (MEMO_PLACES - 1)];
-}
-
 static bool is_of(const struct memo_row *r, const struct memo_key *key)
 {
-	return r->hash == key->hash && r->key_len == key->len && memcmp(r->bytes + r->size, key->bytes, key->len) == 0;
+	return r->bytes && r->hash == key->hash && r->key_len == key->len &&
+	       memcmp(r->bytes + r->size, key->bytes, key->len) == 0;
+}
+
+/* NULL: it is not kept. */
+static const struct memo_row *find(const struct memo *m, const struct memo_key *key)
+{
+	const struct memo_row *set = m->n_places ? set_of(m, key) : NULL;
+
+	for (int i = 0; set && i < MEMO_WAYS; i++) {
+		if (set[i].era == m->era && is_of(&set[i], key))
+			return &set[i];
+	}
+	return NULL;
 }
 
 /* ---- the row ---- */
@@ -98,9 +179,9 @@ static const void **pointer_of(const struct table *t, int col, void *row)
 
 enum rc memo_get(struct memo *m, const struct memo_key *key, const struct table *t, void *row, struct arena *a)
 {
-	const struct memo_row *kept = place_of(m, key);
+	const struct memo_row *kept = find(m, key);
 
-	if (!kept->bytes || kept->era != m->era || !is_of(kept, key))
+	if (!kept)
 		return RC_NOT_FOUND;
 	char *block = arena_dup_n(a, (const char *)kept->bytes, kept->size);
 	if (!block)
@@ -141,14 +222,21 @@ static void pack(unsigned char *block, const struct table *t, const void *row)
 
 void memo_keep(struct memo *m, const struct memo_key *key, const struct table *t, const void *row)
 {
-	struct memo_row *place = place_of(m, key);
-	size_t size = size_of(t, row);
-
-	if (m->era == 0 || size > MEMO_SIZE_MAX)
+	if (m->era == 0)
 		return;
-	mem_free(place->bytes);
-	*place = (struct memo_row){ .hash = key->hash, .era = m->era, .key_len = key->len, .size = size,
+	if (!m->n_places)
+		make_places(m);
+	size_t size = was_asked(m, key) ? size_of(t, row) : 0;
+	if (size == 0 || size > MEMO_SIZE_MAX)
+		return;
+	make_room(m, size + key->len);
+	struct memo_row *place = free_place(m, key);
+	*place = (struct memo_row){ .hash = key->hash,
+				    .era = m->era,
+				    .key_len = (uint32_t)key->len,
+				    .size = (uint32_t)size,
 				    .bytes = mem_alloc(size + key->len) };
+	m->size += size + key->len;
 	pack(place->bytes, t, row);
 	memcpy(place->bytes + size, key->bytes, key->len);
 }

@@ -137,6 +137,19 @@ static void add_blocks(struct buf *out, const struct shape *shape)
 	buf_adds(out, " GROUP BY block ORDER BY block DESC");
 }
 
+/* Parameters: first, second (if there is one), along. */
+static void add_count_in(struct buf *out, const struct shape *shape)
+{
+	const struct total *total = &shape->table->totals[shape->total - 1];
+	bool has_second = total->second != NULL;
+
+	buf_addf(out, "INSERT INTO \"%s\" (\"%s\"", total->name, total->first);
+	if (has_second)
+		buf_addf(out, ",\"%s\"", total->second);
+	buf_addf(out, ",block,n) VALUES (?1,%s?%d>>%d,1) ON CONFLICT DO UPDATE SET n=n+1", has_second ? "?2," : "",
+		 2 + has_second, TOTAL_SHIFT);
+}
+
 void sql_of_shape(struct buf *out, const struct shape *shape)
 {
 	switch ((enum verb)shape->verb) {
@@ -162,6 +175,9 @@ void sql_of_shape(struct buf *out, const struct shape *shape)
 		return;
 	case VERB_BLOCKS:
 		add_blocks(out, shape);
+		return;
+	case VERB_COUNT_IN:
+		add_count_in(out, shape);
 		return;
 	case VERBS:
 		break;

@@ -135,9 +135,10 @@ static enum rc sqlite_insert(struct store *base, const struct table *t, const vo
 	struct sqlite_store *s = sqlite_of(base);
 	struct shape shape = { .table = t, .verb = VERB_INSERT };
 	enum rc rc = write_row(s, &shape, row, "cannot insert", err);
-	if (rc == RC_OK)
-		*id = sqlite3_last_insert_rowid(s->db);
-	return rc;
+	if (rc != RC_OK)
+		return rc;
+	*id = sqlite3_last_insert_rowid(s->db);
+	return total_count_in(s, t, row, err);
 }
 
 static enum rc sqlite_update(struct store *base, const struct shape *shape, const void *row, struct err *err)
@@ -320,6 +321,7 @@ static int sqlite_schema_version(struct store *s) { return sqlite_of(s)->version
 const struct store_ops sqlite_ops = {
 	.name = "sqlite",
 	.close = sqlite_close,
+	.for_requests = sqlite_for_requests,
 	.begin = sqlite_begin,
 	.commit = sqlite_commit,
 	.rollback = sqlite_rollback,

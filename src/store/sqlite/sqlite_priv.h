@@ -108,10 +108,14 @@ enum rc sqlite_start(struct sqlite_store *s, const struct shape *shape, const st
 /* Of a list whose page lies beyond a block: narrow q to what comes after the blocks before it, if a
  * total knows them. */
 enum rc total_seek(struct sqlite_store *s, const struct shape *shape, struct query *q, struct err *err) NODISCARD;
+/* A row was inserted: count it in the totals of its table. */
+enum rc total_count_in(struct sqlite_store *s, const struct table *t, const void *row, struct err *err) NODISCARD;
 /* store_check_totals, store_mend_totals */
 enum rc total_check(struct store *base, const struct store_pause *pause, struct err *err) NODISCARD;
 enum rc total_mend(struct store *base, int64_t *n_mended, struct err *err) NODISCARD;
 
+/* open.c: store_for_requests */
+enum rc sqlite_for_requests(struct store *base, size_t memory_size, struct err *err) NODISCARD;
 /* create.c: a new database at path, with all of the schema and durable. A failure that leaves none there is no answer:
  * SQLite may still be able to make one. RC_CONFLICT: a neighbour was faster. */
 enum rc sqlite_create(const char *path, struct err *err) NODISCARD;

@@ -1,7 +1,8 @@
 /*
- * Totals: numbers of rows that triggers keep (schema/0006_totals.sql), in blocks of TOTAL_BLOCK neighbours in the order
- * of a list. Counting by them is sql.c's; here is how a list finds a page in its midst by adding up blocks instead of
- * passing over rows, and whether the numbers are those of the rows.
+ * Totals: numbers of rows in blocks of TOTAL_BLOCK neighbours in the order of a list. What is inserted is counted here,
+ * updates and deletes by triggers (schema/0006_totals.sql), since those may follow from another row's. Counting by them
+ * is sql.c's; here is how a list finds a page in its midst by adding up blocks instead of passing over rows, and
+ * whether the numbers are those of the rows.
  */
 #include <string.h>
 #include "base/attr.h"
@@ -12,6 +13,58 @@
 static const struct total *total_of(const struct shape *shape)
 {
 	return shape->total ? &shape->table->totals[shape->total - 1] : NULL;
+}
+
+/* ---- an insert ---- */
+
+/* Those a total leaves out. */
+static bool is_hot(const struct table *t, const void *row)
+{
+	if (!t->hot)
+		return false;
+	must(t->hot->cmp == CMP_LT); /* the only kind so far */
+	return row_int(t, table_col(t, t->hot->col, strlen(t->hot->col)), row) < t->hot->v_int;
+}
+
+static int bind_named(sqlite3_stmt *stmt, int at, const struct table *t, const char *name, const void *row)
+{
+	int col = table_col(t, name, strlen(name));
+
+	if (t->cols[col].type == COL_INT)
+		return sqlite3_bind_int64(stmt, at, row_int(t, col, row));
+	return sqlite3_bind_text(stmt, at, row_text(t, col, row), -1, SQLITE_STATIC);
+}
+
+static enum rc count_in(struct sqlite_store *s, const struct table *t, int i, const void *row, struct err *err)
+{
+	struct shape shape = { .table = t, .verb = VERB_COUNT_IN, .total = (uint8_t)(i + 1) };
+	const struct total *total = &t->totals[i];
+	sqlite3_stmt *stmt;
+	int at = 1;
+
+	enum rc rc = cache_get(s, &shape, &stmt, err);
+	if (rc != RC_OK)
+		return rc;
+	int code = bind_named(stmt, at++, t, total->first, row);
+	if (code == SQLITE_OK && total->second)
+		code = bind_named(stmt, at++, t, total->second, row);
+	if (code == SQLITE_OK)
+		code = bind_named(stmt, at, t, total->along, row);
+	code = code == SQLITE_OK ? sqlite3_step(stmt) : code;
+	rc = code == SQLITE_DONE ? RC_OK : sqlite_failed(s->db, code, t, "cannot count", err);
+	cache_done(stmt);
+	return rc;
+}
+
+enum rc total_count_in(struct sqlite_store *s, const struct table *t, const void *row, struct err *err)
+{
+	enum rc rc = RC_OK;
+
+	if (!t->totals || is_hot(t, row))
+		return RC_OK;
+	for (int i = 0; rc == RC_OK && t->totals[i].name; i++)
+		rc = count_in(s, t, i, row, err);
+	return rc;
 }
 
 /* ---- a page from the midst of a list ---- */
