@@ -127,7 +127,7 @@ static enum rc take_option(struct opt *opts, size_t n, int argc, char **argv, in
 	return args_set(o, value, err);
 }
 
-/* The k-th word of the operands' description; *len 0 past the end. "[X]" is optional, "[X...]" as often as one likes. */
+/* The k-th word of the operands' description; *len 0 past the end. "[X]" is optional, "[X...]" may come often. */
 static const char *operand_word(const char *words, int k, size_t *len)
 {
 	words += strspn(words, " ");
