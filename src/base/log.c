@@ -2,7 +2,9 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
 
@@ -17,6 +19,46 @@ static void tame(char *text, size_t len)
 		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
 			text[i] = ' ';
 	}
+}
+
+/* text up to size - 1 bytes, without half a character at the cut; *cut says whether there is more. */
+static size_t take(char *to, size_t size, const char *text, bool *cut)
+{
+	size_t len = strnlen(text, size);
+
+	*cut = len == size;
+	if (*cut) {
+		len--;
+		while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+			len--;
+	}
+	memcpy(to, text, len);
+	to[len] = '\0';
+	return len;
+}
+
+const char *log_text(struct log_text *room, const char *text)
+{
+	static const char more[] = "...";
+	bool cut;
+	size_t len = take(room->bytes, sizeof room->bytes - sizeof more + 1, text, &cut);
+
+	if (cut)
+		memcpy(room->bytes + len, more, sizeof more);
+	for (char *p = room->bytes; *p; p++)
+		*p = *p == '"' ? '\'' : *p;
+	return room->bytes;
+}
+
+const char *log_word(struct log_text *room, const char *text)
+{
+	enum { WORD_SIZE = 64 + 1 };
+	bool cut;
+
+	(void)take(room->bytes, WORD_SIZE, text, &cut); /* such words are names: the first letters tell */
+	for (char *p = room->bytes; *p; p++)
+		*p = (unsigned char)*p <= ' ' || *p == '"' || *p == '=' ? '_' : *p;
+	return room->bytes;
 }
 
 void log_write(enum log_level level, const char *event, const char *fmt, ...)

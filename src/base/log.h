@@ -8,12 +8,21 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <stddef.h>
 #include "base/attr.h"
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 void log_set_level(enum log_level level); /* default info */
 void log_write(enum log_level level, const char *event, const char *fmt, ...) PRINTF(3, 4);
+
+/* What others wrote, as a value: it neither ends the value, nor begins another one, nor pushes those behind it off the
+ * line. Long texts are cut. The result lives in room. */
+struct log_text {
+	char bytes[512];
+};
+const char *log_text(struct log_text *room, const char *text); /* for name="%s" */
+const char *log_word(struct log_text *room, const char *text); /* for name=%s, at most 64 bytes */
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)

@@ -41,9 +41,21 @@ struct top {
 
 static int64_t weight(const struct cache_key *k) { return k->freq >= 0 ? k->freq : k->size; }
 
+/* SCAN gives a key again when the table of keys shrinks meanwhile. */
+static bool top_has(const struct top *t, const struct cache_key *k)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const struct cache_key *there = &t->keys[i];
+		if (there->db == k->db && there->name_len == k->name_len &&
+		    memcmp(there->name, k->name, k->name_len) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void top_add(struct top *t, struct cache_key k)
 {
-	if (t->n == t->cap && weight(&t->keys[t->n - 1]) >= weight(&k))
+	if ((t->n == t->cap && weight(&t->keys[t->n - 1]) >= weight(&k)) || top_has(t, &k))
 		return;
 	if (t->n == t->cap)
 		mem_free((void *)(uintptr_t)t->keys[--t->n].name);

@@ -127,12 +127,15 @@ static enum rc take_option(struct opt *opts, size_t n, int argc, char **argv, in
 	return args_set(o, value, err);
 }
 
-/* The k-th word of the operands' description; *len 0 past the end. "[X]" is optional. */
+/* The k-th word of the operands' description; *len 0 past the end. "[X]" is optional, "[X...]" may come often. */
 static const char *operand_word(const char *words, int k, size_t *len)
 {
 	words += strspn(words, " ");
 	for (; k > 0 && *words; k--) {
-		words += strcspn(words, " ");
+		size_t word = strcspn(words, " ");
+		if (word > 4 && memcmp(words + word - 4, "...]", 4) == 0)
+			break; /* stands for all that follow */
+		words += word;
 		words += strspn(words, " ");
 	}
 	*len = strcspn(words, " ");

@@ -26,7 +26,7 @@ enum opt_kind {
 	OPT_LIST /* struct opt_list */
 };
 
-enum { OPT_LIST_MAX = 128, OPERANDS_MAX = 4 };
+enum { OPT_LIST_MAX = 128, OPERANDS_MAX = 256 };
 
 struct opt_list {
 	const char *items[OPT_LIST_MAX];

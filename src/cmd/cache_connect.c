@@ -34,7 +34,7 @@ static bool is_ready(struct remote *r, const struct dcs_cache *cache)
 /* Does not come back when it goes well. */
 static void become_redis_cli(struct remote *r, const char *ip, const char *port, const char *const *words)
 {
-	const char *argv[16] = { "redis-cli", "-h", ip, "-p", port };
+	const char *argv[5 + OPERANDS_MAX] = { "redis-cli", "-h", ip, "-p", port };
 	size_t n = 5;
 
 	for (size_t i = 0; i < OPERANDS_MAX - 1 && words[i]; i++)
@@ -74,7 +74,7 @@ static int run_connect(const struct command *c, int argc, char **argv)
 
 const struct command command_cache_connect = {
 	.name = "cache connect",
-	.operands = "CACHE [WORD] [WORD] [WORD]",
+	.operands = "CACHE [WORD...]",
 	.summary = "Open redis-cli at a cache, or run one command there.",
 	.example = "stint cache connect sessions\nREDISCLI_AUTH=secret stint cache connect sessions GET user:1",
 	.run = run_connect,

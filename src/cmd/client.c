@@ -54,10 +54,10 @@ static const struct {
 	[CLOUD_DCS] = { "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_PROJECT_ID" },
 };
 
-/* The first key, or the one that is known by its id, which must be a whole one then. */
+/* The key that is named, else the first one. */
 static enum rc find_key(struct data_keys *keys, const struct access *known, struct access_key *out, struct err *err)
 {
-	if (known->key_id && known->key_secret)
+	if (known->key_id)
 		return keyring_find(keys->ring, keys->store, known->key_id, keys->arena, out, err);
 	return data_keys_first(keys, out, err);
 }
@@ -85,6 +85,9 @@ static enum rc complete(const struct client_options *o, struct arena *a, struct 
 {
 	enum rc rc = RC_OK;
 
+	if (found->key_secret && !found->key_id)
+		return err_set(err, RC_INVALID, "whose secret? Give --access-key-id or %s too",
+		               env_names[o->cloud].key_id);
 	if (!found->endpoint)
 		rc = data_endpoint_read(data_dir(o->data), a, &found->endpoint, err);
 	if (rc == RC_OK && (!found->key_id || !found->key_secret))

@@ -5,11 +5,13 @@
 #ifndef CMD_COMMAND_H
 #define CMD_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct command {
 	const char *name;     /* "serve", or two words: "task watch" */
-	const char *operands; /* "APP INSTANCE [GENERATION]"; "" none */
+	const char *operands; /* "APP INSTANCE [GENERATION]", "CACHE [WORD...]"; "" none */
 	const char *summary;  /* one sentence for `stint help` */
 	const char *example;  /* one or more lines for --help, without indentation */
 	int (*run)(const struct command *self, int argc, char **argv); /* argv: what follows the name */
@@ -33,6 +35,10 @@ COMMAND_TABLE(X)
 
 /* The command of that name (words joined by one blank); NULL when there is none. */
 const struct command *command_find(const char *name);
+/* Print those whose first of two words is word; false when there are none. */
+bool command_list_family(const char *word, FILE *to);
+/* Started by the server, not by people. */
+bool command_is_internal(const struct command *c);
 /* In the order of the table. */
 const struct command *const *command_all(size_t *n);
 

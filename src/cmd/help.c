@@ -27,7 +27,7 @@ static void print_all(void)
 	       "Usage: stint COMMAND [options]\n\nCommands:\n",
 	       STINT_VERSION);
 	for (size_t i = 0; i < n; i++) {
-		if (all[i] != &command_job && all[i] != &command_torture_act) /* started by the server, not by people */
+		if (!command_is_internal(all[i]))
 			printf("  %-18s %s\n", all[i]->name, all[i]->summary);
 	}
 	printf("\n`stint COMMAND --help` shows options and an example. First steps: scripts/quickstart, or\n"
@@ -48,6 +48,8 @@ static int run_help(const struct command *self, int argc, char **argv)
 	}
 	(void)snprintf(name, sizeof name, "%s%s%s", words[0], words[1] ? " " : "", words[1] ? words[1] : "");
 	const struct command *c = command_find(name);
+	if (!c && !words[1] && command_list_family(name, stdout))
+		return 0;
 	if (!c) {
 		struct err err;
 		enum rc rc = err_set(&err, RC_INVALID, "no command is named '%s'", name);

@@ -61,6 +61,16 @@ static void write_name(struct jw *w, const char *key, const char *name, size_t m
 	jw_kv_text(w, key, cut);
 }
 
+/* The first bytes of a key's name as a C string: one that is 0 becomes another that is no text either. */
+static void name_of(const struct cache_key *k, char out[NAME_MAX_SIZE + 2])
+{
+	size_t len = k->name_len <= NAME_MAX_SIZE ? k->name_len : NAME_MAX_SIZE + 1; /* one more: it tells of a cut */
+
+	for (size_t i = 0; i < len; i++)
+		out[i] = (char)(k->name[i] ? k->name[i] : 0xff);
+	out[len] = '\0';
+}
+
 static void write_keys(struct jw *w, const struct cache_keys *found)
 {
 	jw_kv_int(w, "num", (int64_t)found->n_keys);
@@ -69,8 +79,10 @@ static void write_keys(struct jw *w, const struct cache_keys *found)
 	jw_array(w);
 	for (size_t i = 0; i < found->n_keys; i++) {
 		const struct cache_key *k = &found->keys[i];
+		char name[NAME_MAX_SIZE + 2];
+		name_of(k, name);
 		jw_object(w);
-		write_name(w, "name", k->name, NAME_MAX_SIZE);
+		write_name(w, "name", name, NAME_MAX_SIZE);
 		jw_kv_text(w, "type", cache_type_word(k->type));
 		jw_kv_int(w, "db", k->db);
 		jw_kv_int(w, "size", k->size);

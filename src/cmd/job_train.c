@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include "cmd/job.h"
-#include "os/file.h"
 #include "train/train.h"
 
 static void on_metric(void *ctx, const char *set, const char *name, int64_t step, double value)
@@ -55,43 +54,6 @@ struct training {
 	size_t n_params;
 };
 
-/* path, or where it is below the first root that has it; unfound ones keep the first root for the message. */
-static const char *find_in_roots(const struct training *j, const char *path)
-{
-	if (path[0] == '/' || j->n_roots == 0)
-		return path;
-	for (int i = 0; i < j->n_roots; i++) {
-		const char *full = arena_printf(j->arena, "%s/%s", j->roots[i], path);
-		if (full && file_exists(full))
-			return full;
-	}
-	return arena_printf(j->arena, "%s/%s", j->roots[0], path);
-}
-
-/* "a.csv,/b.csv" with each path resolved. */
-static const char *resolve_paths(const struct training *j, const char *list)
-{
-	const char *out = "";
-
-	while (*list && out) {
-		size_t len = strcspn(list, ",");
-		const char *one = arena_dup_n(j->arena, list, len);
-		const char *found = one ? find_in_roots(j, one) : NULL;
-		out = found ? arena_printf(j->arena, "%s%s%s", out, *out ? "," : "", found) : NULL;
-		list += len + (list[len] == ',');
-	}
-	return out;
-}
-
-static bool is_paths(const char *name)
-{
-	for (size_t i = 0; i < n_train_rules; i++) {
-		if (strcmp(train_rules[i].name, name) == 0)
-			return train_rules[i].type == PARAM_PATHS;
-	}
-	return false;
-}
-
 static enum rc read_roots(const json_t *task, struct training *j, struct err *err)
 {
 	const json_t *roots = json_pick(task, "import_roots");
@@ -122,9 +84,6 @@ static enum rc read_params(json_t *params, struct training *j, struct err *err)
 		const char *text = json_string_value(value);
 		if (!text)
 			return err_set(err, RC_INTERNAL, "parameter %.60s is no text", name);
-		text = is_paths(name) ? resolve_paths(j, text) : text;
-		if (!text)
-			return err_set(err, RC_LIMIT, "the paths in parameter %.60s are too long", name);
 		j->params[j->n_params++] = (struct param){ name, text };
 	}
 	return RC_OK;

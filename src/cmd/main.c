@@ -2,14 +2,17 @@
  * stint: find the subcommand in the table and run it. All process exits of the program's own are here or below
  * a command's return; nothing outside of cmd/ calls exit.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/attr.h"
 #include "base/err.h"
 #include "cmd/args.h"
 #include "cmd/command.h"
+#include "cmd/say.h"
 
 static const struct command *const commands[] = {
 #define X(id) &command_##id,
@@ -47,8 +50,9 @@ static const struct command *choose(int argc, char **argv, int *used)
 	return command_find(argv[0]);
 }
 
-/* "stint task" alone, or with a wrong second word: show what there is. */
-static bool list_family(const char *word)
+bool command_is_internal(const struct command *c) { return c == &command_job || c == &command_torture_act; }
+
+bool command_list_family(const char *word, FILE *to)
 {
 	size_t len = strlen(word);
 	bool any = false;
@@ -57,8 +61,8 @@ static bool list_family(const char *word)
 		if (strncmp(commands[i]->name, word, len) != 0 || commands[i]->name[len] != ' ')
 			continue;
 		if (!any)
-			(void)fprintf(stderr, "stint %s needs one of these words:\n", word);
-		(void)fprintf(stderr, "  stint %-18s %s\n", commands[i]->name, commands[i]->summary);
+			(void)fprintf(to, "stint %s needs one of these words:\n", word);
+		(void)fprintf(to, "  stint %-18s %s\n", commands[i]->name, commands[i]->summary);
 		any = true;
 	}
 	return any;
@@ -71,25 +75,51 @@ static const char *alias(const char *word)
 	return strcmp(word, "--version") == 0 ? "version" : word;
 }
 
-int main(int argc, char **argv)
+/* A file opened while one of the first three descriptors is closed would get its number, and be written to in place of
+ * the terminal. Each is held the wrong way round, so that using it fails as on a closed one. */
+static void hold_descriptors(void)
 {
-	int used;
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* the lowest free is fd */
+	}
+}
+
+/* No command, or the first word of several: what there is. Asked for, it is an answer; else a mistake. */
+static int explain(const char *word, const char *next)
+{
+	bool is_asked = next && strcmp(alias(next), "help") == 0;
+
+	if (command_list_family(word, is_asked ? stdout : stderr))
+		return is_asked ? 0 : rc_exit_code(RC_INVALID);
+	(void)fprintf(stderr, "stint: unknown command '%.60s'\nTry: stint help\n", word);
+	return rc_exit_code(RC_INVALID);
+}
+
+static int run(int argc, char **argv)
+{
+	int used = 1;
 	char *none[] = { NULL };
 
 	if (argc < 2) {
 		(void)command_help.run(&command_help, 0, none);
 		return rc_exit_code(RC_INVALID);
 	}
-	/* A closed pipe is an error of a write, not the end of a server. */
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
-	(void)sigaction(SIGPIPE, &ignore, NULL);
 	const struct command *c = command_find(alias(argv[1]));
-	used = 1;
 	if (!c)
 		c = choose(argc - 1, argv + 1, &used);
-	if (c)
-		return c->run(c, argc - 1 - used, argv + 1 + used);
-	if (!list_family(argv[1]))
-		(void)fprintf(stderr, "stint: unknown command '%.60s'\nTry: stint help\n", argv[1]);
-	return rc_exit_code(RC_INVALID);
+	if (!c)
+		return say_end(explain(argv[1], argv[2]));
+	int code = c->run(c, argc - 1 - used, argv + 1 + used);
+	return command_is_internal(c) ? code : say_end(code); /* a log that takes no more fails no task */
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	hold_descriptors();
+	/* A closed pipe is an error of a write, not the end of a server. */
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+	return run(argc, argv);
 }

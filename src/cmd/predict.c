@@ -1,23 +1,57 @@
 /* predict: probabilities of a trained model for the rows of a file, without a server. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "cmd/args.h"
 #include "cmd/say.h"
+#include "os/file.h"
 #include "train/train.h"
 
 enum { OUT_MAX = 1 << 20 };
 
-static enum rc open_out(const char *path, int *fd, struct err *err)
+/* Where the probabilities go. A file gets its name only when they are all there: until then its former content stays,
+ * which may be the very rows being read. Other things (a pipe, a link) are written to directly. */
+struct output {
+	const char *path;
+	char temp[PATH_MAX]; /* "": written directly */
+	int fd;
+};
+
+static enum rc open_output(struct output *o, const char *path, struct err *err)
 {
-	*fd = STDOUT_FILENO;
+	struct stat st;
+
+	*o = (struct output){ .path = path, .fd = STDOUT_FILENO };
 	if (strcmp(path, "-") == 0)
 		return RC_OK;
-	*fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	return *fd >= 0 ? RC_OK : err_sys(err, RC_IO, errno, "cannot write '%.200s'", path);
+	bool is_there = lstat(path, &st) == 0;
+	if (!is_there || S_ISREG(st.st_mode)) {
+		int len = snprintf(o->temp, sizeof o->temp, "%s.tmp", path);
+		if (len < 0 || len >= (int)sizeof o->temp)
+			return err_set(err, RC_LIMIT, "path too long: '%.200s'", path);
+	}
+	const char *opened = *o->temp ? o->temp : path;
+	o->fd = open(opened, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, is_there ? st.st_mode & 0666 : 0666);
+	return o->fd >= 0 ? RC_OK : err_sys(err, RC_IO, errno, "cannot write '%.200s'", path);
+}
+
+/* rc is how the writing went. */
+static enum rc close_output(struct output *o, enum rc rc, struct err *err)
+{
+	if (strcmp(o->path, "-") == 0)
+		return rc;
+	if (close(o->fd) != 0 && rc == RC_OK)
+		rc = err_sys(err, RC_IO, errno, "cannot write '%.200s'", o->path);
+	if (rc == RC_OK && *o->temp)
+		rc = file_publish(o->temp, o->path, err);
+	if (rc != RC_OK && *o->temp)
+		(void)unlink(o->temp); /* the first failure is the one to report */
+	return rc;
 }
 
 static enum rc describe(const char *model_path, struct buf *out, struct err *err)
@@ -36,17 +70,14 @@ static enum rc predict(const char *model_path, const char *in, const char *forma
                        struct train_result *metrics, struct err *err)
 {
 	struct model *m;
-	int fd;
+	struct output o;
 
 	enum rc rc = model_load(model_path, &m, err);
 	if (rc != RC_OK)
 		return rc;
-	rc = open_out(out, &fd, err);
-	if (rc == RC_OK) {
-		rc = model_predict_file(m, in, format, fd, metrics, err);
-		if (fd != STDOUT_FILENO && close(fd) != 0 && rc == RC_OK)
-			rc = err_sys(err, RC_IO, errno, "cannot write '%.200s'", out);
-	}
+	rc = open_output(&o, out, err);
+	if (rc == RC_OK)
+		rc = close_output(&o, model_predict_file(m, in, format, o.fd, metrics, err), err);
 	model_free(m);
 	return rc;
 }
@@ -58,6 +89,8 @@ static void print_metrics(const struct train_result *m, bool as_json, FILE *to)
 	buf_init(&line, OUT_MAX);
 	if (as_json)
 		train_result_json(m, &line);
+	else if (!m->rows_valid)
+		buf_adds(&line, "no row has a label: there is nothing to measure by");
 	else
 		buf_addf(&line, "%lld rows with a label: log loss %.5f, AUC %.5f, calibration %.4f",
 		         (long long)m->rows_valid, m->logloss, m->auc, m->calibration);

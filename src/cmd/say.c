@@ -27,6 +27,14 @@ int say_failed(const struct command *c, enum rc rc, const struct err *err)
 	return rc_exit_code(rc);
 }
 
+/* Tells once; what follows on a stream that has failed changes nothing. */
+static int stdout_failed(const char *command)
+{
+	(void)fprintf(stderr, "stint%s%s: standard output takes no more\n", *command ? " " : "", command);
+	clearerr(stdout);
+	return rc_exit_code(RC_IO);
+}
+
 int say_text(const struct command *c, const struct buf *out)
 {
 	bool ends = out->len && out->bytes[out->len - 1] == '\n';
@@ -34,10 +42,13 @@ int say_text(const struct command *c, const struct buf *out)
 	(void)fwrite(buf_text(out), 1, out->len, stdout);
 	if (!ends)
 		(void)fputc('\n', stdout);
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return 0;
-	(void)fprintf(stderr, "stint %s: standard output takes no more\n", c->name);
-	return rc_exit_code(RC_IO);
+	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : stdout_failed(c->name);
+}
+
+int say_end(int code)
+{
+	bool is_whole = fflush(stdout) == 0 && !ferror(stdout);
+	return code || is_whole ? code : stdout_failed("");
 }
 
 void say_json(const json_t *value, struct buf *out)

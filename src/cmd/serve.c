@@ -241,6 +241,7 @@ static enum rc announce(const struct serve_options *o, const struct address *at,
 	printf("stint: ready on %s\n", url);
 	/* Whoever started us may have closed stdout; the server is ready all the same. */
 	(void)fflush(stdout);
+	clearerr(stdout);
 	return RC_OK;
 }
 

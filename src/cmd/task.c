@@ -107,7 +107,8 @@ static void show(struct remote *r, struct progress *bar, const struct answer *a)
 
 	if (r->options.as_json) {
 		printf("%.*s\n", (int)a->len, a->text);
-		(void)fflush(stdout);
+		if (fflush(stdout) != 0)
+			r->rc = err_set(&r->err, RC_IO, "standard output takes no more");
 		return;
 	}
 	note_of(d, note, sizeof note);
@@ -138,7 +139,7 @@ static void watch(struct remote *r, const struct target *given)
 		if (!remote_call(r, "GET", "StintGetTask", target_path(r, DETAIL, &t), NULL, NULL, &a))
 			break;
 		show(r, &bar, &a);
-		if (is_over(a.json))
+		if (r->rc != RC_OK || is_over(a.json))
 			break;
 		remote_pause(POLL_MS);
 	}

@@ -110,6 +110,44 @@ static enum rc int_member(const struct manifest *m, const char *name, int64_t lo
 	return RC_OK;
 }
 
+/* A member that nobody reads is a mistake: a limit with a wrong letter in its name would be none. Names may begin with
+ * a capital, as everywhere. */
+static enum rc check_members(const json_t *object, const char *const *names, size_t n, struct err *err)
+{
+	json_t *members = (json_t *)(uintptr_t)object; /* its iterator is not const, but does not change it */
+
+	for (void *at = json_object_iter(members); at; at = json_object_iter_next(members, at)) {
+		const char *name = json_object_iter_key(at);
+		size_t i = 0;
+		while (i < n && !((name[0] | 0x20) == names[i][0] && strcmp(name + 1, names[i] + 1) == 0))
+			i++;
+		if (i == n)
+			return err_set(err, RC_INVALID, "there is no member '%.60s'", name);
+	}
+	return RC_OK;
+}
+
+static enum rc bool_member(const struct manifest *m, const char *name, bool *out, struct err *err)
+{
+	const json_t *v = json_pick(m->json, name);
+	if (v && !json_is_boolean(v))
+		return err_set(err, RC_INVALID, "%s must be true or false", name);
+	*out = json_is_true(v);
+	return RC_OK;
+}
+
+/* Bounds of a parameter that is a number. */
+static enum rc bounds_members(const struct manifest *m, double *low, double *high, struct err *err)
+{
+	const json_t *l = json_pick(m->json, "low"), *h = json_pick(m->json, "high");
+
+	if ((l && !json_is_number(l)) || (h && !json_is_number(h)))
+		return err_set(err, RC_INVALID, "low and high must be numbers");
+	*low = l ? json_number_value(l) : -1e15;
+	*high = h ? json_number_value(h) : 1e15;
+	return *low <= *high ? RC_OK : err_set(err, RC_INVALID, "low %g is above high %g", *low, *high);
+}
+
 static bool parse_type(const char *word, enum param_type *out)
 {
 	static const struct {
@@ -127,35 +165,55 @@ static bool parse_type(const char *word, enum param_type *out)
 	return false;
 }
 
+/* All of a parameter's rule but its name. */
+static enum rc read_rule_body(const struct manifest *m, struct param_rule *out, struct err *err)
+{
+	static const char *const members[] = { "name", "type", "required", "default",
+					       "low",  "high", "choices",  "help" };
+	const char *type = NULL;
+
+	enum rc rc = check_members(m->json, members, ARRAY_LEN(members), err);
+	if (rc == RC_OK)
+		rc = text_member(m, "type", "text", &type, err);
+	if (rc == RC_OK && !parse_type(type, &out->type))
+		rc = err_set(err, RC_INVALID, "type '%.40s' is none of text int real bool choice rule paths fields",
+			     type);
+	if (rc == RC_OK)
+		rc = bool_member(m, "required", &out->is_required, err);
+	if (rc == RC_OK)
+		rc = bounds_members(m, &out->low, &out->high, err);
+	if (rc == RC_OK)
+		rc = text_member(m, "help", "", &out->help, err);
+	if (rc == RC_OK)
+		rc = text_member(m, "choices", "", &out->choices, err);
+	if (rc == RC_OK && json_pick(m->json, "default"))
+		rc = text_member(m, "default", NULL, &out->default_text, err);
+	if (rc == RC_OK && out->type == PARAM_CHOICE && !*out->choices)
+		rc = err_set(err, RC_INVALID, "a choice needs choices such as \"a|b\"");
+	return rc;
+}
+
 static enum rc read_rule(const struct manifest *file, const json_t *v, struct param_rule *out, struct err *err)
 {
 	struct manifest m = { .all = file->all, .json = v };
-	const char *type = NULL;
-	const json_t *low = json_pick(v, "low"), *high = json_pick(v, "high");
 
-	*out = (struct param_rule){ .low = -1e15, .high = 1e15, .is_required = json_is_true(json_pick(v, "required")) };
+	*out = (struct param_rule){ .name = NULL };
 	enum rc rc = text_member(&m, "name", NULL, &out->name, err);
-	if (rc == RC_OK)
-		rc = text_member(&m, "type", "text", &type, err);
-	if (rc == RC_OK && !parse_type(type, &out->type))
-		rc = err_set(err, RC_INVALID,
-			     "parameter %s: type '%.40s' is none of text int real bool choice rule paths fields",
-			     out->name, type);
-	if (rc == RC_OK)
-		rc = text_member(&m, "help", "", &out->help, err);
-	if (rc == RC_OK)
-		rc = text_member(&m, "choices", "", &out->choices, err);
-	if (rc == RC_OK && json_pick(v, "default"))
-		rc = text_member(&m, "default", NULL, &out->default_text, err);
-	if (rc == RC_OK && out->type == PARAM_CHOICE && !*out->choices)
-		rc = err_set(err, RC_INVALID, "parameter %s: a choice needs choices such as \"a|b\"", out->name);
-	if (json_is_number(low))
-		out->low = json_number_value(low);
-	if (json_is_number(high))
-		out->high = json_number_value(high);
-	if (rc == RC_OK && out->default_text)
-		rc = param_check(out, out->default_text, err);
-	return rc;
+	if (rc != RC_OK)
+		return rc;
+	rc = read_rule_body(&m, out, err);
+	if (rc != RC_OK)
+		return err_wrap(err, rc, "parameter %.60s", out->name);
+	return out->default_text ? param_check(out, out->default_text, err) : RC_OK;
+}
+
+static bool has_rule(const struct param_rule *rules, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(rules[i].name, name) == 0)
+			return true;
+	}
+	return false;
 }
 
 static enum rc read_rules(const struct manifest *m, const char *name, const struct param_rule **rules, size_t *n,
@@ -173,6 +231,8 @@ static enum rc read_rules(const struct manifest *m, const char *name, const stru
 		return err_set(err, RC_LIMIT, "the manifests are too large");
 	for (size_t i = 0; i < len; i++) {
 		enum rc rc = read_rule(m, json_array_get(list, i), &out[i], err);
+		if (rc == RC_OK && has_rule(out, i, out[i].name))
+			rc = err_set(err, RC_INVALID, "%s has %.60s twice", name, out[i].name);
 		if (rc != RC_OK)
 			return rc;
 	}
@@ -284,11 +344,19 @@ static enum rc read_names(struct manifest *m, struct err *err)
 
 static enum rc read_manifest(struct manifest *m, struct err *err)
 {
+	static const char *const members[] = {
+		"name",         "modelType",       "run",             "functionType",   "versionId",
+		"versionName",  "domain",          "category",        "language",       "createParameters",
+		"usageParameters", "timeoutSeconds", "stallSeconds",  "graceSeconds",   "maxAttempts",
+		"cpuSeconds",   "memoryMiB",       "diskMiB",         "logMiB",         "processes",
+	};
 	struct function *f = &m->out;
 
 	if (!json_is_object(m->json))
 		return err_set(err, RC_INVALID, "not a JSON object");
-	enum rc rc = read_names(m, err);
+	enum rc rc = check_members(m->json, members, ARRAY_LEN(members), err);
+	if (rc == RC_OK)
+		rc = read_names(m, err);
 	if (rc == RC_OK)
 		rc = read_run(m, err);
 	if (rc == RC_OK)

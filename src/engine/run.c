@@ -19,6 +19,7 @@
 #include "engine/priv.h"
 #include "json/json.h"
 #include "os/file.h"
+#include "train/train.h"
 
 enum {
 	DUE_AT_ONCE = 64,  /* cron firings and claims of one batch, so that none grows without bound */
@@ -84,13 +85,67 @@ static void write_roots(const struct engine *e, struct jw *w)
 	jw_end_array(w);
 }
 
+/* Whether name has a default; of any parameter when name is NULL. */
+static bool has_default(const struct function *f, const char *name)
+{
+	for (size_t i = 0; i < f->n_create_rules; i++) {
+		const struct param_rule *r = &f->create_rules[i];
+		if (r->default_text && (!name || strcmp(r->name, name) == 0))
+			return true;
+	}
+	return false;
+}
+
+/* An empty value means "not given", where there is a default. */
+static void write_given(const json_t *given, const struct function *f, struct jw *w)
+{
+	const char *name;
+	json_t *value;
+
+	/* jansson's iterator takes no const; nothing is changed through it. */
+	json_object_foreach((json_t *)(uintptr_t)given, name, value)
+	{
+		if (!json_is_string(value) || (!json_string_length(value) && has_default(f, name)))
+			continue;
+		jw_key_exact(w, name);
+		jw_text(w, json_string_value(value));
+	}
+}
+
+/* The parameters as given, and for those that were not the defaults of the function's manifest: a program can rely on
+ * them. The built-in trainer's own rules have theirs inside. */
+static enum rc write_params(const struct task_row *t, const struct function *f, struct jw *w, struct arena *a,
+			    struct err *err)
+{
+	const json_t *given;
+
+	jw_key(w, "parameters");
+	if (f->is_internal || f->create_rules == train_rules || !has_default(f, NULL)) {
+		jw_raw(w, t->params);
+		return RC_OK;
+	}
+	enum rc rc = json_read(t->params, strlen(t->params), a, &given, err);
+	if (rc != RC_OK)
+		return rc;
+	jw_object(w);
+	write_given(given, f, w);
+	for (size_t i = 0; i < f->n_create_rules; i++) {
+		const struct param_rule *r = &f->create_rules[i];
+		if (r->default_text && !json_string_length(json_object_get(given, r->name))) {
+			jw_key_exact(w, r->name);
+			jw_text(w, r->default_text);
+		}
+	}
+	jw_end_object(w);
+	return RC_OK;
+}
+
 /* The child's orders, docs/child-protocol.md. */
 static enum rc write_task_file(struct engine *e, const struct app_row *app, const struct instance_row *i,
 			       const struct task_row *t, const struct function *f, struct buf *out, struct arena *a,
 			       struct err *err)
 {
 	struct jw w;
-	enum rc rc = RC_OK;
 
 	jw_init(&w, out, CASING_CAMEL);
 	jw_object(&w);
@@ -104,11 +159,10 @@ static enum rc write_task_file(struct engine *e, const struct app_row *app, cons
 	jw_kv_int(&w, "attempt", t->attempt);
 	jw_kv_text(&w, "builtin", f->builtin ? f->builtin : "");
 	jw_kv_text(&w, "checkpoint", t->checkpoint);
-	jw_key(&w, "parameters");
-	jw_raw(&w, t->params);
-	if (is_cache_task(t))
+	enum rc rc = write_params(t, f, &w, a, err);
+	if (rc == RC_OK && is_cache_task(t))
 		rc = cache_write_task(e, t, &w, a, err);
-	else
+	else if (rc == RC_OK)
 		write_roots(e, &w);
 	jw_end_object(&w);
 	if (rc == RC_OK && out->is_over)

@@ -33,16 +33,56 @@ struct opening {
 	char cache_path[PATH_MAX];
 };
 
+/* Where a name of the user's is: a relative one below the first root that has it. One that no root has keeps the first
+ * root, for the message. The names are resolved here and not among the parameters, which are short. */
+static enum rc find_in_roots(const char *name, const char *const *roots, int n_roots, char path[PATH_MAX],
+			     struct err *err)
+{
+	char full[PATH_MAX];
+	enum rc rc = RC_OK;
+	int at = 0;
+
+	if (name[0] == '/' || n_roots == 0)
+		return path_inside(name, roots, n_roots, path, err);
+	for (int i = n_roots - 1; i >= 0; i--) {
+		rc = path_join(full, roots[i], name, err);
+		if (rc != RC_OK)
+			return rc;
+		at = file_exists(full) ? i : at;
+	}
+	rc = path_join(full, roots[at], name, err);
+	return rc == RC_OK ? path_inside(full, roots, n_roots, path, err) : rc;
+}
+
+/* Two names may mean one file. *is_new false: it is there already, for the same purpose. */
+static enum rc check_twice(const struct opening *op, const char *path, const char *name, enum part part, bool *is_new,
+			   struct err *err)
+{
+	*is_new = true;
+	for (int i = 0; i < op->n_files; i++) {
+		if (strcmp(op->files[i].path, path) != 0)
+			continue;
+		if (op->files[i].part != part)
+			return err_set(err, RC_INVALID, "'%.200s' is in train_data and in valid_data", name);
+		*is_new = false;
+	}
+	return RC_OK;
+}
+
 static enum rc add_file(struct opening *op, const char *name, enum part part, const char *const *roots, int n_roots,
 			struct err *err)
 {
-	char path[PATH_MAX];
+	char found[PATH_MAX];
 	struct build_file *f = &op->files[op->n_files];
-	enum rc rc = roots ? path_inside(name, roots, n_roots, path, err) : RC_OK;
+	const char *path = roots ? found : name;
+	bool is_new = true;
+	enum rc rc = roots ? find_in_roots(name, roots, n_roots, found, err) : RC_OK;
 
-	if (rc != RC_OK)
+	if (rc == RC_OK)
+		rc = check_twice(op, path, name, part, &is_new, err);
+	if (rc != RC_OK || !is_new)
 		return rc;
-	*f = (struct build_file){ .path = mem_dup(roots ? path : name), .name = name, .part = part };
+	*f = (struct build_file){ .path = mem_dup(path), .name = name, .part = part };
 	op->n_files++;
 	f->format = op->options->format;
 	return f->format == FORMAT_AUTO ? reader_format(f->path, &f->format, err) : RC_OK;

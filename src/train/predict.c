@@ -45,7 +45,6 @@ struct job {
 	struct row_reader *reader;
 	struct row row;
 	struct metrics metrics;
-	int64_t unlabelled_rows;
 	struct lines lines;
 };
 
@@ -65,8 +64,6 @@ static enum rc predict_rows(struct job *j, struct err *err)
 		float z = m->kernel->score[m->weights.shape.kind](&m->weights, j->row.features, j->row.n);
 		if (has_label)
 			metrics_add(&j->metrics, z, e.label);
-		else
-			j->unlabelled_rows++;
 		rc = add_line(&j->lines, loss_probability(z), err);
 		if (rc != RC_OK)
 			return rc;
@@ -78,7 +75,7 @@ static void fill(struct train_result *out, struct job *j)
 {
 	struct figures f = metrics_figures(&j->metrics);
 	*out = (struct train_result){
-		.rows_valid = j->metrics.rows + j->unlabelled_rows,
+		.rows_valid = j->metrics.rows,
 		.positives_valid = j->metrics.positives,
 		.features = j->model->weights.shape.n_features,
 		.fields = j->model->weights.shape.n_fields,

@@ -216,7 +216,25 @@ static enum rc open_csv(struct reader *r, struct err *err)
 	return rc;
 }
 
-/* jsonl: the columns asked for come in the order asked for; the first line decides about the label's name. */
+static bool is_empty(const char *p, size_t len)
+{
+	while (len && (*p == ' ' || *p == '\t')) {
+		p++;
+		len--;
+	}
+	return !len;
+}
+
+static enum rc next_line(struct reader *r, char **line, size_t *len, bool *has, struct err *err)
+{
+	enum rc rc;
+	do
+		rc = lines_next(&r->lines, line, len, has, err);
+	while (rc == RC_OK && *has && is_empty(*line, *len));
+	return rc;
+}
+
+/* jsonl: the columns asked for come in the order asked for; the first row decides about the label's name. */
 static enum rc open_jsonl(struct reader *r, struct err *err)
 {
 	struct schema *s = r->schema;
@@ -227,7 +245,7 @@ static enum rc open_jsonl(struct reader *r, struct err *err)
 	r->arena = arena_new(ARENA_SIZE);
 	if (!s->options || !(r->flags & READER_GROWS) || s->n)
 		return RC_OK;
-	enum rc rc = lines_next(&r->lines, &line, &len, &has, err);
+	enum rc rc = next_line(r, &line, &len, &has, err);
 	if (rc != RC_OK || !has)
 		return rc;
 	const json_t *root;
@@ -320,24 +338,6 @@ static enum rc csv_cells(struct reader *r, bool *has, struct err *err)
 	}
 	place_cells(r);
 	return RC_OK;
-}
-
-static bool is_empty(const char *p, size_t len)
-{
-	while (len && (*p == ' ' || *p == '\t')) {
-		p++;
-		len--;
-	}
-	return !len;
-}
-
-static enum rc next_line(struct reader *r, char **line, size_t *len, bool *has, struct err *err)
-{
-	enum rc rc;
-	do
-		rc = lines_next(&r->lines, line, len, has, err);
-	while (rc == RC_OK && *has && is_empty(*line, *len));
-	return rc;
 }
 
 enum rc reader_cells(struct reader *r, bool *has, struct err *err)

@@ -43,7 +43,8 @@ struct train_run {
 	const struct param *params;       /* checked with param_check_all(train_rules) by the caller */
 	size_t n_params;
 	const char *work_dir;             /* cache, checkpoints and model.bin go here */
-	const char *const *roots;         /* training files must lie in one of these; NULL: anywhere (offline use) */
+	const char *const *roots;         /* files must lie in one of these, a relative name is looked up in them in
+					   * order; NULL: anywhere, relative to the current folder (offline use) */
 	int n_roots;
 	const char *checkpoint;           /* file name in work_dir to go on from; NULL or "": from the start */
 	struct train_sink sink;
@@ -74,7 +75,7 @@ void model_free(struct model *m);
 
 /* Probabilities for every row of in_path ("-": stdin), in the format the model was trained on or a given one
  * (format NULL or ""): one line "0.123456" per row to out. The label column may be absent. With labels and
- * metrics non-NULL, fills logloss, auc ... as for validation. */
+ * metrics non-NULL, fills logloss, auc ... as for validation; rows_valid counts the rows that had one. */
 enum rc model_predict_file(const struct model *m, const char *in_path, const char *format, int out_fd,
 			   struct train_result *metrics, struct err *err) NODISCARD;
 /* Human summary: kind, factors, fields, options, trained when; as a JSON object. */

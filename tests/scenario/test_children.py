@@ -3,6 +3,8 @@ words that a user understands, the server answers meanwhile, and nothing of it i
 import json
 import os
 import pathlib
+import re
+import sys
 import threading
 import time
 import unittest
@@ -143,6 +145,42 @@ class Leftovers(ServerCase):
     def prepare(cls, server):
         server.add_function("score", maxAttempts=1)
         server.add_function("quiet", maxAttempts=1, stallSeconds=1)
+        tells = "import json, os; given = json.load(open(os.environ['STINT_TASK']))['parameters']; " \
+                "os.write(3, json.dumps({'result': given}).encode() + b'\\n')"
+        rules = [{"name": "rows", "type": "int", "default": "7"}, {"name": "note", "default": 'a "b"'},
+                 {"name": "bare"}]
+        server.add_function("presets", run=[sys.executable, "-c", tells], createParameters=rules)
+
+    def test_what_a_program_says_forges_nothing_in_the_servers_log(self):
+        long = 'é"' * 900
+        for name, code, said in (("quotes", "My.Code success=1", 'it said "no" success=1 max_rss=1'),
+                                 ("long", "Long", long)):
+            message = json.dumps({"error": {"code": code, "message": said}}, ensure_ascii=False)
+            self.server.add_function(name, maxAttempts=1, run=["/bin/sh", "-c", f"echo '{message}' >&3"])
+        self.server.restart()
+        app = self.app("forgers")
+        for name in ("quotes", "long"):
+            self.ok(self.client.create_instance(app, name, name, "script", {}))
+            self.ok(self.client.create_task(app, name, name))
+            self.assertEqual(self.client.finished(app, name, 1, name)["state"], "failed")
+        ended = [line for line in self.server.log().splitlines() if " task.ended " in line][-2:]
+        form = re.compile(r'^\S+Z info  task.ended task=\d+ attempt=1 verdict=OK success=0 code=(\S+) '
+                          r'message="([^"]*)" max_rss=\d+ user_ms=\d+$')
+        found = [form.match(line) for line in ended]
+        self.assertTrue(all(found), ended)
+        self.assertEqual(found[0].groups(), ("My.Code_success_1", "it said 'no' success=1 max_rss=1"))
+        self.assertRegex(found[1].group(2), r"^(é')+é?\.\.\.$")
+
+    def test_a_program_finds_the_defaults_of_its_parameters(self):
+        app = self.app("presets")
+        for name, given, found in (("none", {}, {"rows": "7", "note": 'a "b"'}),
+                                   ("some", {"rows": "8", "bare": "x", "note": ""},
+                                    {"rows": "8", "note": 'a "b"', "bare": "x"})):
+            self.ok(self.client.create_instance(app, name, "presets", "script", given))
+            self.ok(self.client.create_task(app, name, "presets"))
+            detail = self.client.finished(app, name, 1, "presets")
+            self.assertEqual(detail["result"], found, detail)
+            self.assertEqual(detail["params"], given, "what is shown is what was given")
 
     def ended(self, mode):
         app = self.app(mode)

@@ -114,6 +114,95 @@ class Offline(unittest.TestCase):
         open(model + "/model.bin", "wb").write(bits)
         self.run_("predict", "--model", model + "/model.bin", shop, code=70)
 
+    def test_predictions_replace_a_file_only_when_they_are_all_there(self):
+        shop, model = str(self.server.folder / "shop.csv"), str(self.server.folder / "model")
+        self.run_("sample", "shop", "--out", shop, "--rows", "500")
+        self.run_("train", "--train-data", shop, "--out", model, "--epochs", "1")
+        model += "/model.bin"
+        out = self.server.folder / "scores.txt"
+        out.write_text("precious")
+        self.run_("predict", "--model", model, str(self.server.folder / "none.csv"), "--out", str(out), code=66)
+        rows = open(shop).read().splitlines()
+        bad = self.server.folder / "bad.csv"
+        bad.write_text("\n".join([*rows, "1,2"]))
+        done = self.run_("predict", "--model", model, str(bad), "--out", str(out), code=64)
+        self.assertIn("bad.csv:502", done.stderr)
+        self.assertEqual(out.read_text(), "precious")
+        self.assertEqual([p.name for p in self.server.folder.glob("*.tmp")], [])
+        plain = self.run_("predict", "--model", model, shop).stdout
+        self.run_("predict", "--model", model, shop, "--out", str(out))
+        self.assertEqual(out.read_text(), plain)
+        self.run_("predict", "--model", model, shop, "--out", shop)
+        self.assertEqual(open(shop).read(), plain, "the rows were read before their file was replaced")
+        self.run_("predict", "--model", model, str(out), "--out", "/dev/null", code=64)
+
+    def test_parameters_as_long_as_they_may_be(self):
+        """Every text at its longest, of characters that take two bytes in a checkpoint."""
+        wide, model = self.server.folder / "wide.csv", str(self.server.folder / "model")
+        label, one, *named = ("n%d" % i + "\\" * 4090 for i in range(7))
+        rows = "".join(f"{i % 2},{i},{i % 3},x y,z,t|u,c\n" for i in range(40))
+        wide.write_text(",".join((label, one, *named)) + "\n" + rows)
+        words = ["--label-field", label, "--feature-fields", one, "--numeric-fields", one,
+                 "--value-separator", "\\" * 4096]
+        for option, name in zip(("id", "title", "description", "tags", "category"), named):
+            words += [f"--{option}-field", name]
+        self.run_("train", "--train-data", str(wide), "--out", model, "--epochs", "2", *words)
+        self.assertEqual(len(self.run_("predict", "--model", model + "/model.bin", str(wide)).stdout.split()), 40)
+
+    def test_metrics_count_only_rows_with_a_label(self):
+        shop, model = str(self.server.folder / "shop.csv"), str(self.server.folder / "model")
+        self.run_("sample", "shop", "--out", shop, "--rows", "500")
+        self.run_("train", "--train-data", shop, "--out", model, "--epochs", "1")
+        head, *rows = open(shop).read().splitlines()
+        half, none = self.server.folder / "half.csv", self.server.folder / "none.csv"
+        half.write_text("\n".join([head, *rows[:5], *(row[1:] for row in rows[5:8])]))
+        none.write_text("\n".join(row.split(",", 1)[1] for row in [head, *rows]))
+        scored = self.run_("predict", "--model", model + "/model.bin", str(half), "--metrics")
+        self.assertEqual(len(scored.stdout.split()), 8)
+        self.assertIn("5 rows with a label", scored.stderr)
+        scored = self.run_("predict", "--model", model + "/model.bin", str(half), "--metrics", "--json")
+        self.assertEqual(json.loads(scored.stderr)["rows_valid"], 5)
+        scored = self.run_("predict", "--model", model + "/model.bin", str(none), "--metrics")
+        self.assertIn("no row has a label", scored.stderr)
+
+    def test_families_of_commands(self):
+        for words in (("task", "--help"), ("task", "-h"), ("help", "task"), ("task", "help")):
+            self.assertIn("stint task watch", self.run_(*words).stdout, words)
+        self.assertIn("stint task watch", self.run_("task", code=64).stderr)
+        self.assertIn("stint task watch", self.run_("task", "--nonsense", code=64).stderr)
+        self.assertIn("no command is named", self.run_("help", "nonsense", code=64).stderr)
+
+    def test_a_full_stdout_is_an_error_of_every_command(self):
+        for words in (("help",), ("version",), ("serve", "--help"), ("task", "--help"),
+                      ("key", "create", "--data", self.data)):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([BINARY, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 74, (words, done.stderr))
+            self.assertEqual(done.stderr.count("standard output takes no more"), 1, done.stderr)
+
+    def test_closed_descriptors_are_not_taken_for_files(self):
+        """What would go to a closed terminal must not end up in whatever file was opened instead."""
+        shop = str(self.server.folder / "shop.csv")
+        self.run_("sample", "shop", "--out", shop, "--rows", "500")
+        sums = set()
+        for close in ("", "<&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
+            model = self.server.folder / f"model{len(sums)}{len(close)}"
+            code = subprocess.run(f"exec {BINARY} train --train-data {shop} --out {model} --epochs 2 {close}",
+                                  shell=True, capture_output=True).returncode
+            self.assertEqual(code, 74 if ">&- " in close else 0, close)
+            sums.add((model / "model.bin").read_bytes())
+        self.assertEqual(len(sums), 1)
+        self.server.key()
+        server = subprocess.Popen(f"exec {BINARY} serve --data {self.data} --listen 127.0.0.1:0 2>&-", shell=True,
+                                  stdout=subprocess.PIPE, text=True)
+        try:
+            self.assertIn("ready", server.stdout.readline())
+        finally:
+            server.terminate()
+            self.assertEqual(server.wait(WAIT_S), 0)
+            server.stdout.close()
+        self.assertEqual((self.server.data / "lock").read_text(), "")
+
     def test_closed_stdout(self):
         process = subprocess.Popen(f"{BINARY} help | head -c 1 >/dev/null; true", shell=True, stderr=subprocess.PIPE)
         self.assertEqual(process.wait(WAIT_S), 0)
@@ -138,6 +227,16 @@ class Online(ServerCase):
         done = self.server.run(*words, "--data", str(self.server.data), check=False)
         self.assertEqual(done.returncode, code, done)
         return done
+
+    def test_a_key_that_is_named_is_the_one_that_signs(self):
+        other = json.loads(self.cli("key", "create", "--json").stdout)["access_key_id"]
+        self.cli("app", "list", "--access-key-id", other)
+        self.cli("key", "disable", other)
+        self.cli("app", "list")
+        self.assertIn("Inactive", self.cli("app", "list", "--access-key-id", other, code=64).stderr)
+        self.cli("app", "list", "--access-key-id", "LTAInobody", code=66)
+        self.assertIn("--access-key-id", self.cli("app", "list", "--access-key-secret", "x", code=64).stderr)
+        self.assertIn("HUAWEICLOUD_SDK_AK", self.cli("cache", "list", "--access-key-secret", "x", code=64).stderr)
 
     def test_the_whole_way(self):
         self.assertIn("shop is ready", self.cli("app", "create", "shop").stdout)

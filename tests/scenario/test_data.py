@@ -106,6 +106,22 @@ class Data(ServerCase):
         else:
             self.refused(answer, 400, "InvalidParameter", "link.csv")
 
+    def test_many_files_with_short_names(self):
+        """Their names together are short enough for a parameter; their whole paths would not be."""
+        names = [f"part-{i:03}.csv" for i in range(200)]
+        for i, name in enumerate(names):
+            self.server.import_file(name, HEAD + f"{i % 3 == 0:d},u{i % 7},i{i % 5}\n")
+        detail = self.train("many", file=",".join(names))
+        self.assertEqual(detail["state"], "success", detail)
+        self.assertEqual(detail["result"]["rows"], len(names))
+
+    def test_one_file_under_two_names_does_not_validate_itself(self):
+        path = self.server.import_file("twice.csv", HEAD + GOOD)
+        self.failed("twice", "Data.Invalid", "is in train_data and in valid_data", file="twice.csv",
+                    valid_data=str(path))
+        detail = self.train("twice_same", file=f"twice.csv,{path}")
+        self.assertEqual(detail["result"]["rows"], GOOD.count("\n"), "one file is read once")
+
     def test_a_failed_run_leaves_the_model_in_service(self):
         self.train("keeps", text=HEAD + GOOD)
         before = self.client.get_instance("keeps", "one").result

@@ -558,6 +558,7 @@ class CommandLine(DcsCase):
         self.assertIn("256M", self.run_cache("resize", "cli-ha", "256M", "--wait").stdout)
         if shutil.which("redis-cli"):
             self.assertEqual(self.run_cache("connect", "cli-ha", "SET", "k", "v").stdout, "OK\n")
+            self.assertEqual(self.run_cache("connect", "cli-ha", "SET", "m", "v", "PX", "500000", "NX").stdout, "OK\n")
         self.run_cache("backup", "cli-ha", "--wait")
         self.run_cache("swap", "cli-ha", "--wait")
         self.run_cache("flush", "cli-ha", "--yes", "--wait")

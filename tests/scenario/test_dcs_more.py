@@ -279,6 +279,12 @@ class Asked(DcsCase):
             self.assertEqual(found["status"], "success")
             self.assertEqual(len(found["keys"]), 120)
         connection.call("FLUSHALL")
+        for name in ("zero\0", "zero\0one", "zero"):
+            connection.call("SET", name, "v")
+        with self.subTest("names with a byte that ends texts elsewhere"):
+            names = sorted(key["name"] for key in result("bigkey-task")["keys"])
+            self.assertEqual(names, ["zero", "zero\ufffd", "zero\ufffdone"])
+        connection.call("FLUSHALL")
         for i in range(110):
             connection.call("SET", f"{i:03}{odd}:{'k' * 100}", "v" * 1000)
         node = self.dcs.of("GET", one, "logical-nodes").json["nodes"][0]["node_id"]

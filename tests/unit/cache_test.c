@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/must.h"
 #include "base/num.h"
@@ -1116,6 +1117,56 @@ TEST(analyses_tell_what_is_there)
 	arena_free(a);
 }
 
+/* What happens to the keys when a scan has got its first ones. */
+struct shrinking {
+	const struct cache_instance *c;
+	char cursor[32]; /* of the scan by then */
+	bool is_done, comes_again;
+};
+
+/* Nearly all keys go, and Redis makes its table smaller: until those that were told are still to come. */
+static void shrink_on_step(void *ctx, const char *name, int percent)
+{
+	static const char drop[] = "for _, k in ipairs(redis.call('KEYS', '*')) do "
+				   "if redis.call('STRLEN', k) < 1000 then redis.call('DEL', k) end end return 'gone'";
+	static const char look[] = "return #redis.call('SCAN', ARGV[1], 'COUNT', 10)[2]";
+	struct shrinking *s = ctx;
+
+	(void)percent;
+	if (s->is_done || strcmp(name, "scan") != 0)
+		return;
+	s->is_done = true;
+	EXPECT_ANSWER("gone", s->c, NULL, "EVAL", drop, "0");
+	for (int64_t until = clock_mono_ms() + 20000; !s->comes_again && clock_mono_ms() < until; usleep(20000))
+		s->comes_again = strcmp(ASK(s->c, NULL, "EVAL", look, "0", s->cursor), "0") != 0;
+}
+
+TEST(a_key_that_scanning_meets_twice_is_told_once)
+{
+	static const char fill[] = "for i = 1, 4000 do redis.call('SET', 'k' .. i, 'x') end "
+				   "local r = redis.call('SCAN', 0, 'COUNT', 10) "
+				   "for _, k in ipairs(r[2]) do redis.call('SET', k, string.rep('x', 1000)) end "
+				   "return r[1]";
+	const struct cache_scan how = { .batch = 10, .pause_ms = 0, .top = 100 };
+	struct cache_instance c = describe("twice", CACHE_SINGLE);
+	struct shrinking s = { .c = &c };
+	struct arena *a = arena_new(16 * MIB);
+	struct cache_keys big = { .n_keys = 0 };
+	struct err e = { .rc = RC_OK };
+
+	if (made(&c)) {
+		const struct cache_run watched = { .timeout_ms = 60000, .on_step = shrink_on_step, .ctx = &s };
+		(void)snprintf(s.cursor, sizeof s.cursor, "%s", ASK(&c, NULL, "EVAL", fill, "0"));
+		EXPECT(cache_big_keys(&c, &how, a, &big, &watched, &e) == RC_OK, "%s", e.msg);
+		EXPECT(s.comes_again, "the test proves nothing: the scan met no key twice");
+		int64_t n = 0;
+		EXPECT(num_i64(ASK(&c, NULL, "DBSIZE"), &n) && n >= 10, "%lld keys are left", (long long)n);
+		EXPECT(big.n_keys == (size_t)n, "%zu keys are told, there are %lld", big.n_keys, (long long)n);
+		gone(&c);
+	}
+	arena_free(a);
+}
+
 /* ---- progress, and stopping on request ---- */
 
 struct watcher {
@@ -1365,6 +1416,7 @@ int main(void)
 	RUN(a_peer_that_is_no_redis_is_an_error);
 	RUN(what_cannot_be_started_says_why);
 	RUN(analyses_tell_what_is_there);
+	RUN(a_key_that_scanning_meets_twice_is_told_once);
 	RUN(run_logs_are_cut_by_day);
 	RUN(a_run_log_with_zeros_is_cut_like_others);
 	RUN(a_log_that_grows_while_redis_runs_is_put_aside);

@@ -537,13 +537,34 @@ TEST(input_is_judged_with_words)
 
 TEST(a_faulty_manifest_is_named_at_start)
 {
-	struct err err = { 0 };
-	struct engine *e = NULL;
+	const struct {
+		const char *more, *says;
+	} row[] = {
+		{ ",\"maxAttempts\":\"many\"", "maxAttempts" },
+		{ ",\"timeoutSecond\":5", "no member 'timeoutSecond'" },
+		{ ",\"\":5", "no member ''" },
+		{ ",\"createParameters\":[{\"name\":\"a\",\"optional\":true}]",
+		  "parameter a: there is no member 'optional'" },
+		{ ",\"createParameters\":[{\"name\":\"a\",\"required\":\"true\"}]", "parameter a: required must be" },
+		{ ",\"createParameters\":[{\"name\":\"a\",\"type\":\"int\",\"low\":\"1\"}]",
+		  "parameter a: low and high must be" },
+		{ ",\"createParameters\":[{\"name\":\"a\",\"type\":\"int\",\"low\":2,\"high\":1}]",
+		  "parameter a: low 2 is above" },
+		{ ",\"createParameters\":[{\"name\":\"a\",\"type\":\"number\"}]", "parameter a: type 'number'" },
+		{ ",\"createParameters\":[{\"name\":\"a\"},{\"name\":\"b\"},{\"name\":\"a\"}]",
+		  "createParameters has a twice" },
+		{ ",\"usageParameters\":[1]", "name is required" },
+	};
 	begin();
-	write_manifest("broken", "true", ",\"maxAttempts\":\"many\"");
-	struct engine_config cfg = { .data_dir = data_dir, .self_exe = "/bin/false", .max_running = 1 };
-	EXPECT(engine_open(&cfg, &e, &err) == RC_INVALID && !e, "opened");
-	EXPECT(strstr(err.msg, "broken.json") && strstr(err.msg, "maxAttempts"), "%s", err.msg);
+	FOR_EACH_ROW(i, row) {
+		struct err err = { 0 };
+		struct engine *e = NULL;
+		write_manifest("broken", "true", row[i].more);
+		struct engine_config cfg = { .data_dir = data_dir, .self_exe = "/bin/false", .max_running = 1 };
+		EXPECT(engine_open(&cfg, &e, &err) == RC_INVALID && !e, "%s: opened", row[i].more);
+		EXPECT(strstr(err.msg, "broken.json") && strstr(err.msg, row[i].says), "%s: said %s", row[i].more,
+		       err.msg);
+	}
 	end();
 }
 
