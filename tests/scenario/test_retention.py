@@ -129,7 +129,8 @@ class Tasks(ServerCase):
 class Clocks(ServerCase):
     """A clock that is far ahead for a while makes nobody's records old."""
 
-    args = ("--max-running", "1", "--keep-days", "7", "--tidy-seconds", "1", "--auth", "off")  # signed dates are not moved
+    # Without authentication, as the dates of signed requests are not moved.
+    args = ("--max-running", "1", "--keep-days", "7", "--tidy-seconds", "1", "--auth", "off")
 
     @classmethod
     def prepare(cls, server):

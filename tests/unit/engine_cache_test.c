@@ -673,8 +673,8 @@ static void change_rows(const char *sql)
 static void make_backup(const char *uid, const char *backup_uid)
 {
 	struct backup_row b = { .uid = backup_uid, .name = "b", .type = "auto", .remark = "", .format = "rdb" };
-	struct cache_operate o = { .project_id = PROJECT, .uid = uid, .op = CACHE_OP_BACKUP, .actor = actor, .args = "{}",
-				   .details = "{}", .backup = &b, .waits = true };
+	struct cache_operate o = { .project_id = PROJECT, .uid = uid, .op = CACHE_OP_BACKUP, .actor = actor,
+				   .args = "{}", .details = "{}", .backup = &b, .waits = true };
 	CALL(engine_cache_operate, &o);
 	EXPECT(o.base.verdict == V_OK && o.is_success, "%s", o.base.err.msg);
 }
@@ -689,8 +689,9 @@ static bool has_backup(const char *uid, const char *backup_uid)
  * the oldest first, so what it passed over is known once the next one is gone. */
 TEST(a_backup_is_not_old_because_a_clock_is_ahead)
 {
-	static const char *const uids[] = { "548ceeff-2cbb-47ab-9a1c-7b085a8c08d7", "548ceeff-2cbb-47ab-9a1c-7b085a8c08d8",
-		                            "548ceeff-2cbb-47ab-9a1c-7b085a8c08d9" };
+	static const char *const uids[] = { "548ceeff-2cbb-47ab-9a1c-7b085a8c08d7",
+					    "548ceeff-2cbb-47ab-9a1c-7b085a8c08d8",
+					    "548ceeff-2cbb-47ab-9a1c-7b085a8c08d9" };
 	begin();
 	start(1);
 	struct cache_create c = create("ha", 128);
@@ -706,7 +707,8 @@ TEST(a_backup_is_not_old_because_a_clock_is_ahead)
 	for (int64_t until = clock_mono_ms() + 20000; has_backup(c.uid, uids[1]) && clock_mono_ms() < until;)
 		usleep(5000);
 	EXPECT(!has_backup(c.uid, uids[1]), "what is over by any clock stays");
-	EXPECT(has_backup(c.uid, uids[0]) && has_backup(c.uid, uids[2]), "what is over by a clock that may be wrong is gone");
+	EXPECT(has_backup(c.uid, uids[0]) && has_backup(c.uid, uids[2]),
+	       "what is over by a clock that may be wrong is gone");
 	stop();
 	end();
 }
