@@ -1297,11 +1297,13 @@ TEST(a_process_that_left_the_group_does_not_hold_the_end_up)
 /* With adoption: what left the group, what lost its parent, what did both, and zombies. */
 TEST(adopted_descendants_end_with_their_attempt)
 {
+	static const char does_both[] = "setsid sh -c 'setsid sh -c \""
+					"echo {\\\\\\\"event\\\\\\\":\\\\\\\"\\$\\$\\\\\\\"} >&3; "
+					"exec sleep 1000\" & exit 0' & ";
 	static const char *const scripts[] = {
 		"setsid sh -c 'echo \"{\\\"event\\\":\\\"$$\\\"}\" >&3; exec sleep 1000' & ",
 		"(setsid sh -c 'echo \"{\\\"event\\\":\\\"$$\\\"}\" >&3; exec sleep 1000' & ) ; ",
-		"setsid sh -c 'setsid sh -c \"echo {\\\\\\\"event\\\\\\\":\\\\\\\"\\$\\$\\\\\\\"} >&3; exec sleep "
-		"1000\" & exit 0' & ",
+		does_both,
 	};
 	FOR_EACH_ROW (i, scripts) {
 		char script[1000];
