@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/must.h"
 #include "cmd/args.h"
@@ -102,6 +103,7 @@ static enum rc train_into(const char *out_dir, const char *const *values, struct
 {
 	struct watching w = { .percent = 0 };
 	struct param *params = arena_array(a, n_train_rules, sizeof *params);
+	bool is_new = !file_exists(out_dir);
 	size_t n;
 
 	must(params);
@@ -125,6 +127,8 @@ static enum rc train_into(const char *out_dir, const char *const *values, struct
 	if (rc == RC_OK)
 		progress_show(&w.bar, 100, w.note, clock_mono_ms());
 	progress_end(&w.bar);
+	if (rc != RC_OK && is_new)
+		(void)rmdir(out_dir); /* unless there is something in it: a checkpoint, rows prepared */
 	return rc;
 }
 

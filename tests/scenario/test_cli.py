@@ -1,5 +1,6 @@
 """The command line: every command once for people and once for programs, and its refusals."""
 import json
+import os
 import subprocess
 import unittest
 
@@ -108,7 +109,9 @@ class Offline(unittest.TestCase):
         json.loads(self.run_("predict", "--model", model + "/model.bin", "--describe").stdout)
         self.assertIn("epochs", self.run_("train", "--train-data", shop, "--epochs", "x", code=64).stderr)
         self.run_("train", "--train-data", "/no/such.csv", "--out", model, code=66)
-        self.run_("train", code=64)
+        self.run_("train", "--train-data", "/no/such.csv", "--out", model + "2", code=66)
+        self.run_("train", "--out", model + "2", code=64)
+        self.assertFalse(os.path.exists(model + "2"), "an empty folder is left")
         bits = bytearray(open(model + "/model.bin", "rb").read())
         bits[len(bits) // 2] ^= 1
         open(model + "/model.bin", "wb").write(bits)
