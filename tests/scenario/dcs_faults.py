@@ -278,6 +278,7 @@ class FaultCase(DcsCase):
 
     def forget(self):
         self.password, self.renames, self.data = PASSWORD, {}, {}
+        self.looks = 0
         self.backup_id, self.saved = None, None
 
     def leave(self, instance):
@@ -571,6 +572,25 @@ class FaultCase(DcsCase):
         except AssertionError:
             raise AssertionError(f"{what}: {whole.wrong or 'it does not rest'}; tasks: {self.tasks_text()}") from None
         self.assertEqual(self.order_file.exists(), False, what)
+        self.let_keeper_look(what)
+
+    def let_keeper_look(self, what):
+        """It has seen that all is well. Else what dies next would be one more death of a row, and be mended later and
+        later."""
+        self.looks = self.looks % 50 + 1  # other figures than the last time
+        extra = [f"looked-{i}" for i in range(self.looks)]
+        connection = self.redis()
+        try:
+            connection.call("MSET", *(word for key in extra for word in (key, "1")))
+            size = len(self.data) + self.looks
+
+            def has_looked():
+                rows = self.dcs.ask("GET", "instances", "statistic").json["statistics"]
+                return [r["keys"] for r in rows if r["instance_id"] == self.one] == [size]
+            wait_for(f"{what}: the keeper to look", has_looked, SETTLED_S)
+            connection.call("DEL", *extra)
+        finally:
+            connection.close()
 
     def tasks_text(self):
         return [(t["name"], t["status"], t.get("error_code")) for t in self.of("GET", "tasks", limit=5).json["tasks"]]
