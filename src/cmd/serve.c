@@ -119,7 +119,7 @@ static void raise_file_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-		log_warn("files.limit", "errno=%d kept=the lower limit", errno);
+		log_warn("files.limit", "errno=%d kept=\"the lower limit\"", errno);
 }
 
 static enum rc self_path(char out[PATH_MAX], struct err *err)
@@ -181,7 +181,7 @@ static enum rc start_engine(const struct serve_options *o, struct server *s, str
 	};
 	rc = engine_open(&cfg, &s->engine, err);
 	if (rc == RC_OK && !engine_has_keys(s->engine) && strcmp(o->auth, "off") != 0)
-		log_warn("key.none", "make one: stint key create --data %s", o->data);
+		log_warn("key.none", "data=%s advice=\"make one: stint key create --data DIR\"", o->data);
 	return rc;
 }
 
