@@ -269,6 +269,31 @@ TEST(times_print_and_parse_back)
 	}
 }
 
+/* What a peer or a file says is no reason to end. */
+TEST(a_time_beyond_the_years_we_write_is_shown_as_the_nearest)
+{
+	static const struct {
+		int64_t s;
+		const char *text;
+	} row[] = {
+		{ INT64_MAX, "9999-12-31T23:59:59Z" },
+		{ INT64_C(253402300800), "9999-12-31T23:59:59Z" },
+		{ INT64_C(-62167219200), "0000-01-01T00:00:00Z" },
+		{ INT64_C(-62167219201), "0000-01-01T00:00:00Z" },
+		{ INT64_MIN, "0000-01-01T00:00:00Z" },
+	};
+	FOR_EACH_ROW (i, row) {
+		char text[CLOCK_TEXT_SIZE];
+		clock_iso(text, row[i].s);
+		EXPECT(strcmp(text, row[i].text) == 0, "%s, not %s", text, row[i].text);
+	}
+	char text[CLOCK_TEXT_SIZE];
+	clock_iso_ms(text, INT64_MAX);
+	EXPECT(strncmp(text, "9999-12-31T23:59:59.", 20) == 0, "%s", text);
+	clock_iso_ms(text, INT64_MIN);
+	EXPECT(strncmp(text, "0000-01-01T00:00:00.", 20) == 0, "%s", text);
+}
+
 TEST(what_is_no_time)
 {
 	static const char *const row[] = {
@@ -578,6 +603,7 @@ int main(void)
 	RUN(canonical_numbers);
 	RUN(takers_move_past_what_they_accept);
 	RUN(times_print_and_parse_back);
+	RUN(a_time_beyond_the_years_we_write_is_shown_as_the_nearest);
 	RUN(what_is_no_time);
 	RUN(clocks_go_forward);
 	RUN(generators_match_their_published_vectors);
