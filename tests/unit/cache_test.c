@@ -1167,6 +1167,35 @@ TEST(a_key_that_scanning_meets_twice_is_told_once)
 	arena_free(a);
 }
 
+/* Names of which only the beginning is kept, the same of both. */
+TEST(hot_keys_with_long_names_are_described_by_their_whole_names)
+{
+	static const char fill[] = "local n = string.rep('n', 3000) redis.call('SET', 'short', 'x') "
+				   "redis.call('RPUSH', n .. 'a', 1, 2, 3) "
+				   "redis.call('SADD', n .. 'b', 1, 2) return 'ok'";
+	const struct cache_scan how = { .batch = 10, .top = 10 };
+	struct cache_instance c = describe("long-names", CACHE_SINGLE);
+	struct arena *a = arena_new(MIB);
+	struct cache_keys hot = { .n_keys = 0 };
+	struct err e = { .rc = RC_OK };
+	bool has_list = false, has_set = false;
+
+	c.settings[c.n_settings++] = (struct cache_setting){ "maxmemory-policy", "allkeys-lfu" };
+	if (made(&c)) {
+		EXPECT_ANSWER("ok", &c, NULL, "EVAL", fill, "0");
+		EXPECT(cache_hot_keys(&c, &how, a, &hot, &run, &e) == RC_OK && hot.n_keys == 3, "%zu keys %s",
+		       hot.n_keys, e.msg);
+		for (size_t i = 0; i < hot.n_keys; i++) {
+			const struct cache_key *k = &hot.keys[i];
+			has_list |= k->name_len == 1024 && k->type == CACHE_LIST && k->size == 3;
+			has_set |= k->name_len == 1024 && k->type == CACHE_SET && k->size == 2;
+		}
+		EXPECT(has_list && has_set, "list %d set %d", has_list, has_set);
+		gone(&c);
+	}
+	arena_free(a);
+}
+
 /* ---- progress, and stopping on request ---- */
 
 struct watcher {
@@ -1417,6 +1446,7 @@ int main(void)
 	RUN(what_cannot_be_started_says_why);
 	RUN(analyses_tell_what_is_there);
 	RUN(a_key_that_scanning_meets_twice_is_told_once);
+	RUN(hot_keys_with_long_names_are_described_by_their_whole_names);
 	RUN(run_logs_are_cut_by_day);
 	RUN(a_run_log_with_zeros_is_cut_like_others);
 	RUN(a_log_that_grows_while_redis_runs_is_put_aside);
