@@ -185,6 +185,37 @@ static enum rc start_engine(const struct serve_options *o, struct server *s, str
 	return rc;
 }
 
+/* Descriptors that the server must have whatever its clients do: a start of a task that finds none fails, and so does a
+ * look at a Redis instance. */
+static int64_t own_files(const struct serve_options *o)
+{
+	enum {
+		ALWAYS = 64,      /* the database for the threads in the background, the supervisor, moments */
+		PER_LOOP = 8,     /* its event queue, and its view of the database */
+		PER_TASK = 4,     /* its pipe, its process, its log, and one for its start */
+		CACHE_TASKS = 16, /* beside those of max-running */
+		REFUSED = 256,    /* connections beyond the limit that are being told so */
+	};
+	return ALWAYS + PER_LOOP * o->threads + PER_TASK * (o->max_running + CACHE_TASKS) + REFUSED;
+}
+
+/* As many connections as were asked for, or as there are descriptors for. */
+static int64_t connections_max(const struct serve_options *o)
+{
+	enum { LEAST = 16 };
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT32_MAX)
+		return o->connections_max;
+	int64_t files = (int64_t)limit.rlim_cur, most = files - own_files(o);
+	most = most < LEAST ? LEAST : most;
+	if (o->connections_max <= most)
+		return o->connections_max;
+	log_warn("http.fewer_connections", "asked=%lld most=%lld reason=\"the limit of open files is %lld\"",
+		 (long long)o->connections_max, (long long)most, (long long)files);
+	return most;
+}
+
 static enum rc start_http(const struct serve_options *o, const struct address *at, enum auth_mode auth,
                           struct server *s, struct err *err)
 {
@@ -199,7 +230,7 @@ static enum rc start_http(const struct serve_options *o, const struct address *a
 		.threads = (int)o->threads,
 		.tls_cert = o->tls_cert,
 		.tls_key = o->tls_key,
-		.limits = { .connections_max = (int)o->connections_max },
+		.limits = { .connections_max = (int)connections_max(o) },
 		.handler = api_handle,
 		.on_fault = api_fault,
 		.on_rest = api_rest,
