@@ -266,8 +266,12 @@ static enum rc announce(const struct serve_options *o, const struct address *at,
 	url_of(o, at->host, s, url);
 	url_of(o, reachable(at->host), s, local);
 	enum rc rc = data_endpoint_write(o->data, local, err);
-	if (rc != RC_OK)
+	if (rc == RC_BUSY) { /* a full disk: only the commands beside us ask for it; an old one would mislead them */
+		log_warn("server.no_endpoint", "reason=\"%s\"", err->msg);
+		data_endpoint_remove(o->data);
+	} else if (rc != RC_OK) {
 		return rc;
+	}
 	log_info("server.ready", "url=%s data=%s version=%s", url, o->data, STINT_VERSION);
 	printf("stint: ready on %s\n", url);
 	/* Whoever started us may have closed stdout; the server is ready all the same. */
