@@ -217,7 +217,7 @@ const char *cache_node_state_word(enum cache_node_state s);   /* "down", "loadin
 struct cache_figures {
 	enum cache_node_state state;
 	bool is_master, is_linked, is_saving;    /* is_linked: a replica in step with its master */
-	bool is_full;                            /* CROWDED by its clients, whom it serves; else by a script, say */
+	bool is_full;                            /* its clients, whom it serves, have all connections, or all but one */
 	char version[24], run_id[CACHE_RUN_ID_SIZE];
 	int64_t pid, uptime_s;
 	int64_t used_memory, max_memory, rss_memory;   /* bytes */
@@ -233,7 +233,7 @@ struct cache_figures {
 
 struct cache_view {
 	struct cache_figures nodes[CACHE_NODES_MAX];   /* in the order of the description */
-	bool is_serving;       /* the recorded master is up, is a master, and answers at the clients' address */
+	bool is_serving;       /* the recorded master is up, is a master, and answers us at the clients' address */
 };
 
 /* Put aside the log of each node that has grown beyond 64 MiB, in the place of the part put aside

@@ -925,6 +925,69 @@ TEST(a_flush_ends_though_clients_take_all_connections)
 	check_full(CACHE_HA, "full-ha");
 }
 
+/* A client that takes the last connection as soon as a look at the master has ended. */
+struct late_client {
+	const struct cache_instance *c;
+	struct wire *admin, *own; /* own: once it is in */
+	atomic_bool is_over, is_in;
+};
+
+static void *come_late(void *arg)
+{
+	struct late_client *l = arg;
+	struct buf info;
+
+	buf_init(&info, 65536);
+	do
+		must(info_read(l->admin, &info, NULL, "clients") == RC_OK);
+	while (info_int(&info, "connected_clients", 0) < 2 && !atomic_load(&l->is_over));
+	buf_fini(&info);
+	while (!l->own && !atomic_load(&l->is_over)) {
+		l->own = client(l->c->host, l->c->port, NULL, NULL);
+		if (l->own && wire_call(l->own, NULL, NULL, "PING") != RC_OK) {
+			wire_close(l->own);
+			l->own = NULL;
+		}
+	}
+	atomic_store(&l->is_in, l->own != NULL);
+	return NULL;
+}
+
+/* A look at the master's own address takes one connection, that at the clients' address another. */
+TEST(a_master_whose_clients_take_the_last_connection_serves_them)
+{
+	enum { LOOKS_MOST = 20, LOOK_MS = 300 };
+	struct cache_instance c = describe("nearly-full", CACHE_HA);
+	struct cache_view view = { .is_serving = true };
+	pthread_t thread;
+	struct buf info;
+
+	if (!made(&c))
+		return;
+	struct late_client late = { .c = &c, .admin = administrator(&c, c.master) };
+	must(kill((pid_t)c.nodes[1].pid, SIGSTOP) == 0); /* looked at in between: this takes its time */
+	buf_init(&info, 65536);
+	do /* until those who made it have gone */
+		must(info_read(late.admin, &info, NULL, "clients") == RC_OK);
+	while (info_int(&info, "connected_clients", 0) != 1);
+	buf_fini(&info);
+	limit_clients(late.admin, 1 + 1 /* the replica */ + 1);
+	must(pthread_create(&thread, NULL, come_late, &late) == 0);
+	for (int i = 0; i < LOOKS_MOST && !atomic_load(&late.is_in); i++)
+		cache_look(&c, LOOK_MS, &view);
+	atomic_store(&late.is_over, true);
+	must(pthread_join(thread, NULL) == 0);
+	EXPECT(late.own && view.nodes[c.master].state == CACHE_NODE_UP, "the test proves nothing: %s",
+	       cache_node_state_word(view.nodes[c.master].state));
+	EXPECT(!view.is_serving && view.nodes[c.master].is_full, "serving %d full %d", view.is_serving,
+	       view.nodes[c.master].is_full);
+	must(kill((pid_t)c.nodes[1].pid, SIGCONT) == 0);
+	limit_clients(late.admin, 10000);
+	wire_close(late.own);
+	wire_close(late.admin);
+	gone(&c);
+}
+
 /* ---- refusals ---- */
 
 struct fake {
@@ -1440,6 +1503,7 @@ int main(void)
 	RUN(a_backup_of_a_single_instance_comes_back);
 	RUN(a_backup_of_a_replica_comes_back);
 	RUN(a_flush_ends_though_clients_take_all_connections);
+	RUN(a_master_whose_clients_take_the_last_connection_serves_them);
 	RUN(a_restore_never_ends_a_master_whose_file_is_not_good);
 	RUN(data_survives_switching_the_append_only_file);
 	RUN(a_peer_that_is_no_redis_is_an_error);
