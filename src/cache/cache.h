@@ -118,8 +118,8 @@ enum cache_patience { CACHE_WAIT_FOR_HUNG, CACHE_KILL_HUNG };
  * a replica that was in step when the master is dead, point replicas at the master, apply settings, let clients write
  * unless run->order is that of a flush or restore which was cut off. It does not wait
  * for replicas to catch up. For the start of the server, after an interrupted operation, and when a node died.
- * A node that has a process but does not answer in time: RC_BUSY, or it is killed and started again.
- */
+ * A node that has a process but does not answer in time: RC_BUSY, or it is killed and started again; at once if it
+ * stands still, after half a minute if it is at work. */
 enum rc cache_heal(struct cache_instance *c, enum cache_patience patience, const struct cache_run *run,
 		   struct err *err) NODISCARD;
 /*

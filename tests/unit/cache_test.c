@@ -603,6 +603,43 @@ TEST(a_dead_master_is_replaced_by_its_replica)
 	gone(&c);
 }
 
+/* Keeps Redis at work, and so silent, for longer than healing takes for a look. */
+static void *keep_busy(void *arg)
+{
+	static const char spin[] = "local t = redis.call('TIME') for i = 1, 8000000 do "
+				   "local n = redis.call('TIME') local passed = (n[1] - t[1]) * 1000000 + n[2] - t[2] "
+				   "if passed > 3600000 then break end end return 'done'";
+	const struct cache_instance *c = arg;
+	(void)ASK(c, NULL, "EVAL", spin, "0");
+	return NULL;
+}
+
+TEST(a_node_that_works_at_something_long_is_not_killed)
+{
+	enum { LOOK_MS = 200, LIMIT_MS = 3000 };
+	struct cache_instance c = describe("busy", CACHE_SINGLE);
+	struct cache_view view = { .is_serving = true };
+	struct err e = { .rc = RC_OK };
+	pthread_t worker;
+
+	if (!made(&c))
+		return;
+	struct cache_instance healed = c;
+	must(pthread_create(&worker, NULL, keep_busy, &c) == 0);
+	for (int64_t until = clock_mono_ms() + LIMIT_MS; clock_mono_ms() < until; usleep(5000)) {
+		cache_look(&c, LOOK_MS, &view);
+		if (view.nodes[0].state == CACHE_NODE_HUNG)
+			break;
+	}
+	EXPECT(view.nodes[0].state == CACHE_NODE_HUNG, "the test proves nothing: it answers");
+	enum rc rc = cache_heal(&healed, CACHE_KILL_HUNG, &run, &e);
+	/* Where the machine is slow the script outlasts its time, and Redis says that it is busy. */
+	EXPECT(rc == RC_OK || rc == RC_BUSY, "%d %s", (int)rc, e.msg);
+	must(pthread_join(worker, NULL) == 0);
+	EXPECT(proc_is_same((pid_t)c.nodes[0].pid, c.nodes[0].mark), "it was killed");
+	gone(&c);
+}
+
 /* Numbers grow, until all have been given once. */
 TEST(a_number_of_a_removed_node_is_given_again_at_last)
 {
@@ -1499,6 +1536,7 @@ int main(void)
 	RUN(priorities_decide_who_becomes_master);
 	RUN(processes_are_noted_after_a_failure_and_resizes_checked);
 	RUN(a_dead_master_is_replaced_by_its_replica);
+	RUN(a_node_that_works_at_something_long_is_not_killed);
 	RUN(a_number_of_a_removed_node_is_given_again_at_last);
 	RUN(a_backup_of_a_single_instance_comes_back);
 	RUN(a_backup_of_a_replica_comes_back);
