@@ -290,10 +290,8 @@ static void look_after_backups(struct keeper *k, const struct cache_row *row, bo
 	int surplus = backup_plan_surplus(rows, n, ageing_look(&k->ageing));
 	if (surplus >= 0)
 		drop_backup(k, row, &rows[surplus]);
-	bool is_made = false;
-	for (size_t i = 0; i < n; i++)
-		is_made = is_made || (strcmp(rows[i].type, "auto") == 0 && rows[i].created_at >= window);
-	if (window && !is_made && !is_busy && strcmp(row->status, "RUNNING") == 0)
+	bool is_due = window && !backup_plan_is_made(rows, n, window);
+	if (is_due && !is_busy && strcmp(row->status, "RUNNING") == 0)
 		make_backup(k, row, &plan, now);
 }
 
