@@ -397,6 +397,55 @@ TEST(what_a_clock_that_was_ahead_has_planned_is_planned_anew)
 	end();
 }
 
+/* As a clock that was ahead would have left the task. */
+static void set_not_before(int64_t task_id, int64_t not_before)
+{
+	char path[4200];
+	struct store *s;
+	struct task_row row;
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, NULL) == RC_OK, "store");
+	EXPECT(row_task(s, task_id, arena, &row, NULL) == RC_OK, "row");
+	row.not_before = not_before;
+	EXPECT(store_update(s, &table_task, &row, NULL) == RC_OK, "update");
+	store_close(s);
+}
+
+TEST(a_pause_by_a_clock_that_was_ahead_is_over_and_a_window_stays)
+{
+	const int64_t year_ms = 365 * INT64_C(86400000);
+	struct task_row t;
+
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("long", "tried", "") == V_OK && make_instance("ok", "planned", "") == V_OK, "made");
+	EXPECT(make_task("long", "tried", NULL) == V_OK, "first");
+	struct instance_row tried = instance("long", "tried"), planned = instance("ok", "planned");
+	for (int64_t until = clock_mono_ms() + PATIENCE_MS; clock_mono_ms() < until; usleep(5000)) {
+		EXPECT(engine_task_get(view, tried.id, 1, arena, &t, NULL) == V_OK, "task");
+		if (*t.checkpoint)
+			break;
+	}
+	stop(); /* it goes back to the queue */
+	start(0);
+	EXPECT(make_task("ok", "planned", NULL) == V_OK, "second");
+	planned = instance("ok", "planned");
+	stop();
+	set_not_before(tried.busy_task_id, clock_wall_ms() + year_ms);
+	set_not_before(planned.busy_task_id, clock_wall_ms() + year_ms);
+	start(1);
+	for (int64_t until = clock_mono_ms() + PATIENCE_MS; t.attempt < 2 && clock_mono_ms() < until; usleep(5000))
+		EXPECT(engine_task_get(view, tried.id, 1, arena, &t, NULL) == V_OK, "task");
+	EXPECT(t.attempt == 2, "it waits for a time that has not come");
+	EXPECT(engine_task_get(view, planned.id, 1, arena, &t, NULL) == V_OK && t.state == TASK_PENDING &&
+		       t.not_before > clock_wall_ms(),
+	       "what waits by intent was started");
+	stop();
+	end();
+}
+
 /* Of a task that is unfinished for long; every firing makes a note. */
 TEST(only_the_newest_notes_of_skipped_firings_are_kept)
 {
@@ -2096,6 +2145,7 @@ int main(void)
 	RUN(an_orderly_stop_sends_a_running_task_back_and_keeps_its_checkpoint);
 	RUN(a_missed_firing_runs_once_and_a_busy_one_is_skipped);
 	RUN(what_a_clock_that_was_ahead_has_planned_is_planned_anew);
+	RUN(a_pause_by_a_clock_that_was_ahead_is_over_and_a_window_stays);
 	RUN(only_the_newest_notes_of_skipped_firings_are_kept);
 	RUN(schedules_know_the_leap_day_and_the_time_zone);
 	RUN(a_firing_of_a_change_of_clocks_happens_once_whenever_it_is_looked_for);
