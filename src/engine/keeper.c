@@ -9,7 +9,8 @@
  * A cache whose master serves but whose replica is down, or cannot write its append-only file, is mended alike, without
  * showing ERROR; and one whose clients an operation that is over has left unable to write.
  * It also bounds the logs of Redis, makes the automatic backups of a cache's policy, drops those that have had their
- * time (backup_plan.h), and has the analyses made that are due (schedule.h).
+ * time (backup_plan.h), has the analyses made that are due (schedule.h), and keeps what is believed of the clock
+ * (ageing.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +21,6 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "cache/cache.h"
-#include "engine/ageing.h"
 #include "engine/backup_plan.h"
 #include "engine/cache.h"
 #include "engine/cache_state.h"
@@ -49,7 +49,6 @@ struct seen {
 
 struct keeper {
 	struct engine *engine;
-	struct ageing ageing; /* of backups */
 	struct store *store;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -287,7 +286,7 @@ static void look_after_backups(struct keeper *k, const struct cache_row *row, bo
 
 	if (list_backups(k, row->id, a, &rows, &n) != RC_OK)
 		return;
-	int surplus = backup_plan_surplus(rows, n, ageing_look(&k->ageing));
+	int surplus = backup_plan_surplus(rows, n, ageing_of(k->engine));
 	if (surplus >= 0)
 		drop_backup(k, row, &rows[surplus]);
 	bool is_due = window && !backup_plan_is_made(rows, n, window);
@@ -432,6 +431,7 @@ static void make_round(struct keeper *k)
 		visit(k, &rows[i], a);
 	forget_others(k);
 	drop_old_figures(k);
+	ageing_keep(k->engine);
 }
 
 static bool rest(struct keeper *k)
@@ -462,7 +462,6 @@ enum rc keeper_start(struct engine *e, struct err *err)
 	pthread_condattr_t attr;
 
 	k->engine = e;
-	ageing_start(&k->ageing, e->newest_at);
 	must(pthread_condattr_init(&attr) == 0);
 	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
 	must(pthread_cond_init(&k->changed, &attr) == 0);

@@ -22,7 +22,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
-#include "engine/ageing.h"
 #include "engine/priv.h"
 
 enum {
@@ -39,7 +38,6 @@ enum {
 struct retention {
 	struct engine *engine;
 	struct retention_rules rules;
-	struct ageing ageing;
 	struct store *store;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -163,7 +161,7 @@ static enum rc collect(struct retention *r, const struct instance_row *i, struct
 	int64_t weight = 0;
 	struct verge v;
 
-	out->now_ms = ageing_look(&r->ageing);
+	out->now_ms = ageing_of(r->engine);
 	enum rc rc = find_verge(r->store, &r->rules, i, out->now_ms, a, &v, err);
 	if (rc == RC_OK)
 		rc = list_oldest(r, i, &v, a, &rows, &n, err);
@@ -394,7 +392,6 @@ enum rc retention_start(struct engine *e, const struct retention_rules *rules, s
 	struct retention *r = mem_new(struct retention);
 	r->engine = e;
 	r->rules = *rules;
-	ageing_start(&r->ageing, e->newest_at);
 	r->rules.every_ms = rules->every_ms ? rules->every_ms : EVERY_MS;
 	must(pthread_condattr_init(&attr) == 0);
 	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);

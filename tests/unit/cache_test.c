@@ -1396,6 +1396,9 @@ TEST(run_logs_are_cut_by_day)
 	EXPECT(!file_exists(dir), "an old one stayed");
 	dir[strlen(dir) - 5] = '3';
 	EXPECT(file_exists(dir), "a week is kept");
+	const struct cache_log_order ahead = { .node = -1, .now_s = noon + 400 * 86400, .aged_s = noon };
+	EXPECT(cache_collect_logs(&c, &ahead, &n, &run, &e) == RC_OK && n == 0, "%d %s", n, e.msg);
+	EXPECT(file_exists(dir), "a clock that is ahead made it old");
 	(void)snprintf(dir, sizeof dir, "%s/run-logs/redis_1.2.3.4_2026-03-09.log", c.dir);
 	EXPECT(!file_exists(dir), "what was cut off came to be");
 	buf_fini(&text);
