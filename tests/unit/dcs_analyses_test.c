@@ -663,10 +663,25 @@ static const char *template_path(const char *id)
 	return text;
 }
 
+/* One of the parameters of a template just shown; "-" it has none of that name. */
+static void expect_param(const char *name, const char *value)
+{
+	const json_t *list = value_at("params");
+	const char *seen_value = "-";
+
+	EXPECT(json_is_array(list), "%s", buf_text(&seen.body));
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *p = json_array_get(list, i);
+		if (strcmp(json_string_value(json_object_get(p, "param_name")), name) == 0)
+			seen_value = json_string_value(json_object_get(p, "param_value"));
+	}
+	EXPECT(strcmp(seen_value, value) == 0, "%s is %s, not %s", name, seen_value, value);
+}
+
 static void make_template(const char *source, const char *more, char id[64])
 {
 	char body[1024];
-	(void)snprintf(body, sizeof body, "{\"template_id\":\"%s\",\"type\":\"user\"%s}", source, more);
+	(void)snprintf(body, sizeof body, "{\"template_id\":\"%s\"%s}", source, more);
 	EXPECT(call("POST", TEMPLATES, body) == 200, "%s: %s", body, buf_text(&seen.body));
 	keep(id, "id");
 	EXPECT(format_is_uuid(id), "%s", id);
@@ -688,11 +703,15 @@ TEST(templates_of_the_system_are_shown_and_stay)
 	system_template("ha", ha);
 	EXPECT(call("GET", template_path(ha), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("cache_mode", "ha");
-	EXPECT_AT("params/appendonly", "yes");
-	EXPECT_AT("params/timeout", "0");
+	expect_param("appendonly", "yes");
+	expect_param("timeout", "0");
+	EXPECT_AT("params/0/param_id", "1");
+	EXPECT_AT("params/0/default_value", "0");
+	EXPECT_AT("params/0/value_range", "0-7200");
+	EXPECT_AT("params/0/value_type", "Interger"); /* so the vendor spells it */
 	EXPECT(call("GET", template_path(single), NULL) == 200, "%s", buf_text(&seen.body));
-	EXPECT_AT("params/appendonly", "-"); /* is offered to ha only */
-	EXPECT_AT("params/maxmemory-policy", "volatile-lru");
+	expect_param("appendonly", "-"); /* is offered to ha only */
+	expect_param("maxmemory-policy", "volatile-lru");
 	(void)call("PUT", template_path(single), "{\"name\":\"mine\"}");
 	expect_error("change", 400, "DCS.4063");
 	EXPECT(strstr(at("error_msg"), "system"), "%s", at("error_msg"));
@@ -711,11 +730,11 @@ TEST(templates_of_users_live_and_die)
 	EXPECT(call("GET", TEMPLATES "?type=user", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT(strcmp(buf_text(&seen.body), "{\"template_num\":0,\"templates\":[]}") == 0, "%s", buf_text(&seen.body));
 	make_template(source,
-		",\"name\":\"cache \xc3\xa9\",\"description\":\"d\",\"params\":{\"timeout\":\"60\","
+		",\"type\":\"sys\",\"name\":\"cache \xc3\xa9\",\"description\":\"d\",\"params\":{\"timeout\":\"60\","
 		"\"maxmemory-policy\":\"volatile-lru\"}",
 		one_id);
 	make_template(one_id,
-		",\"name\":\"copy\",\"cache_mode\":\"single\",\"engine_version\":\"7.0\","
+		",\"type\":\"user\",\"name\":\"copy\",\"cache_mode\":\"single\",\"engine_version\":\"7.0\","
 		"\"params\":{\"slowlog-max-len\":\"9\"}",
 		two_id);
 	restart(0);
@@ -724,11 +743,11 @@ TEST(templates_of_users_live_and_die)
 	EXPECT_AT("description", "d");
 	EXPECT_AT("type", "user");
 	EXPECT_AT("engine_version", "7.0");
-	EXPECT_AT("params/timeout", "60");
+	expect_param("timeout", "60");
 	EXPECT(strlen(at("created_at")) == 24, "%s", at("created_at"));
 	EXPECT(call("GET", template_path(two_id), NULL) == 200, "%s", buf_text(&seen.body));
-	EXPECT_AT("params/timeout", "60");
-	EXPECT_AT("params/slowlog-max-len", "9");
+	expect_param("timeout", "60");
+	expect_param("slowlog-max-len", "9");
 	EXPECT(call("GET", TEMPLATES "?type=user&name=op", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("template_num", "1");
 	EXPECT_AT("templates/0/template_id", two_id);
@@ -740,14 +759,16 @@ TEST(templates_of_users_live_and_die)
 	EXPECT(strcmp(buf_text(&seen.body), "{\"result\":\"success\"}") == 0, "%s", buf_text(&seen.body));
 	EXPECT(call("GET", template_path(two_id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("name", "other");
-	EXPECT_AT("params/timeout", "0");
-	EXPECT_AT("params/slowlog-max-len", "9");
+	expect_param("timeout", "0");
+	expect_param("slowlog-max-len", "9");
 	EXPECT(call("DELETE", template_path(two_id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("result", "success");
 	(void)call("DELETE", template_path(two_id), NULL);
-	expect_error("twice", 400, "DCS.4063");
+	expect_error("twice", 400, "DCS.4988");
 	(void)call("GET", template_path(two_id), NULL);
-	expect_error("gone", 400, "DCS.4063");
+	expect_error("gone", 400, "DCS.4988");
+	(void)call("PUT", template_path(two_id), "{\"name\":\"again\"}");
+	expect_error("changed when gone", 400, "DCS.4988");
 	EXPECT(call("GET", TEMPLATES "?type=user", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("template_num", "1");
 	dialect_end();
@@ -764,7 +785,8 @@ TEST(templates_are_checked_like_configurations)
 		{ ",\"name\":\"a\\u0001\"", "DCS.4062" },
 		{ ",\"name\":\"0123456789012345678901234567890123456789012345678901234567890123x\"", "DCS.4062" },
 		{ ",\"name\":\"n\",\"description\":[]", "DCS.4062" },
-		{ ",\"name\":\"n\",\"type\":\"sys\"", "DCS.4062" },
+		{ ",\"name\":\"n\",\"type\":\"system\"", "DCS.4062" },
+		{ ",\"name\":\"n\",\"type\":7", "DCS.4062" },
 		{ ",\"name\":\"n\",\"cache_mode\":\"ha\"", "DCS.4062" },
 		{ ",\"name\":\"n\",\"engine\":\"Memcached\"", "DCS.4062" },
 		{ ",\"name\":\"n\",\"engine_version\":\"5.0\"", "DCS.4062" },
@@ -807,7 +829,7 @@ TEST(templates_are_checked_like_configurations)
 	expect_error("a change", 400, "DCS.4066");
 	EXPECT(call("GET", template_path(id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("name", "n");
-	EXPECT_AT("params/timeout", "1");
+	expect_param("timeout", "1");
 	dialect_end();
 }
 

@@ -102,6 +102,7 @@
 	X(NO_BIGKEY, "DCS.4942", 400, "The bigkey id does not exist.")                                             \
 	X(SCAN_STATE, "DCS.4957", 400,                                                                             \
 	  "This operation is not allowed when the task is in the current state.")                                  \
+	X(NO_TEMPLATE, "DCS.4988", 400, "The parameter template does not exist.")                                  \
 	X(NO_INSTANCE, "DCS.3022", 404, "This DCS instance does not exist.")                                       \
 	X(NODE_ID, "DCS.3053", 400, "Incorrect node ID.")                                                          \
 	X(INTERNAL, "DCS.5000", 500, "Internal service error.")                                                    \

@@ -586,7 +586,7 @@ class Sdk(test_dcs.DcsCase):
         configs = c.list_configurations(v2.ListConfigurationsRequest(one)).redis_config
         self.assertEqual(next(p.param_value for p in configs if p.param_name == "timeout"), "200")
         self.assertEqual(c.delete_config_template(v2.DeleteConfigTemplateRequest(made)).result, "success")
-        self.raises(400, "DCS.4063", c.show_config_template, v2.ShowConfigTemplateRequest(made, "user"))
+        self.raises(400, "DCS.4988", c.show_config_template, v2.ShowConfigTemplateRequest(made, "user"))
         self.delete(one)
 
     def test_a_diagnosis(self):
