@@ -479,7 +479,7 @@ TEST(an_offline_analysis_reads_a_backup)
 	keep(backup, "backup_id");
 	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
 	let_runs_say(
-		"{\"result\":{\"scan\":{\"num\":9,\"total_num\":9,\"total_bytes\":1000,"
+		"{\"result\":{\"scan\":{\"num\":9,\"total_num\":9,\"total_bytes\":3000000000,"
 		"\"largest_keys\":[{\"key\":\"k\",\"type\":"
 		"\"hash\",\"bytes\":77,\"num_of_elem\":3}],\"largest_key_prefixes\":[],"
 		"\"type_bytes\":[{\"type\":\"hash\",\"bytes\":77}],"
@@ -492,7 +492,9 @@ TEST(an_offline_analysis_reads_a_backup)
 	EXPECT_AT("node_type", "slave");
 	EXPECT_AT("backup_id", backup);
 	EXPECT_AT("analysis_type", "old_backup");
-	EXPECT_AT("total_bytes", "1000");
+	EXPECT_AT("total_bytes", "2147483647"); /* clients keep 32 bits */
+	EXPECT_AT("total_bytes_text", "3000000000");
+	EXPECT_AT("total_num_text", "-");
 	EXPECT_AT("largest_keys/0/num_of_elem", "3");
 	EXPECT_AT("type_bytes/0/type", "hash");
 	EXPECT_AT("file", "-");
@@ -506,7 +508,7 @@ TEST(an_offline_analysis_reads_a_backup)
 	EXPECT_AT("total", "1");
 	EXPECT_AT("records/0/id", id);
 	(void)call("GET", part(other, "/offline/key-analysis", id), NULL);
-	expect_error("another instance's", 400, "DCS.4063");
+	expect_error("another instance's", 400, "DCS.4232");
 	EXPECT(call("DELETE", part(other, "/offline/key-analysis", id), NULL) == 204, "another instance's");
 	EXPECT(call("DELETE", part(uid, "/offline/key-analysis", id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("task_id", id);
@@ -954,7 +956,8 @@ static void ask_diagnosis(const char *uid, const char *more, char id[64])
 #define FOUND                                                                                                          \
 	"{\"result\":{\"scan\":{\"nodes\":[{\"node_ip\":\"10.0.0.1:6379\",\"role\":\"slave\",\"abnormal_sum\":2,"      \
 	"\"failed_sum\":1,"                                                                                            \
-	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":0}}],"          \
+	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":1,"             \
+	"\"command_list\":[{\"calls_sum\":2147483648}]}}],"                                                          \
 	"\"num\":1002}}}\n"
 
 TEST(a_diagnosis_waits_runs_and_is_reported)
@@ -999,7 +1002,9 @@ TEST(a_diagnosis_waits_runs_and_is_reported)
 	EXPECT_AT("diagnosis_node_report_list/0/group_name", "group-0");
 	EXPECT_AT("diagnosis_node_report_list/0/abnormal_sum", "2");
 	EXPECT_AT("diagnosis_node_report_list/0/diagnosis_dimension_list/0/name", "load");
-	EXPECT_AT("diagnosis_node_report_list/0/command_time_taken_list/total_num", "0");
+	EXPECT_AT("diagnosis_node_report_list/0/command_time_taken_list/total_num", "1");
+	EXPECT_AT("diagnosis_node_report_list/0/command_time_taken_list/command_list/0/calls_sum", "2147483647");
+	EXPECT_AT("diagnosis_node_report_list/0/command_time_taken_list/command_list/0/calls_sum_text", "2147483648");
 	ask_diagnosis(uid, "", second);
 	EXPECT(call("GET", one(uid, "/diagnosis?limit=1"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("total_num", "2");

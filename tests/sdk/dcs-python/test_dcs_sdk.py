@@ -327,7 +327,7 @@ class Sdk(test_dcs.DcsCase):
         for task in made:
             asked = request("delete_offline_key_analysis_task", instance_id=one, task_id=task)
             self.assertEqual(c.delete_offline_key_analysis_task(asked).task_id, task)
-        self.raises(400, "DCS.4063", c.show_offline_key_analysis_task,
+        self.raises(400, "DCS.4232", c.show_offline_key_analysis_task,
                     request("show_offline_key_analysis_task", instance_id=one, task_id=made[0]))
 
     # -- logs, sessions, nodes --
