@@ -1081,6 +1081,8 @@ TEST(resizes_are_checked_against_what_is_there)
 	EXPECT_AT("check_result", "false");
 #define SAME "\"spec_code\":\"redis.ha.xu1.large.r2.1\",\"new_capacity\":1"
 #define R3 "\"spec_code\":\"redis.ha.xu1.large.r3.1\",\"new_capacity\":0"
+#define R4 "\"spec_code\":\"redis.ha.xu1.large.r4.1\",\"new_capacity\":0"
+#define ADD "\"change_type\":\"createReplication\",\"available_zones\""
 	char master_list[256], replica_list[256];
 	(void)snprintf(master_list, sizeof master_list,
 	               "{" SAME ",\"change_type\":\"deleteReplication\",\"node_list\":[\"%s\"]}", node);
@@ -1100,7 +1102,10 @@ TEST(resizes_are_checked_against_what_is_there)
 		{ "{" SAME ",\"change_type\":\"sideways\"}", "DCS.4062" },
 		{ "{" SAME ",\"change_type\":\"addSharding\"}", "DCS.4102" },
 		{ "{" R3 ",\"change_type\":\"createReplication\"}", "DCS.4933" },
-		{ "{" R3 ",\"change_type\":\"createReplication\",\"available_zones\":[\"mars\"]}", "DCS.4042" },
+		{ "{" R3 "," ADD ":[\"mars\"]}", "DCS.4042" },
+		{ "{" R3 "," ADD ":[\"stint-1\",\"mars\"]}", "DCS.4042" },
+		{ "{" R4 "," ADD ":[\"stint-1\"]}", "DCS.4102" }, /* one at a time: they would wait for two */
+		{ "{" R4 ",\"change_type\":\"deleteReplication\"}", "DCS.4930" },
 		{ "{" SAME ",\"change_type\":\"deleteReplication\"}", "DCS.4930" },
 		{ "{" SAME ",\"change_type\":\"deleteReplication\",\"node_list\":[\"x\"]}", "DCS.4930" },
 		{ master_list, "DCS.4936" },
@@ -1111,7 +1116,7 @@ TEST(resizes_are_checked_against_what_is_there)
 		expect_error(row[i].body, 400, row[i].code);
 	}
 	EXPECT(call("POST", one(uid, "/resize"),
-	            "{" R3 ",\"change_type\":\"createReplication\",\"available_zones\":[\"stint-1\"]}") == 204,
+	            "{" R3 "," ADD ":[\"stint-1\",\"stint-1\"]}") == 204, /* of all of them: Terraform */
 	       "%s", buf_text(&seen.body));
 	poll_until(one(uid, "/tasks"), "tasks/0/status", "SUCCESS");
 	EXPECT_AT("tasks/0/name", "AddReplica");
