@@ -870,6 +870,9 @@ TEST(an_instance_begins_with_its_template)
 	dialect_end();
 }
 
+#define LIST(enabled, addresses)                                                                                       \
+	"{\"enable_whitelist\":" enabled ",\"whitelist\":[{\"group_name\":\"g\",\"ip_list\":[" addresses "]}]}"
+
 TEST(a_whitelist_is_never_in_force)
 {
 	char uid[UUID_SIZE], target[256];
@@ -889,8 +892,12 @@ TEST(a_whitelist_is_never_in_force)
 		{ "{\"enable_whitelist\":\"true\",\"whitelist\":[]}", "DCS.4800", "enable_whitelist" },
 		{ "{\"enable_whitelist\":false}", "DCS.4800", "whitelist" },
 		{ "{\"enable_whitelist\":false,\"whitelist\":{}}", "DCS.4800", "whitelist" },
-		{ "{\"enable_whitelist\":true,\"whitelist\":[{\"group_name\":\"g\",\"ip_list\":[\"10.0.0.1\"]}]}",
-		  "DCS.4800", "allow-list" },
+		{ LIST("true", "\"10.0.0.1\""), "DCS.4800", "allow-list" },
+		{ LIST("false", "\"10.0.0.1,0.0.0.0\""), "DCS.4800", "whitelist" },
+		{ LIST("false", "\"0.0.0.0/0\""), "DCS.4800", "whitelist" },
+		{ LIST("false", "\"1,2,3,4,5,6,7,8,9,10,11\",\"1,2,3,4,5,6,7,8,9,10\""), "DCS.4800", "whitelist" },
+		{ LIST("false", "7"), "DCS.4062", "ip_list" },
+		{ "{\"enable_whitelist\":false,\"whitelist\":[7]}", "DCS.4800", "whitelist" },
 	};
 	FOR_EACH_ROW(i, row) {
 		(void)call("PUT", target, row[i].body);
@@ -900,6 +907,8 @@ TEST(a_whitelist_is_never_in_force)
 		expect_error(row[i].body, 400, row[i].code);
 	}
 	EXPECT(call("PUT", target, "{\"enable_whitelist\":false,\"whitelist\":[]}") == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", target, LIST("false", "\"1,2,3,4,5,6,7,8,9,10\",\"0.0.0.0/8, 2,3,4,5,6,7,8,9,10\"")) == 204,
+	       "%s", buf_text(&seen.body));
 	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s",
 	       buf_text(&seen.body));
 	(void)snprintf(target, sizeof target, P "/jobs/%s", at("job_id"));
