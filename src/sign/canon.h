@@ -45,8 +45,6 @@ void slice_add(struct buf *out, struct slice s);
 
 /* The blanks of a header value: space and tab. */
 bool canon_is_blank(char c);
-/* out has room for 2 * len + 1: lower-case digits and a NUL. */
-void canon_hex(const unsigned char *bytes, size_t len, char *out);
 /* CANON_HASH_LEN hex digits in lower case. */
 bool canon_is_hash(struct slice s);
 /* A header's name as signed: one or more of a-z 0-9 - _ . */

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/num.h"
@@ -169,8 +170,7 @@ static enum rc check_unchanged(struct build *b, struct err *err)
 	char hex[65];
 
 	must(EVP_DigestFinal_ex(b->digest, hash, NULL) == 1);
-	for (size_t i = 0; i < 32; i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+	hex_of(hash, 32, hex);
 	if (memcmp(hex, b->in->content_hash, 64) != 0)
 		return err_set(err, RC_INVALID, "the data files were changed while they were read");
 	return RC_OK;

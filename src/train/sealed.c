@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "os/calls.h"
@@ -43,16 +44,6 @@ static_assert(sizeof(struct section_head) == HEAD_SIZE, "section head is 64 byte
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are written and mapped as they lie in memory");
 
 static uint64_t padded(uint64_t size) { return (size + 63) / 64 * 64; }
-
-static void to_hex(const unsigned char digest[SEALED_DIGEST_SIZE], char hex[SEALED_HEX_SIZE])
-{
-	static const char digits[] = "0123456789abcdef";
-	for (int i = 0; i < SEALED_DIGEST_SIZE; i++) {
-		hex[2 * i] = digits[digest[i] >> 4];
-		hex[2 * i + 1] = digits[digest[i] & 15];
-	}
-	hex[2 * SEALED_DIGEST_SIZE] = '\0';
-}
 
 static void sha256(const void *bytes, size_t size, unsigned char out[SEALED_DIGEST_SIZE])
 {
@@ -235,7 +226,7 @@ enum rc sealed_write_end(struct sealed_writer *w, char seal_hex[SEALED_HEX_SIZE]
 		sealed_write_abort(w);
 	}
 	if (rc == RC_OK && seal_hex)
-		to_hex(seal, seal_hex);
+		hex_of(seal, SEALED_DIGEST_SIZE, seal_hex);
 	return rc;
 }
 
@@ -336,7 +327,7 @@ static enum rc check_all(struct sealed *s, const char *path, const struct sealed
 	/* Sections first: when one of them is damaged, it is named. */
 	if (memcmp(seal, digests + digests_size, sizeof seal) != 0 || at != end)
 		return err_set(err, RC_CORRUPT, "'%.200s': head or trailer is damaged (checksum)", path);
-	to_hex(seal, s->seal_hex);
+	hex_of(seal, SEALED_DIGEST_SIZE, s->seal_hex);
 	return RC_OK;
 }
 
@@ -382,6 +373,6 @@ enum rc sha256_of_file(const char *path, char hex[SEALED_HEX_SIZE], struct err *
 		return rc;
 	sha256(s.bytes, s.size, digest);
 	sealed_close(&s);
-	to_hex(digest, hex);
+	hex_of(digest, SEALED_DIGEST_SIZE, hex);
 	return RC_OK;
 }
