@@ -1,5 +1,5 @@
 /*
- * percent: escapes of paths and queries decoded to texts (auth.md's dec and qdec).
+ * percent: escapes of paths and queries decoded to texts.
  * Pure, any thread.
  */
 #ifndef API_PERCENT_H

@@ -1,5 +1,5 @@
 /*
- * The verifier is a chain of checks in the contract's order (auth.md section 6); the first that fails puts the
+ * The verifier is a chain of checks in the vendor's order; the first that fails puts the
  * refusal into struct check and ends the chain. Memory is bounded by the arena and by CANON_TEXT_MAX.
  * Every request goes this way, so the header fields are sorted once, looked up by name, and what is signed of them is
  * one walk along two sorted lists; texts that only a refusal or a test wants to see are made for these alone.

@@ -1,7 +1,7 @@
 /*
  * canon: what the signature schemes share: limits, the parts of Authorization, header look-ups, percent-encoding,
  * the sorted query.
- * The schemes differ in how they put these together (auth.md sections 3 to 7), not in the pieces.
+ * The schemes differ in how they put these together, not in the pieces.
  *
  * Owner:    slices borrow from what they were cut out of; scratch memory comes from the caller's arena.
  * Threads:  any (pure).

@@ -1,6 +1,6 @@
 /*
- * The verifier is a chain of checks in the contract's order; the first that fails puts the refusal into struct check
- * and ends the chain. SDKs hash a few kinds of request in more than one way (auth.md section 7, PAYLOAD), so the last
+ * The verifier is a chain of checks in the vendor's order; the first that fails puts the refusal into struct check
+ * and ends the chain. SDKs hash a few kinds of request in more than one way, so the last
  * check goes through a short list of candidates. Memory is bounded by the arena and by CANON_TEXT_MAX.
  */
 #include "sign/sdk_hmac.h"

@@ -1,4 +1,4 @@
-/* Backups and restores, dcs.md 3.5 and 3.6. */
+/* Backups and restores. */
 #include <string.h>
 #include "api/dcs/fields.h"
 #include "api/dcs/operate.h"

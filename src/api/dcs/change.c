@@ -1,4 +1,4 @@
-/* UpdateInstance, DeleteSingleInstance, BatchDeleteInstances, RestartOrFlushInstances: dcs.md 2.7 and 3.2. */
+/* UpdateInstance, DeleteSingleInstance, BatchDeleteInstances, RestartOrFlushInstances. */
 #include <string.h>
 #include "api/dcs/fields.h"
 #include "api/dcs/operate.h"

@@ -1,4 +1,4 @@
-/* Configuration parameters, dcs.md 3.7. */
+/* Configuration parameters. */
 #include <string.h>
 #include "api/dcs/body.h"
 #include "api/dcs/operate.h"

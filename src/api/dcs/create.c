@@ -1,4 +1,4 @@
-/* CreateInstance, dcs.md 2.3: checks in the order of the contract's table, then one change per instance. */
+/* CreateInstance: checks in the order of the contract's table, then one change per instance. */
 #include <arpa/inet.h>
 #include <stdatomic.h>
 #include <string.h>

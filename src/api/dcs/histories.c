@@ -1,4 +1,4 @@
-/* ListConfigHistories and ShowConfigHistoryDetail, dcs.md 3.7: the instance's UpdateConfig tasks, under their ids in
+/* ListConfigHistories and ShowConfigHistoryDetail: the instance's UpdateConfig tasks, under their ids in
  * the form of a UUID. A deleted task record takes its history with it. */
 #include <string.h>
 #include "api/dcs/answer.h"

@@ -1,4 +1,4 @@
-/* ListInstances and ShowInstance, dcs.md 2.4 and 2.5: one writer for both, since what one shows harms nobody in the
+/* ListInstances and ShowInstance: one writer for both, since what one shows harms nobody in the
  * other. */
 #include <string.h>
 #include "api/dcs/answer.h"

@@ -1,5 +1,5 @@
 /*
- * Nodes of an instance, dcs.md 3.8. There is one shard, "group-0"; a node's id is derived from its instance and
+ * Nodes of an instance. There is one shard, "group-0"; a node's id is derived from its instance and
  * number.
  */
 #include <string.h>

@@ -1,5 +1,5 @@
 /*
- * spec: specification codes such as "redis.ha.xu1.tiny.r2.128" (dcs.md 2.2), the catalogue of what is offered, and the
+ * spec: specification codes such as "redis.ha.xu1.tiny.r2.128", the catalogue of what is offered, and the
  * availability zones. Pure, any thread.
  */
 #ifndef API_DCS_SPEC_H

@@ -1,4 +1,4 @@
-/* ListStatisticsOfRunningInstances, dcs.md 2.7: what the keeper saw of each master last; 0 while it has not looked. */
+/* ListStatisticsOfRunningInstances: what the keeper saw of each master last; 0 while it has not looked. */
 #include "api/dcs/answer.h"
 #include "api/dcs/routes.h"
 #include "api/dcs/scope.h"

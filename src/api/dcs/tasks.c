@@ -1,5 +1,5 @@
 /*
- * Background tasks, dcs.md section 1: lists of an instance and of a project, deleting records, progress, jobs. Task id,
+ * Background tasks: lists of an instance and of a project, deleting records, progress, jobs. Task id,
  * job id and task-centre id are one and the same.
  */
 #include <string.h>
@@ -147,7 +147,7 @@ void dcs_centre_list(struct call *c)
 
 /* ---- deleting a record ---- */
 
-/* 204 without a body only for those who ask (dcs.md 7.1). */
+/* 204 without a body only for those who ask. */
 static bool wants_minimal(const struct call *c)
 {
 	const char *prefer = http_header_of(c->req, "prefer");
