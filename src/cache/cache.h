@@ -216,18 +216,16 @@ const char *cache_node_state_word(enum cache_node_state s);   /* "down", "loadin
 /* Of one node; all but the state and is_full is 0 unless it is UP. */
 struct cache_figures {
 	enum cache_node_state state;
-	bool is_master, is_linked, is_saving;    /* is_linked: a replica in step with its master */
+	bool is_master, is_linked;               /* is_linked: a replica in step with its master */
 	bool is_full;                            /* CROWDED by its clients, whom it serves; else by a script, say */
 	char version[24], run_id[CACHE_RUN_ID_SIZE];
-	int64_t pid, uptime_s;
-	int64_t used_memory, max_memory, rss_memory;   /* bytes */
-	int64_t keys, expiring_keys, expired_keys, evicted_keys;
-	int64_t clients, blocked_clients, max_clients, connections, rejected_connections;
-	int64_t commands, ops_per_s, hits, misses, get_calls, set_calls;
-	double input_kbps, output_kbps, cpu_s, fragmentation;
-	int64_t replication_offset, replicas;
-	int64_t last_save_s;
-	bool is_last_save_ok, is_aof_on;
+	int64_t uptime_s;
+	int64_t used_memory, max_memory;         /* bytes */
+	int64_t keys;                            /* of all databases */
+	int64_t ops_per_s, get_calls, set_calls;
+	double input_kbps, output_kbps, cpu_s;
+	int64_t replication_offset;
+	bool is_aof_on;
 	bool is_aof_ok;        /* the last write and the last rewrite went well; without, a crash may lose data */
 };
 

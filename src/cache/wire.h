@@ -53,6 +53,8 @@ bool info_is(const struct buf *text, const char *name, const char *value);
 /* name:a=1,b=2: the number of part in line name. */
 int64_t info_part(const struct buf *text, const char *name, const char *part, int64_t absent);
 bool info_part_is(const struct buf *text, const char *name, const char *part, const char *value);
+/* The numbers of part in all lines whose name begins with prefix, added up. */
+int64_t info_sum(const struct buf *text, const char *prefix, const char *part);
 /* The lines whose name begins with prefix, one a call: the whole name. *at is NULL before the first; false after the
  * last. A name that does not fit is left out. */
 bool info_next(const struct buf *text, const char *prefix, const char **at, char *name, size_t size);
