@@ -131,8 +131,7 @@ enum rc cache_find_master(struct cache_instance *c, const struct cache_run *run,
 /* Note which processes run now, after an operation failed that may have started new ones; a node that does not answer
  * keeps what was noted. Nothing else of the description changes. */
 void cache_note_processes(struct cache_instance *c, const struct cache_run *run);
-/* End all processes in good order, replicas first. The data stays; cache_heal starts them again. */
-enum rc cache_stop(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
+/* End all processes in good order, replicas first, and start them again. The data stays. */
 enum rc cache_restart(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
 /* End all processes and delete the folder with all data. An instance that is not there any more is fine. */
 enum rc cache_delete(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
@@ -153,9 +152,6 @@ enum rc cache_set_port(struct cache_instance *c, int port, const struct cache_ru
 /* Change some settings, leave the others. A value equal to the default forgets the setting. */
 enum rc cache_configure(struct cache_instance *c, const struct cache_setting *settings, int n,
 			const struct cache_run *run, struct err *err) NODISCARD;
-/* What the master really runs with, for every one of cache_rules, in their order. out has n_cache_rules places. */
-enum rc cache_configuration(const struct cache_instance *c, struct cache_setting *out, const struct cache_run *run,
-			    struct err *err) NODISCARD;
 /* Replace all renames; restarts the instance. */
 enum rc cache_rename(struct cache_instance *c, const struct cache_rename *renames, int n,
 		     const struct cache_run *run, struct err *err) NODISCARD;
@@ -209,9 +205,7 @@ enum cache_node_state {
 	CACHE_NODE_CROWDED,    /* works, but has no connection left for us */
 	CACHE_NODE_HUNG,       /* a process that does not answer in time */
 	CACHE_NODE_FOREIGN,    /* something else answers at its address */
-	CACHE_NODE_STATES,
 };
-const char *cache_node_state_word(enum cache_node_state s);   /* "down", "loading" ... */
 
 /* Of one node; all but the state and is_full is 0 unless it is UP. */
 struct cache_figures {

@@ -1,20 +1,9 @@
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/must.h"
 #include "cache/cache_priv.h"
 
 enum { INFO_SIZE_MAX = 1 << 20, ENDING_MS = 500 };
-
-const char *cache_node_state_word(enum cache_node_state s)
-{
-	static const char *const words[CACHE_NODE_STATES] = {
-		[CACHE_NODE_DOWN] = "down",       [CACHE_NODE_LOADING] = "loading", [CACHE_NODE_UP] = "up",
-		[CACHE_NODE_CROWDED] = "crowded", [CACHE_NODE_HUNG] = "hung",       [CACHE_NODE_FOREIGN] = "foreign",
-	};
-	must(s >= 0 && s < CACHE_NODE_STATES);
-	return words[s];
-}
 
 static void fill(const struct buf *info, const struct cache_node *n, struct cache_figures *f)
 {
