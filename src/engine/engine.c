@@ -230,9 +230,3 @@ void engine_close(struct engine *e)
 bool engine_is_healthy(const struct engine *e) { return atomic_load(&e->is_healthy); }
 bool engine_has_keys(const struct engine *e) { return e->has_keys; }
 const struct functions *engine_functions(const struct engine *e) { return e->functions; }
-
-const char *const *engine_import_roots(const struct engine *e, int *n)
-{
-	*n = e->n_roots;
-	return (const char *const *)e->roots;
-}

@@ -14,6 +14,7 @@
 #include "engine/priv.h"
 #include "os/calls.h"
 #include "os/file.h"
+#include "os/proc.h"
 #include "sign/hash.h"
 #include "test.h"
 
@@ -299,7 +300,7 @@ TEST(an_orderly_stop_sends_a_running_task_back_and_keeps_its_checkpoint)
 	pid_t pid = (pid_t)t.pid;
 	int64_t pid_start = t.pid_start;
 	stop();
-	EXPECT(!exec_is_alive(pid, pid_start), "the child is gone");
+	EXPECT(!proc_is_same(pid, pid_start), "the child is gone");
 	start(0);
 	EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK, "kept");
 	EXPECT(t.state == TASK_PENDING && t.attempt == 1 && t.max_attempts == 4, "state %lld attempt %lld of %lld",

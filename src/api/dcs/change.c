@@ -12,7 +12,6 @@ struct update {
 	struct state state;
 	int64_t port;
 	const char *renames;         /* JSON object */
-	const json_t *old_renames;
 	bool changes_port, changes_renames, changes_row;
 	struct cache_update change;
 };

@@ -25,7 +25,6 @@ void spec_code(const struct spec *s, char out[SPEC_CODE_SIZE]);
 /* What is offered on this machine: index from 0 to spec_count() - 1. */
 size_t spec_count(void);
 struct spec spec_at(size_t index);
-bool spec_has_capacity(int64_t mib);
 /* Bandwidth the vendor promises for a size, Mbit/s; shown, not enforced. */
 int spec_bandwidth(int64_t mib);
 const char *spec_cpu_type(const char *cpu);   /* "x86_64", "aarch64" */

@@ -42,6 +42,5 @@ struct echo {
 };
 enum rc echo_read(const struct cache_row *row, struct arena *a, struct echo *out, struct err *err) NODISCARD;
 const char *echo_text(const struct echo *e, const char *name);
-bool echo_bool(const struct echo *e, const char *name);
 
 #endif
