@@ -225,11 +225,11 @@ static enum part part_of(const struct build *b, const struct stored_row *head, u
 
 static enum rc one_class(const struct build *b, uint64_t positives, struct err *err)
 {
-	static const char *const ops[] = { "<", "<=", ">", ">=", "=", "!=" };
 	const struct label_rule *rule = &b->schema.positive;
 	return err_set(err, RC_INVALID,
 		       "only one class of label: all %llu training rows are %s (positive means label %s %g)",
-		       (unsigned long long)b->n_train, positives ? "positive" : "negative", ops[rule->op], rule->value);
+		       (unsigned long long)b->n_train, positives ? "positive" : "negative", label_op_words[rule->op],
+		       rule->value);
 }
 
 /* Mark the hashes of the training rows. */
