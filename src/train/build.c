@@ -129,8 +129,8 @@ static bool should_stop(const struct build *b)
 	return k && k->should_stop && k->should_stop(k->ctx);
 }
 
-/* Share of the work in percent: reading the files, then dealing their rows to blocks. */
-enum { PERCENT_READ = 70, PERCENT_DEALT = 99 };
+/* Percent of the run that are done when the files are read, and when their rows are dealt to blocks. */
+enum { PERCENT_READ = DATASET_PERCENT * 7 / 10, PERCENT_DEALT = DATASET_PERCENT };
 
 static void report(const struct build *b, int from, int to, uint64_t done, uint64_t all)
 {
