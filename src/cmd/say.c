@@ -152,6 +152,13 @@ const char *say_duration(struct arena *a, int64_t ms)
 	return arena_printf(a, "%lld h %lld min", (long long)(s / 3600), (long long)(s / 60 % 60));
 }
 
+const char *say_figure(double value, char out[FIGURE_SIZE])
+{
+	if (isfinite(value))
+		(void)snprintf(out, FIGURE_SIZE, "%.5f", value);
+	return isfinite(value) ? out : "-";
+}
+
 void progress_init(struct progress *p, int64_t now_mono_ms)
 {
 	*p = (struct progress){ .is_on_terminal = isatty(STDERR_FILENO) == 1,

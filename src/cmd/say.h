@@ -39,6 +39,9 @@ void sheet_print(const struct sheet *s, struct buf *out);
 
 /* "2026-11-21 23:36:12" in UTC; "-" for 0. */
 const char *say_time(struct arena *a, int64_t wall_ms);
+/* "0.54349"; "-" for what is no number: a figure that has no meaning there. */
+enum { FIGURE_SIZE = 24 };
+const char *say_figure(double value, char out[FIGURE_SIZE]);
 /* "1.2 s", "3 min 4 s", "2 h 5 min". */
 const char *say_duration(struct arena *a, int64_t ms);
 

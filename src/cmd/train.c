@@ -1,6 +1,5 @@
 /* train: a click-through-rate model from files, without a server. Stops cleanly at SIGINT and SIGTERM. */
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -26,31 +25,10 @@ static bool should_stop(void *ctx)
 	return stop_asked;
 }
 
-struct watching {
-	struct progress bar;
-	int percent;
-	char note[160];
-};
+static void on_progress(void *ctx, int percent) { progress_show(ctx, percent, "", clock_mono_ms()); }
 
-static void on_progress(void *ctx, int percent)
-{
-	struct watching *w = ctx;
-	w->percent = percent;
-	progress_show(&w->bar, percent, w->note, clock_mono_ms());
-}
-
-static void on_metric(void *ctx, const char *set, const char *name, int64_t step, double value)
-{
-	struct watching *w = ctx;
-	(void)snprintf(w->note, sizeof w->note, "epoch %lld: %s %s %.5f", (long long)step, set, name, value);
-	progress_show(&w->bar, w->percent, w->note, clock_mono_ms());
-}
-
-static void on_event(void *ctx, const char *text)
-{
-	struct watching *w = ctx;
-	progress_line(&w->bar, text);
-}
+/* The figures of an epoch are among them. */
+static void on_event(void *ctx, const char *text) { progress_line(ctx, text); }
 
 /* Options --train-data ... made from the rules, so the two cannot drift apart. values[i] belongs to rule i. */
 static struct opt *options_from_rules(const char **values, struct opt *own, size_t n_own, struct arena *a)
@@ -78,13 +56,17 @@ static struct opt *options_from_rules(const char **values, struct opt *own, size
 
 static void print_result(const struct train_result *r, struct arena *a, struct buf *out)
 {
+	char text[FIGURE_SIZE];
+
 	buf_addf(out, "model        %s\nsha256       %s\n", r->model_path, r->model_sha256);
 	buf_addf(out, "rows         %lld to train, %lld to validate\n", (long long)r->rows_train,
 	         (long long)r->rows_valid);
 	buf_addf(out, "features     %lld in %lld fields\n", (long long)r->features, (long long)r->fields);
 	buf_addf(out, "epochs       %d run, the best is %d\n", r->epochs_run, r->best_epoch);
-	buf_addf(out, "log loss     %.5f\nAUC          %.5f\nPR AUC       %.5f\n", r->logloss, r->auc, r->pr_auc);
-	buf_addf(out, "calibration  %.4f (mean prediction / share of positives)\n", r->calibration);
+	buf_addf(out, "log loss     %s\n", say_figure(r->logloss, text));
+	buf_addf(out, "AUC          %s\n", say_figure(r->auc, text));
+	buf_addf(out, "PR AUC       %s\n", say_figure(r->pr_auc, text));
+	buf_addf(out, "calibration  %s (mean prediction / share of positives)\n", say_figure(r->calibration, text));
 	buf_addf(out, "time         %s\n", say_duration(a, (int64_t)(r->seconds * 1000)));
 }
 
@@ -101,7 +83,7 @@ static enum rc collect_params(const char *const *values, struct param *params, s
 static enum rc train_into(const char *out_dir, const char *const *values, struct arena *a, struct train_result *result,
                           struct err *err)
 {
-	struct watching w = { .percent = 0 };
+	struct progress bar;
 	struct param *params = arena_array(a, n_train_rules, sizeof *params);
 	bool is_new = !file_exists(out_dir);
 	size_t n;
@@ -116,17 +98,13 @@ static enum rc train_into(const char *out_dir, const char *const *values, struct
 		.params = params,
 		.n_params = n,
 		.work_dir = out_dir,
-		.sink = { .ctx = &w,
-		          .progress = on_progress,
-		          .metric = on_metric,
-		          .event = on_event,
-		          .should_stop = should_stop },
+		.sink = { .ctx = &bar, .progress = on_progress, .event = on_event, .should_stop = should_stop },
 	};
-	progress_init(&w.bar, clock_mono_ms());
+	progress_init(&bar, clock_mono_ms());
 	rc = train_run(&run, a, result, err);
 	if (rc == RC_OK)
-		progress_show(&w.bar, 100, w.note, clock_mono_ms());
-	progress_end(&w.bar);
+		progress_show(&bar, 100, "", clock_mono_ms());
+	progress_end(&bar);
 	if (rc != RC_OK && is_new)
 		(void)rmdir(out_dir); /* unless there is something in it: a checkpoint, rows prepared */
 	return rc;

@@ -398,13 +398,16 @@ static void tell_epoch(struct fit *f, double train_logloss, const struct figures
 	const struct train_sink *sink = f->plan->sink;
 	const struct fit_state *s = &f->state;
 	const char *set = f->valid_part == PART_VALID ? "validation" : "training";
+	char auc[24] = ""; /* of one class there is none */
 
 	tell_metric(sink, "training", f->valid_part == PART_VALID ? "logloss" : "running_logloss", s->epoch,
 	            train_logloss);
 	tell_metric(sink, set, "logloss", s->epoch, now->logloss);
 	tell_metric(sink, set, "auc", s->epoch, now->auc);
-	tell(sink, "epoch %d of %d: training logloss %.4f, %s logloss %.4f, AUC %.4f%s", s->epoch, f->o->epochs,
-	     train_logloss, f->valid_part == PART_VALID ? "validation" : "afterwards", now->logloss, now->auc,
+	if (isfinite(now->auc))
+		(void)snprintf(auc, sizeof auc, ", AUC %.4f", now->auc);
+	tell(sink, "epoch %d of %d: training logloss %.4f, %s logloss %.4f%s%s", s->epoch, f->o->epochs, train_logloss,
+	     f->valid_part == PART_VALID ? "validation" : "afterwards", now->logloss, auc,
 	     s->best_epoch == s->epoch ? ", best so far" : "");
 }
 
@@ -465,8 +468,6 @@ static void tell_data(const struct fit *f)
 	     i->n_features, i->n_fields, (double)f->w.size / 0x1p20, f->plan->kernel->name);
 	if (f->valid_part == PART_TRAIN)
 		tell(sink, "there are no validation rows: figures are of the training rows, and flatter the model");
-	if (positives == 0 || positives == rows)
-		tell(sink, "all training rows have the same label: the model will learn only that");
 }
 
 enum rc fit_run(const struct fit_plan *plan, struct fit_state *state, char *model_path, struct err *err)

@@ -105,7 +105,12 @@ class Offline(unittest.TestCase):
         values = [float(v) for v in scored.stdout.split()]
         self.assertEqual(len(values), 3000)
         self.assertTrue(all(0 <= v <= 1 for v in values))
-        self.assertIn("AUC", scored.stderr)
+        self.assertRegex(scored.stderr, r"AUC 0\.\d{5}, calibration \d\.\d{5}\n$")
+        rows = open(shop).read().splitlines(keepends=True)
+        none = self.server.folder / "none.csv"
+        none.write_text("".join([rows[0]] + [r for r in rows if r.startswith("0,")]))
+        scored = self.run_("predict", "--model", model + "/model.bin", str(none), "--metrics")
+        self.assertIn("AUC -, calibration -", scored.stderr, "of one class there is none")
         json.loads(self.run_("predict", "--model", model + "/model.bin", "--describe").stdout)
         self.assertIn("epochs", self.run_("train", "--train-data", shop, "--epochs", "x", code=64).stderr)
         self.run_("train", "--train-data", "/no/such.csv", "--out", model, code=66)

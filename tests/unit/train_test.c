@@ -667,6 +667,20 @@ TEST(without_validation_rows_figures_are_of_training)
 	drop_dir(dir);
 }
 
+TEST(an_auc_that_has_no_meaning_is_not_told)
+{
+	const char *dir = parity_dir(300);
+	struct heard h = { 0 };
+	struct train_result r;
+	struct err e = { 0 };
+	FILE *f = fopen(in_dir(dir, "valid.ffm"), "w");
+	EXPECT(f && fputs("1 0:1:1 1:2:1\n1 0:2:1 1:3:1\n", f) >= 0 && fclose(f) == 0, "cannot write");
+	EXPECT(run_in(dir, "model=lr epochs=1", NULL, &h, &r, &e) == RC_OK, "%s", e.msg);
+	EXPECT(r.positives_valid == 2 && isnan(r.auc) && isfinite(r.logloss), "AUC %g of one class", r.auc);
+	EXPECT(strstr(h.events, "validation logloss") && !strstr(h.events, "nan"), "%s", h.events);
+	drop_dir(dir);
+}
+
 TEST(extreme_rows_give_numbers)
 {
 	const char *dir = fresh_dir();
@@ -859,6 +873,7 @@ int main(void)
 	RUN(a_checkpoint_of_another_run_is_not_taken);
 	RUN(early_stop_keeps_the_best_epoch);
 	RUN(without_validation_rows_figures_are_of_training);
+	RUN(an_auc_that_has_no_meaning_is_not_told);
 	RUN(extreme_rows_give_numbers);
 	RUN(every_flipped_byte_of_a_model_is_noticed);
 	RUN(a_cut_or_foreign_model_is_refused);
