@@ -39,13 +39,13 @@ struct client_options {
 		    "Certificates to trust with https (default $STINT_CA_FILE, else the system's).")
 #define CLIENT_JSON(o) OPTION_FLAG("json", &(o).as_json, "Print the server's answer as JSON.")
 
-#define CLIENT_OPTIONS(o)                                                                                      \
+#define CLIENT_PLACE_OPTIONS(o)                                                                                \
 	CLIENT_ENDPOINT(o),                                                                                    \
 	CLIENT_KEY(o, "ALIBABA_CLOUD_ACCESS_KEY_ID"),                                                          \
 	CLIENT_SECRET(o, "ALIBABA_CLOUD_ACCESS_KEY_SECRET"),                                                   \
 	CLIENT_DATA(o, "endpoint and key"),                                                                    \
-	CLIENT_CA_FILE(o),                                                                                     \
-	CLIENT_JSON(o)
+	CLIENT_CA_FILE(o)
+#define CLIENT_OPTIONS(o) CLIENT_PLACE_OPTIONS(o), CLIENT_JSON(o)
 
 /* The same for a command of DCS. */
 #define DCS_CLIENT_OPTIONS(o)                                                                                  \

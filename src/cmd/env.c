@@ -302,7 +302,10 @@ static int run_env(const struct command *c, int argc, char **argv)
 {
 	const char *operands[OPERANDS_MAX];
 	struct client_options options = { 0 };
-	struct opt opts[] = { CLIENT_OPTIONS(options) };
+	struct opt opts[] = {
+		CLIENT_PLACE_OPTIONS(options),
+		OPTION_FLAG("json", &options.as_json, "Print endpoint and key as JSON."),
+	};
 	struct err err = { 0 };
 	struct buf out;
 	int code;
