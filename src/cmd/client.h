@@ -33,7 +33,8 @@ struct client_options {
 #define CLIENT_SECRET(o, variable)                                                                             \
 	OPTION_TEXT("access-key-secret", &(o).key_secret, "TEXT", "Its secret (default $" variable ").")
 #define CLIENT_DATA(o, what)                                                                                   \
-	OPTION_TEXT("data", &(o).data, "DIR", "Data folder to take " what " from (default $STINT_DATA).")
+	OPTION_TEXT("data", &(o).data, "DIR",                                                                  \
+		    "Data folder to take " what " from (default $STINT_DATA, else ./stint-data).")
 #define CLIENT_CA_FILE(o)                                                                                      \
 	OPTION_TEXT("ca-file", &(o).ca_file, "FILE",                                                           \
 		    "Certificates to trust with https (default $STINT_CA_FILE, else the system's).")

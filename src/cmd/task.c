@@ -366,7 +366,7 @@ static int run_log(const struct command *c, int argc, char **argv)
 		  .kind = OPT_FLAG,
 		  .out = &follows,
 		  .help = "Go on until the task has ended." },
-		CLIENT_OPTIONS(r.options),
+		CLIENT_PLACE_OPTIONS(r.options),
 	};
 	int code;
 
