@@ -2,6 +2,8 @@
  * cron: five-field schedules such as "30 9 * * 1-5", in UTC minutes.
  * Fields: minute, hour, day of month, month, day of week (0 and 7 are Sunday). A field is a list of values,
  * ranges "a-b" and "*", the last two with an optional step "/n". "?" alone is "*" in the two day fields.
+ * A day fires when it fits both day fields; when both restrict, one is enough (the old rule of cron). A
+ * field that has every value restricts nothing, however it is written: "1-31" and "0,1,2,3,4,5,6" are "*".
  * Values are plain: copy them freely, nothing to release. Pure functions: any thread.
  * Not here: time zones, seconds, month names.
  */

@@ -426,7 +426,7 @@ void jw_real(struct jw *w, double v)
 		return;
 	}
 	if (fabs(v) < 1e15 && v == trunc(v)) { /* 45000, not 4.5e+04 */
-		buf_addf(w->out, "%.0f", v);
+		buf_addf(w->out, "%.0f", v + 0.0); /* -0 + 0 is 0; "-0" would be read as an integer */
 		return;
 	}
 	for (int digits = 1; digits <= 17; digits++) {

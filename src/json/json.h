@@ -60,7 +60,7 @@ void jw_end_array(struct jw *w);
 void jw_text(struct jw *w, const char *text);             /* NULL writes null; bad UTF-8 becomes U+FFFD */
 void jw_int(struct jw *w, int64_t v);
 void jw_int_text(struct jw *w, int64_t v);                /* in quotes */
-void jw_real(struct jw *w, double v);                     /* shortest that reads back; not finite: null */
+void jw_real(struct jw *w, double v);                     /* shortest that reads back; -0 is 0; not finite: null */
 void jw_bool(struct jw *w, bool v);
 void jw_null(struct jw *w);
 void jw_value(struct jw *w, const json_t *v);             /* a parsed value again; keys are data */

@@ -17,6 +17,7 @@ TEST(writer_places_commas_and_escapes)
 	jw_int(&w, INT64_MIN);
 	jw_real(&w, 0.1);
 	jw_real(&w, 45000);
+	jw_real(&w, -0.0);
 	jw_real(&w, -2.5e-7);
 	jw_real(&w, 1e300);
 	jw_real(&w, NAN);
@@ -31,7 +32,7 @@ TEST(writer_places_commas_and_escapes)
 	jw_end_object(&w);
 	EXPECT(strcmp(buf_text(&out),
 		      "{\"a\":\"q\\\"\\\\\\u000a\\u0001\xef\xbf\xbd\xc3\xa4\",\"list\":[-9223372036854775808,0.1,"
-		      "45000,-2.5e-07,1e+300,null,true,null,{}],\"raw\":{\"x\":1},\"none\":null}") == 0,
+		      "45000,0,-2.5e-07,1e+300,null,true,null,{}],\"raw\":{\"x\":1},\"none\":null}") == 0,
 	       "%s", buf_text(&out));
 	buf_fini(&out);
 }
