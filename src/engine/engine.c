@@ -24,9 +24,9 @@ static enum rc set_paths(struct engine *e, const struct engine_config *cfg, stru
 			       sizeof e->data_dir - 1);
 	if (strlen(cfg->self_exe) >= sizeof e->self_exe)
 		return err_set(err, RC_LIMIT, "the program's path is longer than %zu bytes", sizeof e->self_exe - 1);
-	(void)snprintf(e->data_dir, sizeof e->data_dir, "%s", real);
+	memcpy(e->data_dir, real, strlen(real) + 1);
 	(void)snprintf(e->self_exe, sizeof e->self_exe, "%s", cfg->self_exe);
-	(void)snprintf(e->store_path, sizeof e->store_path, "%s/stint.db", real);
+	(void)snprintf(e->store_path, sizeof e->store_path, "%s/stint.db", e->data_dir);
 	return RC_OK;
 }
 
