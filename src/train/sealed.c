@@ -54,20 +54,9 @@ static void sha256(const void *bytes, size_t size, unsigned char out[SEALED_DIGE
 
 static enum rc flush(struct sealed_writer *w, struct err *err)
 {
-	const unsigned char *p = w->held;
-	while (w->n_held) {
-		ssize_t n = os.write(w->fd, p, w->n_held);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			int sys = errno;
-			return err_sys(err, sys == ENOSPC || sys == EDQUOT ? RC_BUSY : RC_IO, sys,
-			               "cannot write '%.300s'", w->temp);
-		}
-		p += n;
-		w->n_held -= (size_t)n;
-	}
-	return RC_OK;
+	enum rc rc = file_put(w->fd, w->temp, w->held, w->n_held, err);
+	w->n_held = 0;
+	return rc;
 }
 
 /* Bytes into the file, through the gathering buffer. */
