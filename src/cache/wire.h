@@ -3,7 +3,7 @@
  *
  * hiredis parses; sending, waiting and limits are ours: an operation's deadline and its wish to stop hold in the
  * middle of an answer, a peer that is no Redis gets an error and not our memory, and no write raises SIGPIPE.
- * A wire is dead after a failure of its own (op_failed): every later call says so again.
+ * A wire is dead after a failure of its own, but not after an error of Redis: every later call says so again.
  *
  * Errors: RC_NOT_FOUND nobody listens; RC_TIMEOUT; RC_IO the connection broke; RC_CORRUPT not Redis' protocol;
  *         an answer "-..." of Redis: RC_BUSY LOADING, BUSY, full; RC_DENIED account; RC_CONFLICT any other.
