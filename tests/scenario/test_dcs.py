@@ -273,6 +273,8 @@ class Lives(DcsCase):
         replica = next(n["node_id"] for n in nodes if n["node_type"] == "slave")
         shrink = {"spec_code": self.show(one)["spec_code"], "new_capacity": 0, "change_type": "deleteReplication"}
         self.refused(self.dcs.of("POST", one, "resize", body={**shrink, "node_list": [master]}), 400, "DCS.4936")
+        other = {**shrink, "spec_code": spec.replace(".r2.", ".r4."), "node_list": [replica]}
+        self.refused(self.dcs.of("POST", one, "resize", body=other), 400, "DCS.4102")
         self.done(one, "DelReplica",
                   self.dcs.of("POST", one, "resize", body={**shrink, "node_list": [replica]}), 204)
         self.running(one)

@@ -479,7 +479,7 @@ TEST(an_offline_analysis_reads_a_backup)
 	keep(backup, "backup_id");
 	poll_until(one(uid, "/backups"), "backup_record_response/0/status", "succeed");
 	let_runs_say(
-		"{\"result\":{\"scan\":{\"num\":9,\"total_num\":9,\"total_bytes\":1000,"
+		"{\"result\":{\"scan\":{\"num\":9,\"total_num\":9,\"total_bytes\":3000000000,"
 		"\"largest_keys\":[{\"key\":\"k\",\"type\":"
 		"\"hash\",\"bytes\":77,\"num_of_elem\":3}],\"largest_key_prefixes\":[],"
 		"\"type_bytes\":[{\"type\":\"hash\",\"bytes\":77}],"
@@ -492,7 +492,9 @@ TEST(an_offline_analysis_reads_a_backup)
 	EXPECT_AT("node_type", "slave");
 	EXPECT_AT("backup_id", backup);
 	EXPECT_AT("analysis_type", "old_backup");
-	EXPECT_AT("total_bytes", "1000");
+	EXPECT_AT("total_bytes", "2147483647"); /* clients keep 32 bits */
+	EXPECT_AT("total_bytes_text", "3000000000");
+	EXPECT_AT("total_num_text", "-");
 	EXPECT_AT("largest_keys/0/num_of_elem", "3");
 	EXPECT_AT("type_bytes/0/type", "hash");
 	EXPECT_AT("file", "-");
@@ -506,7 +508,7 @@ TEST(an_offline_analysis_reads_a_backup)
 	EXPECT_AT("total", "1");
 	EXPECT_AT("records/0/id", id);
 	(void)call("GET", part(other, "/offline/key-analysis", id), NULL);
-	expect_error("another instance's", 400, "DCS.4063");
+	expect_error("another instance's", 400, "DCS.4232");
 	EXPECT(call("DELETE", part(other, "/offline/key-analysis", id), NULL) == 204, "another instance's");
 	EXPECT(call("DELETE", part(uid, "/offline/key-analysis", id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("task_id", id);
@@ -663,10 +665,25 @@ static const char *template_path(const char *id)
 	return text;
 }
 
+/* One of the parameters of a template just shown; "-" it has none of that name. */
+static void expect_param(const char *name, const char *value)
+{
+	const json_t *list = value_at("params");
+	const char *seen_value = "-";
+
+	EXPECT(json_is_array(list), "%s", buf_text(&seen.body));
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *p = json_array_get(list, i);
+		if (strcmp(json_string_value(json_object_get(p, "param_name")), name) == 0)
+			seen_value = json_string_value(json_object_get(p, "param_value"));
+	}
+	EXPECT(strcmp(seen_value, value) == 0, "%s is %s, not %s", name, seen_value, value);
+}
+
 static void make_template(const char *source, const char *more, char id[64])
 {
 	char body[1024];
-	(void)snprintf(body, sizeof body, "{\"template_id\":\"%s\",\"type\":\"user\"%s}", source, more);
+	(void)snprintf(body, sizeof body, "{\"template_id\":\"%s\"%s}", source, more);
 	EXPECT(call("POST", TEMPLATES, body) == 200, "%s: %s", body, buf_text(&seen.body));
 	keep(id, "id");
 	EXPECT(format_is_uuid(id), "%s", id);
@@ -688,11 +705,15 @@ TEST(templates_of_the_system_are_shown_and_stay)
 	system_template("ha", ha);
 	EXPECT(call("GET", template_path(ha), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("cache_mode", "ha");
-	EXPECT_AT("params/appendonly", "yes");
-	EXPECT_AT("params/timeout", "0");
+	expect_param("appendonly", "yes");
+	expect_param("timeout", "0");
+	EXPECT_AT("params/0/param_id", "1");
+	EXPECT_AT("params/0/default_value", "0");
+	EXPECT_AT("params/0/value_range", "0-7200");
+	EXPECT_AT("params/0/value_type", "Interger"); /* so the vendor spells it */
 	EXPECT(call("GET", template_path(single), NULL) == 200, "%s", buf_text(&seen.body));
-	EXPECT_AT("params/appendonly", "-"); /* is offered to ha only */
-	EXPECT_AT("params/maxmemory-policy", "volatile-lru");
+	expect_param("appendonly", "-"); /* is offered to ha only */
+	expect_param("maxmemory-policy", "volatile-lru");
 	(void)call("PUT", template_path(single), "{\"name\":\"mine\"}");
 	expect_error("change", 400, "DCS.4063");
 	EXPECT(strstr(at("error_msg"), "system"), "%s", at("error_msg"));
@@ -711,11 +732,11 @@ TEST(templates_of_users_live_and_die)
 	EXPECT(call("GET", TEMPLATES "?type=user", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT(strcmp(buf_text(&seen.body), "{\"template_num\":0,\"templates\":[]}") == 0, "%s", buf_text(&seen.body));
 	make_template(source,
-		",\"name\":\"cache \xc3\xa9\",\"description\":\"d\",\"params\":{\"timeout\":\"60\","
+		",\"type\":\"sys\",\"name\":\"cache \xc3\xa9\",\"description\":\"d\",\"params\":{\"timeout\":\"60\","
 		"\"maxmemory-policy\":\"volatile-lru\"}",
 		one_id);
 	make_template(one_id,
-		",\"name\":\"copy\",\"cache_mode\":\"single\",\"engine_version\":\"7.0\","
+		",\"type\":\"user\",\"name\":\"copy\",\"cache_mode\":\"single\",\"engine_version\":\"7.0\","
 		"\"params\":{\"slowlog-max-len\":\"9\"}",
 		two_id);
 	restart(0);
@@ -724,11 +745,11 @@ TEST(templates_of_users_live_and_die)
 	EXPECT_AT("description", "d");
 	EXPECT_AT("type", "user");
 	EXPECT_AT("engine_version", "7.0");
-	EXPECT_AT("params/timeout", "60");
+	expect_param("timeout", "60");
 	EXPECT(strlen(at("created_at")) == 24, "%s", at("created_at"));
 	EXPECT(call("GET", template_path(two_id), NULL) == 200, "%s", buf_text(&seen.body));
-	EXPECT_AT("params/timeout", "60");
-	EXPECT_AT("params/slowlog-max-len", "9");
+	expect_param("timeout", "60");
+	expect_param("slowlog-max-len", "9");
 	EXPECT(call("GET", TEMPLATES "?type=user&name=op", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("template_num", "1");
 	EXPECT_AT("templates/0/template_id", two_id);
@@ -740,14 +761,16 @@ TEST(templates_of_users_live_and_die)
 	EXPECT(strcmp(buf_text(&seen.body), "{\"result\":\"success\"}") == 0, "%s", buf_text(&seen.body));
 	EXPECT(call("GET", template_path(two_id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("name", "other");
-	EXPECT_AT("params/timeout", "0");
-	EXPECT_AT("params/slowlog-max-len", "9");
+	expect_param("timeout", "0");
+	expect_param("slowlog-max-len", "9");
 	EXPECT(call("DELETE", template_path(two_id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("result", "success");
 	(void)call("DELETE", template_path(two_id), NULL);
-	expect_error("twice", 400, "DCS.4063");
+	expect_error("twice", 400, "DCS.4988");
 	(void)call("GET", template_path(two_id), NULL);
-	expect_error("gone", 400, "DCS.4063");
+	expect_error("gone", 400, "DCS.4988");
+	(void)call("PUT", template_path(two_id), "{\"name\":\"again\"}");
+	expect_error("changed when gone", 400, "DCS.4988");
 	EXPECT(call("GET", TEMPLATES "?type=user", NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("template_num", "1");
 	dialect_end();
@@ -764,7 +787,8 @@ TEST(templates_are_checked_like_configurations)
 		{ ",\"name\":\"a\\u0001\"", "DCS.4062" },
 		{ ",\"name\":\"0123456789012345678901234567890123456789012345678901234567890123x\"", "DCS.4062" },
 		{ ",\"name\":\"n\",\"description\":[]", "DCS.4062" },
-		{ ",\"name\":\"n\",\"type\":\"sys\"", "DCS.4062" },
+		{ ",\"name\":\"n\",\"type\":\"system\"", "DCS.4062" },
+		{ ",\"name\":\"n\",\"type\":7", "DCS.4062" },
 		{ ",\"name\":\"n\",\"cache_mode\":\"ha\"", "DCS.4062" },
 		{ ",\"name\":\"n\",\"engine\":\"Memcached\"", "DCS.4062" },
 		{ ",\"name\":\"n\",\"engine_version\":\"5.0\"", "DCS.4062" },
@@ -807,7 +831,7 @@ TEST(templates_are_checked_like_configurations)
 	expect_error("a change", 400, "DCS.4066");
 	EXPECT(call("GET", template_path(id), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("name", "n");
-	EXPECT_AT("params/timeout", "1");
+	expect_param("timeout", "1");
 	dialect_end();
 }
 
@@ -846,6 +870,9 @@ TEST(an_instance_begins_with_its_template)
 	dialect_end();
 }
 
+#define LIST(enabled, addresses)                                                                                       \
+	"{\"enable_whitelist\":" enabled ",\"whitelist\":[{\"group_name\":\"g\",\"ip_list\":[" addresses "]}]}"
+
 TEST(a_whitelist_is_never_in_force)
 {
 	char uid[UUID_SIZE], target[256];
@@ -865,8 +892,12 @@ TEST(a_whitelist_is_never_in_force)
 		{ "{\"enable_whitelist\":\"true\",\"whitelist\":[]}", "DCS.4800", "enable_whitelist" },
 		{ "{\"enable_whitelist\":false}", "DCS.4800", "whitelist" },
 		{ "{\"enable_whitelist\":false,\"whitelist\":{}}", "DCS.4800", "whitelist" },
-		{ "{\"enable_whitelist\":true,\"whitelist\":[{\"group_name\":\"g\",\"ip_list\":[\"10.0.0.1\"]}]}",
-		  "DCS.4800", "allow-list" },
+		{ LIST("true", "\"10.0.0.1\""), "DCS.4800", "allow-list" },
+		{ LIST("false", "\"10.0.0.1,0.0.0.0\""), "DCS.4800", "whitelist" },
+		{ LIST("false", "\"0.0.0.0/0\""), "DCS.4800", "whitelist" },
+		{ LIST("false", "\"1,2,3,4,5,6,7,8,9,10,11\",\"1,2,3,4,5,6,7,8,9,10\""), "DCS.4800", "whitelist" },
+		{ LIST("false", "7"), "DCS.4062", "ip_list" },
+		{ "{\"enable_whitelist\":false,\"whitelist\":[7]}", "DCS.4800", "whitelist" },
 	};
 	FOR_EACH_ROW(i, row) {
 		(void)call("PUT", target, row[i].body);
@@ -876,6 +907,8 @@ TEST(a_whitelist_is_never_in_force)
 		expect_error(row[i].body, 400, row[i].code);
 	}
 	EXPECT(call("PUT", target, "{\"enable_whitelist\":false,\"whitelist\":[]}") == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", target, LIST("false", "\"1,2,3,4,5,6,7,8,9,10\",\"0.0.0.0/8, 2,3,4,5,6,7,8,9,10\"")) == 204,
+	       "%s", buf_text(&seen.body));
 	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s",
 	       buf_text(&seen.body));
 	(void)snprintf(target, sizeof target, P "/jobs/%s", at("job_id"));
@@ -932,7 +965,8 @@ static void ask_diagnosis(const char *uid, const char *more, char id[64])
 #define FOUND                                                                                                          \
 	"{\"result\":{\"scan\":{\"nodes\":[{\"node_ip\":\"10.0.0.1:6379\",\"role\":\"slave\",\"abnormal_sum\":2,"      \
 	"\"failed_sum\":1,"                                                                                            \
-	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":0}}],"          \
+	"\"diagnosis_dimension_list\":[{\"name\":\"load\"}],\"command_time_taken_list\":{\"total_num\":1,"             \
+	"\"command_list\":[{\"calls_sum\":2147483648}]}}],"                                                          \
 	"\"num\":1002}}}\n"
 
 TEST(a_diagnosis_waits_runs_and_is_reported)
@@ -977,7 +1011,9 @@ TEST(a_diagnosis_waits_runs_and_is_reported)
 	EXPECT_AT("diagnosis_node_report_list/0/group_name", "group-0");
 	EXPECT_AT("diagnosis_node_report_list/0/abnormal_sum", "2");
 	EXPECT_AT("diagnosis_node_report_list/0/diagnosis_dimension_list/0/name", "load");
-	EXPECT_AT("diagnosis_node_report_list/0/command_time_taken_list/total_num", "0");
+	EXPECT_AT("diagnosis_node_report_list/0/command_time_taken_list/total_num", "1");
+	EXPECT_AT("diagnosis_node_report_list/0/command_time_taken_list/command_list/0/calls_sum", "2147483647");
+	EXPECT_AT("diagnosis_node_report_list/0/command_time_taken_list/command_list/0/calls_sum_text", "2147483648");
 	ask_diagnosis(uid, "", second);
 	EXPECT(call("GET", one(uid, "/diagnosis?limit=1"), NULL) == 200, "%s", buf_text(&seen.body));
 	EXPECT_AT("total_num", "2");

@@ -1004,6 +1004,29 @@ TEST(all_creations_that_failed_are_deleted_at_once)
 
 /* ---- operations ---- */
 
+/* Terraform keeps the list it sent, and would make the instance anew for a shorter one. */
+TEST(as_many_zones_are_shown_as_were_named)
+{
+	char uid[UUID_SIZE], id[64], two_ids[160];
+	begin(AUTH_OFF, 1);
+	create_running("{\"name\":\"dcs-two\",\"capacity\":1,\"spec_code\":\"redis.ha.xu1.large.r2.1\","
+	               "\"no_password_access\":true,\"engine\":\"Redis\",\"engine_version\":\"7.0\",\"vpc_id\":\"v\","
+	               "\"subnet_id\":\"s\",\"az_codes\":[\"stint-1\",\"stint-1\"]}",
+	               uid);
+	for (int i = 0; i < 2; i++) { /* the second time after another member was changed */
+		EXPECT(call("GET", one(uid, ""), NULL) == 200, "%s", buf_text(&seen.body));
+		EXPECT_AT("az_codes", "[\"stint-1\",\"stint-1\"]");
+		(void)snprintf(id, sizeof id, "%s", at("available_zones/0"));
+		(void)snprintf(two_ids, sizeof two_ids, "[\"%s\",\"%s\"]", id, id);
+		EXPECT_AT("available_zones", two_ids);
+		EXPECT(call("PUT", one(uid, ""), "{\"security_group_id\":\"sg\"}") == 204, "%s",
+		       buf_text(&seen.body));
+	}
+	EXPECT(call("GET", ALL, NULL) == 200, "list");
+	EXPECT_AT("instances/0/az_codes", "[\"stint-1\",\"stint-1\"]");
+	dialect_end();
+}
+
 TEST(updates_act_on_differences_only)
 {
 	char uid[UUID_SIZE];
@@ -1028,6 +1051,16 @@ TEST(updates_act_on_differences_only)
 	EXPECT_AT("maintain_begin", "02:00:00");
 	EXPECT_AT("security_group_id", "sg2");
 	EXPECT_AT("vpc_id", "v");
+	EXPECT(call("PUT", one(uid, ""), "{\"security_group_id\":\"\"}") == 204, "%s", buf_text(&seen.body));
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	EXPECT_AT("security_group_id", "securityGroupId"); /* the vendor's word for none */
+	EXPECT_AT("vpc_id", "v");
+	char updated_at[64];
+	(void)snprintf(updated_at, sizeof updated_at, "%s", at("updated_at"));
+	EXPECT(call("PUT", one(uid, ""), "{\"security_group_id\":\"securityGroupId\"}") == 204, "the word");
+	EXPECT(call("PUT", one(uid, ""), "{\"security_group_id\":\"\"}") == 204, "none");
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "show");
+	EXPECT_AT("updated_at", updated_at);
 	EXPECT(call("PUT", one(uid, ""), "{\"port\":7000.0,\"name\":\"moved\"}") == 204, "%s", buf_text(&seen.body));
 	poll_until(one(uid, "/tasks"), "tasks/0/status", "SUCCESS");
 	EXPECT_AT("tasks/0/name", "UpdatePort");
@@ -1073,6 +1106,8 @@ TEST(resizes_are_checked_against_what_is_there)
 	EXPECT_AT("check_result", "false");
 #define SAME "\"spec_code\":\"redis.ha.xu1.large.r2.1\",\"new_capacity\":1"
 #define R3 "\"spec_code\":\"redis.ha.xu1.large.r3.1\",\"new_capacity\":0"
+#define R4 "\"spec_code\":\"redis.ha.xu1.large.r4.1\",\"new_capacity\":0"
+#define ADD "\"change_type\":\"createReplication\",\"available_zones\""
 	char master_list[256], replica_list[256];
 	(void)snprintf(master_list, sizeof master_list,
 	               "{" SAME ",\"change_type\":\"deleteReplication\",\"node_list\":[\"%s\"]}", node);
@@ -1092,7 +1127,10 @@ TEST(resizes_are_checked_against_what_is_there)
 		{ "{" SAME ",\"change_type\":\"sideways\"}", "DCS.4062" },
 		{ "{" SAME ",\"change_type\":\"addSharding\"}", "DCS.4102" },
 		{ "{" R3 ",\"change_type\":\"createReplication\"}", "DCS.4933" },
-		{ "{" R3 ",\"change_type\":\"createReplication\",\"available_zones\":[\"mars\"]}", "DCS.4042" },
+		{ "{" R3 "," ADD ":[\"mars\"]}", "DCS.4042" },
+		{ "{" R3 "," ADD ":[\"stint-1\",\"mars\"]}", "DCS.4042" },
+		{ "{" R4 "," ADD ":[\"stint-1\"]}", "DCS.4102" }, /* one at a time: they would wait for two */
+		{ "{" R4 ",\"change_type\":\"deleteReplication\"}", "DCS.4930" },
 		{ "{" SAME ",\"change_type\":\"deleteReplication\"}", "DCS.4930" },
 		{ "{" SAME ",\"change_type\":\"deleteReplication\",\"node_list\":[\"x\"]}", "DCS.4930" },
 		{ master_list, "DCS.4936" },
@@ -1103,7 +1141,7 @@ TEST(resizes_are_checked_against_what_is_there)
 		expect_error(row[i].body, 400, row[i].code);
 	}
 	EXPECT(call("POST", one(uid, "/resize"),
-	            "{" R3 ",\"change_type\":\"createReplication\",\"available_zones\":[\"stint-1\"]}") == 204,
+	            "{" R3 "," ADD ":[\"stint-1\",\"stint-1\"]}") == 204, /* of all of them: Terraform */
 	       "%s", buf_text(&seen.body));
 	poll_until(one(uid, "/tasks"), "tasks/0/status", "SUCCESS");
 	EXPECT_AT("tasks/0/name", "AddReplica");
@@ -1799,6 +1837,7 @@ int main(void)
 	RUN(a_creation_that_fails_leaves_what_can_be_deleted);
 	RUN(a_list_too_long_for_memory_is_no_matter_of_quotas);
 	RUN(all_creations_that_failed_are_deleted_at_once);
+	RUN(as_many_zones_are_shown_as_were_named);
 	RUN(updates_act_on_differences_only);
 	RUN(resizes_are_checked_against_what_is_there);
 	RUN(a_resize_can_be_checked_and_asked_for_first);

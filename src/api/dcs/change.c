@@ -30,7 +30,7 @@ static bool check_name(struct call *c, const json_t *body, const char **out)
 	return true;
 }
 
-/* The echo with another security group in it. */
+/* The echo with another security group in it; "" and the word that is shown for none are none. */
 static bool check_group(struct call *c, const json_t *body, struct update *u)
 {
 	const char *group = NULL;
@@ -44,7 +44,9 @@ static bool check_group(struct call *c, const json_t *body, struct update *u)
 	if (echo_read(&u->row, c->arena, &echo, &err))
 		return dcs_answer_internal(c, "api.failed", &err);
 	const char *old = echo_text(&echo, "security_group_id");
-	if (!group || strcmp(group, old ? old : "securityGroupId") == 0)
+	if (group && strcmp(group, no_security_group) == 0)
+		group = "";
+	if (!group || strcmp(group, old ? old : "") == 0)
 		return true;
 	json_t *object = (json_t *)(uintptr_t)echo.root; /* for the iterators; only read */
 	buf_init(&text, DETAILS_MAX);
@@ -56,7 +58,8 @@ static bool check_group(struct call *c, const json_t *body, struct update *u)
 		jw_key_exact(&w, json_object_iter_key(it));
 		jw_value(&w, json_object_iter_value(it));
 	}
-	jw_kv_text(&w, "security_group_id", group);
+	if (*group)
+		jw_kv_text(&w, "security_group_id", group);
 	jw_end_object(&w);
 	return dcs_keep(c, &text, &u->change.echo);
 }

@@ -28,19 +28,6 @@ static const char *status_of(const struct configs *x)
 	return x->last.state == TASK_FAILED ? "FAILURE" : "UPDATING";
 }
 
-static void write_param(struct jw *w, const struct dcs_param *p, const char *value)
-{
-	jw_object(w);
-	jw_kv_text(w, "param_id", p->id);
-	jw_kv_text(w, "param_name", p->name);
-	jw_kv_text(w, "param_value", value ? value : p->initial);
-	jw_kv_text(w, "default_value", p->initial);
-	jw_kv_text(w, "value_range", p->range);
-	jw_kv_text(w, "value_type", param_type_word(p));
-	jw_kv_text(w, "description", p->description);
-	jw_end_object(w);
-}
-
 static void write_configs(struct jw *w, const void *subject)
 {
 	const struct configs *x = subject;
@@ -54,7 +41,7 @@ static void write_configs(struct jw *w, const void *subject)
 	jw_array(w);
 	for (size_t i = 0; i < n_dcs_params; i++) {
 		if (is_offered(&dcs_params[i], &x->row))
-			write_param(w, &dcs_params[i], state_setting(&x->state, dcs_params[i].name));
+			param_write(w, &dcs_params[i], state_setting(&x->state, dcs_params[i].name));
 	}
 	jw_end_array(w);
 	jw_end_object(w);

@@ -19,6 +19,7 @@ struct plan {
 	const char *maintain_begin, *maintain_end, *tags, *backup_policy, *renames, *settings, *echo;
 	char password_hash[65];    /* "" password-free */
 	int64_t n, port;
+	size_t n_zones;
 	struct spec spec;
 };
 
@@ -172,6 +173,8 @@ static bool make_echo(struct call *c, const json_t *body, struct plan *p)
 	jw_object(&w);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		echo_text_of(&w, body, names[i]);
+	if (p->n_zones > 1)
+		jw_kv_int(&w, "zones", (int64_t)p->n_zones);
 	jw_kv_text(&w, "user_name", c->key_name);
 	jw_kv_text(&w, "user_id", c->account);
 	jw_end_object(&w);
@@ -191,8 +194,6 @@ static bool check_template(struct call *c, const json_t *body, struct plan *p)
 
 static bool make_plan(struct call *c, const json_t *body, struct plan *p)
 {
-	size_t n_zones;
-
 	p->description = "";
 	p->maintain_begin = "18:00:00";
 	p->maintain_end = "19:00:00";
@@ -202,7 +203,7 @@ static bool make_plan(struct call *c, const json_t *body, struct plan *p)
 	p->settings = "{}";
 	p->port = DEFAULT_PORT;
 	return check_name(c, body, p) && check_version(c, body, p) && check_size(c, body, p) &&
-	       fields_zones(c, body, "az_codes", DCS_ZONE, COPIES_MAX, &n_zones) && check_network(c, body, p) &&
+	       fields_zones(c, body, "az_codes", DCS_ZONE, COPIES_MAX, &p->n_zones) && check_network(c, body, p) &&
 	       check_number(c, body, p) && fields_window(c, body, &p->maintain_begin, &p->maintain_end) &&
 	       check_password(c, body, p) && fields_description(c, body, &p->description) &&
 	       fields_port(c, body, &p->port) && fields_renames(c, body, NULL, &p->renames) &&

@@ -261,10 +261,8 @@ static void write_found(struct jw *w, const json_t *node)
 	static const char *const members[] = { "abnormal_sum", "failed_sum", "diagnosis_dimension_list",
 		                               "command_time_taken_list" };
 
-	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-		jw_key(w, members[i]);
-		jw_value(w, json_object_get(node, members[i]));
-	}
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		format_kv_value32(w, members[i], json_object_get(node, members[i]));
 }
 
 static void write_none(struct jw *w)

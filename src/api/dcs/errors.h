@@ -75,6 +75,7 @@
 	X(CREATING, "DCS.4118", 400, "the instance is creating.")                                                  \
 	X(NO_TASK, "DCS.4133", 404, "Instance job is not found.")                                                  \
 	X(TYPE_CHANGE, "DCS.4200", 400, "Instance type cannot be changed.")                                        \
+	X(NO_OFFLINE, "DCS.4232", 400, "The offline key analysis task does not exist.")                            \
 	X(ALL_PRIORITIES_ZERO, "DCS.4253", 400, "All replicas have a priority of 0.")                              \
 	X(QUERY, "DCS.4800", 400, "Invalid {0} in the request.")                                                   \
 	X(FIRST_SCAN_AT, "DCS.4819", 400, "The first_scan_at parameter must be a time in the future.")             \
@@ -102,6 +103,7 @@
 	X(NO_BIGKEY, "DCS.4942", 400, "The bigkey id does not exist.")                                             \
 	X(SCAN_STATE, "DCS.4957", 400,                                                                             \
 	  "This operation is not allowed when the task is in the current state.")                                  \
+	X(NO_TEMPLATE, "DCS.4988", 400, "The parameter template does not exist.")                                  \
 	X(NO_INSTANCE, "DCS.3022", 404, "This DCS instance does not exist.")                                       \
 	X(NODE_ID, "DCS.3053", 400, "Incorrect node ID.")                                                          \
 	X(INTERNAL, "DCS.5000", 500, "Internal service error.")                                                    \

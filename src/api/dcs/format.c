@@ -170,3 +170,42 @@ int64_t format_mib(int64_t bytes)
 	const int64_t mib = 1 << 20;
 	return bytes / mib + (bytes % mib >= mib / 2);
 }
+
+/* ---- numbers ---- */
+
+static void write_value32(struct jw *w, const json_t *value)
+{
+	const json_t *item;
+	size_t i;
+
+	if (json_is_object(value)) {
+		json_t *object = (json_t *)(uintptr_t)value; /* for the iterators; only read */
+		jw_object(w);
+		for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it))
+			format_kv_value32(w, json_object_iter_key(it), json_object_iter_value(it));
+		jw_end_object(w);
+	} else if (json_is_array(value)) {
+		jw_array(w);
+		json_array_foreach(value, i, item)
+			write_value32(w, item);
+		jw_end_array(w);
+	} else {
+		jw_value(w, value);
+	}
+}
+
+void format_kv_value32(struct jw *w, const char *key, const json_t *value)
+{
+	int64_t number = (int64_t)json_integer_value(value); /* 0 of what is none */
+	char beside[64];
+
+	jw_key_exact(w, key);
+	if (number <= INT32_MAX) {
+		write_value32(w, value);
+		return;
+	}
+	jw_int(w, INT32_MAX);
+	(void)snprintf(beside, sizeof beside, "%.50s_text", key);
+	jw_key_exact(w, beside);
+	jw_int_text(w, number);
+}

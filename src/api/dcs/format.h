@@ -23,6 +23,9 @@ void format_derived_uuid(const char *name, char out[UUID_SIZE]);
 
 void format_kv_time(struct jw *w, const char *key, int64_t at_ms);      /* 2020-06-17T08:18:06.597Z; 0: null */
 void format_kv_ms_text(struct jw *w, const char *key, int64_t at_ms);   /* "1684191545379"; 0: null */
+/* A parsed value again (NULL: null), for members that the vendor's typed SDKs hold in 32 bits: one integer beyond that,
+ * and they cannot read the whole answer. It is shown as 2147483647, and all of it as a text beside it, "KEY_text". */
+void format_kv_value32(struct jw *w, const char *key, const json_t *value);
 /* "20200609160000" in UTC. */
 void format_stamp(int64_t at_ms, char out[15]);
 bool format_parse_stamp(const char *text, int64_t *at_s);

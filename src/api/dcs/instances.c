@@ -80,22 +80,26 @@ static void write_echo_or(struct jw *w, const struct echo *e, const char *key, c
 	jw_kv_text(w, key, text ? text : otherwise);
 }
 
+/* As often as it was asked for: a client that keeps the list would take a shorter one for another place. */
+static void write_zones(struct jw *w, const char *key, const char *zone, size_t n)
+{
+	jw_key(w, key);
+	jw_array(w);
+	while (n--)
+		jw_text(w, zone);
+	jw_end_array(w);
+}
+
 static void write_place(struct jw *w, const struct echo *e)
 {
-	jw_key(w, "az_codes");
-	jw_array(w);
-	jw_text(w, zone_code);
-	jw_end_array(w);
-	jw_key(w, "available_zones");
-	jw_array(w);
-	jw_text(w, zone_id);
-	jw_end_array(w);
+	write_zones(w, "az_codes", zone_code, echo_zones(e));
+	write_zones(w, "available_zones", zone_id, echo_zones(e));
 	write_echo_or(w, e, "vpc_id", NULL);
 	write_null(w, "vpc_name");
 	write_echo_or(w, e, "subnet_id", NULL);
 	write_null(w, "subnet_name");
 	write_null(w, "subnet_cidr");
-	write_echo_or(w, e, "security_group_id", "securityGroupId"); /* the vendor's word for none */
+	write_echo_or(w, e, "security_group_id", no_security_group);
 	write_null(w, "security_group_name");
 	write_null(w, "domain_name");
 	write_null(w, "readonly_domain_name");

@@ -128,8 +128,7 @@ static void write_findings(struct jw *w, const json_t *result)
 		const json_t *value = json_object_get(result, members[i]);
 		if (!value)
 			continue;
-		jw_key(w, members[i]);
-		jw_value(w, value);
+		format_kv_value32(w, members[i], value);
 	}
 }
 
@@ -169,7 +168,7 @@ void dcs_offline_show(struct call *c)
 	if (v == V_OK)
 		(void)dcs_answer(c, write_record, &x);
 	else if (v == V_NO_RECORD)
-		(void)dcs_answer_named(c, DCS_ID_PARAM, "task_id");
+		(void)dcs_answer_error(c, DCS_NO_OFFLINE);
 	else
 		(void)dcs_answer_read(c, v, &err);
 }

@@ -95,4 +95,18 @@ bool param_takes(const struct dcs_param *p, const char *value)
 	return false;
 }
 
-const char *param_type_word(const struct dcs_param *p) { return p->kind == CONFIG_NUMBER ? "Interger" : "Enum"; }
+/* The vendor's spelling. */
+static const char *type_word(const struct dcs_param *p) { return p->kind == CONFIG_NUMBER ? "Interger" : "Enum"; }
+
+void param_write(struct jw *w, const struct dcs_param *p, const char *value)
+{
+	jw_object(w);
+	jw_kv_text(w, "param_id", p->id);
+	jw_kv_text(w, "param_name", p->name);
+	jw_kv_text(w, "param_value", value ? value : p->initial);
+	jw_kv_text(w, "default_value", p->initial);
+	jw_kv_text(w, "value_range", p->range);
+	jw_kv_text(w, "value_type", type_word(p));
+	jw_kv_text(w, "description", p->description);
+	jw_end_object(w);
+}

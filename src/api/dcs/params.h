@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "json/json.h"
 
 enum config_kind { CONFIG_NUMBER, CONFIG_WORD /* one of range, comma-separated */, CONFIG_EVENTS };
 
@@ -28,7 +29,7 @@ extern const size_t n_dcs_params;
 /* By id, by name, or by both when they agree; NULL: no such parameter. Either may be NULL. */
 const struct dcs_param *param_find(const char *id, const char *name);
 bool param_takes(const struct dcs_param *p, const char *value);
-/* The vendor's spelling of the kind. */
-const char *param_type_word(const struct dcs_param *p);
+/* As an object of the vendor's: id, name, value (NULL: the default), default, range, type, description; all texts. */
+void param_write(struct jw *w, const struct dcs_param *p, const char *value);
 
 #endif

@@ -123,11 +123,14 @@ static bool check_replica_change(struct call *c, const struct resize *r)
 	return r->to.capacity_mib == r->from.capacity_mib || dcs_answer_error(c, DCS_CAPACITY);
 }
 
-/* Clients name the present code or the one they expect; how many copies there will be decides. */
+/* Clients name the present code or the one they expect to see. One that expects something else, two replicas more say,
+ * must not find out when the task has ended. */
 static bool set_copies(struct call *c, struct resize *r, int n)
 {
 	char code[SPEC_CODE_SIZE];
 
+	if (r->to.copies != copies(r) && r->to.copies != r->from.copies && r->to.copies != n)
+		return dcs_answer_error(c, DCS_RESIZE);
 	r->to.copies = n;
 	spec_code(&r->to, code);
 	r->spec_code = arena_dup(c->arena, code);
@@ -154,7 +157,8 @@ static bool add_replica(struct call *c, const json_t *body, struct resize *r)
 {
 	size_t n;
 
-	if (!check_replica_change(c, r) || !fields_zones(c, body, "available_zones", DCS_ZONES, 1, &n))
+	/* Some clients list the zones of the whole instance; there is one zone anyway. */
+	if (!check_replica_change(c, r) || !fields_zones(c, body, "available_zones", DCS_ZONES, COPIES_MAX, &n))
 		return false;
 	if (copies(r) >= COPIES_MAX)
 		return dcs_answer_error(c, DCS_TOO_MANY_REPLICAS);

@@ -91,3 +91,12 @@ const char *echo_text(const struct echo *e, const char *name)
 {
 	return json_string_value(json_object_get(e->root, name));
 }
+
+/* Of one zone nothing is kept. */
+size_t echo_zones(const struct echo *e)
+{
+	json_int_t n = json_integer_value(json_object_get(e->root, "zones"));
+	return n > 1 && n <= COPIES_MAX ? (size_t)n : 1;
+}
+
+const char no_security_group[] = "securityGroupId";

@@ -33,8 +33,8 @@ static bool is_system(const struct template_row *t) { return t->id == 0; }
 
 /* ---- finding one ---- */
 
-/* False: answered. */
-static bool find(struct call *c, const char *project, const char *id, struct template_row *out)
+/* False: answered, with unknown when there is none of that id. */
+static bool find(struct call *c, const char *project, const char *id, enum dcs_error unknown, struct template_row *out)
 {
 	struct err err = { 0 };
 
@@ -49,7 +49,7 @@ static bool find(struct call *c, const char *project, const char *id, struct tem
 	}
 	enum verdict v = engine_template_get(c->view, project, id, c->arena, out, &err);
 	if (v == V_NO_RECORD)
-		return dcs_answer_named(c, DCS_ID_PARAM, "template_id");
+		return dcs_answer_named(c, unknown, "template_id");
 	return v == V_OK || dcs_answer_read(c, v, &err);
 }
 
@@ -57,7 +57,7 @@ bool template_settings(struct call *c, const char *project, const char *id, cons
 {
 	struct template_row t;
 
-	if (!find(c, project, id, &t))
+	if (!find(c, project, id, DCS_ID_PARAM, &t))
 		return false;
 	if (strcmp(t.cache_mode, mode) != 0)
 		return dcs_answer_words(c, DCS_ID_PARAM,
@@ -136,6 +136,7 @@ struct shown {
 	const json_t *params;
 };
 
+/* The parameters as ListConfigurations has them: a list, which is how Terraform's provider reads them. */
 static void write_shown(struct jw *w, const void *subject)
 {
 	const struct shown *x = subject;
@@ -143,15 +144,12 @@ static void write_shown(struct jw *w, const void *subject)
 	jw_object(w);
 	write_members(w, &x->t);
 	jw_key(w, "params");
-	jw_object(w);
+	jw_array(w);
 	for (const struct dcs_param *p = dcs_params; p < dcs_params + n_dcs_params; p++) {
-		const char *own = json_string_value(json_object_get(x->params, p->name));
-		if (!is_offered(p, x->t.cache_mode))
-			continue;
-		jw_key_exact(w, p->name);
-		jw_text(w, own ? own : p->initial);
+		if (is_offered(p, x->t.cache_mode))
+			param_write(w, p, json_string_value(json_object_get(x->params, p->name)));
 	}
-	jw_end_object(w);
+	jw_end_array(w);
 	jw_end_object(w);
 }
 
@@ -161,7 +159,7 @@ void dcs_templates_show(struct call *c)
 	struct shown x = { .params = NULL };
 	struct err err = { 0 };
 
-	if (!scope_project(c, &project) || !find(c, project, path_arg(&c->args, "template"), &x.t))
+	if (!scope_project(c, &project) || !find(c, project, path_arg(&c->args, "template"), DCS_NO_TEMPLATE, &x.t))
 		return;
 	if (json_read(x.t.params, strlen(x.t.params), c->arena, &x.params, &err))
 		(void)dcs_answer_internal(c, "api.failed", &err);
@@ -285,13 +283,24 @@ static bool agrees(struct call *c, const json_t *body, const char *name, const c
 	       dcs_answer_named(c, DCS_PARAM, name);
 }
 
+/* The vendor's pages do not say of which template this is the type: Terraform's provider gives that of the source, the
+ * SDKs' samples that of the new one. So both words are right, and neither decides anything: the id does. */
+static bool check_type(struct call *c, const json_t *body)
+{
+	const char *type = NULL;
+
+	return (dcs_text(body, "type", &type) &&
+		(!type || !*type || strcmp(type, "sys") == 0 || strcmp(type, "user") == 0)) ||
+	       dcs_answer_named(c, DCS_PARAM, "type");
+}
+
 static bool find_source(struct call *c, const json_t *body, const char *project, struct template_row *out)
 {
 	const char *id = NULL;
 
 	if (!dcs_text(body, "template_id", &id) || !id)
 		return dcs_answer_named(c, DCS_ID_PARAM, "template_id");
-	return find(c, project, id, out) && agrees(c, body, "type", "user") && agrees(c, body, "engine", "Redis") &&
+	return find(c, project, id, DCS_ID_PARAM, out) && check_type(c, body) && agrees(c, body, "engine", "Redis") &&
 	       agrees(c, body, "engine_version", out->engine_version) && agrees(c, body, "cache_mode", out->cache_mode);
 }
 
@@ -337,7 +346,7 @@ static void changed(struct change *change)
 	if (change->verdict == V_OK)
 		(void)dcs_answer_text(c, "result", "success");
 	else if (change->verdict == V_NO_RECORD)
-		(void)dcs_answer_named(c, DCS_ID_PARAM, "template_id");
+		(void)dcs_answer_error(c, DCS_NO_TEMPLATE);
 	else
 		(void)dcs_answer_verdict(c, change->verdict, "", &change->err);
 }
@@ -345,7 +354,7 @@ static void changed(struct change *change)
 /* Of the path, and the project's own. False: answered. */
 static bool find_own(struct call *c, const char **project, struct template_row *out)
 {
-	if (!scope_project(c, project) || !find(c, *project, path_arg(&c->args, "template"), out))
+	if (!scope_project(c, project) || !find(c, *project, path_arg(&c->args, "template"), DCS_NO_TEMPLATE, out))
 		return false;
 	return !is_system(out) ||
 	       dcs_answer_words(c, DCS_ID_PARAM,

@@ -31,21 +31,46 @@ void dcs_whitelist_show(struct call *c)
 
 enum { GROUPS_MAX = 4, ADDRESSES_MAX = 20 };
 
+/* Counts them in: one text may hold several, with commas between. Everybody's address is none. */
+static bool count_addresses(const char *text, size_t *n)
+{
+	for (;;) {
+		text += strspn(text, ", ");
+		size_t len = strcspn(text, ", ");
+		if (!len)
+			return *n <= ADDRESSES_MAX;
+		if ((len == 7 && strncmp(text, "0.0.0.0", 7) == 0) || (len == 9 && strncmp(text, "0.0.0.0/0", 9) == 0))
+			return false;
+		++*n;
+		text += len;
+	}
+}
+
+static bool check_group(struct call *c, const json_t *group, size_t *n_addresses)
+{
+	static const struct field_type members[] = { { "group_name", FIELD_TEXT }, { "ip_list", FIELD_TEXTS } };
+	const json_t *list = dcs_member(group, "ip_list");
+	bool is_good = json_is_object(group);
+
+	if (!fields_types(c, group, members, ARRAY_LEN(members)))
+		return false;
+	for (size_t i = 0; is_good && i < json_array_size(list); i++)
+		is_good = count_addresses(json_string_value(json_array_get(list, i)), n_addresses);
+	return is_good || dcs_answer_named(c, DCS_QUERY, "whitelist");
+}
+
 /* What is in a list that is not enabled is not kept, but it must be one. */
 static bool check_list(struct call *c, const json_t *list)
 {
-	static const struct field_type members[] = { { "group_name", FIELD_TEXT }, { "ip_list", FIELD_TEXTS } };
 	size_t n = json_array_size(list), n_addresses = 0;
-	bool is_good = json_is_array(list) && n <= GROUPS_MAX;
 
-	for (size_t i = 0; is_good && i < n; i++) {
-		const json_t *group = json_array_get(list, i);
-		if (!fields_types(c, group, members, ARRAY_LEN(members)))
+	if (!json_is_array(list) || n > GROUPS_MAX)
+		return dcs_answer_named(c, DCS_QUERY, "whitelist");
+	for (size_t i = 0; i < n; i++) {
+		if (!check_group(c, json_array_get(list, i), &n_addresses))
 			return false;
-		n_addresses += json_array_size(dcs_member(group, "ip_list"));
-		is_good = json_is_object(group) && n_addresses <= ADDRESSES_MAX;
 	}
-	return is_good || dcs_answer_named(c, DCS_QUERY, "whitelist");
+	return true;
 }
 
 /* Both members are required; the instance may be named again. */

@@ -327,7 +327,7 @@ class Sdk(test_dcs.DcsCase):
         for task in made:
             asked = request("delete_offline_key_analysis_task", instance_id=one, task_id=task)
             self.assertEqual(c.delete_offline_key_analysis_task(asked).task_id, task)
-        self.raises(400, "DCS.4063", c.show_offline_key_analysis_task,
+        self.raises(400, "DCS.4232", c.show_offline_key_analysis_task,
                     request("show_offline_key_analysis_task", instance_id=one, task_id=made[0]))
 
     # -- logs, sessions, nodes --
@@ -586,7 +586,7 @@ class Sdk(test_dcs.DcsCase):
         configs = c.list_configurations(v2.ListConfigurationsRequest(one)).redis_config
         self.assertEqual(next(p.param_value for p in configs if p.param_name == "timeout"), "200")
         self.assertEqual(c.delete_config_template(v2.DeleteConfigTemplateRequest(made)).result, "success")
-        self.raises(400, "DCS.4063", c.show_config_template, v2.ShowConfigTemplateRequest(made, "user"))
+        self.raises(400, "DCS.4988", c.show_config_template, v2.ShowConfigTemplateRequest(made, "user"))
         self.delete(one)
 
     def test_a_diagnosis(self):
