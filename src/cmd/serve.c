@@ -6,6 +6,7 @@
  * interrupts another thread's call. After the first SIGTERM or SIGINT the default action is back: a second one
  * ends the process at once, which is safe (kill -9 is a supported way to stop).
  */
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -83,7 +84,13 @@ static enum rc address_parse(const char *text, struct address *out, struct err *
 	return RC_OK;
 }
 
-static bool is_loopback(const char *host) { return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0; }
+/* An address, not a name, which may lead anywhere. */
+static bool is_loopback(const char *host)
+{
+	unsigned char v4[4];
+
+	return strcmp(host, "::1") == 0 || (inet_pton(AF_INET, host, v4) == 1 && v4[0] == 127);
+}
 
 static enum rc auth_parse(const char *word, const struct address *at, enum auth_mode *out, struct err *err)
 {
