@@ -315,8 +315,7 @@ static int run_env(const struct command *c, int argc, char **argv)
 	struct arena *a = arena_new(1 << 20);
 	buf_init(&out, 1 << 20);
 	enum rc rc = print_settings(&options, operands[0], a, &out, &err);
-	code = rc == RC_OK ? say_text(c, &out) : say_failed(c, rc, &err);
-	buf_fini(&out);
+	code = say_result(c, rc, &err, &out);
 	arena_free(a);
 	return code;
 }

@@ -45,6 +45,13 @@ int say_text(const struct command *c, const struct buf *out)
 	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : stdout_failed(c->name);
 }
 
+int say_result(const struct command *c, enum rc rc, const struct err *err, struct buf *out)
+{
+	int code = rc == RC_OK ? say_text(c, out) : say_failed(c, rc, err);
+	buf_fini(out);
+	return code;
+}
+
 int say_end(int code)
 {
 	bool is_whole = fflush(stdout) == 0 && !ferror(stdout);

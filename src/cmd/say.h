@@ -20,6 +20,8 @@ void say_tame(char *text, size_t len);
 int say_failed(const struct command *c, enum rc rc, const struct err *err);
 /* Write out to stdout with a newline; the exit code: 0, or that of RC_IO when stdout takes no more. */
 int say_text(const struct command *c, const struct buf *out);
+/* By rc the one or the other; out is released either way. */
+int say_result(const struct command *c, enum rc rc, const struct err *err, struct buf *out);
 /* At a command's end: code, or that of RC_IO when it is 0 and not all that was printed has arrived. */
 int say_end(int code);
 /* A JSON value on one line. */

@@ -344,7 +344,7 @@ static void options_table(struct serve_options *o, struct opt out[SERVE_OPTIONS]
 		OPTION_TEXT("listen", &o->listen, "HOST:PORT", "Address (default 127.0.0.1:8080; port 0: a free one)."),
 		OPTION_INT("threads", &o->threads, "N", 1, 64, "Loop threads (default: processors, at most 4)."),
 		OPTION_INT("max-running", &o->max_running, "N", 0, 1024,
-		           "Tasks run at once (default: processors; 0 pauses)."),
+		           "Tasks run at once (default: processors, at most 64; 0 pauses)."),
 		OPTION_CHOICE("auth", &o->auth, "MODE", "strict|lax|off",
 		              "strict (default), lax: known key id only, off: loopback only."),
 		OPTION_LIST("import-root", &o->import_roots, "PATH",

@@ -139,8 +139,7 @@ static int run_train(const struct command *c, int argc, char **argv)
 		train_result_json(&result, &out);
 	else if (rc == RC_OK)
 		print_result(&result, a, &out);
-	code = rc == RC_OK ? say_text(c, &out) : say_failed(c, rc, &err);
-	buf_fini(&out);
+	code = say_result(c, rc, &err, &out);
 	arena_free(a);
 	return code;
 }
