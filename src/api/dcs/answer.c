@@ -148,6 +148,11 @@ bool dcs_answer_read(struct call *c, enum verdict v, const struct err *err)
 	return dcs_answer_verdict(c, v, "", err);
 }
 
+bool dcs_answer_found(struct call *c, enum verdict v, const struct err *err, dcs_write_fn *write, const void *subject)
+{
+	return v == V_OK ? dcs_answer(c, write, subject) : dcs_answer_read(c, v, err);
+}
+
 bool dcs_answer_internal(struct call *c, const char *event, const struct err *err)
 {
 	log_error(event, "request=%s operation=%s why=\"%s\"", c->req->id, c->operation, err->msg);

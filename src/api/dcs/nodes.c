@@ -250,8 +250,5 @@ void dcs_nodes_of_project(struct call *c)
 	filter.offset = page.offset;
 	filter.limit = page.limit;
 	enum verdict v = read_many(c, &filter, &x, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_many, &x);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_many, &x);
 }

@@ -65,8 +65,5 @@ void dcs_statistics(struct call *c)
 	if (!scope_project(c, &running.project_id))
 		return;
 	enum verdict v = engine_cache_list(c->view, &running, c->arena, &x.rows, &x.n, &total, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_statistics, &x);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_statistics, &x);
 }

@@ -123,10 +123,7 @@ static void answer_list(struct call *c, const char *project, int64_t cache_id)
 		.limit = page.limit,
 	};
 	enum verdict v = read_list(c, &filter, &list, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_list, &list);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_list, &list);
 }
 
 void dcs_tasks_list(struct call *c)
@@ -341,10 +338,7 @@ void dcs_tasks_progress(struct call *c)
 		v = engine_cache_task_get(c->view, project, row.id, id, c->arena, &p->row, &err);
 	if (v == V_OK)
 		v = read_steps(c, p, task, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_progress, p);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_progress, p);
 }
 
 /* ---- jobs ---- */
