@@ -1,4 +1,5 @@
-/* train: a click-through-rate model from files, without a server. Stops cleanly at SIGINT and SIGTERM. */
+/* train: a click-through-rate model from files, without a server. Stops cleanly at SIGINT and SIGTERM, and then goes on
+ * from where it was when it is run again. */
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -85,6 +86,7 @@ static enum rc train_into(const char *out_dir, const char *const *values, struct
 {
 	struct progress bar;
 	struct param *params = arena_array(a, n_train_rules, sizeof *params);
+	char checkpoint[CHECKPOINT_NAME_SIZE];
 	bool is_new = !file_exists(out_dir);
 	size_t n;
 
@@ -94,10 +96,12 @@ static enum rc train_into(const char *out_dir, const char *const *values, struct
 		rc = dir_make(out_dir, 0755, err);
 	if (rc != RC_OK)
 		return rc;
+	train_find_checkpoint(out_dir, checkpoint);
 	struct train_run run = {
 		.params = params,
 		.n_params = n,
 		.work_dir = out_dir,
+		.checkpoint = checkpoint,
 		.sink = { .ctx = &bar, .progress = on_progress, .event = on_event, .should_stop = should_stop },
 	};
 	progress_init(&bar, clock_mono_ms());
@@ -115,7 +119,8 @@ static int run_train(const struct command *c, int argc, char **argv)
 	const char *out_dir = "model", *operands[OPERANDS_MAX];
 	bool as_json = false;
 	struct opt own[] = {
-		OPTION_TEXT("out", &out_dir, "DIR", "Folder for model.bin, cache and checkpoints (default ./model)."),
+		OPTION_TEXT("out", &out_dir, "DIR",
+		            "Folder for model.bin, cache and checkpoints (default ./model); a run cut off goes on."),
 		OPTION_FLAG("json", &as_json, "Print the result as JSON."),
 	};
 	struct sigaction stop = { .sa_handler = on_stop };

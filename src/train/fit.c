@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/attr.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/num.h"
@@ -351,6 +352,23 @@ static bool checkpoint_number(const char *name, int *out)
 	return true;
 }
 
+static enum rc note_newest(void *ctx, const char *name, UNUSED struct err *err)
+{
+	int *newest = ctx, n;
+	if (checkpoint_number(name, &n) && n > *newest)
+		*newest = n;
+	return RC_OK;
+}
+
+void train_find_checkpoint(const char *work_dir, char name[CHECKPOINT_NAME_SIZE])
+{
+	int newest = 0;
+	enum rc rc = dir_each(work_dir, note_newest, &newest, NULL);
+	name[0] = '\0';
+	if (rc == RC_OK && newest) /* what cannot be looked at holds nothing to go on from */
+		(void)snprintf(name, CHECKPOINT_NAME_SIZE, "ckpt-%d", newest);
+}
+
 static enum rc try_checkpoint(struct fit *f, int number, struct err *err)
 {
 	char path[PATH_MAX], best[PATH_MAX];
@@ -360,6 +378,8 @@ static enum rc try_checkpoint(struct fit *f, int number, struct err *err)
 	if (rc == RC_OK)
 		rc = checkpoint_read(path, &f->w, &state, f->plan->identity, f->plan->kernel->name, &is_same_kernel,
 		                     err);
+	if (rc == RC_OK && state.epoch > f->o->epochs)
+		rc = err_set(err, RC_CONFLICT, "it is of epoch %d, past the last one", state.epoch);
 	if (rc == RC_OK)
 		rc = find_best(f, &state, best, err);
 	if (rc != RC_OK)

@@ -1,6 +1,8 @@
 """The command line: every command once for people and once for programs, and its refusals."""
 import json
 import os
+import re
+import signal
 import subprocess
 import unittest
 
@@ -121,6 +123,27 @@ class Offline(unittest.TestCase):
         bits[len(bits) // 2] ^= 1
         open(model + "/model.bin", "wb").write(bits)
         self.run_("predict", "--model", model + "/model.bin", shop, code=70)
+
+    def test_an_interrupted_training_goes_on(self):
+        shop = str(self.server.folder / "shop.csv")
+        self.run_("sample", "shop", "--out", shop, "--rows", "3000")
+        options = ("train", "--train-data", shop, "--early-stop-rounds", "0", "--out")
+        cut, whole = str(self.server.folder / "cut"), str(self.server.folder / "whole")
+        first = subprocess.Popen([BINARY, *options, cut, "--epochs", "1000"], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE, text=True)
+        self.addCleanup(first.kill)
+        next(line for line in first.stderr if line.startswith("epoch 2 of 1000"))
+        first.send_signal(signal.SIGINT)
+        _, rest = first.communicate(timeout=WAIT_S)
+        self.assertEqual(first.returncode, 75, rest)
+        done = max([2] + [int(n) for n in re.findall(r"^epoch (\d+) of 1000", rest, re.M)])
+        epochs = str(done + 2)
+        resumed = self.run_(*options, cut, "--epochs", epochs)
+        self.assertRegex(resumed.stderr, rf"going on after epoch {done} from ckpt-{done}\n")
+        self.run_(*options, whole, "--epochs", epochs)
+        scores = [self.run_("predict", "--model", d + "/model.bin", shop).stdout for d in (cut, whole)]
+        self.assertEqual(*scores, "not the model of an undisturbed run")
+        self.assertEqual(sorted(n for n in os.listdir(cut) if not n.startswith("data-")), ["model.bin"])
 
     def test_predictions_replace_a_file_only_when_they_are_all_there(self):
         shop, model = str(self.server.folder / "shop.csv"), str(self.server.folder / "model")

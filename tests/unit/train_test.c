@@ -641,6 +641,26 @@ TEST(a_checkpoint_of_another_run_is_not_taken)
 	drop_dir(dir);
 }
 
+TEST(a_checkpoint_is_found_and_taken_only_within_the_epochs)
+{
+	const char *dir = parity_dir(700), *options = "model=ffm epochs=2 early_stop_rounds=0";
+	char name[CHECKPOINT_NAME_SIZE] = "x";
+	struct heard first = { .stop_after = 4 }, second = { 0 };
+	struct train_result r;
+	struct err e = { 0 };
+
+	train_find_checkpoint(in_dir(dir, "work"), name);
+	EXPECT(!*name, "'%s' in no folder", name);
+	EXPECT(run_in(dir, "model=ffm epochs=9 early_stop_rounds=0", NULL, &first, &r, &e) == RC_TIMEOUT, "%s", e.msg);
+	train_find_checkpoint(in_dir(dir, "work"), name);
+	EXPECT(strcmp(name, "ckpt-4") == 0, "'%s'", name);
+	EXPECT(run_in(dir, options, name, &second, &r, &e) == RC_OK && r.epochs_run == 2, "%s", e.msg);
+	EXPECT(strstr(second.events, "ckpt-4: it is of epoch 4, past the last one") &&
+	               strstr(second.events, "starting again"),
+	       "%s", second.events);
+	drop_dir(dir);
+}
+
 TEST(early_stop_keeps_the_best_epoch)
 {
 	const char *dir = parity_dir(300);
@@ -871,6 +891,7 @@ int main(void)
 	RUN(a_resumed_run_equals_an_undisturbed_one);
 	RUN(a_damaged_checkpoint_is_said_and_stepped_over);
 	RUN(a_checkpoint_of_another_run_is_not_taken);
+	RUN(a_checkpoint_is_found_and_taken_only_within_the_epochs);
 	RUN(early_stop_keeps_the_best_epoch);
 	RUN(without_validation_rows_figures_are_of_training);
 	RUN(an_auc_that_has_no_meaning_is_not_told);
