@@ -304,8 +304,12 @@ class Online(ServerCase):
     def test_doctor_and_a_function_that_makes_no_model(self):
         client = self.server.client
         self.app("modelless")
-        self.ok(client.create_instance("modelless", "one", "score", "script", {"mode": "ok"}))
-        self.ok(client.create_task("modelless", "one", "score"))
+        # What is said to be typed next can be typed.
+        made = self.cli("instance", "create", "modelless", "one", "--function", "score", "--model-type", "script",
+                        "-p", "mode=ok").stdout
+        said = re.search(r"stint (task create .*) --watch", made).group(1)
+        begun = self.cli(*said.split()).stdout
+        self.cli(*re.search(r"stint (task watch .*)", begun).group(1).split())
         self.assertEqual(client.finished("modelless", "one", 1, "score")["state"], "success")
         self.assertEqual(client.get_instance("modelless", "one", "score").result["Status"], "available")
         self.assertIn("All is well", self.cli("doctor").stdout)
