@@ -1,6 +1,6 @@
 /*
  * Who sent this request, for the OpenSearch API and our own paths: strict checks the signature (sign/acs3.h), lax
- * believes a known key id, off believes all. Refusals are in the form of auth.md section 6.
+ * believes a known key id, off believes all. Refusals are in the vendor's form.
  */
 #include <string.h>
 #include "api/call.h"

@@ -23,7 +23,7 @@ enum rc path_split(const char *raw_path, struct arena *a, struct path *out, stru
 			path.n++;
 			break;
 		}
-		enum rc rc = percent_decode(p, len, PERCENT_PLUS_STAYS, a, &path.segments[path.n++], err);
+		enum rc rc = percent_decode(p, len, CANON_PLUS_STAYS, a, &path.segments[path.n++], err);
 		if (rc)
 			return rc;
 		p += len;

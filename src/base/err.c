@@ -6,18 +6,15 @@
 
 static const struct {
 	const char *name;
-	int http, exit_code;
-	bool again;
+	int exit_code;
 } rc_rows[] = {
-#define X(name, http, exit_code, again) { #name, http, exit_code, again },
+#define X(name, exit_code) { #name, exit_code },
 	RC_TABLE(X)
 #undef X
 };
 
 const char *rc_name(enum rc rc) { return rc_rows[rc].name; }
-int rc_http_status(enum rc rc) { return rc_rows[rc].http; }
 int rc_exit_code(enum rc rc) { return rc_rows[rc].exit_code; }
-bool rc_is_retryable(enum rc rc) { return rc_rows[rc].again; }
 
 /* Drop the character that ends the text unfinished: messages are UTF-8 also when they were cut. */
 static size_t whole_len(const char *text, size_t len)

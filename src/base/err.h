@@ -8,25 +8,24 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
-#include <stdbool.h>
 #include "base/attr.h"
 
-#define RC_TABLE(X) /* name, HTTP status, exit code, worth retrying */                             \
-	X(OK, 200, 0, false)                                                                       \
-	X(INVALID, 400, 64, false)   /* the input is wrong: say which field and which rule */       \
-	X(NOT_FOUND, 404, 66, false)                                                               \
-	X(CONFLICT, 409, 65, false)  /* the state forbids it: busy, exists already */               \
-	X(LIMIT, 413, 65, false)     /* larger than a limit we set */                               \
-	X(DENIED, 403, 77, false)    /* not allowed */                                             \
-	X(BUSY, 503, 75, true)       /* try again: draining, overloaded, disk full */               \
-	X(TIMEOUT, 504, 75, true)    /* nothing was done in time: try again */                      \
-	X(IO, 500, 74, true)                                                                       \
-	X(CORRUPT, 500, 70, false)                                                                 \
-	X(UNKNOWN, 500, 70, false)   /* sent, and the answer was lost: look it up first */          \
-	X(INTERNAL, 500, 70, false)  /* a peer broke its contract */
+#define RC_TABLE(X) /* name, exit code of a command */                                             \
+	X(OK, 0)                                                                                   \
+	X(INVALID, 64)   /* the input is wrong: say which field and which rule */                  \
+	X(NOT_FOUND, 66)                                                                           \
+	X(CONFLICT, 65)  /* the state forbids it: busy, exists already */                          \
+	X(LIMIT, 65)     /* larger than a limit we set */                                          \
+	X(DENIED, 77)    /* not allowed */                                                         \
+	X(BUSY, 75)      /* try again: draining, overloaded, disk full */                          \
+	X(TIMEOUT, 75)   /* nothing was done in time: try again */                                 \
+	X(IO, 74)                                                                                  \
+	X(CORRUPT, 70)                                                                             \
+	X(UNKNOWN, 70)   /* sent, and the answer was lost: look it up first */                     \
+	X(INTERNAL, 70)  /* a peer broke its contract */
 
 enum rc {
-#define X(name, http, exit_code, again) RC_##name,
+#define X(name, exit_code) RC_##name,
 	RC_TABLE(X)
 #undef X
 };
@@ -38,9 +37,7 @@ struct err {
 };
 
 const char *rc_name(enum rc rc);
-int rc_http_status(enum rc rc);
 int rc_exit_code(enum rc rc);
-bool rc_is_retryable(enum rc rc);
 
 /* Put a failure into words. Returns rc, so that "return err_set(...)" reads well. Long text is cut. */
 enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...) PRINTF(3, 4);

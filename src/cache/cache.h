@@ -131,8 +131,7 @@ enum rc cache_find_master(struct cache_instance *c, const struct cache_run *run,
 /* Note which processes run now, after an operation failed that may have started new ones; a node that does not answer
  * keeps what was noted. Nothing else of the description changes. */
 void cache_note_processes(struct cache_instance *c, const struct cache_run *run);
-/* End all processes in good order, replicas first. The data stays; cache_heal starts them again. */
-enum rc cache_stop(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
+/* End all processes in good order, replicas first, and start them again. The data stays. */
 enum rc cache_restart(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
 /* End all processes and delete the folder with all data. An instance that is not there any more is fine. */
 enum rc cache_delete(struct cache_instance *c, const struct cache_run *run, struct err *err) NODISCARD;
@@ -153,9 +152,6 @@ enum rc cache_set_port(struct cache_instance *c, int port, const struct cache_ru
 /* Change some settings, leave the others. A value equal to the default forgets the setting. */
 enum rc cache_configure(struct cache_instance *c, const struct cache_setting *settings, int n,
 			const struct cache_run *run, struct err *err) NODISCARD;
-/* What the master really runs with, for every one of cache_rules, in their order. out has n_cache_rules places. */
-enum rc cache_configuration(const struct cache_instance *c, struct cache_setting *out, const struct cache_run *run,
-			    struct err *err) NODISCARD;
 /* Replace all renames; restarts the instance. */
 enum rc cache_rename(struct cache_instance *c, const struct cache_rename *renames, int n,
 		     const struct cache_run *run, struct err *err) NODISCARD;
@@ -209,25 +205,21 @@ enum cache_node_state {
 	CACHE_NODE_CROWDED,    /* works, but has no connection left for us */
 	CACHE_NODE_HUNG,       /* a process that does not answer in time */
 	CACHE_NODE_FOREIGN,    /* something else answers at its address */
-	CACHE_NODE_STATES,
 };
-const char *cache_node_state_word(enum cache_node_state s);   /* "down", "loading" ... */
 
 /* Of one node; all but the state and is_full is 0 unless it is UP. */
 struct cache_figures {
 	enum cache_node_state state;
-	bool is_master, is_linked, is_saving;    /* is_linked: a replica in step with its master */
+	bool is_master, is_linked;               /* is_linked: a replica in step with its master */
 	bool is_full;                            /* its clients, whom it serves, have all connections, or all but one */
 	char version[24], run_id[CACHE_RUN_ID_SIZE];
-	int64_t pid, uptime_s;
-	int64_t used_memory, max_memory, rss_memory;   /* bytes */
-	int64_t keys, expiring_keys, expired_keys, evicted_keys;
-	int64_t clients, blocked_clients, max_clients, connections, rejected_connections;
-	int64_t commands, ops_per_s, hits, misses, get_calls, set_calls;
-	double input_kbps, output_kbps, cpu_s, fragmentation;
-	int64_t replication_offset, replicas;
-	int64_t last_save_s;
-	bool is_last_save_ok, is_aof_on;
+	int64_t uptime_s;
+	int64_t used_memory, max_memory;         /* bytes */
+	int64_t keys;                            /* of all databases */
+	int64_t ops_per_s, get_calls, set_calls;
+	double input_kbps, output_kbps, cpu_s;
+	int64_t replication_offset;
+	bool is_aof_on;
 	bool is_aof_ok;        /* the last write and the last rewrite went well; without, a crash may lose data */
 };
 

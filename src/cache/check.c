@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <openssl/evp.h>
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/rand.h"
@@ -18,11 +19,10 @@ void cache_hash_password(const char *password, char out[CACHE_HASH_SIZE])
 
 	must(EVP_Digest(password, strlen(password), hash, &n, EVP_sha256(), NULL) == 1);
 	must(n == 32);
-	for (unsigned i = 0; i < n; i++)
-		(void)snprintf(out + (size_t)2 * i, 3, "%02x", (unsigned)hash[i]);
+	hex_of(hash, n, out);
 }
 
-bool hash_is_valid(const char *hash) { return strlen(hash) == 64 && strspn(hash, "0123456789abcdef") == 64; }
+bool hash_is_valid(const char *hash) { return strlen(hash) == 64 && hex_is(hash, 64); }
 
 static bool is_host(const char *host)
 {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <openssl/evp.h>
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "cache/cache_priv.h"
@@ -41,8 +42,7 @@ static void finish_hash(EVP_MD_CTX *hash, char out[CACHE_HASH_SIZE])
 	unsigned n = 0;
 	must(EVP_DigestFinal_ex(hash, bytes, &n) == 1);
 	must(n == 32);
-	for (unsigned i = 0; i < n; i++)
-		(void)snprintf(out + (size_t)2 * i, 3, "%02x", (unsigned)bytes[i]);
+	hex_of(bytes, n, out);
 }
 
 static enum rc copy_open(const struct op *op, int in, const char *temp, char sha256[CACHE_HASH_SIZE], int64_t *size,

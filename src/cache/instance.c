@@ -55,16 +55,6 @@ enum rc cache_create(struct cache_instance *c, const struct cache_run *run, stru
 	return rc;
 }
 
-enum rc cache_stop(struct cache_instance *c, const struct cache_run *run, struct err *err)
-{
-	int percent;
-	struct op op = op_start(run, &percent);
-
-	enum rc rc = cache_check(c, err);
-	op_step(&op, "stop", 10);
-	return rc == RC_OK ? stop_all(&op, c, err) : rc;
-}
-
 static enum rc restart(const struct op *op, struct cache_instance *c, struct err *err)
 {
 	op_step(op, "stop", 10);
@@ -381,62 +371,6 @@ enum rc cache_set_priority(struct cache_instance *c, int number, int priority, c
 	work.nodes[at].priority = priority;
 	enum rc rc = cache_check(&work, err);
 	return rc == RC_OK ? change(&op, c, &work, conf_apply_all, err) : rc;
-}
-
-/* Part number i of a live client-output-buffer-limit: "normal 0 0 0 slave 1 2 3 pubsub ...". */
-static bool live_output_limit(const char *text, int i, char *out, size_t size)
-{
-	const char *p = strstr(text, "slave ");
-	for (int skip = 0; p && skip <= i; skip++) {
-		p = strchr(p, ' ');
-		p = p ? p + 1 : NULL;
-	}
-	size_t len = p ? strcspn(p, " ") : 0;
-	if (!len || len >= size)
-		return false;
-	memcpy(out, p, len);
-	out[len] = '\0';
-	return true;
-}
-
-static enum rc live_setting(struct wire *w, const char *name, struct cache_setting *out, struct err *err)
-{
-	static const char *const limits[] = { "client-output-buffer-slave-hard-limit",
-		                              "client-output-buffer-slave-soft-limit",
-		                              "client-output-buffer-limit-slave-soft-seconds" };
-	CLEANUP(reply_freep) redisReply *r = NULL;
-	int part = -1;
-
-	for (int i = 0; i < (int)ARRAY_LEN(limits); i++)
-		part = strcmp(name, limits[i]) == 0 ? i : part;
-	enum rc rc = wire_call(w, &r, err, "CONFIG", "GET", part >= 0 ? "client-output-buffer-limit" : name);
-	if (rc != RC_OK)
-		return rc;
-	if (r->type != REDIS_REPLY_ARRAY || r->elements != 2 || !reply_is_text(r->element[1]))
-		return wire_odd(w, "CONFIG GET", err);
-	const char *value = r->element[1]->str;
-	(void)snprintf(out->name, sizeof out->name, "%s", name);
-	if (part >= 0)
-		return live_output_limit(value, part, out->value, sizeof out->value) ? RC_OK
-		                                                                     : wire_odd(w, "CONFIG GET", err);
-	int len = snprintf(out->value, sizeof out->value, "%s", value);
-	return len >= 0 && (size_t)len < sizeof out->value ? RC_OK : wire_odd(w, "CONFIG GET", err);
-}
-
-enum rc cache_configuration(const struct cache_instance *c, struct cache_setting *out, const struct cache_run *run,
-                            struct err *err)
-{
-	CLEANUP(wire_closep) struct wire *w = NULL;
-	struct cache_setting found[CACHE_SETTINGS_MAX];
-	int percent;
-	struct op op = op_start(run, &percent);
-
-	enum rc rc = node_open(&op, c, c->master, &w, err);
-	for (size_t i = 0; i < n_cache_rules && rc == RC_OK; i++)
-		rc = live_setting(w, cache_rules[i].name, &found[i], err);
-	if (rc == RC_OK)
-		memcpy(out, found, n_cache_rules * sizeof *out);
-	return rc;
 }
 
 /* ---- renamed commands ---- */

@@ -1,92 +1,34 @@
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/must.h"
 #include "cache/cache_priv.h"
 
 enum { INFO_SIZE_MAX = 1 << 20, ENDING_MS = 500 };
 
-const char *cache_node_state_word(enum cache_node_state s)
-{
-	static const char *const words[CACHE_NODE_STATES] = {
-		[CACHE_NODE_DOWN] = "down",       [CACHE_NODE_LOADING] = "loading", [CACHE_NODE_UP] = "up",
-		[CACHE_NODE_CROWDED] = "crowded", [CACHE_NODE_HUNG] = "hung",       [CACHE_NODE_FOREIGN] = "foreign",
-	};
-	must(s >= 0 && s < CACHE_NODE_STATES);
-	return words[s];
-}
-
-/* dbN:keys=1,expires=0,... of every database. */
-static void sum_keys(const struct buf *info, struct cache_figures *f)
-{
-	char name[] = "db000";
-	for (int db = 0; db < CACHE_DATABASES; db++) {
-		int at = 2;
-		if (db >= 100)
-			name[at++] = (char)('0' + db / 100);
-		if (db >= 10)
-			name[at++] = (char)('0' + db / 10 % 10);
-		name[at++] = (char)('0' + db % 10);
-		name[at] = '\0';
-		f->keys += info_part(info, name, "keys", 0);
-		f->expiring_keys += info_part(info, name, "expires", 0);
-	}
-}
-
-static void fill_memory(const struct buf *info, struct cache_figures *f)
-{
-	f->used_memory = info_int(info, "used_memory", 0);
-	f->max_memory = info_int(info, "maxmemory", 0);
-	f->rss_memory = info_int(info, "used_memory_rss", 0);
-	f->fragmentation = info_real(info, "mem_fragmentation_ratio", 0);
-	f->last_save_s = info_int(info, "rdb_last_save_time", 0);
-	f->is_saving = info_int(info, "rdb_bgsave_in_progress", 0) == 1;
-	f->is_last_save_ok = info_is(info, "rdb_last_bgsave_status", "ok");
-	f->is_aof_on = info_int(info, "aof_enabled", 0) == 1;
-	f->is_aof_ok = info_is(info, "aof_last_write_status", "ok") && info_is(info, "aof_last_bgrewrite_status", "ok");
-}
-
-static void fill_traffic(const struct buf *info, struct cache_figures *f)
-{
-	f->clients = info_int(info, "connected_clients", 0);
-	f->blocked_clients = info_int(info, "blocked_clients", 0);
-	f->max_clients = info_int(info, "maxclients", 0);
-	f->connections = info_int(info, "total_connections_received", 0);
-	f->rejected_connections = info_int(info, "rejected_connections", 0);
-	f->commands = info_int(info, "total_commands_processed", 0);
-	f->ops_per_s = info_int(info, "instantaneous_ops_per_sec", 0);
-	f->hits = info_int(info, "keyspace_hits", 0);
-	f->misses = info_int(info, "keyspace_misses", 0);
-	f->expired_keys = info_int(info, "expired_keys", 0);
-	f->evicted_keys = info_int(info, "evicted_keys", 0);
-	f->get_calls = info_part(info, "cmdstat_get", "calls", 0);
-	f->set_calls = info_part(info, "cmdstat_set", "calls", 0);
-	f->input_kbps = info_real(info, "instantaneous_input_kbps", 0);
-	f->output_kbps = info_real(info, "instantaneous_output_kbps", 0);
-	f->cpu_s = info_real(info, "used_cpu_sys", 0) + info_real(info, "used_cpu_user", 0);
-}
-
-static void fill_role(const struct buf *info, struct cache_figures *f)
-{
-	f->is_master = info_is(info, "role", "master");
-	f->is_linked = info_is(info, "role", "slave") && info_is(info, "master_link_status", "up") &&
-	               info_int(info, "master_sync_in_progress", 1) == 0;
-	f->replicas = info_int(info, "connected_slaves", 0);
-	f->replication_offset = info_int(info, f->is_master ? "master_repl_offset" : "slave_repl_offset", 0);
-}
-
 static void fill(const struct buf *info, const struct cache_node *n, struct cache_figures *f)
 {
-	f->state = info_int(info, "loading", 0) ? CACHE_NODE_LOADING : CACHE_NODE_UP;
-	if (!info_text(info, "redis_version", f->version, sizeof f->version))
-		f->version[0] = '\0';
+	*f = (struct cache_figures){
+		.state = info_int(info, "loading", 0) ? CACHE_NODE_LOADING : CACHE_NODE_UP,
+		.is_master = info_is(info, "role", "master"),
+		.is_linked = info_is(info, "role", "slave") && info_is(info, "master_link_status", "up") &&
+		             info_int(info, "master_sync_in_progress", 1) == 0,
+		.uptime_s = info_int(info, "uptime_in_seconds", 0),
+		.used_memory = info_int(info, "used_memory", 0),
+		.max_memory = info_int(info, "maxmemory", 0),
+		.keys = info_sum(info, "db", "keys"),
+		.ops_per_s = info_int(info, "instantaneous_ops_per_sec", 0),
+		.get_calls = info_part(info, "cmdstat_get", "calls", 0),
+		.set_calls = info_part(info, "cmdstat_set", "calls", 0),
+		.input_kbps = info_real(info, "instantaneous_input_kbps", 0),
+		.output_kbps = info_real(info, "instantaneous_output_kbps", 0),
+		.cpu_s = info_real(info, "used_cpu_sys", 0) + info_real(info, "used_cpu_user", 0),
+		.is_aof_on = info_int(info, "aof_enabled", 0) == 1,
+		.is_aof_ok = info_is(info, "aof_last_write_status", "ok") &&
+		             info_is(info, "aof_last_bgrewrite_status", "ok"),
+	};
+	f->replication_offset = info_int(info, f->is_master ? "master_repl_offset" : "slave_repl_offset", 0);
 	memcpy(f->run_id, n->run_id, sizeof f->run_id);
-	f->pid = n->pid;
-	f->uptime_s = info_int(info, "uptime_in_seconds", 0);
-	fill_memory(info, f);
-	fill_traffic(info, f);
-	fill_role(info, f);
-	sum_keys(info, f);
+	(void)info_text(info, "redis_version", f->version, sizeof f->version); /* else none is known */
 }
 
 /* What a failure to ask says about the node. */

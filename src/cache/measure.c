@@ -225,23 +225,11 @@ static void measure_persistence(const struct buf *before, const struct buf *now,
 	f->value[FIGURE_FSYNC_DELAYED] = is_aof_off ? 0 : growth(before, now, "aof_delayed_fsync");
 }
 
-static double count_expiring(const struct buf *info)
-{
-	char name[16];
-	int64_t n = 0;
-
-	for (int db = 0; db < CACHE_DATABASES; db++) {
-		(void)snprintf(name, sizeof name, "db%d", db);
-		n += info_part(info, name, "expires", 0);
-	}
-	return (double)n;
-}
-
 static void measure_expiry(const struct buf *before, const struct buf *now, struct figures *f)
 {
 	f->value[FIGURE_STALE] = number(now, "expired_stale_perc") / 100;
 	f->value[FIGURE_EXPIRE_CUT] = growth(before, now, "expired_time_cap_reached_count");
-	f->value[FIGURE_EXPIRING] = count_expiring(now);
+	f->value[FIGURE_EXPIRING] = (double)info_sum(now, "db", "expires");
 }
 
 static void measure_hits(const struct buf *before, const struct buf *now, struct figures *f)

@@ -393,3 +393,14 @@ bool info_next(const struct buf *text, const char *prefix, const char **at, char
 	}
 	return false;
 }
+
+int64_t info_sum(const struct buf *text, const char *prefix, const char *part)
+{
+	const char *at = NULL;
+	char name[64];
+	int64_t sum = 0;
+
+	while (info_next(text, prefix, &at, name, sizeof name))
+		sum += info_part(text, name, part, 0);
+	return sum;
+}

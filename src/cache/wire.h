@@ -3,7 +3,7 @@
  *
  * hiredis parses; sending, waiting and limits are ours: an operation's deadline and its wish to stop hold in the
  * middle of an answer, a peer that is no Redis gets an error and not our memory, and no write raises SIGPIPE.
- * A wire is dead after a failure of its own (op_failed): every later call says so again.
+ * A wire is dead after a failure of its own, but not after an error of Redis: every later call says so again.
  *
  * Errors: RC_NOT_FOUND nobody listens; RC_TIMEOUT; RC_IO the connection broke; RC_CORRUPT not Redis' protocol;
  *         an answer "-..." of Redis: RC_BUSY LOADING, BUSY, full; RC_DENIED account; RC_CONFLICT any other.
@@ -53,6 +53,8 @@ bool info_is(const struct buf *text, const char *name, const char *value);
 /* name:a=1,b=2: the number of part in line name. */
 int64_t info_part(const struct buf *text, const char *name, const char *part, int64_t absent);
 bool info_part_is(const struct buf *text, const char *name, const char *part, const char *value);
+/* The numbers of part in all lines whose name begins with prefix, added up. */
+int64_t info_sum(const struct buf *text, const char *prefix, const char *part);
 /* The lines whose name begins with prefix, one a call: the whole name. *at is NULL before the first; false after the
  * last. A name that does not fit is left out. */
 bool info_next(const struct buf *text, const char *prefix, const char **at, char *name, size_t size);

@@ -469,9 +469,8 @@ static int run_backup(const struct command *c, int argc, char **argv)
 		rc = make(&b, to, &err);
 	if (rc == RC_OK)
 		tell(&b, as_json, &out);
-	code = rc == RC_OK ? say_text(c, &out) : say_failed(c, rc, &err);
+	code = say_result(c, rc, &err, &out);
 	store_close(b.store);
-	buf_fini(&out);
 	arena_free(b.round);
 	arena_free(b.kept);
 	manifest_fini(&b.manifest);

@@ -33,19 +33,20 @@ struct client_options {
 #define CLIENT_SECRET(o, variable)                                                                             \
 	OPTION_TEXT("access-key-secret", &(o).key_secret, "TEXT", "Its secret (default $" variable ").")
 #define CLIENT_DATA(o, what)                                                                                   \
-	OPTION_TEXT("data", &(o).data, "DIR", "Data folder to take " what " from (default $STINT_DATA).")
+	OPTION_TEXT("data", &(o).data, "DIR",                                                                  \
+		    "Data folder to take " what " from (default $STINT_DATA, else ./stint-data).")
 #define CLIENT_CA_FILE(o)                                                                                      \
 	OPTION_TEXT("ca-file", &(o).ca_file, "FILE",                                                           \
 		    "Certificates to trust with https (default $STINT_CA_FILE, else the system's).")
 #define CLIENT_JSON(o) OPTION_FLAG("json", &(o).as_json, "Print the server's answer as JSON.")
 
-#define CLIENT_OPTIONS(o)                                                                                      \
+#define CLIENT_PLACE_OPTIONS(o)                                                                                \
 	CLIENT_ENDPOINT(o),                                                                                    \
 	CLIENT_KEY(o, "ALIBABA_CLOUD_ACCESS_KEY_ID"),                                                          \
 	CLIENT_SECRET(o, "ALIBABA_CLOUD_ACCESS_KEY_SECRET"),                                                   \
 	CLIENT_DATA(o, "endpoint and key"),                                                                    \
-	CLIENT_CA_FILE(o),                                                                                     \
-	CLIENT_JSON(o)
+	CLIENT_CA_FILE(o)
+#define CLIENT_OPTIONS(o) CLIENT_PLACE_OPTIONS(o), CLIENT_JSON(o)
 
 /* The same for a command of DCS. */
 #define DCS_CLIENT_OPTIONS(o)                                                                                  \

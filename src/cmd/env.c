@@ -302,7 +302,10 @@ static int run_env(const struct command *c, int argc, char **argv)
 {
 	const char *operands[OPERANDS_MAX];
 	struct client_options options = { 0 };
-	struct opt opts[] = { CLIENT_OPTIONS(options) };
+	struct opt opts[] = {
+		CLIENT_PLACE_OPTIONS(options),
+		OPTION_FLAG("json", &options.as_json, "Print endpoint and key as JSON."),
+	};
 	struct err err = { 0 };
 	struct buf out;
 	int code;
@@ -312,8 +315,7 @@ static int run_env(const struct command *c, int argc, char **argv)
 	struct arena *a = arena_new(1 << 20);
 	buf_init(&out, 1 << 20);
 	enum rc rc = print_settings(&options, operands[0], a, &out, &err);
-	code = rc == RC_OK ? say_text(c, &out) : say_failed(c, rc, &err);
-	buf_fini(&out);
+	code = say_result(c, rc, &err, &out);
 	arena_free(a);
 	return code;
 }

@@ -71,9 +71,7 @@ static int run_init(const struct command *c, int argc, char **argv)
 		         "  stint serve --data %s --config %s/stint.ini\n  stint env --data %s\n",
 		         dir, is_new ? "new" : "first", key.id, dir, dir, dir);
 	data_keys_close(&keys);
-	code = rc == RC_OK ? say_text(c, &out) : say_failed(c, rc, &err);
-	buf_fini(&out);
-	return code;
+	return say_result(c, rc, &err, &out);
 }
 
 const struct command command_init = {

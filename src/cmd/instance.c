@@ -6,8 +6,6 @@
 static const char INSTANCES[] = "/v4/openapi/app-groups/{}/functions/{}/instances";
 static const char ONE_INSTANCE[] = "/v4/openapi/app-groups/{}/functions/{}/instances/{}";
 
-#define FUNCTION_OPTION(out_) OPTION_TEXT("function", (out_), "NAME", "Function of the instance (default ctr).")
-
 /* What create and update share. NULL texts are left out. */
 struct body {
 	const char *name, *model_type, *description, *cron;
@@ -77,8 +75,8 @@ static int run_create(const struct command *c, int argc, char **argv)
 	const char *path = client_path(r.client, INSTANCES, segments, 2);
 	if (remote_call(&r, "POST", "CreateFunctionInstance", path, NULL, buf_text(&body), &a) &&
 	    !remote_print_json(&r, &a))
-		buf_addf(&r.out, "Instance %s is made. Train it: stint task create %s %s --watch", b.name, operands[0],
-		         b.name);
+		buf_addf(&r.out, "Instance %s is made. Train it: stint task create %s %s%s --watch", b.name,
+		         operands[0], b.name, remote_function(&r, function));
 	buf_fini(&body);
 	return remote_close(&r);
 }

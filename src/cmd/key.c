@@ -39,13 +39,6 @@ void key_print(const struct access_key *k, bool as_json, struct buf *out)
 	buf_adds(out, "The secret is shown this once; `stint env` can print it from the data folder.\n");
 }
 
-static int finish(const struct command *c, enum rc rc, const struct err *err, struct buf *out)
-{
-	int code = rc == RC_OK ? say_text(c, out) : say_failed(c, rc, err);
-	buf_fini(out);
-	return code;
-}
-
 static int run_create(const struct command *c, int argc, char **argv)
 {
 	const char *data = NULL, *account = NULL, *name = "", *operands[OPERANDS_MAX];
@@ -73,7 +66,7 @@ static int run_create(const struct command *c, int argc, char **argv)
 	if (rc == RC_OK)
 		key_print(&key, as_json, &out);
 	data_keys_close(&keys);
-	return finish(c, rc, &err, &out);
+	return say_result(c, rc, &err, &out);
 }
 
 static void print_list(const struct access_key *keys, size_t n, struct arena *a, struct buf *out)
@@ -124,7 +117,7 @@ static int run_list(const struct command *c, int argc, char **argv)
 	else if (rc == RC_OK)
 		print_list(keys, n, k.arena, &out);
 	data_keys_close(&k);
-	return finish(c, rc, &err, &out);
+	return say_result(c, rc, &err, &out);
 }
 
 static enum rc enable(struct store *s, const char *id, struct err *err) { return keyring_set_active(s, id, true, err); }
@@ -155,7 +148,7 @@ static int run_change(const struct command *c, int argc, char **argv,
 		buf_addf(&out, as_json ? "{\"access_key_id\":\"%s\",\"state\":\"%s\"}" : "%s is %s.", operands[0],
 		         done);
 	data_keys_close(&k);
-	return finish(c, rc, &err, &out);
+	return say_result(c, rc, &err, &out);
 }
 
 static int run_enable(const struct command *c, int argc, char **argv)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "os/calls.h"
@@ -206,15 +207,14 @@ static const char *word(struct manifest *m, struct line *l, bool is_last)
 	return arena_dup_n(m->arena, begin, (size_t)((stop ? stop : l->end) - begin));
 }
 
-static bool is_sum(const char *hex) { return strlen(hex) == 64 && strspn(hex, "0123456789abcdef") == 64; }
-
 static bool read_file(struct manifest *m, struct line *l, struct err *err)
 {
 	struct file_sum sum;
 	const char *hex = word(m, l, false), *size = word(m, l, false), *mode = word(m, l, false),
 	           *path = word(m, l, true);
 
-	if (!hex || !is_sum(hex) || !size || !num_i64(size, &sum.size) || sum.size < 0 || !mode || !path)
+	if (!hex || strlen(hex) != 64 || !hex_is(hex, 64) || !size || !num_i64(size, &sum.size) || sum.size < 0 ||
+	    !mode || !path)
 		return false;
 	if (strlen(mode) != 3 || mode[0] < '4' || mode[0] > '7' || mode[1] != '0' || mode[2] != '0')
 		return false;

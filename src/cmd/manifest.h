@@ -6,7 +6,7 @@
  * STINT-UNFINISHED, which the claimer keeps locked; so a backup or a restored data folder that was cut off is told from
  * a finished one, and from one that is being made.
  *
- * Owner:   a struct manifest owns its memory: manifest_free.
+ * Owner:   a struct manifest owns its memory: manifest_fini.
  * Errors:  RC_CONFLICT  the folder holds something, or somebody else works on it
  *          RC_INVALID   no backup, an unfinished one, one of a newer program;  RC_CORRUPT  altered or cut short
  */

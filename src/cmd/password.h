@@ -7,6 +7,7 @@
 #ifndef CMD_PASSWORD_H
 #define CMD_PASSWORD_H
 
+#include <stdbool.h>
 #include "base/err.h"
 
 enum { PASSWORD_SIZE = 256 };

@@ -84,6 +84,7 @@ static enum rc predict(const char *model_path, const char *in, const char *forma
 
 static void print_metrics(const struct train_result *m, bool as_json, FILE *to)
 {
+	char logloss[FIGURE_SIZE], auc[FIGURE_SIZE], calibration[FIGURE_SIZE];
 	struct buf line;
 
 	buf_init(&line, OUT_MAX);
@@ -92,8 +93,9 @@ static void print_metrics(const struct train_result *m, bool as_json, FILE *to)
 	else if (!m->rows_valid)
 		buf_adds(&line, "no row has a label: there is nothing to measure by");
 	else
-		buf_addf(&line, "%lld rows with a label: log loss %.5f, AUC %.5f, calibration %.4f",
-		         (long long)m->rows_valid, m->logloss, m->auc, m->calibration);
+		buf_addf(&line, "%lld rows with a label: log loss %s, AUC %s, calibration %s", (long long)m->rows_valid,
+		         say_figure(m->logloss, logloss), say_figure(m->auc, auc),
+		         say_figure(m->calibration, calibration));
 	(void)fprintf(to, "%s\n", buf_text(&line));
 	buf_fini(&line);
 }

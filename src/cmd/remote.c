@@ -65,6 +65,12 @@ void remote_line(struct remote *r, const char *label, const char *value)
 	buf_addc(&r->out, '\n');
 }
 
+const char *remote_function(struct remote *r, const char *function)
+{
+	const char *words = arena_printf(client_arena(r->client), " --function %s", function);
+	return strcmp(function, "ctr") == 0 || !words ? "" : words;
+}
+
 void remote_pause(long ms)
 {
 	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };

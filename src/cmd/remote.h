@@ -7,6 +7,7 @@
 #include "cmd/client.h"
 #include "cmd/say.h"
 
+#define FUNCTION_OPTION(out_) OPTION_TEXT("function", (out_), "NAME", "Function of the instance (default ctr).")
 #define PAGE_OPTIONS(page, size)                                                                                       \
 	OPTION_INT("page", &(page), "N", 1, INT32_MAX, "Which page (default 1)."),                                     \
 	        OPTION_INT("page-size", &(size), "N", 1, 100, "Rows of a page (default 100).")
@@ -36,6 +37,9 @@ bool remote_print_json(struct remote *r, const struct answer *a);
 const char *remote_page_query(struct remote *r, int64_t page, int64_t size, const char *name, const char *value);
 /* A "name   value" line. */
 void remote_line(struct remote *r, const char *label, const char *value);
+
+/* What a command to be typed next needs of FUNCTION_OPTION: " --function score", or "". */
+const char *remote_function(struct remote *r, const char *function);
 
 /* Between two looks at something that goes on at the server. */
 void remote_pause(long ms);

@@ -366,8 +366,7 @@ static int run_restore(const struct command *c, int argc, char **argv)
 		tell_json(&r, &out);
 	else if (rc == RC_OK)
 		tell(&r, &out);
-	code = rc == RC_OK ? say_text(c, &out) : say_failed(c, rc, &err);
-	buf_fini(&out);
+	code = say_result(c, rc, &err, &out);
 	arena_free(r.arena);
 	manifest_fini(&r.manifest);
 	return code;

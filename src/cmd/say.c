@@ -45,6 +45,13 @@ int say_text(const struct command *c, const struct buf *out)
 	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : stdout_failed(c->name);
 }
 
+int say_result(const struct command *c, enum rc rc, const struct err *err, struct buf *out)
+{
+	int code = rc == RC_OK ? say_text(c, out) : say_failed(c, rc, err);
+	buf_fini(out);
+	return code;
+}
+
 int say_end(int code)
 {
 	bool is_whole = fflush(stdout) == 0 && !ferror(stdout);
@@ -150,6 +157,13 @@ const char *say_duration(struct arena *a, int64_t ms)
 	if (s < 3600)
 		return arena_printf(a, "%lld min %lld s", (long long)(s / 60), (long long)(s % 60));
 	return arena_printf(a, "%lld h %lld min", (long long)(s / 3600), (long long)(s / 60 % 60));
+}
+
+const char *say_figure(double value, char out[FIGURE_SIZE])
+{
+	if (isfinite(value))
+		(void)snprintf(out, FIGURE_SIZE, "%.5f", value);
+	return isfinite(value) ? out : "-";
 }
 
 void progress_init(struct progress *p, int64_t now_mono_ms)

@@ -20,6 +20,8 @@ void say_tame(char *text, size_t len);
 int say_failed(const struct command *c, enum rc rc, const struct err *err);
 /* Write out to stdout with a newline; the exit code: 0, or that of RC_IO when stdout takes no more. */
 int say_text(const struct command *c, const struct buf *out);
+/* By rc the one or the other; out is released either way. */
+int say_result(const struct command *c, enum rc rc, const struct err *err, struct buf *out);
 /* At a command's end: code, or that of RC_IO when it is 0 and not all that was printed has arrived. */
 int say_end(int code);
 /* A JSON value on one line. */
@@ -39,6 +41,9 @@ void sheet_print(const struct sheet *s, struct buf *out);
 
 /* "2026-11-21 23:36:12" in UTC; "-" for 0. */
 const char *say_time(struct arena *a, int64_t wall_ms);
+/* "0.54349"; "-" for what is no number: a figure that has no meaning there. */
+enum { FIGURE_SIZE = 24 };
+const char *say_figure(double value, char out[FIGURE_SIZE]);
 /* "1.2 s", "3 min 4 s", "2 h 5 min". */
 const char *say_duration(struct arena *a, int64_t ms);
 

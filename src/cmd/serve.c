@@ -6,6 +6,7 @@
  * interrupts another thread's call. After the first SIGTERM or SIGINT the default action is back: a second one
  * ends the process at once, which is safe (kill -9 is a supported way to stop).
  */
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -83,7 +84,13 @@ static enum rc address_parse(const char *text, struct address *out, struct err *
 	return RC_OK;
 }
 
-static bool is_loopback(const char *host) { return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0; }
+/* An address, not a name, which may lead anywhere. */
+static bool is_loopback(const char *host)
+{
+	unsigned char v4[4];
+
+	return strcmp(host, "::1") == 0 || (inet_pton(AF_INET, host, v4) == 1 && v4[0] == 127);
+}
 
 static enum rc auth_parse(const char *word, const struct address *at, enum auth_mode *out, struct err *err)
 {
@@ -372,7 +379,7 @@ static void options_table(struct serve_options *o, struct opt out[SERVE_OPTIONS]
 		OPTION_TEXT("listen", &o->listen, "HOST:PORT", "Address (default 127.0.0.1:8080; port 0: a free one)."),
 		OPTION_INT("threads", &o->threads, "N", 1, 64, "Loop threads (default: processors, at most 4)."),
 		OPTION_INT("max-running", &o->max_running, "N", 0, 1024,
-		           "Tasks run at once (default: processors; 0 pauses)."),
+		           "Tasks run at once (default: processors, at most 64; 0 pauses)."),
 		OPTION_CHOICE("auth", &o->auth, "MODE", "strict|lax|off",
 		              "strict (default), lax: known key id only, off: loopback only."),
 		OPTION_LIST("import-root", &o->import_roots, "PATH",

@@ -14,8 +14,6 @@ static const char LOG[] = "/stint/v1/app-groups/{}/functions/{}/instances/{}/tas
 
 enum { POLL_MS = 500 };
 
-#define FUNCTION_OPTION(out_) OPTION_TEXT("function", (out_), "NAME", "Function of the instance (default ctr).")
-
 /* Which task a command is about. */
 struct target {
 	const char *app, *function, *instance, *generation;
@@ -47,12 +45,12 @@ static bool find_newest(struct remote *r, struct target *t)
 
 /* ---- watch ---- */
 
-/* "epoch 3 of 15, validation logloss 0.44710, 1.2M rows/s" from what the server knows. */
+/* "epoch 3, loss 0.44710" from what the server knows, or the newest event. */
 static void note_of(const json_t *detail, char *out, size_t size)
 {
 	const json_t *metrics = json_pick(detail, "metrics"), *events = json_pick(detail, "events");
-	size_t n = json_array_size(metrics), n_events = json_array_size(events), used = 0;
-	const json_t *loss = NULL, *rate = NULL;
+	size_t n = json_array_size(metrics), n_events = json_array_size(events);
+	const json_t *loss = NULL;
 
 	out[0] = '\0';
 	for (size_t i = 0; i < n; i++) {
@@ -60,17 +58,12 @@ static void note_of(const json_t *detail, char *out, size_t size)
 		if (strcmp(json_text_of(m, "name"), "logloss") == 0 &&
 		    strcmp(json_text_of(m, "set"), "validation") == 0)
 			loss = m;
-		if (strstr(json_text_of(m, "name"), "rows_per_s"))
-			rate = m;
 	}
 	if (loss)
-		used = (size_t)snprintf(out, size, "epoch %lld, loss %.5f", (long long)json_int_of(loss, "step"),
-		                        json_number_value(json_pick(loss, "value")));
+		(void)snprintf(out, size, "epoch %lld, loss %.5f", (long long)json_int_of(loss, "step"),
+		               json_number_value(json_pick(loss, "value")));
 	else if (n_events)
-		used = (size_t)snprintf(out, size, "%.100s",
-		                        json_text_of(json_array_get(events, n_events - 1), "text"));
-	if (rate && used < size)
-		(void)snprintf(out + used, size - used, ", %.0f rows/s", json_number_value(json_pick(rate, "value")));
+		(void)snprintf(out, size, "%.100s", json_text_of(json_array_get(events, n_events - 1), "text"));
 }
 
 static void print_end(struct remote *r, const struct target *t, const json_t *detail)
@@ -195,8 +188,9 @@ static int run_create(const struct command *c, int argc, char **argv)
 		else if (r.options.as_json)
 			buf_addf(&r.out, "{\"generation\":\"%s\"}", t.generation);
 		else
-			buf_addf(&r.out, "Task %s of %s is created. Follow it: stint task watch %s %s %s", t.generation,
-			         t.instance, t.app, t.instance, t.generation);
+			buf_addf(&r.out, "Task %s of %s is created. Follow it: stint task watch %s %s %s%s",
+			         t.generation, t.instance, t.app, t.instance, t.generation,
+			         remote_function(&r, function));
 	}
 	return remote_close(&r);
 }
@@ -366,7 +360,7 @@ static int run_log(const struct command *c, int argc, char **argv)
 		  .kind = OPT_FLAG,
 		  .out = &follows,
 		  .help = "Go on until the task has ended." },
-		CLIENT_OPTIONS(r.options),
+		CLIENT_PLACE_OPTIONS(r.options),
 	};
 	int code;
 

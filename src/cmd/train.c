@@ -1,6 +1,6 @@
-/* train: a click-through-rate model from files, without a server. Stops cleanly at SIGINT and SIGTERM. */
+/* train: a click-through-rate model from files, without a server. Stops cleanly at SIGINT and SIGTERM, and then goes on
+ * from where it was when it is run again. */
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -26,31 +26,10 @@ static bool should_stop(void *ctx)
 	return stop_asked;
 }
 
-struct watching {
-	struct progress bar;
-	int percent;
-	char note[160];
-};
+static void on_progress(void *ctx, int percent) { progress_show(ctx, percent, "", clock_mono_ms()); }
 
-static void on_progress(void *ctx, int percent)
-{
-	struct watching *w = ctx;
-	w->percent = percent;
-	progress_show(&w->bar, percent, w->note, clock_mono_ms());
-}
-
-static void on_metric(void *ctx, const char *set, const char *name, int64_t step, double value)
-{
-	struct watching *w = ctx;
-	(void)snprintf(w->note, sizeof w->note, "epoch %lld: %s %s %.5f", (long long)step, set, name, value);
-	progress_show(&w->bar, w->percent, w->note, clock_mono_ms());
-}
-
-static void on_event(void *ctx, const char *text)
-{
-	struct watching *w = ctx;
-	progress_line(&w->bar, text);
-}
+/* The figures of an epoch are among them. */
+static void on_event(void *ctx, const char *text) { progress_line(ctx, text); }
 
 /* Options --train-data ... made from the rules, so the two cannot drift apart. values[i] belongs to rule i. */
 static struct opt *options_from_rules(const char **values, struct opt *own, size_t n_own, struct arena *a)
@@ -78,13 +57,17 @@ static struct opt *options_from_rules(const char **values, struct opt *own, size
 
 static void print_result(const struct train_result *r, struct arena *a, struct buf *out)
 {
+	char text[FIGURE_SIZE];
+
 	buf_addf(out, "model        %s\nsha256       %s\n", r->model_path, r->model_sha256);
 	buf_addf(out, "rows         %lld to train, %lld to validate\n", (long long)r->rows_train,
 	         (long long)r->rows_valid);
 	buf_addf(out, "features     %lld in %lld fields\n", (long long)r->features, (long long)r->fields);
 	buf_addf(out, "epochs       %d run, the best is %d\n", r->epochs_run, r->best_epoch);
-	buf_addf(out, "log loss     %.5f\nAUC          %.5f\nPR AUC       %.5f\n", r->logloss, r->auc, r->pr_auc);
-	buf_addf(out, "calibration  %.4f (mean prediction / share of positives)\n", r->calibration);
+	buf_addf(out, "log loss     %s\n", say_figure(r->logloss, text));
+	buf_addf(out, "AUC          %s\n", say_figure(r->auc, text));
+	buf_addf(out, "PR AUC       %s\n", say_figure(r->pr_auc, text));
+	buf_addf(out, "calibration  %s (mean prediction / share of positives)\n", say_figure(r->calibration, text));
 	buf_addf(out, "time         %s\n", say_duration(a, (int64_t)(r->seconds * 1000)));
 }
 
@@ -101,8 +84,9 @@ static enum rc collect_params(const char *const *values, struct param *params, s
 static enum rc train_into(const char *out_dir, const char *const *values, struct arena *a, struct train_result *result,
                           struct err *err)
 {
-	struct watching w = { .percent = 0 };
+	struct progress bar;
 	struct param *params = arena_array(a, n_train_rules, sizeof *params);
+	char checkpoint[CHECKPOINT_NAME_SIZE];
 	bool is_new = !file_exists(out_dir);
 	size_t n;
 
@@ -112,21 +96,19 @@ static enum rc train_into(const char *out_dir, const char *const *values, struct
 		rc = dir_make(out_dir, 0755, err);
 	if (rc != RC_OK)
 		return rc;
+	train_find_checkpoint(out_dir, checkpoint);
 	struct train_run run = {
 		.params = params,
 		.n_params = n,
 		.work_dir = out_dir,
-		.sink = { .ctx = &w,
-		          .progress = on_progress,
-		          .metric = on_metric,
-		          .event = on_event,
-		          .should_stop = should_stop },
+		.checkpoint = checkpoint,
+		.sink = { .ctx = &bar, .progress = on_progress, .event = on_event, .should_stop = should_stop },
 	};
-	progress_init(&w.bar, clock_mono_ms());
+	progress_init(&bar, clock_mono_ms());
 	rc = train_run(&run, a, result, err);
 	if (rc == RC_OK)
-		progress_show(&w.bar, 100, w.note, clock_mono_ms());
-	progress_end(&w.bar);
+		progress_show(&bar, 100, "", clock_mono_ms());
+	progress_end(&bar);
 	if (rc != RC_OK && is_new)
 		(void)rmdir(out_dir); /* unless there is something in it: a checkpoint, rows prepared */
 	return rc;
@@ -137,7 +119,8 @@ static int run_train(const struct command *c, int argc, char **argv)
 	const char *out_dir = "model", *operands[OPERANDS_MAX];
 	bool as_json = false;
 	struct opt own[] = {
-		OPTION_TEXT("out", &out_dir, "DIR", "Folder for model.bin, cache and checkpoints (default ./model)."),
+		OPTION_TEXT("out", &out_dir, "DIR",
+		            "Folder for model.bin, cache and checkpoints (default ./model); a run cut off goes on."),
 		OPTION_FLAG("json", &as_json, "Print the result as JSON."),
 	};
 	struct sigaction stop = { .sa_handler = on_stop };
@@ -161,8 +144,7 @@ static int run_train(const struct command *c, int argc, char **argv)
 		train_result_json(&result, &out);
 	else if (rc == RC_OK)
 		print_result(&result, a, &out);
-	code = rc == RC_OK ? say_text(c, &out) : say_failed(c, rc, &err);
-	buf_fini(&out);
+	code = say_result(c, rc, &err, &out);
 	arena_free(a);
 	return code;
 }

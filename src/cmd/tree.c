@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/hex.h"
 #include "base/must.h"
 #include "os/calls.h"
 #include "os/file.h"
@@ -131,8 +131,7 @@ static enum rc pump_summed(struct pump *p, struct file_sum *sum, struct err *err
 	must(EVP_DigestFinal_ex(p->hash, digest, NULL) == 1);
 	EVP_MD_CTX_free(p->hash);
 	s.size = p->size;
-	for (size_t i = 0; i < sizeof digest; i++)
-		(void)snprintf(s.sha256 + 2 * i, 3, "%02x", digest[i]);
+	hex_of(digest, sizeof digest, s.sha256);
 	if (rc == RC_OK)
 		*sum = s;
 	return rc;

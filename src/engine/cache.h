@@ -174,9 +174,10 @@ struct cache_create {
 	int n_replicas;                           /* of mode ha: 1 .. 5 */
 	const char *renames;                      /* JSON object, "{}" none */
 	const char *settings;                     /* likewise: parameters that differ from the defaults; NULL none */
-	int64_t caches_max, memory_max_mib;       /* quota of the project; V_TOO_MANY, err says which */
+	int64_t caches_max, memory_max_mib;       /* quota of the project */
 	char uid[37];                             /* filled when done with V_OK */
 	int64_t task_id;
+	bool is_over_memory;                      /* V_TOO_MANY: for the quota of memory; else for that of caches */
 };
 
 /* A task that changes the cache. */

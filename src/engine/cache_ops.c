@@ -147,7 +147,7 @@ static enum rc project_unit(struct engine *e, const char *project_id, int64_t no
 	return rc;
 }
 
-static enum rc check_quota(struct engine *e, const struct cache_create *c, struct arena *a, struct err *err)
+static enum rc check_quota(struct engine *e, struct cache_create *c, struct arena *a, struct err *err)
 {
 	struct cache_row *rows;
 	size_t n = 0;
@@ -161,7 +161,8 @@ static enum rc check_quota(struct engine *e, const struct cache_create *c, struc
 		memory_mib += rows[i].capacity_mib;
 	if (rc == RC_OK && (int64_t)n >= c->caches_max)
 		return err_set(err, RC_LIMIT, "instances: the project has %zu of %lld", n, (long long)c->caches_max);
-	if (rc == RC_OK && memory_mib > c->memory_max_mib)
+	c->is_over_memory = rc == RC_OK && memory_mib > c->memory_max_mib;
+	if (c->is_over_memory)
 		return err_set(err, RC_LIMIT, "memory: %lld MiB of at most %lld", (long long)memory_mib,
 			       (long long)c->memory_max_mib);
 	return rc;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/crash.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -124,8 +125,8 @@ enum rc closer_hash_file(const char *path, char hex[65], struct err *err)
 	(void)os.close(fd); /* opened for reading: nothing to lose */
 	must(EVP_DigestFinal_ex(ctx, digest, NULL) == 1);
 	EVP_MD_CTX_free(ctx);
-	for (size_t i = 0; i < sizeof digest && rc == RC_OK; i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	if (rc == RC_OK)
+		hex_of(digest, sizeof digest, hex);
 	return rc;
 }
 

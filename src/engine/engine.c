@@ -24,9 +24,9 @@ static enum rc set_paths(struct engine *e, const struct engine_config *cfg, stru
 			       sizeof e->data_dir - 1);
 	if (strlen(cfg->self_exe) >= sizeof e->self_exe)
 		return err_set(err, RC_LIMIT, "the program's path is longer than %zu bytes", sizeof e->self_exe - 1);
-	(void)snprintf(e->data_dir, sizeof e->data_dir, "%s", real);
+	memcpy(e->data_dir, real, strlen(real) + 1);
 	(void)snprintf(e->self_exe, sizeof e->self_exe, "%s", cfg->self_exe);
-	(void)snprintf(e->store_path, sizeof e->store_path, "%s/stint.db", real);
+	(void)snprintf(e->store_path, sizeof e->store_path, "%s/stint.db", e->data_dir);
 	return RC_OK;
 }
 
@@ -233,9 +233,3 @@ void engine_close(struct engine *e)
 bool engine_is_healthy(const struct engine *e) { return atomic_load(&e->is_healthy); }
 bool engine_has_keys(const struct engine *e) { return e->has_keys; }
 const struct functions *engine_functions(const struct engine *e) { return e->functions; }
-
-const char *const *engine_import_roots(const struct engine *e, int *n)
-{
-	*n = e->n_roots;
-	return (const char *const *)e->roots;
-}

@@ -87,8 +87,6 @@ void engine_close(struct engine *e);
 bool engine_is_healthy(const struct engine *e); /* the store takes writes */
 bool engine_has_keys(const struct engine *e); /* could somebody sign a request when it was opened? */
 const struct functions *engine_functions(const struct engine *e);
-/* Import roots, DATA/import first. */
-const char *const *engine_import_roots(const struct engine *e, int *n);
 /* Is the model in service, as far as is known, what was put in service? True without one. E8, engine/verify.c */
 bool engine_model_is_sound(const struct engine *e, const struct instance_row *i);
 struct engine_state {

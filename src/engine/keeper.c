@@ -12,11 +12,10 @@
  * time (backup_plan.h), has the analyses made that are due (schedule.h), and keeps what is believed of the clock
  * (ageing.h).
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -437,12 +436,10 @@ static void make_round(struct keeper *k)
 static bool rest(struct keeper *k)
 {
 	int64_t until = clock_mono_ms() + k->engine->look_every_ms;
-	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
-	int rc = 0;
 
 	(void)pthread_mutex_lock(&k->lock);
-	while (!k->is_stopping && rc != ETIMEDOUT)
-		rc = pthread_cond_timedwait(&k->changed, &k->lock, &ts);
+	for (bool is_time = false; !k->is_stopping && !is_time;)
+		is_time = cond_wait(&k->changed, &k->lock, until);
 	bool goes_on = !k->is_stopping;
 	(void)pthread_mutex_unlock(&k->lock);
 	return goes_on;
@@ -459,13 +456,9 @@ static void *keeper_main(void *arg)
 enum rc keeper_start(struct engine *e, struct err *err)
 {
 	struct keeper *k = mem_new(struct keeper);
-	pthread_condattr_t attr;
 
 	k->engine = e;
-	must(pthread_condattr_init(&attr) == 0);
-	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	must(pthread_cond_init(&k->changed, &attr) == 0);
-	must(pthread_condattr_destroy(&attr) == 0);
+	cond_init(&k->changed);
 	must(pthread_mutex_init(&k->lock, NULL) == 0);
 	int sys = pthread_create(&k->thread, NULL, keeper_main, k);
 	if (sys) {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/rand.h"
@@ -452,6 +453,5 @@ void keyring_mac(const struct keyring *k, const char *text, char out[KEYRING_MAC
 
 	must(HMAC(EVP_sha256(), k->link_key, KEY_LEN, (const unsigned char *)text, strlen(text), mac, &len));
 	must(len == sizeof mac);
-	for (size_t i = 0; i < sizeof mac; i++)
-		(void)snprintf(out + 2 * i, 3, "%02x", (unsigned)mac[i]);
+	hex_of(mac, sizeof mac, out);
 }

@@ -14,11 +14,10 @@
  * before it goes itself. A pass that fails is followed by the next one in its time. Files
  * go after the commit, like those of a task that its user deletes.
  */
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -304,12 +303,10 @@ static enum verdict submit(struct retention *r, struct drop *d)
 static bool rest(struct retention *r, int64_t ms)
 {
 	int64_t until = clock_mono_ms() + ms;
-	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
-	int rc = 0;
 
 	(void)pthread_mutex_lock(&r->lock);
-	while (!r->is_stopping && rc != ETIMEDOUT)
-		rc = pthread_cond_timedwait(&r->changed, &r->lock, &ts);
+	for (bool is_time = false; !r->is_stopping && !is_time;)
+		is_time = cond_wait(&r->changed, &r->lock, until);
 	bool goes_on = !r->is_stopping;
 	(void)pthread_mutex_unlock(&r->lock);
 	return goes_on;
@@ -385,18 +382,13 @@ static void *retention_main(void *arg)
 
 enum rc retention_start(struct engine *e, const struct retention_rules *rules, struct err *err)
 {
-	pthread_condattr_t attr;
-
 	if (!rules->keep_tasks && !rules->keep_days)
 		return RC_OK;
 	struct retention *r = mem_new(struct retention);
 	r->engine = e;
 	r->rules = *rules;
 	r->rules.every_ms = rules->every_ms ? rules->every_ms : EVERY_MS;
-	must(pthread_condattr_init(&attr) == 0);
-	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	must(pthread_cond_init(&r->changed, &attr) == 0);
-	must(pthread_condattr_destroy(&attr) == 0);
+	cond_init(&r->changed);
 	must(pthread_mutex_init(&r->lock, NULL) == 0);
 	int sys = pthread_create(&r->thread, NULL, retention_main, r);
 	if (sys) {

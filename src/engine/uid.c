@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 #include <string.h>
+#include "base/hex.h"
 #include "engine/cache.h"
 #include "engine/priv.h"
 
@@ -12,24 +13,11 @@ enum { BLOCK = 16 };
 
 void engine_task_uid(const struct engine *e, int64_t task_id, char out[TASK_UID_SIZE])
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned char block[BLOCK] = { 0 };
 
 	memcpy(block, &task_id, sizeof task_id);
 	keyring_block(e->keys, block, true);
-	for (size_t i = 0; i < BLOCK; i++) {
-		out[2 * i] = digits[block[i] >> 4];
-		out[2 * i + 1] = digits[block[i] & 15];
-	}
-	out[2 * BLOCK] = '\0';
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	hex_of(block, BLOCK, out);
 }
 
 /* 32 hex digits, dashes anywhere. */
@@ -37,7 +25,7 @@ static bool read_block(const char *text, unsigned char block[BLOCK])
 {
 	size_t n = 0;
 	for (const char *p = text; *p; p++) {
-		int digit = hex_digit(*p);
+		int digit = hex_value(*p);
 		if (*p == '-')
 			continue;
 		if (digit < 0 || n == (size_t)2 * BLOCK)

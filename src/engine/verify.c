@@ -8,12 +8,11 @@
  *  V2 What is found wanting counts for one generation of an instance: the next one that goes in service is not touched.
  *  V3 The numbers of tasks that the store keeps are compared with the tasks; a wrong one is told and counted anew.
  */
-#include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include "base/attr.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -212,14 +211,11 @@ static void make_pass(struct verifier *v, enum depth depth)
 /* True when the time for another pass has come. */
 static bool rest(struct verifier *v)
 {
-	int64_t until = clock_mono_ms() + v->engine->verify_every_ms;
-	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
-	int rc = 0;
+	int64_t every_ms = v->engine->verify_every_ms, until = every_ms ? clock_mono_ms() + every_ms : INT64_MAX;
 
 	(void)pthread_mutex_lock(&v->lock);
-	while (!v->is_stopping && (v->engine->verify_every_ms == 0 || rc != ETIMEDOUT))
-		rc = v->engine->verify_every_ms ? pthread_cond_timedwait(&v->stops, &v->lock, &ts)
-						: pthread_cond_wait(&v->stops, &v->lock);
+	for (bool is_time = false; !v->is_stopping && !is_time;)
+		is_time = cond_wait(&v->stops, &v->lock, until);
 	bool goes_on = !v->is_stopping;
 	(void)pthread_mutex_unlock(&v->lock);
 	return goes_on;
@@ -237,13 +233,9 @@ static void *verifier_main(void *arg)
 enum rc verifier_start(struct engine *e, struct err *err)
 {
 	struct verifier *v = mem_new(struct verifier);
-	pthread_condattr_t attr;
 
 	v->engine = e;
-	must(pthread_condattr_init(&attr) == 0);
-	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	must(pthread_cond_init(&v->stops, &attr) == 0);
-	must(pthread_condattr_destroy(&attr) == 0);
+	cond_init(&v->stops);
 	must(pthread_mutex_init(&v->lock, NULL) == 0);
 	e->verifier = v;
 	make_pass(v, IS_THERE); /* V1 */

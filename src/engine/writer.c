@@ -9,11 +9,10 @@
  * engine's own (what children said, how they ended) go back to the head of the line in their order, claimed attempts
  * are forgotten, and a broken store is reopened before the next batch, so that memory and disk never go separate ways.
  */
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -91,13 +90,8 @@ static bool take_batch(struct engine *e, struct change *batch[BATCH_MAX], int *n
 	*n = 0;
 	(void)pthread_mutex_lock(&e->queue_lock);
 	for (int64_t ms = rest_ms(e); ms != 0; ms = rest_ms(e)) {
-		if (ms < 0) {
-			(void)pthread_cond_wait(&e->queue_filled, &e->queue_lock);
-			continue;
-		}
-		int64_t until = clock_mono_ms() + ms;
-		struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
-		(void)pthread_cond_timedwait(&e->queue_filled, &e->queue_lock, &ts);
+		int64_t until = ms < 0 ? INT64_MAX : clock_mono_ms() + ms;
+		(void)cond_wait(&e->queue_filled, &e->queue_lock, until);
 	}
 	while (*n < BATCH_MAX && e->queue_head) {
 		batch[(*n)++] = e->queue_head;
@@ -299,12 +293,7 @@ static void *writer_main(void *arg)
 
 enum rc writer_start(struct engine *e, struct err *err)
 {
-	pthread_condattr_t attr;
-
-	must(pthread_condattr_init(&attr) == 0);
-	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	must(pthread_cond_init(&e->queue_filled, &attr) == 0);
-	must(pthread_condattr_destroy(&attr) == 0);
+	cond_init(&e->queue_filled);
 	must(pthread_mutex_init(&e->queue_lock, NULL) == 0);
 	e->queue_tail = &e->queue_head;
 	e->looks_for_work = true;

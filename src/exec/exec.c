@@ -452,8 +452,6 @@ void exec_free(struct exec *e)
 
 /* ---- recovery ---- */
 
-bool exec_is_alive(pid_t pid, int64_t pid_start) { return proc_is_same(pid, pid_start); }
-
 enum rc exec_kill_group(pid_t pid, int64_t pid_start, struct err *err)
 {
 	return proc_kill_left_group(pid, pid_start, "STINT_TASK", err);

@@ -101,9 +101,8 @@ void exec_message_done(struct exec *e, int64_t task_id);
 void exec_stop_all(struct exec *e, int64_t grace_ms);
 void exec_free(struct exec *e); /* NULL is fine */
 
-/* For recovery at start: is this very process (the pid and pid_start that on_start told) still alive? */
-bool exec_is_alive(pid_t pid, int64_t pid_start);
-/* SIGKILL to its group if so. Also when only its descendants are left, which a parent-death signal does not reach.
+/* For recovery at start: SIGKILL to the group of the very process that on_start told, if it lives. Also when only its
+ * descendants are left, which a parent-death signal does not reach.
  * A failure of this one and the next: it could not be found out, and something may live. */
 enum rc exec_kill_group(pid_t pid, int64_t pid_start, struct err *err) NODISCARD;
 /* SIGKILL to whatever was started with this task_file: also what left its group, or started before

@@ -1,17 +1,7 @@
 #include "http/chunk.h"
 
 #include <stdbool.h>
-
-static int hex_value(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+#include "base/hex.h"
 
 static void start_line(struct chunk *c, enum chunk_state state)
 {
@@ -33,7 +23,7 @@ static bool take_size_byte(struct chunk *c, unsigned char byte)
 {
 	if (++c->line_len > CHUNK_LINE_LIMIT)
 		return false;
-	int digit = hex_value(byte);
+	int digit = hex_value((char)byte);
 	if (c->is_in_size && digit >= 0) {
 		if (c->n_digits++ == 15) /* 60 bits: no overflow, and far over any limit */
 			return false;

@@ -1,5 +1,5 @@
 /*
- * The verifier is a chain of checks in the contract's order (auth.md section 6); the first that fails puts the
+ * The verifier is a chain of checks in the vendor's order; the first that fails puts the
  * refusal into struct check and ends the chain. Memory is bounded by the arena and by CANON_TEXT_MAX.
  * Every request goes this way, so the header fields are sorted once, looked up by name, and what is signed of them is
  * one walk along two sorted lists; texts that only a refusal or a test wants to see are made for these alone.
@@ -12,6 +12,7 @@
 #include <string.h>
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/must.h"
 #include "sign/canon.h"
 #include "sign/hash.h"
@@ -101,7 +102,7 @@ void sign_sha256_hex(const void *bytes, size_t len, char out[65])
 	unsigned char hash[HASH_LEN];
 
 	hash_sha256(bytes, len, hash);
-	canon_hex(hash, sizeof hash, out);
+	hex_of(hash, sizeof hash, out);
 }
 
 /* Most requests that read have no body. */
@@ -170,7 +171,7 @@ static void hash_canonical_request(const struct buf *text, char string_to_sign[]
 
 	hash_sha256(buf_text(text), text->len, hash);
 	memcpy(string_to_sign, first_line, sizeof first_line - 1);
-	canon_hex(hash, sizeof hash, string_to_sign + sizeof first_line - 1);
+	hex_of(hash, sizeof hash, string_to_sign + sizeof first_line - 1);
 }
 
 /* False when the arena or CANON_TEXT_MAX is too small. The canonical request is kept only for a trace. */
@@ -197,7 +198,7 @@ static char *authorization_of(struct slice key_id, struct slice names, const str
 {
 	char mac[CANON_HASH_LEN + 1];
 
-	canon_hex(made->mac, sizeof made->mac, mac);
+	hex_of(made->mac, sizeof made->mac, mac);
 	return arena_printf(a, SCHEME " Credential=%.*s,SignedHeaders=%.*s,Signature=%s", (int)key_id.len, key_id.at,
 			    (int)names.len, names.at, mac);
 }
@@ -407,7 +408,7 @@ static bool is_signed(struct check *c, const struct hash_key *key)
 	c->is_over = !compute_all(c, key, &made);
 	if (c->is_over)
 		return false;
-	canon_hex(made.mac, sizeof made.mac, mac);
+	hex_of(made.mac, sizeof made.mac, mac);
 	if (CRYPTO_memcmp(mac, c->claim.signature.at, CANON_HASH_LEN) != 0)
 		return refuse(c, WHY_MISMATCH,
 		              "Specified signature does not match our calculation. server StringToSign is [%s]",

@@ -1,6 +1,6 @@
 /*
  * acs3: Alibaba Cloud's request signature V3, ACS3-HMAC-SHA256: verify a request, and make one.
- * The contract is auth.md sections 1, 3 and 6; every rule there has a vector in tests/unit.
+ * Every rule of it has a vector in tests/unit.
  *
  * Not here: who holds which key (the caller's lookup), policies, the other schemes (one file each, later).
  * Owner:   requests, keys and results borrow from the caller's arena. Secrets are wiped by who loaded them.

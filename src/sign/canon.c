@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 #include "base/attr.h"
+#include "base/hex.h"
 
 struct slice slice_of(const char *text) { return (struct slice){ text, strlen(text) }; }
 
@@ -50,25 +51,7 @@ void slice_add(struct buf *out, struct slice s) { buf_add(out, s.at, s.len); }
 
 bool canon_is_blank(char c) { return c == ' ' || c == '\t'; }
 
-void canon_hex(const unsigned char *bytes, size_t len, char *out)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < len; i++) {
-		out[2 * i] = digits[bytes[i] >> 4];
-		out[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	out[2 * len] = '\0';
-}
-
-bool canon_is_hash(struct slice s)
-{
-	bool is_good = s.len == CANON_HASH_LEN;
-
-	for (size_t i = 0; i < CANON_HASH_LEN && is_good; i++)
-		is_good = (s.at[i] >= '0' && s.at[i] <= '9') || (s.at[i] >= 'a' && s.at[i] <= 'f');
-	return is_good;
-}
+bool canon_is_hash(struct slice s) { return s.len == CANON_HASH_LEN && hex_is(s.at, s.len); }
 
 bool canon_is_name(struct slice s)
 {
@@ -272,16 +255,6 @@ void canon_encode(struct buf *out, struct slice bytes)
 		else
 			buf_add(out, code, sizeof code);
 	}
-}
-
-/* Value of a hex digit of either case, or -1. */
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 size_t canon_decode(char *to, struct slice from, enum canon_plus plus)

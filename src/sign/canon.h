@@ -1,7 +1,7 @@
 /*
  * canon: what the signature schemes share: limits, the parts of Authorization, header look-ups, percent-encoding,
  * the sorted query.
- * The schemes differ in how they put these together (auth.md sections 3 to 7), not in the pieces.
+ * The schemes differ in how they put these together, not in the pieces.
  *
  * Owner:    slices borrow from what they were cut out of; scratch memory comes from the caller's arena.
  * Threads:  any (pure).
@@ -45,8 +45,6 @@ void slice_add(struct buf *out, struct slice s);
 
 /* The blanks of a header value: space and tab. */
 bool canon_is_blank(char c);
-/* out has room for 2 * len + 1: lower-case digits and a NUL. */
-void canon_hex(const unsigned char *bytes, size_t len, char *out);
 /* CANON_HASH_LEN hex digits in lower case. */
 bool canon_is_hash(struct slice s);
 /* A header's name as signed: one or more of a-z 0-9 - _ . */

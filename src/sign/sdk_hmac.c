@@ -1,6 +1,6 @@
 /*
- * The verifier is a chain of checks in the contract's order; the first that fails puts the refusal into struct check
- * and ends the chain. SDKs hash a few kinds of request in more than one way (auth.md section 7, PAYLOAD), so the last
+ * The verifier is a chain of checks in the vendor's order; the first that fails puts the refusal into struct check
+ * and ends the chain. SDKs hash a few kinds of request in more than one way, so the last
  * check goes through a short list of candidates. Memory is bounded by the arena and by CANON_TEXT_MAX.
  */
 #include "sign/sdk_hmac.h"
@@ -11,6 +11,7 @@
 #include <string.h>
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/must.h"
 #include "sign/canon.h"
 #include "sign/hash.h"
@@ -206,7 +207,7 @@ static bool compute(const struct sign_request *req, const struct claim *claim, c
 	out->string_to_sign = print_string_to_sign(req, claim, hash, a);
 	if (is_over || !out->string_to_sign || !sign_text(claim, secret, out->string_to_sign, a, mac))
 		return false;
-	canon_hex(mac, MAC_LEN, mac_hex);
+	hex_of(mac, MAC_LEN, mac_hex);
 	out->authorization = print_authorization(claim, mac_hex, a);
 	return !arena_is_full(a);
 }

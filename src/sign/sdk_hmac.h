@@ -1,7 +1,6 @@
 /*
  * sdk_hmac: Huawei Cloud's and Open Telekom Cloud's request signature, SDK-HMAC-SHA256: verify a request, and make one.
- * The contract is auth.md sections 1, 7 and 9; every rule there has a vector in
- * tests/unit. docs/signatures.md explains.
+ * Every rule of it has a vector in tests/unit.
  *
  * Both forms are verified: Access=KEY with the secret as it is (the vendor's own SDKs), and Credential=KEY/SCOPE with
  * a derived secret (gophertelekomcloud, Terraform). Only the first is made.

@@ -1,29 +1,14 @@
 #include "task/state.h"
 
-#include <stddef.h>
-#include <string.h>
-#include "base/attr.h"
-
 static const char *const words[TASK_STATES] = { "pending", "running", "success", "failed" };
 static const bool may[TASK_STATES][TASK_STATES] = {
-	[TASK_PENDING] = { [TASK_RUNNING] = true, [TASK_FAILED] = true },
+	[TASK_PENDING] = { [TASK_RUNNING] = true },
 	[TASK_RUNNING] = { [TASK_PENDING] = true, [TASK_SUCCESS] = true, [TASK_FAILED] = true },
 };
 
 const char *task_state_word(enum task_state s) { return words[s]; }
 bool task_state_is_final(enum task_state s) { return s == TASK_SUCCESS || s == TASK_FAILED; }
 bool task_state_may_become(enum task_state from, enum task_state to) { return may[from][to]; }
-
-bool task_state_parse(const char *word, enum task_state *out)
-{
-	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-		if (strcmp(word, words[i]) == 0) {
-			*out = (enum task_state)i;
-			return true;
-		}
-	}
-	return false;
-}
 
 const char *task_fault_word(enum task_fault f)
 {

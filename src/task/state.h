@@ -16,7 +16,6 @@
 enum task_state { TASK_PENDING, TASK_RUNNING, TASK_SUCCESS, TASK_FAILED, TASK_STATES };
 
 const char *task_state_word(enum task_state s);
-bool task_state_parse(const char *word, enum task_state *out);
 bool task_state_is_final(enum task_state s);
 bool task_state_may_become(enum task_state from, enum task_state to);
 

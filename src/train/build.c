@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/num.h"
@@ -128,8 +129,8 @@ static bool should_stop(const struct build *b)
 	return k && k->should_stop && k->should_stop(k->ctx);
 }
 
-/* Share of the work in percent: reading the files, then dealing their rows to blocks. */
-enum { PERCENT_READ = 70, PERCENT_DEALT = 99 };
+/* Percent of the run that are done when the files are read, and when their rows are dealt to blocks. */
+enum { PERCENT_READ = DATASET_PERCENT * 7 / 10, PERCENT_DEALT = DATASET_PERCENT };
 
 static void report(const struct build *b, int from, int to, uint64_t done, uint64_t all)
 {
@@ -169,8 +170,7 @@ static enum rc check_unchanged(struct build *b, struct err *err)
 	char hex[65];
 
 	must(EVP_DigestFinal_ex(b->digest, hash, NULL) == 1);
-	for (size_t i = 0; i < 32; i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+	hex_of(hash, 32, hex);
 	if (memcmp(hex, b->in->content_hash, 64) != 0)
 		return err_set(err, RC_INVALID, "the data files were changed while they were read");
 	return RC_OK;
@@ -225,11 +225,11 @@ static enum part part_of(const struct build *b, const struct stored_row *head, u
 
 static enum rc one_class(const struct build *b, uint64_t positives, struct err *err)
 {
-	static const char *const ops[] = { "<", "<=", ">", ">=", "=", "!=" };
 	const struct label_rule *rule = &b->schema.positive;
 	return err_set(err, RC_INVALID,
 		       "only one class of label: all %llu training rows are %s (positive means label %s %g)",
-		       (unsigned long long)b->n_train, positives ? "positive" : "negative", ops[rule->op], rule->value);
+		       (unsigned long long)b->n_train, positives ? "positive" : "negative", label_op_words[rule->op],
+		       rule->value);
 }
 
 /* Mark the hashes of the training rows. */

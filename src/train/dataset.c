@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/arena.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "os/file.h"
@@ -99,12 +100,6 @@ static enum rc add_files(struct opening *op, const char *const *roots, int n_roo
 			rc = add_file(op, lists[part]->items[i], (enum part)part, roots, n_roots, err);
 	}
 	return rc;
-}
-
-static void hex_of(const unsigned char *bytes, size_t n, char *out)
-{
-	for (size_t i = 0; i < n; i++)
-		(void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
 /* Content hash: of all files' bytes one after the other. key_text gets what else tells data sets apart. */

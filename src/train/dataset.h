@@ -46,6 +46,7 @@ struct dataset_info {
 
 struct dataset;
 
+enum { DATASET_PERCENT = 20 }; /* of a run's progress, told while its data are made ready; then comes the fitting */
 enum rc dataset_open(const struct train_options *o, const char *work_dir, const char *const *roots, int n_roots,
 		     const struct train_sink *sink, struct dataset **out, struct err *err) NODISCARD;
 void dataset_close(struct dataset *d);

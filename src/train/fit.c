@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/attr.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/num.h"
@@ -351,6 +352,23 @@ static bool checkpoint_number(const char *name, int *out)
 	return true;
 }
 
+static enum rc note_newest(void *ctx, const char *name, UNUSED struct err *err)
+{
+	int *newest = ctx, n;
+	if (checkpoint_number(name, &n) && n > *newest)
+		*newest = n;
+	return RC_OK;
+}
+
+void train_find_checkpoint(const char *work_dir, char name[CHECKPOINT_NAME_SIZE])
+{
+	int newest = 0;
+	enum rc rc = dir_each(work_dir, note_newest, &newest, NULL);
+	name[0] = '\0';
+	if (rc == RC_OK && newest) /* what cannot be looked at holds nothing to go on from */
+		(void)snprintf(name, CHECKPOINT_NAME_SIZE, "ckpt-%d", newest);
+}
+
 static enum rc try_checkpoint(struct fit *f, int number, struct err *err)
 {
 	char path[PATH_MAX], best[PATH_MAX];
@@ -360,6 +378,8 @@ static enum rc try_checkpoint(struct fit *f, int number, struct err *err)
 	if (rc == RC_OK)
 		rc = checkpoint_read(path, &f->w, &state, f->plan->identity, f->plan->kernel->name, &is_same_kernel,
 		                     err);
+	if (rc == RC_OK && state.epoch > f->o->epochs)
+		rc = err_set(err, RC_CONFLICT, "it is of epoch %d, past the last one", state.epoch);
 	if (rc == RC_OK)
 		rc = find_best(f, &state, best, err);
 	if (rc != RC_OK)
@@ -398,13 +418,16 @@ static void tell_epoch(struct fit *f, double train_logloss, const struct figures
 	const struct train_sink *sink = f->plan->sink;
 	const struct fit_state *s = &f->state;
 	const char *set = f->valid_part == PART_VALID ? "validation" : "training";
+	char auc[24] = ""; /* of one class there is none */
 
 	tell_metric(sink, "training", f->valid_part == PART_VALID ? "logloss" : "running_logloss", s->epoch,
 	            train_logloss);
 	tell_metric(sink, set, "logloss", s->epoch, now->logloss);
 	tell_metric(sink, set, "auc", s->epoch, now->auc);
-	tell(sink, "epoch %d of %d: training logloss %.4f, %s logloss %.4f, AUC %.4f%s", s->epoch, f->o->epochs,
-	     train_logloss, f->valid_part == PART_VALID ? "validation" : "afterwards", now->logloss, now->auc,
+	if (isfinite(now->auc))
+		(void)snprintf(auc, sizeof auc, ", AUC %.4f", now->auc);
+	tell(sink, "epoch %d of %d: training logloss %.4f, %s logloss %.4f%s%s", s->epoch, f->o->epochs, train_logloss,
+	     f->valid_part == PART_VALID ? "validation" : "afterwards", now->logloss, auc,
 	     s->best_epoch == s->epoch ? ", best so far" : "");
 }
 
@@ -465,8 +488,6 @@ static void tell_data(const struct fit *f)
 	     i->n_features, i->n_fields, (double)f->w.size / 0x1p20, f->plan->kernel->name);
 	if (f->valid_part == PART_TRAIN)
 		tell(sink, "there are no validation rows: figures are of the training rows, and flatter the model");
-	if (positives == 0 || positives == rows)
-		tell(sink, "all training rows have the same label: the model will learn only that");
 }
 
 enum rc fit_run(const struct fit_plan *plan, struct fit_state *state, char *model_path, struct err *err)

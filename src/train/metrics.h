@@ -3,7 +3,8 @@
  *
  * Up to METRICS_EXACT_ROWS rows are kept and ranked exactly. Past that they go into METRICS_BINS bins, equally wide in
  * the score from -16 to 16: rows less than 3.1e-5 apart in the score then count as ties, which moves AUC and PR-AUC by
- * less than 1e-4. Logloss, recall, precision and calibration are exact either way.
+ * less than 1e-4. Scores past the ends tie as well: probabilities nearer than 1e-7 to 0 or 1. Logloss, recall,
+ * precision and calibration are exact either way.
  *
  * Ties: a pair with equal scores counts half for AUC (midranks); rows of equal score enter PR-AUC together.
  * Owner:   struct metrics is the caller's; metrics_fini. Copying it moves it.

@@ -69,10 +69,10 @@ const struct param_rule train_rules[] = {
 const size_t n_train_rules = ARRAY_LEN(train_rules);
 
 /* Words of the choices above, in the order of the enums of options.h. */
-static const char *const format_words[] = { "auto", "csv", "tsv", "jsonl", "libffm", "libsvm" };
+const char *const format_words[FORMATS] = { "auto", "csv", "tsv", "jsonl", "libffm", "libsvm" };
 static const char *const split_words[] = { "tail", "random" };
 static const char *const model_words[] = { "lr", "fm", "ffm" };
-static const char *const op_words[] = { "<", "<=", ">", ">=", "=", "!=" };
+const char *const label_op_words[LABEL_OPS] = { "<", "<=", ">", ">=", "=", "!=" };
 
 struct given {
 	const struct param *params;
@@ -118,8 +118,8 @@ static struct label_rule label_rule_of(const struct given *g)
 	struct label_rule rule = { .op = LABEL_GT };
 	size_t len = strspn(text, "<>=!");
 
-	for (size_t i = 0; i < ARRAY_LEN(op_words); i++) {
-		if (strlen(op_words[i]) == len && strncmp(op_words[i], text, len) == 0)
+	for (size_t i = 0; i < LABEL_OPS; i++) {
+		if (strlen(label_op_words[i]) == len && strncmp(label_op_words[i], text, len) == 0)
 			rule.op = (enum label_op)i; /* in the same order */
 	}
 	must(num_f64(text + len, &rule.value));
@@ -232,7 +232,7 @@ enum rc train_options_parse(const struct param *params, size_t n_params, struct 
 	struct train_options o = {
 		.train_data = list_of(&g, "train_data", 0),
 		.valid_data = list_of(&g, "valid_data", 0),
-		.format = (enum train_format)choice_of(&g, "data_format", format_words, ARRAY_LEN(format_words)),
+		.format = (enum train_format)choice_of(&g, "data_format", format_words, FORMATS),
 		.has_header = bool_of(&g, "header"),
 		.label_field = text_of(&g, "label_field"),
 		.positive = label_rule_of(&g),
@@ -281,7 +281,7 @@ char *train_options_cache_key(const struct train_options *o, struct arena *a)
 	struct buf b;
 	buf_init(&b, (size_t)1 << 20);
 	buf_addf(&b, "data_format=%s\nheader=%d\nlabel_field=%s\npositive=%s%.17g\n", format_words[o->format],
-		 o->has_header, o->label_field, op_words[o->positive.op], o->positive.value);
+		 o->has_header, o->label_field, label_op_words[o->positive.op], o->positive.value);
 	add_list(&b, "feature_fields", &o->feature_fields);
 	add_list(&b, "numeric_fields", &o->numeric_fields);
 	add_list(&b, "text_fields", &o->text_fields);

@@ -26,6 +26,10 @@ struct label_rule { /* y = 1 when label OP value; default "> 0" */
 	double value;
 };
 
+/* Words of the enums, in their order: in options, schemas and messages. */
+enum { FORMATS = FORMAT_LIBSVM + 1, LABEL_OPS = LABEL_NE + 1 };
+extern const char *const format_words[FORMATS], *const label_op_words[LABEL_OPS];
+
 struct train_options {
 	struct text_list train_data, valid_data;
 	enum train_format format;          /* data_format: csv tsv jsonl libffm libsvm; default by name, then content */

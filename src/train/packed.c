@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <zlib.h>
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "os/calls.h"
@@ -206,12 +207,9 @@ static void encode_header(const struct packed_writer *w, const unsigned char *ke
 	put32(h + AT_VERSION, VERSION);
 	put32(h + AT_HASH_BITS, info->hash_bits);
 	memcpy(h + AT_KEY, key, PACKED_KEY_SIZE);
-	for (size_t i = 0; i < 32; i++) {
-		const char *digits = "0123456789abcdef";
-		size_t high = (size_t)(strchr(digits, info->content_hash[2 * i]) - digits);
-		size_t low = (size_t)(strchr(digits, info->content_hash[2 * i + 1]) - digits);
-		h[AT_CONTENT + i] = (unsigned char)(high << 4 | low);
-	}
+	for (size_t i = 0; i < 32; i++)
+		h[AT_CONTENT + i] = (unsigned char)(hex_value(info->content_hash[2 * i]) << 4 |
+						    hex_value(info->content_hash[2 * i + 1]));
 	for (size_t p = 0; p < PARTS; p++) {
 		put64(h + AT_ROWS + 8 * p, (uint64_t)info->rows[p]);
 		put64(h + AT_POSITIVES + 8 * p, (uint64_t)info->positives[p]);
@@ -313,10 +311,7 @@ static void decode_header(struct packed *c)
 	info->n_features = get32(h + AT_FEATURES);
 	info->hash_bits = get32(h + AT_HASH_BITS);
 	info->row_features_max = get32(h + AT_ROW_MAX);
-	for (size_t i = 0; i < 32; i++) {
-		info->content_hash[2 * i] = "0123456789abcdef"[h[AT_CONTENT + i] >> 4];
-		info->content_hash[2 * i + 1] = "0123456789abcdef"[h[AT_CONTENT + i] & 15];
-	}
+	hex_of(h + AT_CONTENT, 32, info->content_hash);
 	c->tail = get64(h + AT_TAIL);
 }
 

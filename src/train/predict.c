@@ -1,10 +1,9 @@
 /* Scoring the rows of a file with a loaded model: one line per row, in the rows' order. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/must.h"
-#include "os/calls.h"
+#include "os/file.h"
 #include "train/loss.h"
 #include "train/model_file.h"
 #include "train/train.h"
@@ -19,17 +18,9 @@ struct lines {
 
 static enum rc flush(struct lines *l, struct err *err)
 {
-	const char *p = l->text;
-	while (l->len) {
-		ssize_t n = os.write(l->fd, p, l->len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(err, errno == ENOSPC ? RC_BUSY : RC_IO, errno, "cannot write the predictions");
-		p += n;
-		l->len -= (size_t)n;
-	}
-	return RC_OK;
+	enum rc rc = file_put(l->fd, "predictions", l->text, l->len, err);
+	l->len = 0;
+	return rc;
 }
 
 static enum rc add_line(struct lines *l, float probability, struct err *err)

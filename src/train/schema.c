@@ -10,9 +10,7 @@
 
 enum { SCHEMA_VERSION = 1, JSON_MAX_SIZE = 64 << 20 };
 
-static const char *const format_words[] = { "auto", "csv", "tsv", "jsonl", "libffm", "libsvm" };
 static const char *const kind_words[] = { "category", "number", "text", "tags" };
-static const char *const op_words[] = { "<", "<=", ">", ">=", "=", "!=" };
 
 static int find_word(const char *const *words, size_t n, const char *word)
 {
@@ -28,7 +26,7 @@ const char *format_word(enum train_format f) { return format_words[f]; }
 
 bool format_parse(const char *word, enum train_format *out)
 {
-	int i = find_word(format_words, ARRAY_LEN(format_words), word);
+	int i = find_word(format_words, FORMATS, word);
 	if (i >= 0)
 		*out = (enum train_format)i;
 	return i >= 0;
@@ -204,7 +202,7 @@ enum rc schema_to_json(const struct schema *s, struct buf *out, struct err *err)
 	jw_kv_text(&w, "format", format_word(s->format));
 	jw_kv_bool(&w, "header", s->has_header);
 	jw_kv_text(&w, "labelField", s->label_field);
-	jw_kv_text(&w, "labelOp", op_words[s->positive.op]);
+	jw_kv_text(&w, "labelOp", label_op_words[s->positive.op]);
 	jw_kv_real(&w, "labelValue", s->positive.value);
 	jw_kv_text(&w, "valueSeparator", s->separator);
 	jw_kv_int(&w, "fields", s->n_fields);
@@ -250,7 +248,7 @@ static enum rc columns_from_json(struct schema *s, const json_t *columns)
 static enum rc fill_from_json(struct schema *s, const json_t *root)
 {
 	const json_t *label = json_object_get(root, "labelField"), *separator = json_object_get(root, "valueSeparator");
-	int op = find_word(op_words, ARRAY_LEN(op_words), json_string_value(json_object_get(root, "labelOp")));
+	int op = find_word(label_op_words, LABEL_OPS, json_string_value(json_object_get(root, "labelOp")));
 	json_int_t n_fields = json_integer_value(json_object_get(root, "fields"));
 
 	if (json_integer_value(json_object_get(root, "version")) != SCHEMA_VERSION || op < 0 ||

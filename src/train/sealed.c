@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "os/calls.h"
@@ -44,16 +45,6 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are written and 
 
 static uint64_t padded(uint64_t size) { return (size + 63) / 64 * 64; }
 
-static void to_hex(const unsigned char digest[SEALED_DIGEST_SIZE], char hex[SEALED_HEX_SIZE])
-{
-	static const char digits[] = "0123456789abcdef";
-	for (int i = 0; i < SEALED_DIGEST_SIZE; i++) {
-		hex[2 * i] = digits[digest[i] >> 4];
-		hex[2 * i + 1] = digits[digest[i] & 15];
-	}
-	hex[2 * SEALED_DIGEST_SIZE] = '\0';
-}
-
 static void sha256(const void *bytes, size_t size, unsigned char out[SEALED_DIGEST_SIZE])
 {
 	must(EVP_Digest(bytes, size, out, NULL, EVP_sha256(), NULL) == 1);
@@ -63,20 +54,9 @@ static void sha256(const void *bytes, size_t size, unsigned char out[SEALED_DIGE
 
 static enum rc flush(struct sealed_writer *w, struct err *err)
 {
-	const unsigned char *p = w->held;
-	while (w->n_held) {
-		ssize_t n = os.write(w->fd, p, w->n_held);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			int sys = errno;
-			return err_sys(err, sys == ENOSPC || sys == EDQUOT ? RC_BUSY : RC_IO, sys,
-			               "cannot write '%.300s'", w->temp);
-		}
-		p += n;
-		w->n_held -= (size_t)n;
-	}
-	return RC_OK;
+	enum rc rc = file_put(w->fd, w->temp, w->held, w->n_held, err);
+	w->n_held = 0;
+	return rc;
 }
 
 /* Bytes into the file, through the gathering buffer. */
@@ -235,7 +215,7 @@ enum rc sealed_write_end(struct sealed_writer *w, char seal_hex[SEALED_HEX_SIZE]
 		sealed_write_abort(w);
 	}
 	if (rc == RC_OK && seal_hex)
-		to_hex(seal, seal_hex);
+		hex_of(seal, SEALED_DIGEST_SIZE, seal_hex);
 	return rc;
 }
 
@@ -336,7 +316,7 @@ static enum rc check_all(struct sealed *s, const char *path, const struct sealed
 	/* Sections first: when one of them is damaged, it is named. */
 	if (memcmp(seal, digests + digests_size, sizeof seal) != 0 || at != end)
 		return err_set(err, RC_CORRUPT, "'%.200s': head or trailer is damaged (checksum)", path);
-	to_hex(seal, s->seal_hex);
+	hex_of(seal, SEALED_DIGEST_SIZE, s->seal_hex);
 	return RC_OK;
 }
 
@@ -382,6 +362,6 @@ enum rc sha256_of_file(const char *path, char hex[SEALED_HEX_SIZE], struct err *
 		return rc;
 	sha256(s.bytes, s.size, digest);
 	sealed_close(&s);
-	to_hex(digest, hex);
+	hex_of(digest, SEALED_DIGEST_SIZE, hex);
 	return RC_OK;
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "os/calls.h"
+#include "os/file.h"
 
 enum { BUFFER_SIZE = 256 * 1024 };
 
@@ -33,23 +34,9 @@ enum rc spool_create(struct spool *s, const char *path, enum spool_kind kind, st
 	return RC_OK;
 }
 
-static enum rc write_all(struct spool *s, const char *p, size_t len, struct err *err)
-{
-	while (len) {
-		ssize_t n = os.write(s->fd, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return failed(s, "write", err);
-		p += n;
-		len -= (size_t)n;
-	}
-	return RC_OK;
-}
-
 enum rc spool_flush(struct spool *s, struct err *err)
 {
-	enum rc rc = write_all(s, s->bytes, s->len, err);
+	enum rc rc = file_put(s->fd, s->path, s->bytes, s->len, err);
 	s->len = 0;
 	return rc;
 }
@@ -60,7 +47,7 @@ enum rc spool_write(struct spool *s, const void *bytes, size_t len, struct err *
 	if (len > BUFFER_SIZE - s->len) {
 		enum rc rc = spool_flush(s, err);
 		if (rc == RC_OK && len >= BUFFER_SIZE)
-			return write_all(s, bytes, len, err);
+			return file_put(s->fd, s->path, bytes, len, err);
 		if (rc != RC_OK)
 			return rc;
 	}
@@ -127,7 +114,7 @@ enum rc spool_write_at(struct spool *s, uint64_t offset, const void *bytes, size
 	enum rc rc = spool_flush(s, err);
 	if (rc == RC_OK && lseek(s->fd, (off_t)offset, SEEK_SET) < 0)
 		rc = failed(s, "go to a place in", err);
-	return rc == RC_OK ? write_all(s, bytes, len, err) : rc;
+	return rc == RC_OK ? file_put(s->fd, s->path, bytes, len, err) : rc;
 }
 
 static void forget(struct spool *s)

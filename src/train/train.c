@@ -3,7 +3,6 @@
 
 #include <limits.h>
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/must.h"
@@ -12,8 +11,6 @@
 #include "train/dataset.h"
 #include "train/fit.h"
 #include "train/model_file.h"
-
-enum { DATA_PERCENT = 20 /* share of the progress that reading the files takes */ };
 
 /* Everything that shapes the bits of the weights: runs with equal texts may share checkpoints. Threads are left out:
  * they change no format, and a run that is retried with fewer should go on. */
@@ -27,55 +24,6 @@ static char *run_identity(const struct train_options *o, const struct dataset_in
 	                    (unsigned long long)o->seed, o->early_stop_rounds, info->n_features, info->n_fields,
 	                    (long long)info->rows[PART_TRAIN], (long long)info->rows[PART_VALID], info->content_hash,
 	                    data_key ? data_key : "");
-}
-
-/* The data set reports 0..99 of its own work. */
-static void data_progress(void *ctx, int percent)
-{
-	const struct train_sink *sink = ctx;
-	if (sink->progress)
-		sink->progress(sink->ctx, percent * DATA_PERCENT / 100);
-}
-
-static void data_metric(void *ctx, const char *set, const char *name, int64_t step, double value)
-{
-	const struct train_sink *sink = ctx;
-	if (sink->metric)
-		sink->metric(sink->ctx, set, name, step, value);
-}
-
-static void data_event(void *ctx, const char *text)
-{
-	const struct train_sink *sink = ctx;
-	if (sink->event)
-		sink->event(sink->ctx, text);
-}
-
-static void data_hash(void *ctx, const char *hex)
-{
-	const struct train_sink *sink = ctx;
-	if (sink->data_hash)
-		sink->data_hash(sink->ctx, hex);
-}
-
-static bool data_should_stop(void *ctx)
-{
-	const struct train_sink *sink = ctx;
-	return sink->should_stop && sink->should_stop(sink->ctx);
-}
-
-static enum rc open_data(const struct train_run *run, const struct train_options *o, struct train_sink *inner,
-                         struct dataset **out, struct err *err)
-{
-	/* The context is only handed back to the five functions above, which read it. */
-	*inner = (struct train_sink){ .ctx = (void *)(uintptr_t)&run->sink,
-		                      .progress = data_progress,
-		                      .metric = data_metric,
-		                      .event = data_event,
-		                      .data_hash = data_hash,
-		                      .should_stop = data_should_stop };
-	enum rc rc = dir_make(run->work_dir, 0700, err);
-	return rc == RC_OK ? dataset_open(o, run->work_dir, run->roots, run->n_roots, inner, out, err) : rc;
 }
 
 static void fill_data(struct train_result *r, const struct dataset_info *info)
@@ -119,7 +67,7 @@ static enum rc fit_and_publish(const struct train_run *run, const struct train_o
 		                 .work_dir = run->work_dir,
 		                 .checkpoint = run->checkpoint,
 		                 .identity = run_identity(o, dataset_info(data), a),
-		                 .progress_from = DATA_PERCENT };
+		                 .progress_from = DATASET_PERCENT };
 	if (!plan.identity)
 		return err_set(err, RC_LIMIT, "options are too long");
 	enum rc rc = fit_run(&plan, &state, best, err);
@@ -140,14 +88,15 @@ enum rc train_run(const struct train_run *run, struct arena *a, struct train_res
 {
 	int64_t started_ms = clock_mono_ms();
 	struct train_options o;
-	struct train_sink inner;
 	struct dataset *data;
 	struct train_result r = { 0 };
 
 	static_assert(sizeof r.model_path >= PATH_MAX, "a path fits");
 	enum rc rc = train_options_parse(run->params, run->n_params, a, &o, err);
 	if (rc == RC_OK)
-		rc = open_data(run, &o, &inner, &data, err);
+		rc = dir_make(run->work_dir, 0700, err);
+	if (rc == RC_OK)
+		rc = dataset_open(&o, run->work_dir, run->roots, run->n_roots, &run->sink, &data, err);
 	if (rc != RC_OK)
 		return rc;
 	rc = fit_and_publish(run, &o, data, a, &r, err);

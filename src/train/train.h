@@ -62,6 +62,9 @@ struct train_result {
 	double seconds;
 };
 
+/* What a run that was cut off has left in work_dir to go on from, for train_run.checkpoint; "": nothing. */
+enum { CHECKPOINT_NAME_SIZE = 24 };
+void train_find_checkpoint(const char *work_dir, char name[CHECKPOINT_NAME_SIZE]);
 enum rc train_run(const struct train_run *run, struct arena *a, struct train_result *out, struct err *err) NODISCARD;
 /* The "result" object of the child protocol and of `stint train --json`: "model" (the file's name, without its folder)
  * and "sha256" when there is one, "rows" and so on, "recall" and "precision" in percent; null where undefined. */

@@ -190,15 +190,6 @@ enum rc weights_strip(const struct weights *w,
 	return s.rc;
 }
 
-bool weights_are_finite(const struct weights *w)
-{
-	for (size_t i = 0; i < w->size / sizeof(float); i++) {
-		if (!isfinite(w->block[i]))
-			return false;
-	}
-	return true;
-}
-
 static const char *const words[] = { [MODEL_LR] = "lr", [MODEL_FM] = "fm", [MODEL_FFM] = "ffm" };
 
 const char *train_model_word(enum train_model kind) { return words[kind]; }

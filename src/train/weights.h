@@ -60,8 +60,6 @@ void weights_free(struct weights *w);
 enum rc weights_strip(const struct weights *w,
                       enum rc (*take)(void *ctx, const void *bytes, size_t len, struct err *err), void *ctx,
                       struct err *err) NODISCARD;
-/* True when every number of the block is finite. */
-bool weights_are_finite(const struct weights *w);
 
 const char *train_model_word(enum train_model kind); /* "lr" "fm" "ffm" */
 bool train_model_parse(const char *word, enum train_model *out);

@@ -45,27 +45,7 @@ static void prepare_none(const char *name)
 
 static enum verdict create_cache(const char *name, struct err *err)
 {
-	struct cache_create c = {
-		.row = { .project_id = WORLD_PROJECT,
-			 .name = name,
-			 .description = "",
-			 .engine_version = "7.0",
-			 .spec_code = "redis.single.xu1.tiny.128",
-			 .cache_mode = "single",
-			 .capacity_mib = 128,
-			 .ip = "",
-			 .port = 6379,
-			 .maintain_begin = "18:00:00",
-			 .maintain_end = "19:00:00",
-			 .tags = "[]",
-			 .backup_policy = "",
-			 .echo = "{}" },
-		.actor = { "ops", "1" },
-		.password_hash = "",
-		.renames = "{}",
-		.caches_max = 1 << 20,
-		.memory_max_mib = 1 << 30,
-	};
+	struct cache_create c = world_cache(name, 6379);
 	CALL(engine_cache_create, &c);
 	return change_answer(&c.base, err);
 }

@@ -165,7 +165,7 @@ static bool is_dead(void *ctx)
 	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
 }
 
-/* Run by number and mark, or by its environment alone (told_at 0): the claim was kept and on_start was not. */
+/* Run by number and mark, or by its environment alone (is_told false): the claim was kept and on_start was not. */
 static bool try_left(const struct inject_plan *plan, const char *what, int n, bool is_told)
 {
 	struct err err = { 0 };

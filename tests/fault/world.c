@@ -19,23 +19,6 @@ const char *__asan_default_options(void) { return "quarantine_size_mb=8:malloc_c
 
 /* ---- asking ---- */
 
-void waiter_wake(struct change *c)
-{
-	struct waiter *w = c->ctx;
-	(void)pthread_mutex_lock(&w->lock);
-	w->is_done = true;
-	(void)pthread_cond_signal(&w->cond);
-	(void)pthread_mutex_unlock(&w->lock);
-}
-
-void waiter_wait(struct waiter *w)
-{
-	(void)pthread_mutex_lock(&w->lock);
-	while (!w->is_done)
-		(void)pthread_cond_wait(&w->cond, &w->lock);
-	(void)pthread_mutex_unlock(&w->lock);
-}
-
 bool world_comes_true_within(int64_t ms, bool (*check)(void *ctx), void *ctx)
 {
 	for (int64_t until = clock_mono_ms() + ms; clock_mono_ms() < until; usleep(2000)) {
@@ -175,9 +158,9 @@ void world_make_task(const char *function, const char *name)
 	must(c.base.verdict == V_OK || !printf("%s: %s %s\n", name, verdict_name(c.base.verdict), c.base.err.msg));
 }
 
-void world_make_cache(const char *name, char uid[37])
+struct cache_create world_cache(const char *name, int port)
 {
-	struct cache_create c = {
+	return (struct cache_create){
 		.row = { .project_id = WORLD_PROJECT,
 			 .name = name,
 			 .description = "",
@@ -186,7 +169,7 @@ void world_make_cache(const char *name, char uid[37])
 			 .cache_mode = "single",
 			 .capacity_mib = 128,
 			 .ip = "",
-			 .port = 1,
+			 .port = port,
 			 .maintain_begin = "18:00:00",
 			 .maintain_end = "19:00:00",
 			 .tags = "[]",
@@ -195,9 +178,14 @@ void world_make_cache(const char *name, char uid[37])
 		.actor = { "ops", "1" },
 		.password_hash = "",
 		.renames = "{}",
-		.caches_max = 9,
-		.memory_max_mib = 4096,
+		.caches_max = 1 << 20,
+		.memory_max_mib = 1 << 30,
 	};
+}
+
+void world_make_cache(const char *name, char uid[37])
+{
+	struct cache_create c = world_cache(name, 1);
 	CALL(engine_cache_create, &c);
 	must(c.base.verdict == V_OK || !printf("%s: %s %s\n", name, verdict_name(c.base.verdict), c.base.err.msg));
 	(void)snprintf(uid, 37, "%s", c.uid);

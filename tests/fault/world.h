@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/priv.h"
 #include "inject.h"
+#include "waiter.h"
 
 struct world {
 	char dir[2048];
@@ -23,21 +24,7 @@ struct world {
 extern struct world world;
 
 /* Ask the engine and wait for the answer. */
-struct waiter {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool is_done;
-};
-void waiter_wake(struct change *c);
-void waiter_wait(struct waiter *w);
-#define CALL(fn, change)                                                                                               \
-	do {                                                                                                           \
-		struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };                      \
-		(change)->base.done = waiter_wake;                                                                     \
-		(change)->base.ctx = &w;                                                                               \
-		fn(world.engine, (change));                                                                            \
-		waiter_wait(&w);                                                                                       \
-	} while (0)
+#define CALL(fn, change) CALL_ON(world.engine, fn, change)
 
 void world_begin(void);                                    /* folder and functions; no engine yet */
 void world_end(void);                                      /* the folder goes */
@@ -49,6 +36,8 @@ void world_stop(void);                                     /* and nothing leaks 
 void world_make_instance(const char *function, const char *name, const char *cron);
 void world_make_task(const char *function, const char *name);
 #define WORLD_PROJECT "0123456789abcdef0123456789abcdef"
+/* An instance of the smallest size, to be made by CALL. */
+struct cache_create world_cache(const char *name, int port);
 void world_make_cache(const char *name, char uid[37]);
 void world_wait_healthy(const char *what);                 /* it takes changes again, by itself */
 /* Until check holds or 20 s are over. */

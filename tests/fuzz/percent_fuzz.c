@@ -37,14 +37,14 @@ static bool ref_decode(struct buf *out, const char *text, size_t len, bool plus_
 	return true;
 }
 
-static void check_decode(const char *bytes, size_t size, enum percent_plus plus, struct arena *a)
+static void check_decode(const char *bytes, size_t size, enum canon_plus plus, struct arena *a)
 {
 	const char *got = "untouched";
 	struct err err = { 0 };
 	struct buf want;
 
 	buf_init(&want, TEXT_MAX);
-	bool is_good = ref_decode(&want, bytes, size, plus == PERCENT_PLUS_IS_SPACE);
+	bool is_good = ref_decode(&want, bytes, size, plus == CANON_PLUS_IS_SPACE);
 	enum rc rc = percent_decode(bytes, size, plus, a, &got, &err);
 	CHECK(is_good == (rc == RC_OK), "the reference says %d, we %s", is_good, err.msg);
 	if (is_good) {
@@ -182,8 +182,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len;
 	char *text = fuzz_text(data, size, &len);
 
-	check_decode(text, len, PERCENT_PLUS_STAYS, a);
-	check_decode(text, len, PERCENT_PLUS_IS_SPACE, a);
+	check_decode(text, len, CANON_PLUS_STAYS, a);
+	check_decode(text, len, CANON_PLUS_IS_SPACE, a);
 	char *path = fuzz_text((const uint8_t *)text, strcspn(text, "?"), NULL);
 	check_path(path, a);
 	mem_free(path);

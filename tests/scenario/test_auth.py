@@ -127,7 +127,9 @@ class Off(ServerCase):
         self.assertIn("auth.weak", self.server.log())
 
     def test_off_is_refused_on_other_addresses(self):
-        done = self.server.run("serve", "--data", str(self.server.folder / "other"), "--listen", "0.0.0.0:0", "--auth",
-                               "off", check=False)
-        self.assertEqual(done.returncode, 64)
-        self.assertIn("loopback", done.stderr)
+        for host in ("0.0.0.0", "[::]", "127.example.org"):  # names lead anywhere, whatever they begin with
+            with self.subTest(host=host):
+                done = self.server.run("serve", "--data", str(self.server.folder / "other"), "--listen", host + ":0",
+                                       "--auth", "off", check=False)
+                self.assertEqual(done.returncode, 64)
+                self.assertIn("loopback", done.stderr)

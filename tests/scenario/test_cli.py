@@ -1,6 +1,8 @@
 """The command line: every command once for people and once for programs, and its refusals."""
 import json
 import os
+import re
+import signal
 import subprocess
 import unittest
 
@@ -105,7 +107,12 @@ class Offline(unittest.TestCase):
         values = [float(v) for v in scored.stdout.split()]
         self.assertEqual(len(values), 3000)
         self.assertTrue(all(0 <= v <= 1 for v in values))
-        self.assertIn("AUC", scored.stderr)
+        self.assertRegex(scored.stderr, r"AUC 0\.\d{5}, calibration \d\.\d{5}\n$")
+        rows = open(shop).read().splitlines(keepends=True)
+        none = self.server.folder / "none.csv"
+        none.write_text("".join([rows[0]] + [r for r in rows if r.startswith("0,")]))
+        scored = self.run_("predict", "--model", model + "/model.bin", str(none), "--metrics")
+        self.assertIn("AUC -, calibration -", scored.stderr, "of one class there is none")
         json.loads(self.run_("predict", "--model", model + "/model.bin", "--describe").stdout)
         self.assertIn("epochs", self.run_("train", "--train-data", shop, "--epochs", "x", code=64).stderr)
         self.run_("train", "--train-data", "/no/such.csv", "--out", model, code=66)
@@ -116,6 +123,27 @@ class Offline(unittest.TestCase):
         bits[len(bits) // 2] ^= 1
         open(model + "/model.bin", "wb").write(bits)
         self.run_("predict", "--model", model + "/model.bin", shop, code=70)
+
+    def test_an_interrupted_training_goes_on(self):
+        shop = str(self.server.folder / "shop.csv")
+        self.run_("sample", "shop", "--out", shop, "--rows", "3000")
+        options = ("train", "--train-data", shop, "--early-stop-rounds", "0", "--out")
+        cut, whole = str(self.server.folder / "cut"), str(self.server.folder / "whole")
+        first = subprocess.Popen([BINARY, *options, cut, "--epochs", "1000"], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE, text=True)
+        self.addCleanup(first.kill)
+        next(line for line in first.stderr if line.startswith("epoch 2 of 1000"))
+        first.send_signal(signal.SIGINT)
+        _, rest = first.communicate(timeout=WAIT_S)
+        self.assertEqual(first.returncode, 75, rest)
+        done = max([2] + [int(n) for n in re.findall(r"^epoch (\d+) of 1000", rest, re.M)])
+        epochs = str(done + 2)
+        resumed = self.run_(*options, cut, "--epochs", epochs)
+        self.assertRegex(resumed.stderr, rf"going on after epoch {done} from ckpt-{done}\n")
+        self.run_(*options, whole, "--epochs", epochs)
+        scores = [self.run_("predict", "--model", d + "/model.bin", shop).stdout for d in (cut, whole)]
+        self.assertEqual(*scores, "not the model of an undisturbed run")
+        self.assertEqual(sorted(n for n in os.listdir(cut) if not n.startswith("data-")), ["model.bin"])
 
     def test_predictions_replace_a_file_only_when_they_are_all_there(self):
         shop, model = str(self.server.folder / "shop.csv"), str(self.server.folder / "model")
@@ -276,8 +304,12 @@ class Online(ServerCase):
     def test_doctor_and_a_function_that_makes_no_model(self):
         client = self.server.client
         self.app("modelless")
-        self.ok(client.create_instance("modelless", "one", "score", "script", {"mode": "ok"}))
-        self.ok(client.create_task("modelless", "one", "score"))
+        # What is said to be typed next can be typed.
+        made = self.cli("instance", "create", "modelless", "one", "--function", "score", "--model-type", "script",
+                        "-p", "mode=ok").stdout
+        said = re.search(r"stint (task create .*) --watch", made).group(1)
+        begun = self.cli(*said.split()).stdout
+        self.cli(*re.search(r"stint (task watch .*)", begun).group(1).split())
         self.assertEqual(client.finished("modelless", "one", 1, "score")["state"], "success")
         self.assertEqual(client.get_instance("modelless", "one", "score").result["Status"], "available")
         self.assertIn("All is well", self.cli("doctor").stdout)

@@ -11,7 +11,7 @@ from test_fuzz import COUNT, ODD_TEXTS, ODD_VALUES, SEED, places, replaced
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
 # 501 and 505 are of HTTP itself; 500 and 503 are ours and must not come.
 STATUSES = {200, 204, 400, 401, 404, 405, 413, 414, 431, 501}
-# The vendor's own code for two who change the configuration at once is a 500 (dcs.md 5.2).
+# The vendor's own code for two who change the configuration at once is a 500.
 RACE = "DCS.4069"
 
 

@@ -252,7 +252,7 @@ class Tasks(ServerCase):
         server.add_function("score")
 
     def test_worked_exchange(self):
-        """Section 11 of the contract, with a function whose run is opened step by step."""
+        """A whole exchange with a function whose run is opened step by step."""
         app = self.app("exchange")
         gate = self.gated(app)
         got = self.ok_envelope(self.client.get_instance(app, "one", "score")).result

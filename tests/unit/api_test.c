@@ -421,21 +421,12 @@ TEST(other_methods_and_paths_are_told_apart)
 	}
 }
 
-/* A new row must say what it is called, what a policy must allow, and who answers it. */
 TEST(the_table_is_complete)
 {
 	size_t n;
 	const struct route *routes = api_routes(&n);
 
-	for (size_t i = 0; i < n; i++) {
-		EXPECT(*routes[i].operation && routes[i].handle, "row %zu", i);
-		EXPECT((routes[i].access == ROUTE_OPEN) == (*routes[i].action == '\0'), "%s: action '%s'",
-		       routes[i].operation, routes[i].action);
-		for (size_t k = 0; k < i; k++)
-			EXPECT(strcmp(routes[i].path, routes[k].path) != 0 ||
-			               strcmp(routes[i].method, routes[k].method) != 0,
-			       "%s is twice in the table", routes[i].path);
-	}
+	check_routes(routes, n);
 }
 
 /* ---- fixture ---- */

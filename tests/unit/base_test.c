@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -488,11 +489,25 @@ TEST(cut_messages_end_with_a_whole_character)
 	}
 }
 
-TEST(codes_have_names_and_statuses)
+TEST(digits_of_bytes)
 {
-	EXPECT(strcmp(rc_name(RC_NOT_FOUND), "NOT_FOUND") == 0 && rc_http_status(RC_NOT_FOUND) == 404, "NOT_FOUND");
+	const char *all = "0123456789abcdefABCDEF";
+	char out[7];
+
+	hex_of((const unsigned char *)"\x00\xa9\xff", 3, out);
+	EXPECT(strcmp(out, "00a9ff") == 0 && hex_is(out, 6) && hex_is("", 0), "%s", out);
+	EXPECT(!hex_is("00A9ff", 6) && !hex_is("00g9ff", 6) && !hex_is("0", 2), "capitals, letters, too short");
+	for (int c = -128; c < 128; c++) {
+		const char *at = c ? strchr(all, c) : NULL;
+		int place = at ? (int)(at - all) : -1;
+		EXPECT(hex_value((char)c) == (place > 15 ? place - 6 : place), "%d", c);
+	}
+}
+
+TEST(codes_have_names_and_exit_codes)
+{
+	EXPECT(strcmp(rc_name(RC_NOT_FOUND), "NOT_FOUND") == 0, "%s", rc_name(RC_NOT_FOUND));
 	EXPECT(rc_exit_code(RC_OK) == 0 && rc_exit_code(RC_BUSY) == 75, "exit codes");
-	EXPECT(rc_is_retryable(RC_BUSY) && !rc_is_retryable(RC_UNKNOWN), "an unknown outcome is never retried blindly");
 }
 
 /* What is written to stderr goes to a pipe, until it is read. */
@@ -613,7 +628,8 @@ int main(void)
 	RUN(shared_bounds_ascend);
 	RUN(errors_in_words);
 	RUN(cut_messages_end_with_a_whole_character);
-	RUN(codes_have_names_and_statuses);
+	RUN(digits_of_bytes);
+	RUN(codes_have_names_and_exit_codes);
 	RUN(a_log_line_is_one_line);
 	RUN(a_value_in_a_log_line_stays_one_value);
 	RUN(heap_helpers);

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <unistd.h>
+#include "api/router.h"
 #include "base/clock.h"
 #include "base/must.h"
 #include "base/rand.h"
@@ -270,4 +271,17 @@ bool poll_until(const char *target, const char *place, const char *value)
 		(void)nanosleep(&pause, NULL);
 	EXPECT(strcmp(at(place), value) == 0, "%s: %s stayed %s", target, place, at(place));
 	return strcmp(at(place), value) == 0;
+}
+
+void check_routes(const struct route *routes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		EXPECT(*routes[i].operation && routes[i].handle, "row %zu", i);
+		EXPECT((routes[i].access == ROUTE_OPEN) == (*routes[i].action == '\0'), "%s: action '%s'",
+		       routes[i].operation, routes[i].action);
+		for (size_t k = 0; k < i; k++)
+			EXPECT(strcmp(routes[i].path, routes[k].path) != 0 ||
+			               strcmp(routes[i].method, routes[k].method) != 0,
+			       "%s is twice in the table", routes[i].path);
+	}
 }

@@ -55,6 +55,10 @@ void dialect_end(void);  /* stop, and the folder goes */
 void write_file(const char *path, const char *text, unsigned mode);
 void make_key(const char *account); /* NULL: the server's own */
 
+/* A row of a table of routes must say what it is called, what a policy must allow, and who answers it; once. */
+struct route;
+void check_routes(const struct route *routes, size_t n);
+
 /* ---- requests ---- */
 
 enum { HEADERS_MAX = 16 };

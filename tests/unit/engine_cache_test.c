@@ -17,6 +17,7 @@
 #include "engine/schedule.h"
 #include "os/file.h"
 #include "test.h"
+#include "waiter.h"
 
 #define PROJECT "a4d31cb63d7244fdbec96e3a41e47f71"
 
@@ -25,32 +26,7 @@ static struct engine *engine;
 static struct engine_view *view;
 static struct arena *arena;
 
-struct waiter {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool is_done;
-};
-
-static void wake(struct change *c)
-{
-	struct waiter *w = c->ctx;
-	pthread_mutex_lock(&w->lock);
-	w->is_done = true;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
-}
-
-#define CALL(fn, change)                                                                            \
-	do {                                                                                        \
-		struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };   \
-		(change)->base.done = wake;                                                         \
-		(change)->base.ctx = &w;                                                            \
-		fn(engine, (change));                                                               \
-		pthread_mutex_lock(&w.lock);                                                        \
-		while (!w.is_done)                                                                  \
-			pthread_cond_wait(&w.cond, &w.lock);                                        \
-		pthread_mutex_unlock(&w.lock);                                                      \
-	} while (0)
+#define CALL(fn, change) CALL_ON(engine, fn, change)
 
 /* What `stint job` is for these tests: a script run with the word "job" in the task's folder. */
 static void set_child(const char *script)
@@ -186,14 +162,7 @@ static bool is_backed_up_by_plan(const char *uid)
 	       rows[0].expires_at > 0;
 }
 
-static void asked(struct cache_ask *q)
-{
-	struct waiter *w = q->ctx;
-	pthread_mutex_lock(&w->lock);
-	w->is_done = true;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
-}
+static void asked(struct cache_ask *q) { waiter_wake(q->ctx); }
 
 static bool system_has_no_redis(void) { return access("/usr/bin/redis-server", X_OK) != 0; }
 
@@ -402,8 +371,8 @@ static void tag_twice_at_once(const char *uid)
 	const char *const tags[] = { "[{\"key\":\"b\",\"value\":\"2\"}]", "[{\"key\":\"c\",\"value\":\"3\"}]" };
 
 	for (int i = 0; i < 2; i++) {
-		w[i] = (struct waiter){ PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
-		t[i] = (struct cache_tag){ .base = { .done = wake, .ctx = &w[i] },
+		w[i] = (struct waiter)WAITER;
+		t[i] = (struct cache_tag){ .base = { .done = waiter_done, .ctx = &w[i] },
 					   .project_id = PROJECT,
 					   .uid = uid,
 					   .tags = tags[i],
@@ -411,10 +380,7 @@ static void tag_twice_at_once(const char *uid)
 		engine_cache_tag(engine, &t[i]);
 	}
 	for (int i = 0; i < 2; i++) {
-		pthread_mutex_lock(&w[i].lock);
-		while (!w[i].is_done)
-			pthread_cond_wait(&w[i].cond, &w[i].lock);
-		pthread_mutex_unlock(&w[i].lock);
+		waiter_wait(&w[i]);
 		EXPECT(t[i].base.verdict == V_OK, "%s", t[i].base.err.msg);
 	}
 }
@@ -589,10 +555,11 @@ TEST(quotas_lists_and_the_other_dialect)
 	begin();
 	start(0);
 	EXPECT(create("single", 128).base.verdict == V_OK && create("single", 256).base.verdict == V_OK, "two");
-	EXPECT(create("single", 4096).base.verdict == V_TOO_MANY, "memory");
+	struct cache_create big = create("single", 4096);
+	EXPECT(big.base.verdict == V_TOO_MANY && big.is_over_memory, "%s", big.base.err.msg);
 	EXPECT(create("single", 128).base.verdict == V_OK, "three");
 	struct cache_create c = create("single", 128);
-	EXPECT(c.base.verdict == V_TOO_MANY && strstr(c.base.err.msg, "instances"), "%s", c.base.err.msg);
+	EXPECT(c.base.verdict == V_TOO_MANY && !c.is_over_memory, "%s", c.base.err.msg);
 	struct cache_filter f = { .project_id = PROJECT, .capacity_mib = -1, .limit = 2 };
 	EXPECT(engine_cache_list(view, &f, arena, &rows, &n, &total, NULL) == V_OK && n == 2 && total == 3,
 	       "%zu of %lld", n, (long long)total);
@@ -1043,7 +1010,7 @@ TEST(the_real_child_makes_keeps_and_deletes_redis)
 		(void)engine_cache_figures(engine, row.id, &figures);
 	EXPECT(figures.max_memory == 268435456 && figures.used_memory > 0, "figures: %lld",
 	       (long long)figures.max_memory);
-	struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+	struct waiter w = WAITER;
 	struct cache_ask ask = { .done = asked,
 				 .ctx = &w,
 				 .kind = ASK_SLOW_LOG,
@@ -1052,10 +1019,7 @@ TEST(the_real_child_makes_keeps_and_deletes_redis)
 				 .node = 1,
 				 .max = 10 };
 	engine_cache_ask(engine, &ask);
-	pthread_mutex_lock(&w.lock);
-	while (!w.is_done)
-		pthread_cond_wait(&w.cond, &w.lock);
-	pthread_mutex_unlock(&w.lock);
+	waiter_wait(&w);
 	EXPECT(ask.rc == RC_OK, "slow log: %s", ask.err.msg);
 	kill_master(get(c.uid).state);
 	bool is_back = false;

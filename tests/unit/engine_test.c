@@ -14,8 +14,10 @@
 #include "engine/priv.h"
 #include "os/calls.h"
 #include "os/file.h"
+#include "os/proc.h"
 #include "sign/hash.h"
 #include "test.h"
+#include "waiter.h"
 
 static char data_dir[2048];
 static struct engine *engine;
@@ -25,40 +27,7 @@ static struct app_row app;
 static struct retention_rules rules; /* of the next start */
 enum { PATIENCE_MS = 60000 }; /* for what comes true at once on a machine that is not busy */
 
-/* ---- a changes' caller that waits ---- */
-
-struct waiter {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool is_done;
-};
-
-static void wake(struct change *c)
-{
-	struct waiter *w = c->ctx;
-	pthread_mutex_lock(&w->lock);
-	w->is_done = true;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
-}
-
-static void wait_for(struct waiter *w)
-{
-	pthread_mutex_lock(&w->lock);
-	while (!w->is_done)
-		pthread_cond_wait(&w->cond, &w->lock);
-	pthread_mutex_unlock(&w->lock);
-}
-
-#define WAITER { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false }
-#define CALL(fn, change)                                                                            \
-	do {                                                                                        \
-		struct waiter w = WAITER;                                                           \
-		(change)->base.done = wake;                                                         \
-		(change)->base.ctx = &w;                                                            \
-		fn(engine, (change));                                                               \
-		wait_for(&w);                                                                       \
-	} while (0)
+#define CALL(fn, change) CALL_ON(engine, fn, change)
 
 /* ---- fixture ---- */
 
@@ -299,7 +268,7 @@ TEST(an_orderly_stop_sends_a_running_task_back_and_keeps_its_checkpoint)
 	pid_t pid = (pid_t)t.pid;
 	int64_t pid_start = t.pid_start;
 	stop();
-	EXPECT(!exec_is_alive(pid, pid_start), "the child is gone");
+	EXPECT(!proc_is_same(pid, pid_start), "the child is gone");
 	start(0);
 	EXPECT(engine_task_get(view, id, 1, arena, &t, NULL) == V_OK, "kept");
 	EXPECT(t.state == TASK_PENDING && t.attempt == 1 && t.max_attempts == 4, "state %lld attempt %lld of %lld",
@@ -664,13 +633,16 @@ TEST(two_hundred_concurrent_creates_make_one_task)
 	for (int i = 0; i < N; i++) {
 		w[i] = (struct waiter)WAITER;
 		c[i] = (struct task_create){
-			.base = { .done = wake, .ctx = &w[i] }, .app_id = app.id, .function = "ok", .instance = "one"
+			.base = { .done = waiter_done, .ctx = &w[i] },
+			.app_id = app.id,
+			.function = "ok",
+			.instance = "one",
 		};
 	}
 	for (int i = 0; i < N; i++)
 		engine_task_create(engine, &c[i]);
 	for (int i = 0; i < N; i++) {
-		wait_for(&w[i]);
+		waiter_wait(&w[i]);
 		won += c[i].base.verdict == V_OK;
 		busy += c[i].base.verdict == V_INSTANCE_BUSY;
 	}
@@ -1131,7 +1103,7 @@ static enum verdict apply_slow(struct engine *e, struct change *base)
 	return V_OK;
 }
 
-#define SLOW(w) { .base = { .done = wake, .ctx = (w), .apply = apply_slow }, .lock = PTHREAD_MUTEX_INITIALIZER, \
+#define SLOW(w) { .base = { .done = waiter_done, .ctx = (w), .apply = apply_slow }, .lock = PTHREAD_MUTEX_INITIALIZER, \
 		  .cond = PTHREAD_COND_INITIALIZER }
 
 static void enter(struct slow *s)
@@ -1173,13 +1145,13 @@ TEST(a_refused_change_leaves_nothing_and_its_neighbours_alone)
 {
 	struct waiter first_done = WAITER, half_done = WAITER, good_done = WAITER;
 	struct slow first = SLOW(&first_done);
-	struct change half = { .done = wake, .ctx = &half_done, .apply = insert_and_refuse };
+	struct change half = { .done = waiter_done, .ctx = &half_done, .apply = insert_and_refuse };
 	struct app_row row;
 	int two = 2;
 	begin();
 	start(0);
 	make_app();
-	struct instance_create good = { .base = { .done = wake, .ctx = &good_done },
+	struct instance_create good = { .base = { .done = waiter_done, .ctx = &good_done },
 					.app_id = app.id,
 					.function = "ok",
 					.name = "one",
@@ -1193,9 +1165,9 @@ TEST(a_refused_change_leaves_nothing_and_its_neighbours_alone)
 	engine_instance_create(engine, &good);
 	EXPECT(comes_true(has_waiting, &two), "both in one batch");
 	release(&first);
-	wait_for(&first_done);
-	wait_for(&half_done);
-	wait_for(&good_done);
+	waiter_wait(&first_done);
+	waiter_wait(&half_done);
+	waiter_wait(&good_done);
 	EXPECT(half.verdict == V_BAD_INPUT && good.base.verdict == V_OK, "%s", verdict_name(good.base.verdict));
 	EXPECT(engine_app_get(view, "1", "half", arena, &row, NULL) == V_NO_APP, "a refused change was kept");
 	EXPECT(instance("ok", "one").id > 0, "its neighbour");
@@ -1208,18 +1180,20 @@ TEST(a_refused_change_leaves_nothing_and_its_neighbours_alone)
 TEST(a_change_that_breaks_its_promise_is_never_kept_half)
 {
 	struct waiter half_done = WAITER;
-	struct change half = { .done = wake, .ctx = &half_done, .apply = insert_and_refuse, .refuses_first = true };
+	struct change half = {
+		.done = waiter_done, .ctx = &half_done, .apply = insert_and_refuse, .refuses_first = true
+	};
 	struct app_row row;
 	begin();
 	start(0);
 	writer_submit(engine, &half);
-	wait_for(&half_done);
+	waiter_wait(&half_done);
 	EXPECT(half.verdict == V_FAILED && strstr(half.err.msg, "half way"), "%s: %s", verdict_name(half.verdict),
 	       half.err.msg);
 	EXPECT(engine_app_get(view, "1", "half", arena, &row, NULL) == V_NO_APP, "it was kept");
 	half_done = (struct waiter)WAITER;
 	writer_submit(engine, &half);
-	wait_for(&half_done);
+	waiter_wait(&half_done);
 	EXPECT(half.verdict == V_BAD_INPUT, "%s: %s", verdict_name(half.verdict), half.err.msg);
 	EXPECT(engine_app_get(view, "1", "half", arena, &row, NULL) == V_NO_APP, "it was kept");
 	make_app();
@@ -1252,8 +1226,8 @@ TEST(an_attempt_due_again_at_once_is_started)
 	writer_submit(engine, &second.base);
 	EXPECT(comes_true(has_waiting, &two), "both in one batch");
 	release(&first);
-	wait_for(&first_done);
-	wait_for(&second_done);
+	waiter_wait(&first_done);
+	waiter_wait(&second_done);
 	t = ended(id, 1);
 	EXPECT(t.state == TASK_FAILED && t.attempt == 2, "state %lld attempt %lld", (long long)t.state,
 	       (long long)t.attempt);

@@ -1386,16 +1386,16 @@ TEST(a_killed_server_leaves_no_child_and_recovery_no_descendant)
 	must(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
 
 	start_server(&s);
-	EXPECT(exec_is_alive((pid_t)s.child, s.mark), "%d is not alive", (int)s.child);
-	EXPECT(!exec_is_alive((pid_t)s.child, s.mark + 1), "the mark is not looked at");
+	EXPECT(proc_is_same((pid_t)s.child, s.mark), "%d is not alive", (int)s.child);
+	EXPECT(!proc_is_same((pid_t)s.child, s.mark + 1), "the mark is not looked at");
 	EXPECT(exec_kill_group((pid_t)s.child, s.mark + 1, NULL) == RC_OK, "kill");
-	EXPECT(exec_is_alive((pid_t)s.child, s.mark), "the wrong mark has killed");
+	EXPECT(proc_is_same((pid_t)s.child, s.mark), "the wrong mark has killed");
 	proc_signal_group(&s.proc, SIGKILL);
 	EXPECT(proc_wait(&s.proc, &ended) && ended.signal == SIGKILL, "%d", ended.signal);
 	EXPECT(is_gone(s.child), "the child outlived its server");
-	EXPECT(!exec_is_alive((pid_t)s.child, s.mark), "a zombie is called alive");
+	EXPECT(!proc_is_same((pid_t)s.child, s.mark), "a zombie is called alive");
 	EXPECT(waitpid((pid_t)s.child, NULL, 0) == s.child, "%d", errno);
-	EXPECT(!exec_is_alive((pid_t)s.child, s.mark), "a dead one is called alive");
+	EXPECT(!proc_is_same((pid_t)s.child, s.mark), "a dead one is called alive");
 	/* The parent-death signal does not reach a grandchild: that is what exec_kill_group is for. */
 	EXPECT(kill((pid_t)s.grandchild, 0) == 0, "nothing left to test with");
 	EXPECT(exec_kill_group((pid_t)s.child, s.mark, NULL) == RC_OK, "kill");
@@ -1435,7 +1435,7 @@ TEST(a_number_used_again_is_not_killed)
 	EXPECT(proc_start_mark(getpid(), &mark) && mark > 0 && mark < INT64_C(1) << 53, "%lld", (long long)mark);
 	EXPECT(proc_is_same(getpid(), mark), "not myself");
 	EXPECT(exec_kill_group(getpid(), mark - 1, NULL) == RC_OK, "kill"); /* would end the test */
-	EXPECT(!exec_is_alive(0, 0) && !exec_is_alive(-1, mark) && !exec_is_alive(1, mark), "odd numbers");
+	EXPECT(!proc_is_same(0, 0) && !proc_is_same(-1, mark) && !proc_is_same(1, mark), "odd numbers");
 	EXPECT(exec_kill_group(0, mark, NULL) == RC_OK, "kill");
 	EXPECT(exec_kill_group(-1, mark, NULL) == RC_OK, "kill");
 	EXPECT(!proc_start_mark(0, &mark), "there is no process 0");

@@ -10,20 +10,20 @@ TEST(escapes_are_decoded_and_broken_ones_stay)
 {
 	const struct {
 		const char *in;
-		enum percent_plus plus;
+		enum canon_plus plus;
 		const char *out;
 	} row[] = {
-		{ "", PERCENT_PLUS_STAYS, "" },
-		{ "ctr_test", PERCENT_PLUS_STAYS, "ctr_test" },
-		{ "a%20b%2Fc", PERCENT_PLUS_STAYS, "a b/c" },
-		{ "a%2fb", PERCENT_PLUS_STAYS, "a/b" },
-		{ "a+b", PERCENT_PLUS_STAYS, "a+b" },
-		{ "a+b%2B", PERCENT_PLUS_IS_SPACE, "a b+" },
-		{ "%E8%AF%8D", PERCENT_PLUS_STAYS, "\xe8\xaf\x8d" },
-		{ "100%", PERCENT_PLUS_STAYS, "100%" },
-		{ "%2", PERCENT_PLUS_STAYS, "%2" },
-		{ "%zz%4", PERCENT_PLUS_STAYS, "%zz%4" },
-		{ "%%41", PERCENT_PLUS_STAYS, "%A" },
+		{ "", CANON_PLUS_STAYS, "" },
+		{ "ctr_test", CANON_PLUS_STAYS, "ctr_test" },
+		{ "a%20b%2Fc", CANON_PLUS_STAYS, "a b/c" },
+		{ "a%2fb", CANON_PLUS_STAYS, "a/b" },
+		{ "a+b", CANON_PLUS_STAYS, "a+b" },
+		{ "a+b%2B", CANON_PLUS_IS_SPACE, "a b+" },
+		{ "%E8%AF%8D", CANON_PLUS_STAYS, "\xe8\xaf\x8d" },
+		{ "100%", CANON_PLUS_STAYS, "100%" },
+		{ "%2", CANON_PLUS_STAYS, "%2" },
+		{ "%zz%4", CANON_PLUS_STAYS, "%zz%4" },
+		{ "%%41", CANON_PLUS_STAYS, "%A" },
 	};
 	FOR_EACH_ROW(i, row) {
 		struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_SIZE);
@@ -41,9 +41,9 @@ TEST(decoding_refuses_a_nul_and_a_full_arena)
 	const char *out = "untouched";
 	struct err err = { 0 };
 
-	EXPECT(percent_decode("a%00b", 5, PERCENT_PLUS_STAYS, a, &out, &err) == RC_INVALID, "%s", err.msg);
+	EXPECT(percent_decode("a%00b", 5, CANON_PLUS_STAYS, a, &out, &err) == RC_INVALID, "%s", err.msg);
 	EXPECT(strstr(err.msg, "NUL"), "said %s", err.msg);
-	EXPECT(percent_decode("abc", 3, PERCENT_PLUS_STAYS, small, &out, &err) == RC_LIMIT, "%s", err.msg);
+	EXPECT(percent_decode("abc", 3, CANON_PLUS_STAYS, small, &out, &err) == RC_LIMIT, "%s", err.msg);
 	EXPECT(strcmp(out, "untouched") == 0, "output touched: %s", out);
 }
 

@@ -223,7 +223,7 @@ TEST(we_sign_as_the_sdks_do)
 	json_decref(all);
 }
 
-/* The three of the service's own contract (dcs.md section 8.2), which share key, host, time, project and agent. */
+/* The three of the service's own contract, which share key, host, time, project and agent. */
 TEST(vectors_of_the_service)
 {
 #define PROJECT "a4d31cb6-3d72-4fdc-8ec9-6e3a41e47f71"

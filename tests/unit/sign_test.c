@@ -1,3 +1,4 @@
+#include "base/hex.h"
 #include "sign/acs3.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -546,11 +547,11 @@ TEST(published_macs)
 		hash_key_init(&k, key, strlen(key));
 		for (int use = 0; use < 2; use++) {
 			hash_mac(&k, rows[i].text, strlen(rows[i].text), mac);
-			canon_hex(mac, sizeof mac, hex);
+			hex_of(mac, sizeof mac, hex);
 			EXPECT(same(hex, rows[i].mac), "%zu, use %d: %s", i, use, hex);
 		}
 		hash_hmac(key, strlen(key), rows[i].text, strlen(rows[i].text), mac);
-		canon_hex(mac, sizeof mac, hex);
+		hex_of(mac, sizeof mac, hex);
 		EXPECT(same(hex, rows[i].mac), "%zu: %s", i, hex);
 	}
 }

@@ -8,7 +8,7 @@ TEST(transitions)
 {
 	/* rows from, columns to: pending running success failed */
 	static const bool may[TASK_STATES][TASK_STATES] = {
-		{ false, true, false, true },
+		{ false, true, false, false },
 		{ true, false, true, true },
 		{ false, false, false, false },
 		{ false, false, false, false },
@@ -25,19 +25,11 @@ TEST(transitions)
 	}
 }
 
-TEST(state_words_read_back)
+TEST(state_words)
 {
 	static const char *const words[TASK_STATES] = { "pending", "running", "success", "failed" };
-	for (int i = 0; i < TASK_STATES; i++) {
-		enum task_state s = TASK_STATES;
+	for (int i = 0; i < TASK_STATES; i++)
 		EXPECT(strcmp(task_state_word((enum task_state)i), words[i]) == 0, "%d", i);
-		EXPECT(task_state_parse(words[i], &s) && s == (enum task_state)i, "%s", words[i]);
-	}
-	static const char *const bad[] = { "", "Pending", "pending ", "succes", "running\n" };
-	FOR_EACH_ROW (i, bad) {
-		enum task_state s = TASK_RUNNING;
-		EXPECT(!task_state_parse(bad[i], &s) && s == TASK_RUNNING, "'%s'", bad[i]);
-	}
 }
 
 TEST(fault_words)
@@ -257,7 +249,7 @@ TEST(every_type_has_words)
 int main(void)
 {
 	RUN(transitions);
-	RUN(state_words_read_back);
+	RUN(state_words);
 	RUN(fault_words);
 	RUN(progress_never_decreases_and_100_is_for_success);
 	RUN(backoff_doubles_to_five_minutes);

@@ -1120,7 +1120,7 @@ static void on_hash(void *ctx, const char *hex)
 static void on_progress(void *ctx, int percent)
 {
 	struct told *t = ctx;
-	EXPECT(percent >= t->progress && percent <= 99, "progress %d after %d", percent, t->progress);
+	EXPECT(percent >= t->progress && percent <= DATASET_PERCENT, "progress %d after %d", percent, t->progress);
 	t->progress = percent;
 }
 
@@ -1174,7 +1174,7 @@ TEST(a_cache_is_used_again)
 	       second.events);
 	EXPECT(strlen(first.hash) == 64 && strcmp(first.hash, second.hash) == 0, "%s", first.hash);
 	EXPECT(strcmp(a, b) == 0, "rows differ");
-	EXPECT(first.progress == 99, "progress %d", first.progress);
+	EXPECT(first.progress == DATASET_PERCENT, "progress %d", first.progress);
 	must(open_with((const char *const[]){ "train_data=a.csv", "hash_bits=9", NULL }, &sink, &d, NULL) == RC_OK);
 	EXPECT(strstr(other.events, "building"), "another option: %s", other.events);
 	dataset_close(d);

@@ -90,6 +90,15 @@ static double loss_of(const struct moved *m, const struct feature *f, uint32_t n
 	return log1p(exp(label > 0 ? -z : z));
 }
 
+static bool are_finite(const struct weights *w)
+{
+	for (size_t i = 0; i < w->size / sizeof(float); i++) {
+		if (!isfinite(w->block[i]))
+			return false;
+	}
+	return true;
+}
+
 static bool is_sum(const struct weights *w, size_t i)
 {
 	size_t linear = (size_t)(w->linear - w->block), vector = (size_t)(w->vector - w->block);
@@ -214,7 +223,7 @@ TEST(a_value_given_twice_does_no_harm)
 			for (int n = 0; k && n < 50; n++)
 				(void)k->step[kinds[j]](&w, &o, f, 4, 1);
 			EXPECT(!k || k->score[kinds[j]](&w, f, 4) > first + 1, "%s did not learn", kernel_names[i]);
-			EXPECT(weights_are_finite(&w), "%s", kernel_names[i]);
+			EXPECT(are_finite(&w), "%s", kernel_names[i]);
 			weights_free(&w);
 		}
 	}
@@ -632,6 +641,26 @@ TEST(a_checkpoint_of_another_run_is_not_taken)
 	drop_dir(dir);
 }
 
+TEST(a_checkpoint_is_found_and_taken_only_within_the_epochs)
+{
+	const char *dir = parity_dir(700), *options = "model=ffm epochs=2 early_stop_rounds=0";
+	char name[CHECKPOINT_NAME_SIZE] = "x";
+	struct heard first = { .stop_after = 4 }, second = { 0 };
+	struct train_result r;
+	struct err e = { 0 };
+
+	train_find_checkpoint(in_dir(dir, "work"), name);
+	EXPECT(!*name, "'%s' in no folder", name);
+	EXPECT(run_in(dir, "model=ffm epochs=9 early_stop_rounds=0", NULL, &first, &r, &e) == RC_TIMEOUT, "%s", e.msg);
+	train_find_checkpoint(in_dir(dir, "work"), name);
+	EXPECT(strcmp(name, "ckpt-4") == 0, "'%s'", name);
+	EXPECT(run_in(dir, options, name, &second, &r, &e) == RC_OK && r.epochs_run == 2, "%s", e.msg);
+	EXPECT(strstr(second.events, "ckpt-4: it is of epoch 4, past the last one") &&
+	               strstr(second.events, "starting again"),
+	       "%s", second.events);
+	drop_dir(dir);
+}
+
 TEST(early_stop_keeps_the_best_epoch)
 {
 	const char *dir = parity_dir(300);
@@ -655,6 +684,20 @@ TEST(without_validation_rows_figures_are_of_training)
 	EXPECT(run_in(dir, "model=ffm epochs=4 valid_ratio=0", NULL, &h, &r, &e) == RC_OK, "%s", e.msg);
 	EXPECT(r.rows_valid == 0 && r.rows_train == 600 && isfinite(r.auc), "%lld", (long long)r.rows_valid);
 	EXPECT(strstr(h.events, "no validation rows"), "%s", h.events);
+	drop_dir(dir);
+}
+
+TEST(an_auc_that_has_no_meaning_is_not_told)
+{
+	const char *dir = parity_dir(300);
+	struct heard h = { 0 };
+	struct train_result r;
+	struct err e = { 0 };
+	FILE *f = fopen(in_dir(dir, "valid.ffm"), "w");
+	EXPECT(f && fputs("1 0:1:1 1:2:1\n1 0:2:1 1:3:1\n", f) >= 0 && fclose(f) == 0, "cannot write");
+	EXPECT(run_in(dir, "model=lr epochs=1", NULL, &h, &r, &e) == RC_OK, "%s", e.msg);
+	EXPECT(r.positives_valid == 2 && isnan(r.auc) && isfinite(r.logloss), "AUC %g of one class", r.auc);
+	EXPECT(strstr(h.events, "validation logloss") && !strstr(h.events, "nan"), "%s", h.events);
 	drop_dir(dir);
 }
 
@@ -685,7 +728,7 @@ TEST(extreme_rows_give_numbers)
 				continue;
 			EXPECT(isfinite(r.logloss) && isfinite(r.auc) && isfinite(r.train_logloss), "%s", text);
 			EXPECT(model_load(r.model_path, &m, &e) == RC_OK, "%s", e.msg);
-			EXPECT(weights_are_finite(&m->weights), "%s", text);
+			EXPECT(are_finite(&m->weights), "%s", text);
 			model_free(m);
 		}
 	}
@@ -848,8 +891,10 @@ int main(void)
 	RUN(a_resumed_run_equals_an_undisturbed_one);
 	RUN(a_damaged_checkpoint_is_said_and_stepped_over);
 	RUN(a_checkpoint_of_another_run_is_not_taken);
+	RUN(a_checkpoint_is_found_and_taken_only_within_the_epochs);
 	RUN(early_stop_keeps_the_best_epoch);
 	RUN(without_validation_rows_figures_are_of_training);
+	RUN(an_auc_that_has_no_meaning_is_not_told);
 	RUN(extreme_rows_give_numbers);
 	RUN(every_flipped_byte_of_a_model_is_noticed);
 	RUN(a_cut_or_foreign_model_is_refused);

@@ -1,4 +1,4 @@
-/* What an instance is made of and what can be done with it: version, topology, operations; dcs.md 3.1 and 3.13. */
+/* What an instance is made of and what can be done with it: version, topology, operations. */
 #include <string.h>
 #include "api/dcs/answer.h"
 #include "api/dcs/routes.h"

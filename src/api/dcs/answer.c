@@ -120,19 +120,12 @@ bool dcs_answer_task(struct call *c, const char *key, int64_t task_id)
 	return dcs_answer_text(c, key, uid);
 }
 
-/* Which quota is used up only the engine's words say. */
-static enum dcs_error quota_error(const struct err *err)
-{
-	return strstr(err->msg, "memory") ? DCS_QUOTA_MEMORY : DCS_QUOTA_INSTANCES;
-}
-
 bool dcs_answer_verdict(struct call *c, enum verdict v, const char *busy, const struct err *err)
 {
 	switch (v) {
 	case V_FAILED: return dcs_answer_internal(c, "api.failed", err);
 	case V_INSTANCE_BUSY:
 	case V_BAD_STATE: return dcs_answer_error(c, dcs_error_of_busy(busy));
-	case V_TOO_MANY: return dcs_answer_error(c, quota_error(err));
 	case V_BAD_INPUT: return dcs_answer_words(c, DCS_PARAM, err->msg);
 	case V_NO_RECORD: return dcs_answer_named(c, DCS_ID_PARAM, "backup_id");
 	default: return dcs_answer_error(c, dcs_error_of_verdict(v));
@@ -146,6 +139,11 @@ bool dcs_answer_read(struct call *c, enum verdict v, const struct err *err)
 	if (v == V_TOO_MANY) /* of what is read there is no quota, only memory for it */
 		return dcs_answer_no_memory(c);
 	return dcs_answer_verdict(c, v, "", err);
+}
+
+bool dcs_answer_found(struct call *c, enum verdict v, const struct err *err, dcs_write_fn *write, const void *subject)
+{
+	return v == V_OK ? dcs_answer(c, write, subject) : dcs_answer_read(c, v, err);
 }
 
 bool dcs_answer_internal(struct call *c, const char *event, const struct err *err)

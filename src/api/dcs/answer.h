@@ -30,6 +30,8 @@ bool dcs_answer_words(struct call *c, enum dcs_error e, const char *message);
 bool dcs_answer_verdict(struct call *c, enum verdict v, const char *busy, const struct err *err);
 /* The same after a reading, whose view is renewed when it failed. */
 bool dcs_answer_read(struct call *c, enum verdict v, const struct err *err);
+/* 200 with what was read, or by dcs_answer_read why it was not. */
+bool dcs_answer_found(struct call *c, enum verdict v, const struct err *err, dcs_write_fn *write, const void *subject);
 bool dcs_answer_internal(struct call *c, const char *event, const struct err *err);
 bool dcs_answer_no_memory(struct call *c);
 /* What was written into b as a text of the call's arena; b is released. False: answered. */

@@ -1,4 +1,4 @@
-/* When big keys, hot keys and expired keys are looked for without being asked, dcs.md 4.1. A body changes what it names
+/* When big keys, hot keys and expired keys are looked for without being asked. A body changes what it names
  * and leaves the rest; what was never set reads as switched off. */
 #include <string.h>
 #include "api/dcs/answer.h"

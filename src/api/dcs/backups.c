@@ -1,4 +1,4 @@
-/* Backups and restores, dcs.md 3.5 and 3.6. */
+/* Backups and restores. */
 #include <string.h>
 #include "api/dcs/fields.h"
 #include "api/dcs/operate.h"
@@ -219,10 +219,7 @@ void dcs_backups_list(struct call *c)
 	enum verdict v = engine_backup_list(c->view, &filter, c->arena, &list.backups, &list.n, &list.total, &err);
 	if (v == V_OK)
 		v = complete_backups(c, &list, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_list, &list);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_list, &list);
 }
 
 void dcs_restores_list(struct call *c)
@@ -237,10 +234,7 @@ void dcs_restores_list(struct call *c)
 	enum verdict v = engine_restore_list(c->view, &filter, c->arena, &list.restores, &list.n, &list.total, &err);
 	if (v == V_OK)
 		v = complete_restores(c, &list, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_list, &list);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_list, &list);
 }
 
 /* ---- deleting a backup ---- */

@@ -1,4 +1,4 @@
-/* UpdateInstance, DeleteSingleInstance, BatchDeleteInstances, RestartOrFlushInstances: dcs.md 2.7 and 3.2. */
+/* UpdateInstance, DeleteSingleInstance, BatchDeleteInstances, RestartOrFlushInstances. */
 #include <string.h>
 #include "api/dcs/fields.h"
 #include "api/dcs/operate.h"
@@ -12,7 +12,6 @@ struct update {
 	struct state state;
 	int64_t port;
 	const char *renames;         /* JSON object */
-	const json_t *old_renames;
 	bool changes_port, changes_renames, changes_row;
 	struct cache_update change;
 };

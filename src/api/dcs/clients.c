@@ -1,4 +1,4 @@
-/* Sessions, dcs.md 4.3: who is connected to a node, and ending that. Lists are asked for as they are wanted, so
+/* Sessions: who is connected to a node, and ending that. Lists are asked for as they are wanted, so
  * nothing has to be collected first. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Configuration parameters, dcs.md 3.7. */
+/* Configuration parameters. */
 #include <string.h>
 #include "api/dcs/body.h"
 #include "api/dcs/operate.h"
@@ -81,10 +81,7 @@ void dcs_configs_list(struct call *c)
 	if (!scope_instance(c, &x->row) || !scope_state(c, &x->row, &x->state))
 		return;
 	enum verdict v = read_last(c, x, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_configs, x);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_configs, x);
 }
 
 /* ---- changing ---- */

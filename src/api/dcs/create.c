@@ -1,4 +1,4 @@
-/* CreateInstance, dcs.md 2.3: checks in the order of the contract's table, then one change per instance. */
+/* CreateInstance: checks in the order of the contract's table, then one change per instance. */
 #include <arpa/inet.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -257,6 +257,7 @@ static void write_created(struct jw *w, const void *subject)
 
 static void count_down(struct batch *b)
 {
+	const struct cache_create *first = &b->items[0];
 	size_t n_good = 0;
 
 	if (atomic_fetch_sub(&b->left, 1) != 1)
@@ -265,8 +266,10 @@ static void count_down(struct batch *b)
 		n_good += b->items[i].base.verdict == V_OK;
 	if (n_good)
 		(void)dcs_answer(b->call, write_created, b);
+	else if (first->base.verdict == V_TOO_MANY)
+		(void)dcs_answer_error(b->call, first->is_over_memory ? DCS_QUOTA_MEMORY : DCS_QUOTA_INSTANCES);
 	else
-		(void)dcs_answer_verdict(b->call, b->items[0].base.verdict, "", &b->items[0].base.err);
+		(void)dcs_answer_verdict(b->call, first->base.verdict, "", &first->base.err);
 }
 
 static void one_done(struct change *change) { count_down(change->ctx); }

@@ -1,4 +1,4 @@
-/* Diagnosis reports, dcs.md 4.2. What was asked for (the window, the nodes) is in the record's arguments, which the
+/* Diagnosis reports. What was asked for (the window, the nodes) is in the record's arguments, which the
  * child gets too; what it found (cmd/job_diagnose.c) has the contract's members but for the few that only the dialect
  * knows. */
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-/* The DCS API on the common way of a request, with Huawei's signature (auth.md sections 7 and 9). */
+/* The DCS API on the common way of a request, with Huawei's signature. */
 #include "api/dialect.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Files of backups for whoever has a link, dcs.md 3.5. */
+/* Files of backups for whoever has a link. */
 #include <string.h>
 #include "api/dcs/body.h"
 #include "api/dcs/format.h"

@@ -1,5 +1,5 @@
 /*
- * errors: the vendor's error codes (dcs.md section 5) as one table, and which of them each outcome of the engine
+ * errors: the vendor's error codes as one table, and which of them each outcome of the engine
  * becomes. "{0}" in a message stands for the name of what is wrong.
  * Pure, any thread.
  */

@@ -1,5 +1,5 @@
 /*
- * fields: the rules for what a body says of an instance, shared by creation and change (dcs.md 2.3, 2.6, 3.9).
+ * fields: the rules for what a body says of an instance, shared by creation and change.
  * Each check answers the contract's error itself and returns false.
  */
 #ifndef API_DCS_FIELDS_H
@@ -32,7 +32,7 @@ bool fields_password(struct call *c, const char *password) NODISCARD;
 bool fields_renames(struct call *c, const json_t *body, const json_t *old, const char **out) NODISCARD;
 /* [{"key","value"}] as JSON in *out. Absent leaves *out. */
 bool fields_tags(struct call *c, const json_t *body, const char **out) NODISCARD;
-/* The whole object of dcs.md 2.6 as JSON in *out, around the checked policy. old: what was there, "" nothing. */
+/* The whole backup policy as JSON in *out, around the checked policy. old: what was there, "" nothing. */
 bool fields_backup_policy(struct call *c, const json_t *body, const char *mode, const char *project, const char *old,
 			  const char **out) NODISCARD;
 /* Availability zones by code or id; n_out of them. error: for a list that is empty or wrong. */

@@ -1,4 +1,4 @@
-/* ListConfigHistories and ShowConfigHistoryDetail, dcs.md 3.7: the instance's UpdateConfig tasks, under their ids in
+/* ListConfigHistories and ShowConfigHistoryDetail: the instance's UpdateConfig tasks, under their ids in
  * the form of a UUID. A deleted task record takes its history with it. */
 #include <string.h>
 #include "api/dcs/answer.h"
@@ -116,10 +116,7 @@ void dcs_histories_list(struct call *c)
 		return;
 	}
 	enum verdict v = read_histories(c, &row, &x, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_list, &x);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_list, &x);
 }
 
 /* ---- one ---- */

@@ -1,4 +1,4 @@
-/* ListInstances and ShowInstance, dcs.md 2.4 and 2.5: one writer for both, since what one shows harms nobody in the
+/* ListInstances and ShowInstance: one writer for both, since what one shows harms nobody in the
  * other. */
 #include <string.h>
 #include "api/dcs/answer.h"
@@ -217,10 +217,7 @@ void dcs_instances_show(struct call *c)
 	enum verdict v = complete(c, item, &err);
 	if (v == V_OK)
 		v = read_task(c, item, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_instance, item);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_instance, item);
 }
 
 static bool read_filter(struct call *c, struct cache_filter *f)
@@ -270,8 +267,5 @@ void dcs_instances_list(struct call *c)
 	if (!scope_project(c, &filter.project_id) || !read_filter(c, &filter))
 		return;
 	enum verdict v = read_list(c, &filter, &list, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_list, &list);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_list, &list);
 }

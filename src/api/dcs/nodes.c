@@ -1,5 +1,5 @@
 /*
- * Nodes of an instance, dcs.md 3.8. There is one shard, "group-0"; a node's id is derived from its instance and
+ * Nodes of an instance. There is one shard, "group-0"; a node's id is derived from its instance and
  * number.
  */
 #include <string.h>
@@ -250,8 +250,5 @@ void dcs_nodes_of_project(struct call *c)
 	filter.offset = page.offset;
 	filter.limit = page.limit;
 	enum verdict v = read_many(c, &filter, &x, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_many, &x);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_many, &x);
 }

@@ -1,4 +1,4 @@
-/* Offline key analysis, dcs.md 4.1: what lies in a backup, or in one made for it and thrown away. Everything but the
+/* Offline key analysis: what lies in a backup, or in one made for it and thrown away. Everything but the
  * findings is in the record's arguments, which the child gets too: it reads "file" only. */
 #include <string.h>
 #include "api/dcs/body.h"

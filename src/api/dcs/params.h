@@ -1,5 +1,5 @@
 /*
- * params: the configuration parameters an instance offers (dcs.md 3.7), with the ids and words clients see.
+ * params: the configuration parameters an instance offers, with the ids and words clients see.
  * Ids are stable: a new parameter takes a new id, none is ever used again. Pure, any thread.
  */
 #ifndef API_DCS_PARAMS_H

@@ -1,5 +1,5 @@
 /*
- * UpdatePassword and ResetPassword, dcs.md 3.3. A wrong old password is no error of HTTP but an outcome; five in a row
+ * UpdatePassword and ResetPassword. A wrong old password is no error of HTTP but an outcome; five in a row
  * lock the instance for five minutes.
  *
  * P1: guesses are counted one by one. Counting reads the row, judges, and writes the row, so only one such judgement

@@ -1,5 +1,5 @@
 /*
- * records: what the analyses of dcs.md 4.1 have in common: how their lists are asked for, how their records and
+ * records: what analyses have in common: how their lists are asked for, how their records and
  * refusals look. Private to api/dcs.
  */
 #ifndef API_DCS_RECORDS_H

@@ -1,5 +1,5 @@
 /*
- * Run logs, dcs.md 4.3: what redis-server itself wrote, a file for each node and day. A collection is a task that
+ * Run logs: what redis-server itself wrote, a file for each node and day. A collection is a task that
  * leaves files (cache/log.h); the files are the records, so a list is a look into one small folder, and an id is
  * derived from its file's name.
  */

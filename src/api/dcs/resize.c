@@ -1,4 +1,4 @@
-/* ResizeInstance, dcs.md 3.1: another capacity, one replica more, or one less. */
+/* ResizeInstance: another capacity, one replica more, or one less. */
 #include <string.h>
 #include "api/dcs/fields.h"
 #include "api/dcs/operate.h"

@@ -1,5 +1,5 @@
 /*
- * dcs.md sections 1 to 3 as data, with the vendor's IAM actions (section 6). The fixed words below /instances come
+ * The operations as data, with the vendor's IAM actions. The fixed words below /instances come
  * before {instance}, and the paths without a project before those with one.
  */
 #include "api/dcs/routes.h"

@@ -1,4 +1,4 @@
-/* Big keys, hot keys and expired keys, dcs.md 4.1. One run of each kind per instance at a time; what a run found stays
+/* Big keys, hot keys and expired keys. One run of each kind per instance at a time; what a run found stays
  * in its record until that is deleted, or a hundred newer ones are there. */
 #include <string.h>
 #include "api/dcs/records.h"

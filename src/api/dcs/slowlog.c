@@ -1,4 +1,4 @@
-/* ListSlowlog, dcs.md 4.3: the slow logs of all nodes, or of those in one role, as one list. */
+/* ListSlowlog: the slow logs of all nodes, or of those in one role, as one list. */
 #include <stdlib.h>
 #include <string.h>
 #include "api/dcs/ask.h"

@@ -28,8 +28,6 @@ static const struct {
 	{ 32 << 10, "large", 32, 256 },  { 48 << 10, "large", 48, 256 },  { 64 << 10, "large", 64, 384 },
 };
 
-bool spec_has_capacity(int64_t mib) { return spec_bandwidth(mib) > 0; }
-
 int spec_bandwidth(int64_t mib)
 {
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {

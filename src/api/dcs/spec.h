@@ -1,5 +1,5 @@
 /*
- * spec: specification codes such as "redis.ha.xu1.tiny.r2.128" (dcs.md 2.2), the catalogue of what is offered, and the
+ * spec: specification codes such as "redis.ha.xu1.tiny.r2.128", the catalogue of what is offered, and the
  * availability zones. Pure, any thread.
  */
 #ifndef API_DCS_SPEC_H
@@ -25,7 +25,6 @@ void spec_code(const struct spec *s, char out[SPEC_CODE_SIZE]);
 /* What is offered on this machine: index from 0 to spec_count() - 1. */
 size_t spec_count(void);
 struct spec spec_at(size_t index);
-bool spec_has_capacity(int64_t mib);
 /* Bandwidth the vendor promises for a size, Mbit/s; shown, not enforced. */
 int spec_bandwidth(int64_t mib);
 const char *spec_cpu_type(const char *cpu);   /* "x86_64", "aarch64" */

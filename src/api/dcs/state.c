@@ -92,8 +92,6 @@ const char *echo_text(const struct echo *e, const char *name)
 	return json_string_value(json_object_get(e->root, name));
 }
 
-bool echo_bool(const struct echo *e, const char *name) { return json_is_true(json_object_get(e->root, name)); }
-
 /* Of one zone nothing is kept. */
 size_t echo_zones(const struct echo *e)
 {

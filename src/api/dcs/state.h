@@ -42,7 +42,6 @@ struct echo {
 };
 enum rc echo_read(const struct cache_row *row, struct arena *a, struct echo *out, struct err *err) NODISCARD;
 const char *echo_text(const struct echo *e, const char *name);
-bool echo_bool(const struct echo *e, const char *name);
 size_t echo_zones(const struct echo *e); /* how many zones were named: all are the one there is */
 extern const char no_security_group[];   /* the vendor's word */
 

@@ -1,4 +1,4 @@
-/* ListStatisticsOfRunningInstances, dcs.md 2.7: what the keeper saw of each master last; 0 while it has not looked. */
+/* ListStatisticsOfRunningInstances: what the keeper saw of each master last; 0 while it has not looked. */
 #include "api/dcs/answer.h"
 #include "api/dcs/routes.h"
 #include "api/dcs/scope.h"
@@ -65,8 +65,5 @@ void dcs_statistics(struct call *c)
 	if (!scope_project(c, &running.project_id))
 		return;
 	enum verdict v = engine_cache_list(c->view, &running, c->arena, &x.rows, &x.n, &total, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_statistics, &x);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_statistics, &x);
 }

@@ -1,4 +1,4 @@
-/* Master and standby change places, dcs.md 3.4, and which standby may, 3.8. */
+/* Master and standby change places, and which standby may. */
 #include <string.h>
 #include "api/dcs/body.h"
 #include "api/dcs/operate.h"

@@ -1,4 +1,4 @@
-/* Tags of instances, dcs.md 2.7. */
+/* Tags of instances. */
 #include <string.h>
 #include "api/dcs/fields.h"
 #include "api/dcs/routes.h"

@@ -1,5 +1,5 @@
 /*
- * Background tasks, dcs.md section 1: lists of an instance and of a project, deleting records, progress, jobs. Task id,
+ * Background tasks: lists of an instance and of a project, deleting records, progress, jobs. Task id,
  * job id and task-centre id are one and the same.
  */
 #include <string.h>
@@ -123,10 +123,7 @@ static void answer_list(struct call *c, const char *project, int64_t cache_id)
 		.limit = page.limit,
 	};
 	enum verdict v = read_list(c, &filter, &list, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_list, &list);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_list, &list);
 }
 
 void dcs_tasks_list(struct call *c)
@@ -147,7 +144,7 @@ void dcs_centre_list(struct call *c)
 
 /* ---- deleting a record ---- */
 
-/* 204 without a body only for those who ask (dcs.md 7.1). */
+/* 204 without a body only for those who ask. */
 static bool wants_minimal(const struct call *c)
 {
 	const char *prefer = http_header_of(c->req, "prefer");
@@ -341,10 +338,7 @@ void dcs_tasks_progress(struct call *c)
 		v = engine_cache_task_get(c->view, project, row.id, id, c->arena, &p->row, &err);
 	if (v == V_OK)
 		v = read_steps(c, p, task, &err);
-	if (v == V_OK)
-		(void)dcs_answer(c, write_progress, p);
-	else
-		(void)dcs_answer_read(c, v, &err);
+	(void)dcs_answer_found(c, v, &err, write_progress, p);
 }
 
 /* ---- jobs ---- */

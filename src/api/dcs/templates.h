@@ -1,5 +1,5 @@
 /*
- * templates: sets of parameters for instances to come (dcs.md 3.7). One of the system for each mode and version, with
+ * templates: sets of parameters for instances to come. One of the system for each mode and version, with
  * the values every new instance has, and those of the project's users. Private to api/dcs.
  */
 #ifndef API_DCS_TEMPLATES_H

@@ -1,4 +1,4 @@
-/* What a project may have and what there is to choose from, dcs.md 2.7: quota, counts, flavors, zones, windows,
+/* What a project may have and what there is to choose from: quota, counts, flavors, zones, windows,
  * versions. */
 #include "api/dcs/tenant.h"
 

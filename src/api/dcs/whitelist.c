@@ -1,4 +1,4 @@
-/* IP whitelist, dcs.md 3.10. Redis has no allow-list and nothing here stands between it and its clients, so a whitelist
+/* IP whitelist. Redis has no allow-list and nothing here stands between it and its clients, so a whitelist
  * that is enabled would protect nobody: it is refused, and everything else says that none is in force. */
 #include <string.h>
 #include "api/dcs/fields.h"

@@ -1,5 +1,5 @@
 /*
- * App groups, section 10: camelCase only, times in seconds. A group of this server is "normal" from the start;
+ * App groups: camelCase only, times in seconds. A group of this server is "normal" from the start;
  * what it is sold for elsewhere (quota, charge type) is kept and shown, and limits nothing.
  */
 #include <string.h>

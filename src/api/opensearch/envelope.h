@@ -1,5 +1,5 @@
 /*
- * envelope: the vendor's answer around every result (opensearch.md section 3).
+ * envelope: the vendor's answer around every result.
  *
  * Function operations get two trees in one body, first camelCase, then PascalCase, both written by one function per
  * resource through struct jw's casing. App-group operations are camelCase only. Errors have both casings always.

@@ -1,5 +1,5 @@
 /*
- * Instances, section 5. An absent field of an update keeps its value, a present array replaces the whole one.
+ * Instances. An absent field of an update keeps its value, a present array replaces the whole one.
  */
 #include <string.h>
 #include "api/opensearch/answer.h"

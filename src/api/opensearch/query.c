@@ -12,9 +12,9 @@ static enum rc decode_pair(const char *piece, size_t len, struct arena *a, struc
 	size_t name_len = eq ? (size_t)(eq - piece) : len;
 	const char *value = eq ? eq + 1 : piece + len;
 
-	enum rc rc = percent_decode(piece, name_len, PERCENT_PLUS_IS_SPACE, a, &out->name, err);
+	enum rc rc = percent_decode(piece, name_len, CANON_PLUS_IS_SPACE, a, &out->name, err);
 	if (!rc)
-		rc = percent_decode(value, (size_t)(piece + len - value), PERCENT_PLUS_IS_SPACE, a, &out->value, err);
+		rc = percent_decode(value, (size_t)(piece + len - value), CANON_PLUS_IS_SPACE, a, &out->value, err);
 	return rc;
 }
 

@@ -1,5 +1,5 @@
 /*
- * Training tasks, section 6. The vendor shows three states only: a task that waits appears as running.
+ * Training tasks. The vendor shows three states only: a task that waits appears as running.
  */
 #include <string.h>
 #include "api/opensearch/answer.h"

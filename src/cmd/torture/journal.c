@@ -88,7 +88,6 @@ static void go_on(struct journal *j, const struct journal_line *l, struct findin
 	if (l->letter != 'E')
 		return;
 	j->tasks[l->task_id].ended = l->attempt;
-	j->n_ended++;
 }
 
 static bool parse(const char *text, size_t len, struct journal_line *l)

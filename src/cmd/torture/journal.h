@@ -39,7 +39,7 @@ struct journal {
 	struct held *instances; /* by instance_id */
 	struct run *tasks;      /* by task_id */
 	int64_t n_instances, n_tasks;
-	int64_t n_begun, n_ended;
+	int64_t n_begun;
 };
 
 enum rc journal_open(struct journal *j, const char *folder, struct err *err) NODISCARD;

@@ -280,7 +280,6 @@ size_t server_marked(const struct server_config *cfg, struct marked *out)
 		if (!num_i64(e->d_name, &pid) || pid <= 1 || pid > INT_MAX || !task_of(cfg, (pid_t)pid, m->task))
 			continue;
 		m->pid = (pid_t)pid;
-		m->is_leader = getpgid(m->pid) == m->pid;
 		n += proc_start_mark(m->pid, &m->mark) && proc_is_same(m->pid, m->mark);
 	}
 	(void)closedir(dir);

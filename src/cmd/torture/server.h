@@ -58,7 +58,6 @@ enum rc server_run_command(const struct server_config *cfg, const char *const *a
 struct marked {
 	pid_t pid;
 	int64_t mark;        /* proc_is_same */
-	bool is_leader;      /* of its group: started by the server itself */
 	char task[PATH_MAX]; /* its STINT_TASK */
 };
 /* All that live now, at most MARKED_MAX; texts are inside. */
