@@ -17,9 +17,12 @@ int64_t clock_mono_ms(void) { return read_us(CLOCK_MONOTONIC) / 1000; }
 int64_t clock_mono_us(void) { return read_us(CLOCK_MONOTONIC); }
 int64_t clock_boot_ms(void) { return read_us(CLOCK_BOOTTIME) / 1000; }
 
+#define FIRST_S INT64_C(-62167219200) /* 0000-01-01T00:00:00Z */
+#define LAST_S INT64_C(253402300799)  /* 9999-12-31T23:59:59Z */
+
 static void split(int64_t wall_s, struct tm *tm)
 {
-	time_t t = (time_t)wall_s;
+	time_t t = (time_t)(wall_s < FIRST_S ? FIRST_S : wall_s > LAST_S ? LAST_S : wall_s);
 	must(gmtime_r(&t, tm));
 }
 
@@ -47,7 +50,7 @@ void clock_iso_ms(char text[CLOCK_TEXT_SIZE], int64_t wall_ms)
 	int ms = (int)(wall_ms % 1000);
 	if (ms < 0)
 		ms += 1000; /* before 1970: the second is the earlier one */
-	split((wall_ms - ms) / 1000, &tm);
+	split(wall_ms / 1000 - (wall_ms % 1000 < 0), &tm);
 	print_date(text, &tm);
 	int n = snprintf(text + DATE_LEN, CLOCK_TEXT_SIZE - DATE_LEN, ".%03dZ", ms);
 	must(n == 5);

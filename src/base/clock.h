@@ -15,7 +15,7 @@ int64_t clock_mono_us(void);
 int64_t clock_boot_ms(void); /* monotonic, and goes on while the machine sleeps */
 
 enum { CLOCK_TEXT_SIZE = 32 };
-/* "2026-11-21T23:36:12Z" / with ms "2026-11-21T23:36:12.000Z"; text holds CLOCK_TEXT_SIZE bytes. Year 0..9999. */
+/* "2026-11-21T23:36:12Z" / with ms "2026-11-21T23:36:12.000Z"; CLOCK_TEXT_SIZE bytes. Stops at the ends of 0..9999. */
 void clock_iso(char text[CLOCK_TEXT_SIZE], int64_t wall_s);
 void clock_iso_ms(char text[CLOCK_TEXT_SIZE], int64_t wall_ms);
 /* Strict inverse of clock_iso: exactly YYYY-MM-DDThh:mm:ssZ, a real date. */

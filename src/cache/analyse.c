@@ -34,43 +34,66 @@ static int type_of(const redisReply *r)
 
 /* ---- the n greatest ---- */
 
+struct entry {
+	struct cache_key key;   /* its name on the heap, cut */
+	size_t whole_len;
+	uint64_t whole_hash;    /* of a name that was cut: what tells it from others that begin like it */
+	bool is_described;
+};
+
 struct top {
-	struct cache_key keys[TOP_MAX]; /* greatest first; names on the heap */
+	struct entry entries[TOP_MAX]; /* greatest first */
 	size_t n, cap;
 };
 
 static int64_t weight(const struct cache_key *k) { return k->freq >= 0 ? k->freq : k->size; }
 
-/* SCAN gives a key again when the table of keys shrinks meanwhile. */
-static bool top_has(const struct top *t, const struct cache_key *k)
+static bool is_cut(size_t len) { return len > NAME_LEN_MAX; }
+
+/* FNV-1a; 0 of a name that is kept whole. */
+static uint64_t hash_of(const char *name, size_t len)
 {
-	for (size_t i = 0; i < t->n; i++) {
-		const struct cache_key *there = &t->keys[i];
-		if (there->db == k->db && there->name_len == k->name_len &&
-		    memcmp(there->name, k->name, k->name_len) == 0)
-			return true;
-	}
-	return false;
+	uint64_t hash = is_cut(len) ? UINT64_C(0xcbf29ce484222325) : 0;
+
+	for (size_t i = 0; is_cut(len) && i < len; i++)
+		hash = (hash ^ (unsigned char)name[i]) * UINT64_C(0x100000001b3);
+	return hash;
 }
 
+/* NULL: the key, with its whole name, is not among them. */
+static struct entry *top_find(struct top *t, const struct cache_key *k)
+{
+	uint64_t hash = hash_of(k->name, k->name_len);
+
+	for (size_t i = 0; i < t->n; i++) {
+		struct entry *e = &t->entries[i];
+		if (e->key.db == k->db && e->whole_len == k->name_len && e->whole_hash == hash &&
+		    memcmp(e->key.name, k->name, e->key.name_len) == 0)
+			return e;
+	}
+	return NULL;
+}
+
+/* k with its whole name. SCAN gives a key again when the table of keys shrinks meanwhile. */
 static void top_add(struct top *t, struct cache_key k)
 {
-	if ((t->n == t->cap && weight(&t->keys[t->n - 1]) >= weight(&k)) || top_has(t, &k))
+	if ((t->n == t->cap && weight(&t->entries[t->n - 1].key) >= weight(&k)) || top_find(t, &k))
 		return;
 	if (t->n == t->cap)
-		mem_free((void *)(uintptr_t)t->keys[--t->n].name);
-	k.name_len = k.name_len > NAME_LEN_MAX ? NAME_LEN_MAX : k.name_len;
-	k.name = mem_dup_n(k.name, k.name_len);
+		mem_free((void *)(uintptr_t)t->entries[--t->n].key.name);
+	struct entry e = { .key = k, .whole_len = k.name_len, .whole_hash = hash_of(k.name, k.name_len) };
+	e.key.name_len = is_cut(k.name_len) ? NAME_LEN_MAX : k.name_len;
+	e.key.name = mem_dup_n(k.name, e.key.name_len);
 	size_t at = t->n++;
-	for (; at > 0 && weight(&t->keys[at - 1]) < weight(&k); at--)
-		t->keys[at] = t->keys[at - 1];
-	t->keys[at] = k;
+	for (; at > 0 && weight(&t->entries[at - 1].key) < weight(&k); at--)
+		t->entries[at] = t->entries[at - 1];
+	t->entries[at] = e;
 }
 
 static void top_fini(struct top *t)
 {
 	for (size_t i = 0; i < t->n; i++)
-		mem_free((void *)(uintptr_t)t->keys[i].name);
+		mem_free((void *)(uintptr_t)t->entries[i].key.name);
 	t->n = 0;
 }
 
@@ -170,8 +193,8 @@ static enum rc hand_out(struct top *tops, int n, struct arena *a, struct cache_k
 	struct cache_key *keys = arena_array(a, all ? all : 1, sizeof *keys);
 	for (int i = 0; i < n && keys; i++) {
 		for (size_t k = 0; k < tops[i].n; k++) {
-			keys[at] = tops[i].keys[k];
-			keys[at].name = arena_dup_n(a, tops[i].keys[k].name, tops[i].keys[k].name_len);
+			keys[at] = tops[i].entries[k].key;
+			keys[at].name = arena_dup_n(a, keys[at].name, keys[at].name_len);
 			at++;
 		}
 	}
@@ -277,6 +300,46 @@ enum rc cache_big_keys(const struct cache_instance *c, const struct cache_scan *
 
 /* ---- hot keys ---- */
 
+/* Type and size. One that is gone meanwhile keeps "string" and 0. */
+static enum rc describe(struct walk *walk, struct entry *e, const char *name, size_t len, struct err *err)
+{
+	CLEANUP(reply_freep) redisReply *type = NULL;
+	CLEANUP(reply_freep) redisReply *size = NULL;
+
+	e->is_described = true;
+	wire_add(walk->w, (const char *const[]){ "TYPE", name }, (const size_t[]){ 4, len }, 2);
+	enum rc rc = wire_next(walk->w, &type, err);
+	int t = rc == RC_OK ? type_of(type) : -1;
+	if (t < 0)
+		return rc;
+	const char *measure = types[t].measure;
+	e->key.type = (enum cache_type)t;
+	wire_add(walk->w, (const char *const[]){ measure, name }, (const size_t[]){ strlen(measure), len }, 2);
+	rc = wire_next(walk->w, &size, err);
+	if (rc == RC_OK)
+		e->key.size = size->type == REDIS_REPLY_INTEGER ? size->integer : 0;
+	return rc;
+}
+
+static struct cache_key hot_key(const struct walk *walk, const redisReply *name, int freq)
+{
+	return (struct cache_key){ .name = name->str, .name_len = name->len, .db = walk->db, .freq = freq };
+}
+
+/* Those whose names are kept in part only: now, while the whole ones are at hand. */
+static enum rc describe_cut(struct walk *walk, const redisReply *keys, struct err *err)
+{
+	enum rc rc = RC_OK;
+	for (size_t i = 0; i < keys->elements && rc == RC_OK; i++) {
+		const redisReply *k = keys->element[i];
+		const struct cache_key key = hot_key(walk, k, 0);
+		struct entry *e = is_cut(k->len) ? top_find(walk->tops, &key) : NULL;
+		if (e && !e->is_described)
+			rc = describe(walk, e, k->str, k->len, err);
+	}
+	return rc;
+}
+
 static enum rc hot_batch(struct walk *walk, const redisReply *keys, struct err *err)
 {
 	enum rc rc = RC_OK;
@@ -289,43 +352,26 @@ static enum rc hot_batch(struct walk *walk, const redisReply *keys, struct err *
 		CLEANUP(reply_freep) redisReply *r = NULL;
 		rc = wire_next(walk->w, &r, err);
 		if (rc == RC_OK && r->type == REDIS_REPLY_INTEGER && r->integer >= 0 && r->integer <= 255)
-			top_add(walk->tops, (struct cache_key){ .name = keys->element[i]->str,
-			                                        .name_len = keys->element[i]->len,
-			                                        .db = walk->db,
-			                                        .freq = (int)r->integer });
+			top_add(walk->tops, hot_key(walk, keys->element[i], (int)r->integer));
 	}
-	return rc;
+	return rc == RC_OK ? describe_cut(walk, keys, err) : rc;
 }
 
-/* Type and size of the few that were found; one that is gone meanwhile keeps "string" and 0. */
-static enum rc describe(struct walk *walk, struct top *top, struct err *err)
+/* The few that were found. */
+static enum rc describe_all(struct walk *walk, struct top *top, struct err *err)
 {
-	for (size_t i = 0; i < top->n; i++) {
-		CLEANUP(reply_freep) redisReply *type = NULL;
-		CLEANUP(reply_freep) redisReply *size = NULL;
-		struct cache_key *k = &top->keys[i];
+	enum rc rc = RC_OK;
+	for (size_t i = 0; i < top->n && rc == RC_OK; i++) {
+		struct entry *e = &top->entries[i];
 		char db[12];
-		(void)snprintf(db, sizeof db, "%d", k->db);
-		enum rc rc = wire_call(walk->w, NULL, err, "SELECT", db);
-		if (rc != RC_OK)
-			return rc;
-		wire_add(walk->w, (const char *const[]){ "TYPE", k->name }, (const size_t[]){ 4, k->name_len }, 2);
-		rc = wire_next(walk->w, &type, err);
-		if (rc != RC_OK)
-			return rc;
-		int t = type_of(type);
-		if (t < 0)
+		if (e->is_described)
 			continue;
-		k->type = (enum cache_type)t;
-		const char *measure = types[t].measure;
-		wire_add(walk->w, (const char *const[]){ measure, k->name },
-		         (const size_t[]){ strlen(measure), k->name_len }, 2);
-		rc = wire_next(walk->w, &size, err);
-		if (rc != RC_OK)
-			return rc;
-		k->size = size->type == REDIS_REPLY_INTEGER ? size->integer : 0;
+		(void)snprintf(db, sizeof db, "%d", e->key.db);
+		rc = wire_call(walk->w, NULL, err, "SELECT", db);
+		if (rc == RC_OK)
+			rc = describe(walk, e, e->key.name, e->key.name_len, err);
 	}
-	return RC_OK;
+	return rc;
 }
 
 static enum rc check_policy(struct wire *w, struct err *err)
@@ -362,7 +408,7 @@ enum rc cache_hot_keys(const struct cache_instance *c, const struct cache_scan *
 	struct walk walk = { .op = &op, .c = c, .how = how, .w = w, .fn = hot_batch, .tops = top };
 	rc = walk_all(&walk, err);
 	if (rc == RC_OK)
-		rc = describe(&walk, top, err);
+		rc = describe_all(&walk, top, err);
 	struct cache_keys found = { .scanned = walk.scanned, .node = c->nodes[c->master].number };
 	if (rc == RC_OK)
 		rc = hand_out(top, 1, a, &found, err);

@@ -118,8 +118,8 @@ enum cache_patience { CACHE_WAIT_FOR_HUNG, CACHE_KILL_HUNG };
  * a replica that was in step when the master is dead, point replicas at the master, apply settings, let clients write
  * unless run->order is that of a flush or restore which was cut off. It does not wait
  * for replicas to catch up. For the start of the server, after an interrupted operation, and when a node died.
- * A node that has a process but does not answer in time: RC_BUSY, or it is killed and started again.
- */
+ * A node that has a process but does not answer in time: RC_BUSY, or it is killed and started again; at once if it
+ * stands still, after half a minute if it is at work. */
 enum rc cache_heal(struct cache_instance *c, enum cache_patience patience, const struct cache_run *run,
 		   struct err *err) NODISCARD;
 /*
@@ -211,7 +211,7 @@ enum cache_node_state {
 struct cache_figures {
 	enum cache_node_state state;
 	bool is_master, is_linked;               /* is_linked: a replica in step with its master */
-	bool is_full;                            /* CROWDED by its clients, whom it serves; else by a script, say */
+	bool is_full;                            /* its clients, whom it serves, have all connections, or all but one */
 	char version[24], run_id[CACHE_RUN_ID_SIZE];
 	int64_t uptime_s;
 	int64_t used_memory, max_memory;         /* bytes */
@@ -225,7 +225,7 @@ struct cache_figures {
 
 struct cache_view {
 	struct cache_figures nodes[CACHE_NODES_MAX];   /* in the order of the description */
-	bool is_serving;       /* the recorded master is up, is a master, and answers at the clients' address */
+	bool is_serving;       /* the recorded master is up, is a master, and answers us at the clients' address */
 };
 
 /* Put aside the log of each node that has grown beyond 64 MiB, in the place of the part put aside

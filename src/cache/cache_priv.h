@@ -75,6 +75,8 @@ enum rc node_file(const struct cache_instance *c, int node, const char *name, ch
 		  struct err *err) NODISCARD;
 /* A descriptor of the node's process; -1: it has none. Cannot be another process, even when numbers are used again. */
 int node_pidfd(const struct cache_instance *c, int node);
+/* Processor time that it has used; -1: it has no process, or the kernel does not say. */
+int64_t node_cpu_ms(const struct cache_instance *c, int node);
 /* Start it with the data that lies there, wait until it answers with all loaded, and note its identity in c. It has
  * no process now. */
 enum rc node_boot(const struct op *op, struct cache_instance *c, int node, struct err *err) NODISCARD;

@@ -13,23 +13,33 @@
  */
 #include <limits.h>
 #include <string.h>
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "cache/cache_priv.h"
 #include "os/file.h"
 
-enum { LOOK_LIMIT_MS = 3000, NEVER_SYNCED = 1 };
+enum { LOOK_LIMIT_MS = 3000, WORK_LIMIT_MS = 30000, WORK_SHARE = 10, NEVER_SYNCED = 1 };
 
 struct health {
 	struct cache_figures now[CACHE_NODES_MAX];
+	bool works[CACHE_NODES_MAX]; /* it was busy while it was looked at */
 };
+
+static void look_once(const struct op *op, const struct cache_instance *c, int node, struct health *h)
+{
+	struct op part = op_within(op, LOOK_LIMIT_MS);
+	int64_t used_ms = node_cpu_ms(c, node), from = clock_mono_ms();
+
+	look_node(&part, c, node, &h->now[node]);
+	int64_t took_ms = clock_mono_ms() - from;
+	h->works[node] = used_ms >= 0 && node_cpu_ms(c, node) - used_ms >= took_ms / WORK_SHARE;
+}
 
 static void look_again(const struct op *op, const struct cache_instance *c, struct health *h)
 {
-	for (int i = 0; i < c->n_nodes; i++) {
-		struct op part = op_within(op, LOOK_LIMIT_MS);
-		look_node(&part, c, i, &h->now[i]);
-	}
+	for (int i = 0; i < c->n_nodes; i++)
+		look_once(op, c, i, h);
 }
 
 static enum rc check_folder(const struct cache_instance *c, struct err *err)
@@ -75,23 +85,52 @@ static enum rc drop_if_stranger(void *ctx, const char *name, struct err *err)
 	return node_drop(&alone, 0, err);
 }
 
-static enum rc clear_the_way(struct cache_instance *c, enum cache_patience patience, struct health *h, struct err *err)
+/* One command over many keys keeps Redis from answering for as long as it takes, and to kill it then would cost what is
+ * not on disk yet, and the time to load all again. So one that works is waited for; one that stands still is not. */
+static enum rc await_worker(const struct op *op, const struct cache_instance *c, int node, struct health *h,
+			    struct err *err)
+{
+	struct op limit = op_within(op, WORK_LIMIT_MS);
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && h->now[node].state == CACHE_NODE_HUNG && h->works[node] && op_left_ms(&limit) > 0) {
+		op_step(op, "wait for a busy node", 15);
+		look_once(&limit, c, node, h);
+		rc = op_check(op, err);
+	}
+	return rc;
+}
+
+/* h->now of the node is HUNG. */
+static enum rc end_hung(const struct op *op, struct cache_instance *c, int node, struct health *h, struct err *err)
+{
+	enum rc rc = await_worker(op, c, node, h, err);
+
+	if (rc != RC_OK || h->now[node].state != CACHE_NODE_HUNG)
+		return rc;
+	rc = node_kill(c, node, err);
+	h->now[node].state = CACHE_NODE_DOWN;
+	return rc;
+}
+
+static enum rc clear_the_way(const struct op *op, struct cache_instance *c, enum cache_patience patience,
+			     struct health *h, struct err *err)
 {
 	enum rc rc = RC_OK;
 	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
+		if (h->now[i].state == CACHE_NODE_HUNG && patience == CACHE_KILL_HUNG)
+			rc = end_hung(op, c, i, h, err);
 		enum cache_node_state s = h->now[i].state;
+		if (rc != RC_OK)
+			break;
 		if (s == CACHE_NODE_FOREIGN)
 			rc = err_set(err, RC_CONFLICT, "node %d: something else answers at %s port %d",
 			             c->nodes[i].number, c->nodes[i].host, c->port);
 		else if (s == CACHE_NODE_CROWDED)
 			rc = err_set(err, RC_BUSY, "node %d has no connection left for its administration",
 			             c->nodes[i].number);
-		else if (s == CACHE_NODE_HUNG && patience == CACHE_WAIT_FOR_HUNG)
+		else if (s == CACHE_NODE_HUNG)
 			rc = err_set(err, RC_BUSY, "node %d has a process that does not answer", c->nodes[i].number);
-		else if (s == CACHE_NODE_HUNG) {
-			rc = node_kill(c, i, err);
-			h->now[i].state = CACHE_NODE_DOWN;
-		}
 	}
 	return rc;
 }
@@ -206,7 +245,7 @@ static enum rc heal(const struct op *op, struct cache_instance *c, enum cache_pa
 	op_step(op, "look", 10);
 	look_again(op, c, &h);
 	if (rc == RC_OK)
-		rc = clear_the_way(c, patience, &h, err);
+		rc = clear_the_way(op, c, patience, &h, err);
 	if (rc == RC_OK)
 		rc = adopt(op, c, &h, err);
 	if (rc == RC_OK && seal_is_there(c))

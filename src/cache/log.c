@@ -265,7 +265,7 @@ static enum rc collect(struct cutter *k, const struct cache_instance *c, const s
 		rc = err_set(err, RC_NOT_FOUND, "there is no node %d", order->node);
 	if (rc == RC_OK)
 		rc = dir_each(k->dir, publish_part, &s, err);
-	day_text(order->now_s - CACHE_LOG_DAYS_MAX * DAY_S, k->first_day);
+	day_text((order->aged_s ? order->aged_s : order->now_s) - CACHE_LOG_DAYS_MAX * DAY_S, k->first_day);
 	if (rc == RC_OK)
 		rc = dir_each(k->dir, drop_old, &s, err);
 	if (rc == RC_OK)

@@ -22,6 +22,7 @@ struct cache_log_order {
 	int node;                            /* number; -1 all */
 	int days;                            /* before today, 0 .. CACHE_LOG_DAYS_MAX */
 	int64_t now_s;                       /* wall clock */
+	int64_t aged_s;                      /* by which files are old; 0: now_s */
 };
 
 /* Write anew what there is of these days; n_files: how many files that are. */

@@ -41,6 +41,13 @@ static enum cache_node_state state_of(enum rc rc, bool has_process)
 	return rc == RC_IO ? CACHE_NODE_DOWN : CACHE_NODE_FOREIGN;
 }
 
+/* Redis keeps no connection for its administrator: maxclients are all there are, and who comes after them is told so
+ * and let go. */
+static bool says_full(enum rc rc, const struct err *why)
+{
+	return rc == RC_BUSY && strstr(why->msg, "max number of clients");
+}
+
 /* A process that was killed hangs up a moment before it is gone. */
 static bool ends_soon(const struct op *op, int pidfd)
 {
@@ -69,7 +76,7 @@ void look_node(const struct op *op, const struct cache_instance *c, int node, st
 		int fd = node_pidfd(c, node);
 		bool is_ending = fd >= 0 && rc == RC_IO && ends_soon(op, fd);
 		f.state = state_of(rc, fd >= 0 && !is_ending);
-		f.is_full = f.state == CACHE_NODE_CROWDED && strstr(why.msg, "max number of clients");
+		f.is_full = f.state == CACHE_NODE_CROWDED && says_full(rc, &why);
 		if (fd >= 0)
 			(void)close(fd);
 	}
@@ -78,15 +85,32 @@ void look_node(const struct op *op, const struct cache_instance *c, int node, st
 }
 
 /* Does the clients' address lead to that very process? */
-static bool is_reached(const struct op *op, const struct cache_instance *c, const char *run_id)
+static enum rc reach(const struct op *op, const struct cache_instance *c, const char *run_id, struct err *err)
 {
 	struct cache_instance front = *c; /* the master seen from where clients stand */
 	CLEANUP(wire_closep) struct wire *w = NULL;
 	struct cache_node n;
 
 	memcpy(front.nodes[c->master].host, c->host, sizeof c->host);
-	return node_open(op, &front, c->master, &w, NULL) == RC_OK &&
-	       node_identify(w, &front, c->master, &n, NULL) == RC_OK && strcmp(n.run_id, run_id) == 0;
+	enum rc rc = node_open(op, &front, c->master, &w, err);
+	if (rc == RC_OK)
+		rc = node_identify(w, &front, c->master, &n, err);
+	if (rc == RC_OK && strcmp(n.run_id, run_id) != 0)
+		rc = err_set(err, RC_CONFLICT, "another process answers at the clients' address");
+	return rc;
+}
+
+/* m answers as a master, at its own address. A single instance has no other. */
+static bool is_reached(const struct op *op, const struct cache_instance *c, struct cache_figures *m)
+{
+	struct err why = { .rc = RC_OK };
+
+	if (strcmp(c->host, c->nodes[c->master].host) == 0)
+		return true;
+	enum rc rc = reach(op, c, m->run_id, &why);
+	/* That one connection was left for us does not mean that there are two. */
+	m->is_full = says_full(rc, &why);
+	return rc == RC_OK;
 }
 
 void cache_look(const struct cache_instance *c, int64_t timeout_ms, struct cache_view *out)
@@ -99,7 +123,7 @@ void cache_look(const struct cache_instance *c, int64_t timeout_ms, struct cache
 		struct op op = op_start(&run, &percent);
 		look_node(&op, c, i, &out->nodes[i]);
 	}
-	const struct cache_figures *m = &out->nodes[c->master];
+	struct cache_figures *m = &out->nodes[c->master];
 	struct op op = op_start(&run, &percent);
-	out->is_serving = m->state == CACHE_NODE_UP && m->is_master && is_reached(&op, c, m->run_id);
+	out->is_serving = m->state == CACHE_NODE_UP && m->is_master && is_reached(&op, c, m);
 }

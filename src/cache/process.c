@@ -23,6 +23,7 @@
 #include "os/calls.h"
 #include "os/file.h"
 #include "os/proc.h"
+#include "os/procs.h"
 
 enum {
 	LOG_SIZE_MAX = 4 << 20 /* at a start */,
@@ -77,26 +78,45 @@ static pid_t pid_in_file(const char *path)
 	return pid > 1 && pid <= INT_MAX ? (pid_t)pid : 0;
 }
 
-int node_pidfd(const struct cache_instance *c, int node)
+/* A descriptor of the node's process, and its number; -1: there is none. */
+static int find_process(const struct cache_instance *c, int node, pid_t *pid)
 {
 	const struct cache_node *n = &c->nodes[node];
 	char dir[PATH_MAX], path[PATH_MAX];
 
 	/* First the descriptor, then the check: what is checked cannot be exchanged afterwards. */
-	int fd = n->pid > 1 ? pidfd_open((pid_t)n->pid, 0) : -1;
-	if (fd >= 0 && proc_is_same((pid_t)n->pid, n->mark))
+	*pid = n->pid > 1 ? (pid_t)n->pid : 0;
+	int fd = *pid ? pidfd_open(*pid, 0) : -1;
+	if (fd >= 0 && proc_is_same(*pid, n->mark))
 		return fd;
 	if (fd >= 0)
 		(void)close(fd);
 	if (node_dir(c, node, dir, NULL) != RC_OK || path_join(path, dir, "redis.pid", NULL) != RC_OK)
 		return -1;
-	pid_t pid = pid_in_file(path);
-	fd = pid ? pidfd_open(pid, 0) : -1;
-	if (fd >= 0 && works_in(pid, dir))
+	*pid = pid_in_file(path);
+	fd = *pid ? pidfd_open(*pid, 0) : -1;
+	if (fd >= 0 && works_in(*pid, dir))
 		return fd;
 	if (fd >= 0)
 		(void)close(fd);
 	return -1;
+}
+
+int node_pidfd(const struct cache_instance *c, int node)
+{
+	pid_t pid;
+	return find_process(c, node, &pid);
+}
+
+int64_t node_cpu_ms(const struct cache_instance *c, int node)
+{
+	pid_t pid;
+	int fd = find_process(c, node, &pid);
+	int64_t used = fd >= 0 ? procs_cpu_ms(pid) : -1;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return used;
 }
 
 enum rc node_open(const struct op *op, const struct cache_instance *c, int node, struct wire **out, struct err *err)

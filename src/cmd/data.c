@@ -5,6 +5,7 @@
 #include "cmd/manifest.h"
 #include "engine/engine.h"
 #include "os/file.h"
+#include "store/foreign.h"
 
 enum { KEYS_ARENA_SIZE = 16 << 20, ENDPOINT_MAX = 512 };
 
@@ -27,11 +28,21 @@ enum rc data_refuse_half(const char *dir, struct err *err)
 	return rc;
 }
 
+/* Before anything is made in a folder that is somebody else's. */
+static enum rc refuse_foreign(const char *dir, struct err *err)
+{
+	char path[PATH_MAX];
+	enum rc rc = path_join(path, dir, "stint.db", err);
+	return rc == RC_OK ? store_refuse_foreign(path, err) : rc;
+}
+
 enum rc data_make(const char *dir, struct err *err)
 {
 	enum rc rc = dir_make(dir, 0700, err);
 	if (rc == RC_OK)
 		rc = data_refuse_half(dir, err);
+	if (rc == RC_OK)
+		rc = refuse_foreign(dir, err);
 	return rc == RC_OK ? engine_make_folders(dir, err) : rc;
 }
 

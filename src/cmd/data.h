@@ -15,7 +15,7 @@ const char *data_dir(const char *given);
 
 /* RC_CONFLICT: a restore into it is under way or was cut off. Commands that read or write what rows name ask first. */
 enum rc data_refuse_half(const char *dir, struct err *err) NODISCARD;
-/* Make DATA (0700) and the folders in it that are missing. RC_CONFLICT: a restore into it is unfinished. */
+/* Make DATA (0700) and what is missing in it. RC_CONFLICT: a restore is unfinished. RC_INVALID: a foreign stint.db. */
 enum rc data_make(const char *dir, struct err *err) NODISCARD;
 
 /* Keys of a data folder, with or without a running server. */

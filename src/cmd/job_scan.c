@@ -316,7 +316,8 @@ static enum rc offline(struct operation *o, struct arena *a, struct err *err)
 static enum rc run_logs(struct operation *o, struct arena *a, struct err *err)
 {
 	struct cache_log_order order = { .node = (int)whole(o->args, "node"), .days = (int)whole(o->args, "days"),
-					 .now_s = clock_wall_ms() / 1000 };
+					 .now_s = clock_wall_ms() / 1000,
+					 .aged_s = whole(o->task, "aged_ms") / 1000 };
 	int n_files = 0;
 	(void)a;
 	enum rc rc = cache_collect_logs(&o->cache, &order, &n_files, &o->run, err);

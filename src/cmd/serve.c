@@ -126,7 +126,7 @@ static void raise_file_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-		log_warn("files.limit", "errno=%d kept=the lower limit", errno);
+		log_warn("files.limit", "errno=%d kept=\"the lower limit\"", errno);
 }
 
 static enum rc self_path(char out[PATH_MAX], struct err *err)
@@ -188,8 +188,39 @@ static enum rc start_engine(const struct serve_options *o, struct server *s, str
 	};
 	rc = engine_open(&cfg, &s->engine, err);
 	if (rc == RC_OK && !engine_has_keys(s->engine) && strcmp(o->auth, "off") != 0)
-		log_warn("key.none", "make one: stint key create --data %s", o->data);
+		log_warn("key.none", "data=%s advice=\"make one: stint key create --data DIR\"", o->data);
 	return rc;
+}
+
+/* Descriptors that the server must have whatever its clients do: a start of a task that finds none fails, and so does a
+ * look at a Redis instance. */
+static int64_t own_files(const struct serve_options *o)
+{
+	enum {
+		ALWAYS = 64,      /* the database for the threads in the background, the supervisor, moments */
+		PER_LOOP = 8,     /* its event queue, and its view of the database */
+		PER_TASK = 4,     /* its pipe, its process, its log, and one for its start */
+		CACHE_TASKS = 16, /* beside those of max-running */
+		REFUSED = 256,    /* connections beyond the limit that are being told so */
+	};
+	return ALWAYS + PER_LOOP * o->threads + PER_TASK * (o->max_running + CACHE_TASKS) + REFUSED;
+}
+
+/* As many connections as were asked for, or as there are descriptors for. */
+static int64_t connections_max(const struct serve_options *o)
+{
+	enum { LEAST = 16 };
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT32_MAX)
+		return o->connections_max;
+	int64_t files = (int64_t)limit.rlim_cur, most = files - own_files(o);
+	most = most < LEAST ? LEAST : most;
+	if (o->connections_max <= most)
+		return o->connections_max;
+	log_warn("http.fewer_connections", "asked=%lld most=%lld reason=\"the limit of open files is %lld\"",
+		 (long long)o->connections_max, (long long)most, (long long)files);
+	return most;
 }
 
 static enum rc start_http(const struct serve_options *o, const struct address *at, enum auth_mode auth,
@@ -206,7 +237,7 @@ static enum rc start_http(const struct serve_options *o, const struct address *a
 		.threads = (int)o->threads,
 		.tls_cert = o->tls_cert,
 		.tls_key = o->tls_key,
-		.limits = { .connections_max = (int)o->connections_max },
+		.limits = { .connections_max = (int)connections_max(o) },
 		.handler = api_handle,
 		.on_fault = api_fault,
 		.on_rest = api_rest,
@@ -242,8 +273,12 @@ static enum rc announce(const struct serve_options *o, const struct address *at,
 	url_of(o, at->host, s, url);
 	url_of(o, reachable(at->host), s, local);
 	enum rc rc = data_endpoint_write(o->data, local, err);
-	if (rc != RC_OK)
+	if (rc == RC_BUSY) { /* a full disk: only the commands beside us ask for it; an old one would mislead them */
+		log_warn("server.no_endpoint", "reason=\"%s\"", err->msg);
+		data_endpoint_remove(o->data);
+	} else if (rc != RC_OK) {
 		return rc;
+	}
 	log_info("server.ready", "url=%s data=%s version=%s", url, o->data, STINT_VERSION);
 	printf("stint: ready on %s\n", url);
 	/* Whoever started us may have closed stdout; the server is ready all the same. */

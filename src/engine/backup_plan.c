@@ -45,6 +45,16 @@ int64_t backup_plan_window(const struct backup_plan *p, int64_t now_ms)
 	return now_ms / HOUR_MS * HOUR_MS;
 }
 
+bool backup_plan_is_made(const struct backup_row *rows, size_t n, int64_t window_ms)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct backup_row *b = &rows[i];
+		if (strcmp(b->type, "auto") == 0 && b->created_at >= window_ms && b->created_at < window_ms + HOUR_MS)
+			return true;
+	}
+	return false;
+}
+
 static bool is_under_way(const struct backup_row *b)
 {
 	return strcmp(b->status, "waiting") == 0 || strcmp(b->status, "backuping") == 0;

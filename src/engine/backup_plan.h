@@ -23,6 +23,8 @@ struct backup_plan {
 struct backup_plan backup_plan_read(const char *policy_json);
 /* Begin of the window that now lies in, or 0: now is in none. */
 int64_t backup_plan_window(const struct backup_plan *p, int64_t now_ms);
+/* Was the automatic backup of that window tried? One that says to be of later was made by a clock that was ahead. */
+bool backup_plan_is_made(const struct backup_row *rows, size_t n, int64_t window_ms);
 /* Which of a cache's backups, newest first, should go: automatic ones past their expires_at, but never the last that
  * succeeded, and the oldest beyond BACKUPS_MAX. -1: none. Unfinished ones never go. */
 int backup_plan_surplus(const struct backup_row *rows, size_t n, int64_t now_ms);

@@ -524,6 +524,7 @@ enum rc cache_write_task(struct engine *e, const struct task_row *t, struct jw *
 	jw_raw(w, c.state);
 	jw_kv_text(w, "spare_host", find_spare(e, c.id, state, host) ? host : "");
 	jw_kv_text(w, "backup_dir", arena_printf(a, "%s/backups/%s", e->data_dir, c.uid));
+	jw_kv_int(w, "aged_ms", ageing_of(e)); /* by which logs are old */
 	return rc;
 }
 

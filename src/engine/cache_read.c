@@ -86,20 +86,14 @@ static void add_text(struct query *q, const char *col, const char *value)
 		q->preds[q->n_preds++] = (struct pred)PRED_TEXT(col, CMP_EQ, value);
 }
 
-/* Parts of names and tags are no columns, so a project's caches are read whole: quotas keep them few. */
-enum verdict engine_cache_list(struct engine_view *v, const struct cache_filter *f, struct arena *a,
-			       struct cache_row **rows, size_t *n, int64_t *total, struct err *err)
+/* Those that quotas keep few: read at once. */
+static enum rc list_whole(struct engine_view *v, const struct cache_filter *f, const struct query *q, struct arena *a,
+			  struct cache_row **rows, size_t *n, int64_t *total, struct err *err)
 {
 	struct cache_row *all;
 	size_t n_all = 0, kept = 0;
-	struct query q = { .table = &table_cache, .orders = { { "created_at", true }, { "id", true } } };
-	add_text(&q, "project_id", f->project_id);
-	if (!f->includes_deleted)
-		q.preds[q.n_preds++] = (struct pred)PRED_INT("deleted_at", CMP_EQ, 0);
-	add_text(&q, "uid", f->uid);
-	add_text(&q, "ip", f->ip);
-	add_text(&q, "cache_mode", f->cache_mode);
-	enum rc rc = store_list(v->store, &q, a, (void **)&all, &n_all, err);
+
+	enum rc rc = store_list(v->store, q, a, (void **)&all, &n_all, err);
 	for (size_t i = 0; rc == RC_OK && i < n_all; i++) {
 		bool is_kept = false;
 		rc = is_wanted(&all[i], f, &is_kept, err);
@@ -107,12 +101,67 @@ enum verdict engine_cache_list(struct engine_view *v, const struct cache_filter 
 			all[kept++] = all[i];
 	}
 	if (rc != RC_OK)
-		return verdict_of(rc);
+		return rc;
 	size_t from = (uint64_t)f->offset < kept ? (size_t)f->offset : kept;
 	*total = (int64_t)kept;
 	*rows = all + from;
 	*n = f->limit && (uint64_t)f->limit < kept - from ? (size_t)f->limit : kept - from;
-	return V_OK;
+	return RC_OK;
+}
+
+/* Deleted ones stay for good: they are judged part by part, and only those of the page are kept. */
+static enum rc list_parts(struct engine_view *v, const struct cache_filter *f, struct query *q, struct arena *a,
+			  struct cache_row *rows, size_t *n, int64_t *total, struct err *err)
+{
+	enum { PART = 256 };
+	struct arena *scratch CLEANUP(arena_freep) = arena_new(ARENA_MAX);
+	struct cache_row *part;
+	size_t n_part = PART, kept = 0;
+	int64_t matches = 0;
+	enum rc rc = RC_OK;
+
+	for (q->limit = PART; rc == RC_OK && n_part == PART; q->offset += PART) {
+		arena_reset(scratch);
+		rc = store_list(v->store, q, scratch, (void **)&part, &n_part, err);
+		for (size_t i = 0; rc == RC_OK && i < n_part; i++) {
+			struct query self = { .table = &table_cache,
+					      .preds = { PRED_INT("id", CMP_EQ, part[i].id) },
+					      .n_preds = 1 };
+			bool is_kept = false;
+			rc = is_wanted(&part[i], f, &is_kept, err);
+			if (rc == RC_OK && is_kept && matches++ >= f->offset && (int64_t)kept < f->limit)
+				rc = store_get(v->store, &self, &rows[kept++], a, err);
+		}
+	}
+	*n = kept;
+	*total = matches;
+	return rc;
+}
+
+/* Parts of names and tags are no columns, so all of a project's caches are looked at. */
+enum verdict engine_cache_list(struct engine_view *v, const struct cache_filter *f, struct arena *a,
+			       struct cache_row **rows, size_t *n, int64_t *total, struct err *err)
+{
+	struct query q = { .table = &table_cache, .orders = { { "created_at", true }, { "id", true } } };
+	add_text(&q, "project_id", f->project_id);
+	if (!f->includes_deleted)
+		q.preds[q.n_preds++] = (struct pred)PRED_INT("deleted_at", CMP_EQ, 0);
+	add_text(&q, "uid", f->uid);
+	add_text(&q, "ip", f->ip);
+	add_text(&q, "cache_mode", f->cache_mode);
+	if (!f->includes_deleted || !f->limit)
+		return verdict_of(list_whole(v, f, &q, a, rows, n, total, err));
+	struct cache_row *page = arena_array(a, (size_t)f->limit, sizeof *page);
+	if (!page)
+		return verdict_of(err_set(err, RC_LIMIT, "no memory for %lld instances", (long long)f->limit));
+	enum rc rc = engine_view_begin(v, err);
+	if (rc != RC_OK)
+		return verdict_of(rc);
+	rc = list_parts(v, f, &q, a, page, n, total, err);
+	engine_view_end(v);
+	if (rc == RC_OK)
+		*rows = page;
+	return verdict_of(rc);
 }
 
 /* ---- tasks ---- */

@@ -104,8 +104,10 @@ static enum rc open_all(struct engine *e, const struct engine_config *cfg, struc
 		rc = keyring_open(e->data_dir, &e->keys, err);
 	if (rc == RC_OK)
 		rc = writer_open_store(e, /* makes= */ true, err); /* recovers (E7) */
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
+		ageing_open(e);
 		rc = look_for_keys(e, err);
+	}
 	if (rc == RC_OK)
 		rc = closer_start(e, err);
 	run_handlers(e, &handlers);
@@ -212,6 +214,7 @@ void engine_close(struct engine *e)
 		exec_stop_all(e->exec, e->stop_grace_ms); /* on_end for each child: to the closer */
 	closer_wait(e);                                /* ends go on to the writer */
 	writer_stop(e);                                /* its last acknowledgements still reach exec */
+	ageing_close(e);
 	exec_free(e->exec);
 	cache_answer_rest(e);
 	closer_free(e);

@@ -9,7 +9,8 @@
  * A cache whose master serves but whose replica is down, or cannot write its append-only file, is mended alike, without
  * showing ERROR; and one whose clients an operation that is over has left unable to write.
  * It also bounds the logs of Redis, makes the automatic backups of a cache's policy, drops those that have had their
- * time (backup_plan.h), and has the analyses made that are due (schedule.h).
+ * time (backup_plan.h), has the analyses made that are due (schedule.h), and keeps what is believed of the clock
+ * (ageing.h).
  */
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,6 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "cache/cache.h"
-#include "engine/ageing.h"
 #include "engine/backup_plan.h"
 #include "engine/cache.h"
 #include "engine/cache_state.h"
@@ -48,7 +48,6 @@ struct seen {
 
 struct keeper {
 	struct engine *engine;
-	struct ageing ageing; /* of backups */
 	struct store *store;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -286,13 +285,11 @@ static void look_after_backups(struct keeper *k, const struct cache_row *row, bo
 
 	if (list_backups(k, row->id, a, &rows, &n) != RC_OK)
 		return;
-	int surplus = backup_plan_surplus(rows, n, ageing_look(&k->ageing));
+	int surplus = backup_plan_surplus(rows, n, ageing_of(k->engine));
 	if (surplus >= 0)
 		drop_backup(k, row, &rows[surplus]);
-	bool is_made = false;
-	for (size_t i = 0; i < n; i++)
-		is_made = is_made || (strcmp(rows[i].type, "auto") == 0 && rows[i].created_at >= window);
-	if (window && !is_made && !is_busy && strcmp(row->status, "RUNNING") == 0)
+	bool is_due = window && !backup_plan_is_made(rows, n, window);
+	if (is_due && !is_busy && strcmp(row->status, "RUNNING") == 0)
 		make_backup(k, row, &plan, now);
 }
 
@@ -433,6 +430,7 @@ static void make_round(struct keeper *k)
 		visit(k, &rows[i], a);
 	forget_others(k);
 	drop_old_figures(k);
+	ageing_keep(k->engine);
 }
 
 static bool rest(struct keeper *k)
@@ -460,7 +458,6 @@ enum rc keeper_start(struct engine *e, struct err *err)
 	struct keeper *k = mem_new(struct keeper);
 
 	k->engine = e;
-	ageing_start(&k->ageing, e->newest_at);
 	cond_init(&k->changed);
 	must(pthread_mutex_init(&k->lock, NULL) == 0);
 	int sys = pthread_create(&k->thread, NULL, keeper_main, k);

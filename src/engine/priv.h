@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "base/metric.h"
+#include "engine/ageing.h"
 #include "engine/engine.h"
 #include "engine/hints.h"
 #include "engine/keys.h"
@@ -56,6 +57,10 @@ struct engine {
 	dev_t store_dev; /* with store_ino: the file that is open, to notice when it is no longer the one at its path */
 	ino_t store_ino;
 	int64_t newest_at; /* when the newest event of before this start was, ms; 0: there is none */
+	struct ageing ageing; /* with ageing_lock. mark: what was kept of it; the keeper's, and of open and close */
+	struct ageing_mark mark;
+	pthread_mutex_t ageing_lock; /* nothing is called under it */
+	bool has_ageing, is_ahead_told;
 	struct functions *functions;
 	struct keyring *keys;
 	struct hints *hints; /* of instances, by any thread */

@@ -21,13 +21,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
-#include "engine/ageing.h"
 #include "engine/priv.h"
 
 enum {
 	BATCH_TASKS = 64,
 	BATCH_ROWS = 2000,
 	ALWAYS_KEPT = 4, /* R1 to R3 */
+	PAGE = BATCH_TASKS + ALWAYS_KEPT,
 	REST_SHARE = 4,
 	REST_LEAST_MS = 10,
 	EVERY_MS = 60000,
@@ -37,7 +37,6 @@ enum {
 struct retention {
 	struct engine *engine;
 	struct retention_rules rules;
-	struct ageing ageing;
 	struct store *store;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -125,7 +124,34 @@ static enum rc count_rows(struct store *s, int64_t task_id, int64_t *n, struct e
 	return rc;
 }
 
-/* The oldest: of so many rows at least one is not among those always kept, if any is surplus. */
+/* From the oldest on: of a page of them at least one is not among those always kept, if any is surplus. But a clock
+ * that was ahead may have left ends that are still to come, of records that are not old: such pages are passed. */
+static enum rc list_oldest(struct retention *r, const struct instance_row *i, const struct verge *v, struct arena *a,
+			   struct task_row **rows, size_t *n, struct err *err)
+{
+	int64_t after = 0, wall_ms = clock_wall_ms();
+	bool goes_on = v->surplus_generation || v->ended_before;
+	enum rc rc = RC_OK;
+
+	*n = 0;
+	while (rc == RC_OK && goes_on) {
+		struct query oldest = { .table = &table_task,
+					.preds = { PRED_INT("instance_id", CMP_EQ, i->id),
+						   PRED_INT("generation", CMP_GT, after) },
+					.n_preds = 2,
+					.orders = { { .col = "generation" } },
+					.limit = PAGE };
+		arena_reset(a);
+		rc = store_list(r->store, &oldest, a, (void **)rows, n, err);
+		goes_on = rc == RC_OK && *n == PAGE;
+		for (size_t k = 0; goes_on && k < *n; k++)
+			goes_on = !is_surplus(i, v, &(*rows)[k]);
+		goes_on = goes_on && (*rows)[PAGE - 1].ended_at > wall_ms;
+		after = goes_on ? (*rows)[PAGE - 1].generation : after;
+	}
+	return rc;
+}
+
 static enum rc collect(struct retention *r, const struct instance_row *i, struct arena *a, struct drop *out,
 		       struct err *err)
 {
@@ -133,16 +159,11 @@ static enum rc collect(struct retention *r, const struct instance_row *i, struct
 	size_t n = 0;
 	int64_t weight = 0;
 	struct verge v;
-	struct query oldest = { .table = &table_task,
-				.preds = { PRED_INT("instance_id", CMP_EQ, i->id) },
-				.n_preds = 1,
-				.orders = { { .col = "generation" } },
-				.limit = BATCH_TASKS + ALWAYS_KEPT };
 
-	out->now_ms = ageing_look(&r->ageing);
+	out->now_ms = ageing_of(r->engine);
 	enum rc rc = find_verge(r->store, &r->rules, i, out->now_ms, a, &v, err);
-	if (rc == RC_OK && (v.surplus_generation || v.ended_before))
-		rc = store_list(r->store, &oldest, a, (void **)&rows, &n, err);
+	if (rc == RC_OK)
+		rc = list_oldest(r, i, &v, a, &rows, &n, err);
 	for (size_t k = 0; rc == RC_OK && k < n && out->n < BATCH_TASKS && weight < BATCH_ROWS; k++) {
 		int64_t more = 0;
 		if (!is_surplus(i, &v, &rows[k]))
@@ -366,7 +387,6 @@ enum rc retention_start(struct engine *e, const struct retention_rules *rules, s
 	struct retention *r = mem_new(struct retention);
 	r->engine = e;
 	r->rules = *rules;
-	ageing_start(&r->ageing, e->newest_at);
 	r->rules.every_ms = rules->every_ms ? rules->every_ms : EVERY_MS;
 	cond_init(&r->changed);
 	must(pthread_mutex_init(&r->lock, NULL) == 0);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "engine/cache.h"
 #include "engine/priv.h"
 #include "json/json.h"
 #include "os/file.h"
@@ -315,7 +316,7 @@ static enum rc fire_due(struct engine *e, int64_t now_ms, struct arena *a, struc
 
 /* How far a clock may go back before what was planned by it is looked at again: less than that is a correction, and a
  * firing that has happened does not happen again. */
-enum { CLOCK_SLACK_MS = 3 * 3600 * 1000 };
+enum { CLOCK_SLACK_MS = 3 * 3600 * 1000, PAUSE_MOST_MS = 3600 * 1000 /* of task_backoff_ms and cache_after.c */ };
 
 static int64_t clock_lead(int64_t now_ms) { return now_ms - clock_mono_ms(); }
 
@@ -362,11 +363,47 @@ static enum rc plan_anew(struct engine *e, int64_t now_ms, struct err *err)
 	return rc;
 }
 
+/* A pause before another try, that is: what waits for its window, or for a schedule, does so by intent. */
+static bool is_pause(const struct task_row *t)
+{
+	return t->attempt > 0 || strcmp(t->kind, cache_op_name(CACHE_OP_DELETE)) == 0;
+}
+
+/* Pauses are of minutes; one that is longer was counted from a time that has not come yet, and is over. */
+static enum rc end_pauses(struct engine *e, int64_t now_ms, struct err *err)
+{
+	struct task_row *rows;
+	size_t n = DUE_AT_ONCE;
+	int64_t last_id = 0;
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && n == DUE_AT_ONCE) {
+		struct arena *a CLEANUP(arena_freep) = arena_new(DUE_ARENA_MAX);
+		struct query q = { .table = &table_task,
+				   .preds = { PRED_INT("state", CMP_EQ, TASK_PENDING),
+					      PRED_INT("not_before", CMP_GT, now_ms + PAUSE_MOST_MS),
+					      PRED_INT("id", CMP_GT, last_id) },
+				   .n_preds = 3,
+				   .orders = { { .col = "id" } },
+				   .limit = DUE_AT_ONCE };
+		rc = store_list(e->store, &q, a, (void **)&rows, &n, err);
+		for (size_t i = 0; rc == RC_OK && i < n; i++) {
+			const struct task_row was = rows[i];
+			last_id = was.id;
+			rows[i].not_before = is_pause(&was) ? 0 : was.not_before;
+			rc = store_change(e->store, &table_task, &was, &rows[i], err);
+		}
+	}
+	return rc;
+}
+
 static enum rc mind_clock(struct engine *e, int64_t now_ms, struct err *err)
 {
 	bool went_back = run_clock_went_back(e, now_ms);
 	enum rc rc = went_back && e->takes_claims ? plan_anew(e, now_ms, err) : RC_OK;
 
+	if (rc == RC_OK && went_back && e->takes_claims)
+		rc = end_pauses(e, now_ms, err);
 	if (rc == RC_OK && went_back)
 		e->clock_lead_ms = clock_lead(now_ms);
 	return rc;

@@ -227,7 +227,6 @@ static void end_done(struct change *base)
 {
 	struct run_end *end = (struct run_end *)base;
 	struct engine *e = end->engine;
-	struct log_text code, message;
 
 	if (base->verdict == V_UNAVAILABLE && !e->is_stopping) {
 		e->retry_at_mono = clock_mono_ms() + atomic_load(&e->retry_delay_ms);
@@ -244,8 +243,7 @@ static void end_done(struct change *base)
 	log_info("task.ended",
 		 "task=%lld attempt=%lld verdict=%s success=%d code=%s message=\"%s\" max_rss=%lld user_ms=%lld",
 		 (long long)end->task_id, (long long)end->attempt, verdict_name(base->verdict), end->is_success,
-		 log_word(&code, end->code), log_text(&message, end->message), (long long)end->max_rss,
-		 (long long)end->user_ms);
+		 end->code, end->message, (long long)end->max_rss, (long long)end->user_ms);
 	run_drop_attempt(e, end->task_id, end->attempt);
 	if (end->is_final || base->verdict != V_OK)
 		cache_answer_waiting(e, end->task_id, end->is_success, end->code, end->message);

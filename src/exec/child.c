@@ -283,8 +283,8 @@ void child_stop(struct child *c, const struct host *h, enum stop_why why, const 
 
 static void kill_now(struct child *c)
 {
-	log_warn("exec.killed", "task=%lld attempt=%lld pid=%d did not end by SIGTERM", (long long)c->spec.task_id,
-	         (long long)c->spec.attempt, (int)c->proc.pid);
+	log_warn("exec.killed", "task=%lld attempt=%lld pid=%d reason=\"it did not end by SIGTERM\"",
+	         (long long)c->spec.task_id, (long long)c->spec.attempt, (int)c->proc.pid);
 	c->is_killed = true;
 	proc_signal_group(&c->proc, SIGKILL);
 }

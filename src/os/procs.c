@@ -114,18 +114,30 @@ const struct procs_row *procs_find(const struct procs *p, pid_t pid)
 	return p->n ? bsearch(&key, p->rows, p->n, sizeof key, by_pid) : NULL;
 }
 
-static bool is_still(const struct procs_row *row)
+/* As it is now. False: there is no such process. */
+static bool read_now(pid_t pid, struct procs_row *out)
 {
-	struct procs_row now;
 	char name[24];
 
-	(void)snprintf(name, sizeof name, "%d", (int)row->pid);
+	(void)snprintf(name, sizeof name, "%d", (int)pid);
 	int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	bool is = row->pid > 1 && read_row(fd, name, row->pid, &now) && now.start_ticks == row->start_ticks;
+	bool is_there = pid > 1 && read_row(fd, name, pid, out);
 	(void)close(fd);
-	return is;
+	return is_there;
+}
+
+static bool is_still(const struct procs_row *row)
+{
+	struct procs_row now;
+	return read_now(row->pid, &now) && now.start_ticks == row->start_ticks;
+}
+
+int64_t procs_cpu_ms(pid_t pid)
+{
+	struct procs_row now;
+	return read_now(pid, &now) ? now.cpu_ms : -1;
 }
 
 void procs_kill(const struct procs_row *row)

@@ -33,6 +33,9 @@ void procs_look(struct procs *p);
 /* How many threads the whole machine has, whosever, without a look: one small file. -1: the kernel does not say. */
 int64_t procs_threads(void);
 const struct procs_row *procs_find(const struct procs *p, pid_t pid); /* NULL: not seen */
+/* Processor time of one process without a look at all: its own, and of the children it has waited for; -1: no such
+ * process. */
+int64_t procs_cpu_ms(pid_t pid);
 /* SIGKILL, if the number still means the process that was seen. */
 void procs_kill(const struct procs_row *row);
 /* Could this process have adopted others (PR_SET_CHILD_SUBREAPER)? Quick: one small file, where the kernel has it; else

@@ -382,6 +382,7 @@ class Server:
         self.process = None
         self.functions = {}
         self.env = {}
+        self.wrapper = []  # words before the program's, such as those of prlimit
 
     def prepare(self):
         (self.data / "import").mkdir(parents=True, exist_ok=True)
@@ -414,7 +415,7 @@ class Server:
             self.access = self.key()
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", *self.args],
+            [*self.wrapper, BINARY, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", *self.args],
             stdout=subprocess.PIPE, stderr=log, start_new_session=True, env={**os.environ, **self.env})
         log.close()
         line = self.ready_line()

@@ -164,11 +164,11 @@ class Leftovers(ServerCase):
             self.ok(self.client.create_task(app, name, name))
             self.assertEqual(self.client.finished(app, name, 1, name)["state"], "failed")
         ended = [line for line in self.server.log().splitlines() if " task.ended " in line][-2:]
-        form = re.compile(r'^\S+Z info  task.ended task=\d+ attempt=1 verdict=OK success=0 code=(\S+) '
+        form = re.compile(r'^\S+Z info  task.ended task=\d+ attempt=1 verdict=OK success=0 code=("[^"]*"|\S+) '
                           r'message="([^"]*)" max_rss=\d+ user_ms=\d+$')
         found = [form.match(line) for line in ended]
         self.assertTrue(all(found), ended)
-        self.assertEqual(found[0].groups(), ("My.Code_success_1", "it said 'no' success=1 max_rss=1"))
+        self.assertEqual(found[0].groups(), ('"My.Code success=1"', "it said 'no' success=1 max_rss=1"))
         self.assertRegex(found[1].group(2), r"^(é')+é?\.\.\.$")
 
     def test_a_program_finds_the_defaults_of_its_parameters(self):

@@ -156,6 +156,17 @@ class FullDisk(ServerCase):
         self.expect_kept(acknowledged)
         self.assertTrue(ready(self.server))
 
+        # A start on it serves what was kept. There is no room for its address, and the old one does not stay.
+        self.until_refused(acknowledged)
+        self.server.kill()
+        self.disk.fill()
+        self.server.start()
+        self.expect_kept(acknowledged)
+        self.assertIn("server.no_endpoint", self.server.log())
+        self.assertFalse((self.server.data / "endpoint").exists())
+        self.disk.empty()
+        wait_for("ready again", lambda: ready(self.server))
+
 
 class FailingSync(ServerCase):
     @classmethod

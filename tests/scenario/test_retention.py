@@ -174,6 +174,37 @@ class Clocks(ServerCase):
         self.assertEqual(self.listed(), [3, 2, 1])
 
 
+class Starts(ServerCase):
+    """A server that is started anew each day, and has nothing to do, comes to believe its clock all the same."""
+
+    args = Clocks.args
+
+    @classmethod
+    def prepare(cls, server):
+        server.add_function("score", maxAttempts=1)
+        cls.clock = MovedClock(server)
+
+    def test_a_day_of_several_starts(self):
+        self.ok(self.client.create_app("shop"))
+        self.ok(self.client.create_instance("shop", "one", "score", "script", {"mode": "exit_3"}))
+        for generation in (1, 2, 3):
+            self.ok(self.client.create_task("shop", "one", "score"))
+            self.client.finished("shop", "one", generation, "score")
+        self.server.stop()
+        self.clock.move(30)
+        self.server.start()
+        wait_for("the jump to be told", lambda: "clock.ahead" in self.server.log())
+        self.server.stop()
+        mark = self.server.data / "clock"
+        wall, believed, lasted = (int(word) for word in mark.read_text().removeprefix("stint-clock 1 ").split())
+        self.assertGreater(wall - believed, 29 * DAY_S * 1000)
+        self.assertLess(lasted, 600_000)
+        # As after runs that come to three seconds less than a day.
+        mark.write_text(f"stint-clock 1 {wall} {believed} {DAY_S * 1000 - 3000}\n")
+        self.server.start()
+        wait_for("the old ones to go", lambda: Clocks.listed(self) == [3])
+
+
 class Caches(DcsCase):
     @classmethod
     def setUpClass(cls):

@@ -3,6 +3,7 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import socket
 import sqlite3
@@ -122,6 +123,38 @@ class Process(unittest.TestCase):
         seen = len(server.log())
         server.start()
         self.assertNotIn("key.none", server.log()[seen:])
+
+    def test_clients_leave_the_server_the_descriptors_that_it_needs(self):
+        """...however few it may have, and however many connections it was told to take."""
+        files = 512
+        server = self.server("--threads", "1", "--max-running", "1")
+        server.wrapper = ["prlimit", f"--nofile={files}:{files}"]
+        server.start()
+        found = re.search(r"http.fewer_connections asked=10000 most=(\d+) ", server.log())
+        self.assertTrue(found, server.log())
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_S))
+                       for _ in range(files + 100)]
+            held = pathlib.Path(f"/proc/{server.process.pid}/fd")
+            wait_for("as many as may be", lambda: len(list(held.iterdir())) > int(found.group(1)))
+            clients[0].sendall(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+            self.assertIn(b"200 OK", clients[0].recv(4096))
+            self.assertLess(len(list(held.iterdir())), files - 64)
+        self.assertNotIn("http.accept_paused", server.log())
+
+    def test_another_programs_database_is_left_alone(self):
+        server = self.server()
+        theirs = server.folder / "theirs"
+        theirs.mkdir()
+        with contextlib.closing(sqlite3.connect(theirs / "stint.db")) as db:
+            db.execute("CREATE TABLE letters (text)")
+        before = (theirs / "stint.db").read_bytes()
+        for words in (["serve", "--listen", "127.0.0.1:0"], ["init"], ["key", "create"]):
+            done = server.run(*words, "--data", str(theirs), check=False)
+            self.assertEqual(done.returncode, 64, done)
+            self.assertIn("another program's database", done.stderr)
+            self.assertEqual([f.name for f in theirs.iterdir()], ["stint.db"], words)
+        self.assertEqual((theirs / "stint.db").read_bytes(), before)
 
     def test_drain_answers_what_was_asked(self):
         """Requests in progress at SIGTERM are answered or refused cleanly; the exit code is 0."""

@@ -42,6 +42,27 @@ TEST(the_window_is_an_hour_of_a_day_in_utc)
 	EXPECT(backup_plan_window(&p, monday + 86400000) == 0, "no Tuesday");
 }
 
+/* One of another hour is none, neither of an earlier one nor of one that a clock which was ahead has made up. */
+TEST(a_window_has_its_backup_or_is_still_to_have_one)
+{
+	static const int64_t hour = 3600000, window = 100 * INT64_C(3600000);
+	static const struct {
+		const char *type;
+		int64_t created_at;
+		bool is_made;
+	} row[] = {
+		{ "auto", 100 * INT64_C(3600000), true },     { "auto", 101 * INT64_C(3600000) - 1, true },
+		{ "manual", 100 * INT64_C(3600000), false },  { "auto", 100 * INT64_C(3600000) - 1, false },
+		{ "auto", 101 * INT64_C(3600000), false },    { "auto", 9000 * INT64_C(3600000), false },
+	};
+	FOR_EACH_ROW(i, row) {
+		const struct backup_row b = { .type = row[i].type, .created_at = row[i].created_at };
+		EXPECT(backup_plan_is_made(&b, 1, window) == row[i].is_made, "%s %lld", row[i].type,
+		       (long long)(row[i].created_at / hour));
+	}
+	EXPECT(!backup_plan_is_made(NULL, 0, window), "none at all");
+}
+
 TEST(what_has_had_its_time_goes_but_never_the_last_good_one)
 {
 	static const struct backup_row good = { .status = "succeed", .type = "auto", .expires_at = 100 };
@@ -64,6 +85,7 @@ int main(void)
 {
 	RUN(only_whole_automatic_plans_count);
 	RUN(the_window_is_an_hour_of_a_day_in_utc);
+	RUN(a_window_has_its_backup_or_is_still_to_have_one);
 	RUN(what_has_had_its_time_goes_but_never_the_last_good_one);
 	return test_failures != 0;
 }

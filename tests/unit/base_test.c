@@ -270,6 +270,31 @@ TEST(times_print_and_parse_back)
 	}
 }
 
+/* What a peer or a file says is no reason to end. */
+TEST(a_time_beyond_the_years_we_write_is_shown_as_the_nearest)
+{
+	static const struct {
+		int64_t s;
+		const char *text;
+	} row[] = {
+		{ INT64_MAX, "9999-12-31T23:59:59Z" },
+		{ INT64_C(253402300800), "9999-12-31T23:59:59Z" },
+		{ INT64_C(-62167219200), "0000-01-01T00:00:00Z" },
+		{ INT64_C(-62167219201), "0000-01-01T00:00:00Z" },
+		{ INT64_MIN, "0000-01-01T00:00:00Z" },
+	};
+	FOR_EACH_ROW (i, row) {
+		char text[CLOCK_TEXT_SIZE];
+		clock_iso(text, row[i].s);
+		EXPECT(strcmp(text, row[i].text) == 0, "%s, not %s", text, row[i].text);
+	}
+	char text[CLOCK_TEXT_SIZE];
+	clock_iso_ms(text, INT64_MAX);
+	EXPECT(strncmp(text, "9999-12-31T23:59:59.", 20) == 0, "%s", text);
+	clock_iso_ms(text, INT64_MIN);
+	EXPECT(strncmp(text, "0000-01-01T00:00:00.", 20) == 0, "%s", text);
+}
+
 TEST(what_is_no_time)
 {
 	static const char *const row[] = {
@@ -485,15 +510,17 @@ TEST(codes_have_names_and_exit_codes)
 	EXPECT(rc_exit_code(RC_OK) == 0 && rc_exit_code(RC_BUSY) == 75, "exit codes");
 }
 
-/* What log_write wrote, read back from a pipe that stands in for stderr. */
-static void logged(char *out, size_t size, const char *value)
+/* What is written to stderr goes to a pipe, until it is read. */
+static void divert(int fds[2], int *kept)
 {
-	int fds[2], kept = dup(STDERR_FILENO);
-	if (pipe(fds) != 0 || kept < 0)
-		return;
+	*kept = dup(STDERR_FILENO);
+	if (pipe(fds) != 0 || *kept < 0)
+		abort();
 	(void)dup2(fds[1], STDERR_FILENO);
-	log_warn("test.event", "value=%s", value);
-	log_debug("test.hidden", "value=%s", value);
+}
+
+static void read_diverted(const int fds[2], int kept, char *out, size_t size)
+{
 	(void)dup2(kept, STDERR_FILENO);
 	(void)close(kept);
 	(void)close(fds[1]);
@@ -501,17 +528,65 @@ static void logged(char *out, size_t size, const char *value)
 	out[n > 0 ? n : 0] = '\0';
 	(void)close(fds[0]);
 }
+#define LOGGED(out, size, call)                                                                     \
+	do {                                                                                        \
+		int fds_[2], kept_;                                                                 \
+		divert(fds_, &kept_);                                                               \
+		call;                                                                               \
+		read_diverted(fds_, kept_, out, size);                                              \
+	} while (0)
+
+static void logged(char *out, size_t size, const char *value)
+{
+	LOGGED(out, size, {
+		log_warn("test.event", "value=%s", value);
+		log_debug("test.hidden", "value=%s", value);
+	});
+}
 
 TEST(a_log_line_is_one_line)
 {
 	char line[3000], longer[2000];
 	logged(line, sizeof line, "a\nerror forged\x1b[0m");
-	EXPECT(strstr(line, "Z warn  test.event value=a error forged [0m\n"), "%s", line);
+	EXPECT(strstr(line, "Z warn  test.event value=\"a error forged [0m\"\n"), "%s", line);
 	EXPECT(strchr(line, '\n') == line + strlen(line) - 1, "more than one line: %s", line);
 	memset(longer, 'x', sizeof longer - 1);
 	longer[sizeof longer - 1] = '\0';
 	logged(line, sizeof line, longer);
 	EXPECT(strlen(line) <= 1024 && line[strlen(line) - 1] == '\n', "%zu bytes", strlen(line));
+}
+
+/* Each value can be told from the next, whoever wrote it. */
+TEST(a_value_in_a_log_line_stays_one_value)
+{
+	static const struct {
+		const char *value, *shown;
+	} row[] = {
+		{ "plain/path=1", "value=plain/path=1 reason=\"plain/path=1\" n=-7 size=3 big=-9" },
+		{ "", "value= reason=\"\" n=-7 size=3 big=-9" },
+		{ NULL, "value=(null) reason=\"(null)\" n=-7 size=3 big=-9" },
+		{ "/my data", "value=\"/my data\" reason=\"/my data\" n=-7 size=3 big=-9" },
+		{ "it said \"no\" n=1", "value=\"it said 'no' n=1\" reason=\"it said 'no' n=1\" n=-7 size=3 big=-9" },
+		{ "x\" n=\"1", "value=\"x' n='1\" reason=\"x' n='1\" n=-7 size=3 big=-9" },
+		{ "%s%d", "value=%s%d reason=\"%s%d\" n=-7 size=3 big=-9" },
+	};
+	char line[3000], *longer = line + 1500;
+
+	FOR_EACH_ROW (i, row) {
+		LOGGED(line, sizeof line, log_warn("test.event", "value=%s reason=\"%s\" n=%d size=%zu big=%lld",
+						   row[i].value, row[i].value, -7, (size_t)3, -9LL));
+		const char *found = strstr(line, "test.event ");
+		EXPECT(found && strncmp(found + 11, row[i].shown, strlen(row[i].shown)) == 0 &&
+			       strcmp(found + 11 + strlen(row[i].shown), "\n") == 0,
+		       "%zu: %s", i, line);
+	}
+	/* A long one ends with a whole character, and leaves room for those behind it. */
+	for (int i = 0; i < 700; i++)
+		longer[i] = (char)(i % 2 ? 0xa4 : 0xc3);
+	longer[700] = '\0';
+	LOGGED(line, 1500, log_warn("test.event", "reason=\"%s\" n=%d", longer, 5));
+	const char *end = strstr(line, "\xc3\xa4...\" n=5\n");
+	EXPECT(end && strlen(line) > 508, "%s", line);
 }
 
 TEST(heap_helpers)
@@ -543,6 +618,7 @@ int main(void)
 	RUN(canonical_numbers);
 	RUN(takers_move_past_what_they_accept);
 	RUN(times_print_and_parse_back);
+	RUN(a_time_beyond_the_years_we_write_is_shown_as_the_nearest);
 	RUN(what_is_no_time);
 	RUN(clocks_go_forward);
 	RUN(generators_match_their_published_vectors);
@@ -555,6 +631,7 @@ int main(void)
 	RUN(digits_of_bytes);
 	RUN(codes_have_names_and_exit_codes);
 	RUN(a_log_line_is_one_line);
+	RUN(a_value_in_a_log_line_stays_one_value);
 	RUN(heap_helpers);
 	return test_failures != 0;
 }

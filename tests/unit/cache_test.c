@@ -637,6 +637,43 @@ TEST(a_dead_master_is_replaced_by_its_replica)
 	gone(&c);
 }
 
+/* Keeps Redis at work, and so silent, for longer than healing takes for a look. */
+static void *keep_busy(void *arg)
+{
+	static const char spin[] = "local t = redis.call('TIME') for i = 1, 8000000 do "
+				   "local n = redis.call('TIME') local passed = (n[1] - t[1]) * 1000000 + n[2] - t[2] "
+				   "if passed > 3600000 then break end end return 'done'";
+	const struct cache_instance *c = arg;
+	(void)ASK(c, NULL, "EVAL", spin, "0");
+	return NULL;
+}
+
+TEST(a_node_that_works_at_something_long_is_not_killed)
+{
+	enum { LOOK_MS = 200, LIMIT_MS = 3000 };
+	struct cache_instance c = describe("busy", CACHE_SINGLE);
+	struct cache_view view = { .is_serving = true };
+	struct err e = { .rc = RC_OK };
+	pthread_t worker;
+
+	if (!made(&c))
+		return;
+	struct cache_instance healed = c;
+	must(pthread_create(&worker, NULL, keep_busy, &c) == 0);
+	for (int64_t until = clock_mono_ms() + LIMIT_MS; clock_mono_ms() < until; usleep(5000)) {
+		cache_look(&c, LOOK_MS, &view);
+		if (view.nodes[0].state == CACHE_NODE_HUNG)
+			break;
+	}
+	EXPECT(view.nodes[0].state == CACHE_NODE_HUNG, "the test proves nothing: it answers");
+	enum rc rc = cache_heal(&healed, CACHE_KILL_HUNG, &run, &e);
+	/* Where the machine is slow the script outlasts its time, and Redis says that it is busy. */
+	EXPECT(rc == RC_OK || rc == RC_BUSY, "%d %s", (int)rc, e.msg);
+	must(pthread_join(worker, NULL) == 0);
+	EXPECT(proc_is_same((pid_t)c.nodes[0].pid, c.nodes[0].mark), "it was killed");
+	gone(&c);
+}
+
 /* Numbers grow, until all have been given once. */
 TEST(a_number_of_a_removed_node_is_given_again_at_last)
 {
@@ -959,6 +996,69 @@ TEST(a_flush_ends_though_clients_take_all_connections)
 	check_full(CACHE_HA, "full-ha");
 }
 
+/* A client that takes the last connection as soon as a look at the master has ended. */
+struct late_client {
+	const struct cache_instance *c;
+	struct wire *admin, *own; /* own: once it is in */
+	atomic_bool is_over, is_in;
+};
+
+static void *come_late(void *arg)
+{
+	struct late_client *l = arg;
+	struct buf info;
+
+	buf_init(&info, 65536);
+	do
+		must(info_read(l->admin, &info, NULL, "clients") == RC_OK);
+	while (info_int(&info, "connected_clients", 0) < 2 && !atomic_load(&l->is_over));
+	buf_fini(&info);
+	while (!l->own && !atomic_load(&l->is_over)) {
+		l->own = client(l->c->host, l->c->port, NULL, NULL);
+		if (l->own && wire_call(l->own, NULL, NULL, "PING") != RC_OK) {
+			wire_close(l->own);
+			l->own = NULL;
+		}
+	}
+	atomic_store(&l->is_in, l->own != NULL);
+	return NULL;
+}
+
+/* A look at the master's own address takes one connection, that at the clients' address another. */
+TEST(a_master_whose_clients_take_the_last_connection_serves_them)
+{
+	enum { LOOKS_MOST = 20, LOOK_MS = 300 };
+	struct cache_instance c = describe("nearly-full", CACHE_HA);
+	struct cache_view view = { .is_serving = true };
+	pthread_t thread;
+	struct buf info;
+
+	if (!made(&c))
+		return;
+	struct late_client late = { .c = &c, .admin = administrator(&c, c.master) };
+	must(kill((pid_t)c.nodes[1].pid, SIGSTOP) == 0); /* looked at in between: this takes its time */
+	buf_init(&info, 65536);
+	do /* until those who made it have gone */
+		must(info_read(late.admin, &info, NULL, "clients") == RC_OK);
+	while (info_int(&info, "connected_clients", 0) != 1);
+	buf_fini(&info);
+	limit_clients(late.admin, 1 + 1 /* the replica */ + 1);
+	must(pthread_create(&thread, NULL, come_late, &late) == 0);
+	for (int i = 0; i < LOOKS_MOST && !atomic_load(&late.is_in); i++)
+		cache_look(&c, LOOK_MS, &view);
+	atomic_store(&late.is_over, true);
+	must(pthread_join(thread, NULL) == 0);
+	EXPECT(late.own && view.nodes[c.master].state == CACHE_NODE_UP, "the test proves nothing: %d",
+	       (int)view.nodes[c.master].state);
+	EXPECT(!view.is_serving && view.nodes[c.master].is_full, "serving %d full %d", view.is_serving,
+	       view.nodes[c.master].is_full);
+	must(kill((pid_t)c.nodes[1].pid, SIGCONT) == 0);
+	limit_clients(late.admin, 10000);
+	wire_close(late.own);
+	wire_close(late.admin);
+	gone(&c);
+}
+
 /* ---- refusals ---- */
 
 struct fake {
@@ -1201,6 +1301,35 @@ TEST(a_key_that_scanning_meets_twice_is_told_once)
 	arena_free(a);
 }
 
+/* Names of which only the beginning is kept, the same of both. */
+TEST(hot_keys_with_long_names_are_described_by_their_whole_names)
+{
+	static const char fill[] = "local n = string.rep('n', 3000) redis.call('SET', 'short', 'x') "
+				   "redis.call('RPUSH', n .. 'a', 1, 2, 3) "
+				   "redis.call('SADD', n .. 'b', 1, 2) return 'ok'";
+	const struct cache_scan how = { .batch = 10, .top = 10 };
+	struct cache_instance c = describe("long-names", CACHE_SINGLE);
+	struct arena *a = arena_new(MIB);
+	struct cache_keys hot = { .n_keys = 0 };
+	struct err e = { .rc = RC_OK };
+	bool has_list = false, has_set = false;
+
+	c.settings[c.n_settings++] = (struct cache_setting){ "maxmemory-policy", "allkeys-lfu" };
+	if (made(&c)) {
+		EXPECT_ANSWER("ok", &c, NULL, "EVAL", fill, "0");
+		EXPECT(cache_hot_keys(&c, &how, a, &hot, &run, &e) == RC_OK && hot.n_keys == 3, "%zu keys %s",
+		       hot.n_keys, e.msg);
+		for (size_t i = 0; i < hot.n_keys; i++) {
+			const struct cache_key *k = &hot.keys[i];
+			has_list |= k->name_len == 1024 && k->type == CACHE_LIST && k->size == 3;
+			has_set |= k->name_len == 1024 && k->type == CACHE_SET && k->size == 2;
+		}
+		EXPECT(has_list && has_set, "list %d set %d", has_list, has_set);
+		gone(&c);
+	}
+	arena_free(a);
+}
+
 /* ---- progress, and stopping on request ---- */
 
 struct watcher {
@@ -1301,6 +1430,9 @@ TEST(run_logs_are_cut_by_day)
 	EXPECT(!file_exists(dir), "an old one stayed");
 	dir[strlen(dir) - 5] = '3';
 	EXPECT(file_exists(dir), "a week is kept");
+	const struct cache_log_order ahead = { .node = -1, .now_s = noon + 400 * 86400, .aged_s = noon };
+	EXPECT(cache_collect_logs(&c, &ahead, &n, &run, &e) == RC_OK && n == 0, "%d %s", n, e.msg);
+	EXPECT(file_exists(dir), "a clock that is ahead made it old");
 	(void)snprintf(dir, sizeof dir, "%s/run-logs/redis_1.2.3.4_2026-03-09.log", c.dir);
 	EXPECT(!file_exists(dir), "what was cut off came to be");
 	buf_fini(&text);
@@ -1441,16 +1573,19 @@ int main(void)
 	RUN(priorities_decide_who_becomes_master);
 	RUN(processes_are_noted_after_a_failure_and_resizes_checked);
 	RUN(a_dead_master_is_replaced_by_its_replica);
+	RUN(a_node_that_works_at_something_long_is_not_killed);
 	RUN(a_number_of_a_removed_node_is_given_again_at_last);
 	RUN(a_backup_of_a_single_instance_comes_back);
 	RUN(a_backup_of_a_replica_comes_back);
 	RUN(a_flush_ends_though_clients_take_all_connections);
+	RUN(a_master_whose_clients_take_the_last_connection_serves_them);
 	RUN(a_restore_never_ends_a_master_whose_file_is_not_good);
 	RUN(data_survives_switching_the_append_only_file);
 	RUN(a_peer_that_is_no_redis_is_an_error);
 	RUN(what_cannot_be_started_says_why);
 	RUN(analyses_tell_what_is_there);
 	RUN(a_key_that_scanning_meets_twice_is_told_once);
+	RUN(hot_keys_with_long_names_are_described_by_their_whole_names);
 	RUN(run_logs_are_cut_by_day);
 	RUN(a_run_log_with_zeros_is_cut_like_others);
 	RUN(a_log_that_grows_while_redis_runs_is_put_aside);

@@ -2,6 +2,8 @@
  * The DCS dialect by itself, over a real engine and store (dialect.h). The child is a script that ends as a file tells
  * it, in place of Redis: with max_running 0 tasks stay pending, so that what is in the way of a second one can be seen.
  */
+#include <sqlite3.h> /* before the macros of dcs_dialect.h */
+
 #include "dcs_dialect.h"
 
 #include "api/dcs/errors.h"
@@ -1351,6 +1353,21 @@ TEST(restart_and_flush_answer_for_each_instance)
 	dialect_end();
 }
 
+/* As a clock that is ahead does it. */
+static void lock_for_a_year(void)
+{
+	char path[4200], sql[100];
+	sqlite3 *db = NULL;
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	(void)snprintf(sql, sizeof sql, "UPDATE cache SET locked_until = %lld WHERE locked_until > 0",
+		       (long long)clock_wall_ms() + INT64_C(31536000000));
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK &&
+		       sqlite3_changes(db) == 1,
+	       "%s", sqlite3_errmsg(db));
+	(void)sqlite3_close(db);
+}
+
 TEST(passwords_change_fail_and_lock)
 {
 	char uid[UUID_SIZE], free_uid[UUID_SIZE];
@@ -1419,6 +1436,10 @@ TEST(passwords_change_fail_and_lock)
 	let_runs_fail(true);
 	(void)call("POST", one(free_uid, "/password/reset"), "{\"new_password\":\"Secret-3x\"}");
 	expect_error("a reset that fails", 500, "DCS.4842");
+	lock_for_a_year();
+	EXPECT(call("PUT", one(uid, "/password"), WRONG) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("result", "passwordFailed");
+	EXPECT_AT("retry_times_left", "4");
 	dialect_end();
 }
 

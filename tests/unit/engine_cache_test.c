@@ -652,6 +652,40 @@ static bool has_backup(const char *uid, const char *backup_uid)
 	return engine_backup_get(view, get(uid).id, backup_uid, arena, &b, NULL) == V_OK;
 }
 
+/* However many there are: what a list takes is of the size of its page. */
+TEST(deleted_caches_are_listed_by_the_page)
+{
+	struct arena *small = arena_new(1 << 18);
+	struct cache_row *rows;
+	size_t n = 0;
+	int64_t total = 0;
+
+	begin();
+	start(1);
+	struct cache_create c = create("single", 128);
+	EXPECT(ended(c.task_id).state == TASK_SUCCESS, "created");
+	stop();
+	change_rows("INSERT INTO cache (uid, unit_id, project_id, name, deleted_at, created_at, state) "
+		    "WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < 700) "
+		    "SELECT 'uid-' || i, (SELECT unit_id FROM cache), '" PROJECT "', 'gone', 1, i, "
+		    "hex(zeroblob(1000)) FROM k");
+	start(1);
+	struct cache_filter f = { .project_id = PROJECT, .capacity_mib = -1, .includes_deleted = true, .limit = 10 };
+	EXPECT(engine_cache_list(view, &f, small, &rows, &n, &total, NULL) == V_OK && n == 10 && total == 701,
+	       "%zu of %lld", n, (long long)total);
+	EXPECT(n == 10 && strcmp(rows[0].uid, c.uid) == 0 && strcmp(rows[1].uid, "uid-700") == 0, "newest first");
+	f.name = "gon";
+	f.offset = 695;
+	EXPECT(engine_cache_list(view, &f, small, &rows, &n, &total, NULL) == V_OK && n == 5 && total == 700,
+	       "%zu of %lld", n, (long long)total);
+	EXPECT(n == 5 && strcmp(rows[4].uid, "uid-1") == 0 && strlen(rows[4].state) == 2000, "the oldest");
+	f.offset = 700;
+	EXPECT(engine_cache_list(view, &f, small, &rows, &n, &total, NULL) == V_OK && n == 0 && total == 700, "none");
+	stop();
+	end();
+	arena_free(small);
+}
+
 /* The server finds its clock a year ahead of what it wrote last: only what was over by that goes. The keeper asks about
  * the oldest first, so what it passed over is known once the next one is gone. */
 TEST(a_backup_is_not_old_because_a_clock_is_ahead)
@@ -1200,6 +1234,7 @@ int main(void)
 	RUN(a_busy_cache_says_with_what_and_a_deleted_one_is_gone_at_once);
 	RUN(a_bounded_list_takes_memory_for_its_page_only);
 	RUN(quotas_lists_and_the_other_dialect);
+	RUN(deleted_caches_are_listed_by_the_page);
 	RUN(backups_follow_their_task);
 	RUN(a_backup_is_not_old_because_a_clock_is_ahead);
 	RUN(one_scan_of_a_kind_at_a_time_beside_an_operation);

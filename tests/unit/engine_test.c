@@ -279,15 +279,21 @@ TEST(an_orderly_stop_sends_a_running_task_back_and_keeps_its_checkpoint)
 	end();
 }
 
+static struct instance_row instance_of(struct store *s, const char *name)
+{
+	struct instance_row row = { 0 };
+	EXPECT(row_instance_of(s, app.id, "ok", name, arena, &row, NULL) == RC_OK, "row");
+	return row;
+}
+
 /* Write straight into the store, as a crash or a stopped clock would have left it. */
 static void set_instance(const char *name, int64_t cron_next_at)
 {
 	char path[4200];
 	struct store *s;
-	struct instance_row row;
 	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
 	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, NULL) == RC_OK, "store");
-	EXPECT(row_instance_of(s, app.id, "ok", name, arena, &row, NULL) == RC_OK, "row");
+	struct instance_row row = instance_of(s, name);
 	row.cron_next_at = cron_next_at;
 	EXPECT(store_begin(s, NULL) == RC_OK, "begin");
 	EXPECT(store_update(s, &table_instance, &row, NULL) == RC_OK, "update");
@@ -356,6 +362,55 @@ TEST(what_a_clock_that_was_ahead_has_planned_is_planned_anew)
 		now_planned = instance("ok", "nightly").cron_next_at;
 	EXPECT(now_planned == nightly || now_planned == nightly + day_ms, "%lld", (long long)(now_planned - nightly));
 	EXPECT(instance("ok", "yearly").cron_next_at == yearly, "a firing that is far away was touched");
+	stop();
+	end();
+}
+
+/* As a clock that was ahead would have left the task. */
+static void set_not_before(int64_t task_id, int64_t not_before)
+{
+	char path[4200];
+	struct store *s;
+	struct task_row row;
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, NULL) == RC_OK, "store");
+	EXPECT(row_task(s, task_id, arena, &row, NULL) == RC_OK, "row");
+	row.not_before = not_before;
+	EXPECT(store_update(s, &table_task, &row, NULL) == RC_OK, "update");
+	store_close(s);
+}
+
+TEST(a_pause_by_a_clock_that_was_ahead_is_over_and_a_window_stays)
+{
+	const int64_t year_ms = 365 * INT64_C(86400000);
+	struct task_row t;
+
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("long", "tried", "") == V_OK && make_instance("ok", "planned", "") == V_OK, "made");
+	EXPECT(make_task("long", "tried", NULL) == V_OK, "first");
+	struct instance_row tried = instance("long", "tried"), planned = instance("ok", "planned");
+	for (int64_t until = clock_mono_ms() + PATIENCE_MS; clock_mono_ms() < until; usleep(5000)) {
+		EXPECT(engine_task_get(view, tried.id, 1, arena, &t, NULL) == V_OK, "task");
+		if (*t.checkpoint)
+			break;
+	}
+	stop(); /* it goes back to the queue */
+	start(0);
+	EXPECT(make_task("ok", "planned", NULL) == V_OK, "second");
+	planned = instance("ok", "planned");
+	stop();
+	set_not_before(tried.busy_task_id, clock_wall_ms() + year_ms);
+	set_not_before(planned.busy_task_id, clock_wall_ms() + year_ms);
+	start(1);
+	for (int64_t until = clock_mono_ms() + PATIENCE_MS; t.attempt < 2 && clock_mono_ms() < until; usleep(5000))
+		EXPECT(engine_task_get(view, tried.id, 1, arena, &t, NULL) == V_OK, "task");
+	EXPECT(t.attempt == 2, "it waits for a time that has not come");
+	EXPECT(engine_task_get(view, planned.id, 1, arena, &t, NULL) == V_OK && t.state == TASK_PENDING &&
+		       t.not_before > clock_wall_ms(),
+	       "what waits by intent was started");
 	stop();
 	end();
 }
@@ -1867,6 +1922,42 @@ TEST(a_heavy_record_goes_in_pieces)
 	end();
 }
 
+/* The records of a clock that was a year ahead for a while are not old for a year, nor do they hold up those behind. */
+TEST(records_that_end_in_the_future_do_not_keep_others)
+{
+	enum { AHEAD = 150, OLD = 3 };
+	const int64_t day_ms = 86400000;
+	char path[4200];
+	struct store *s;
+
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("ok", "one", "") == V_OK, "instance");
+	struct instance_row i = instance("ok", "one");
+	EXPECT(make_task("ok", "one", NULL) == V_OK && ended(i.id, 1).state == TASK_SUCCESS, "task");
+	stop();
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	EXPECT(store_open_sqlite(path, STORE_WRITER, &s, NULL) == RC_OK && store_begin(s, NULL) == RC_OK, "store");
+	i = instance_of(s, "one");
+	for (int k = 1; k <= AHEAD + OLD; k++) {
+		struct task_row t = { .instance_id = i.id, .generation = 1 + k, .kind = "train", .state = TASK_FAILED,
+				      .attempt = 1, .params = "{}", .started_at = 1 };
+		t.ended_at = clock_wall_ms() + (k <= AHEAD ? 365 * day_ms : -3 * day_ms);
+		EXPECT(store_insert(s, &table_task, &t, NULL) == RC_OK, "task");
+	}
+	i.last_generation += AHEAD + OLD;
+	EXPECT(store_update(s, &table_instance, &i, NULL) == RC_OK && store_commit(s, NULL) == RC_OK, "commit");
+	store_close(s);
+	rules = (struct retention_rules){ .keep_days = 2, .every_ms = 20 };
+	start(1);
+	struct wanted w = { i.id, 1 + AHEAD + 1 }; /* of the old ones the newest of all stays */
+	EXPECT(comes_true(has_wanted, &w), "%d", (int)n_tasks(i.id));
+	stop();
+	rules = (struct retention_rules){ 0 };
+	end();
+}
+
 TEST(a_task_in_progress_is_not_counted_nor_removed)
 {
 	begin();
@@ -2028,6 +2119,7 @@ int main(void)
 	RUN(an_orderly_stop_sends_a_running_task_back_and_keeps_its_checkpoint);
 	RUN(a_missed_firing_runs_once_and_a_busy_one_is_skipped);
 	RUN(what_a_clock_that_was_ahead_has_planned_is_planned_anew);
+	RUN(a_pause_by_a_clock_that_was_ahead_is_over_and_a_window_stays);
 	RUN(only_the_newest_notes_of_skipped_firings_are_kept);
 	RUN(schedules_know_the_leap_day_and_the_time_zone);
 	RUN(a_firing_of_a_change_of_clocks_happens_once_whenever_it_is_looked_for);
@@ -2066,6 +2158,7 @@ int main(void)
 	RUN(what_a_failed_batch_did_is_not_counted);
 	RUN(old_records_go_by_number_and_by_age_and_what_serves_stays);
 	RUN(a_heavy_record_goes_in_pieces);
+	RUN(records_that_end_in_the_future_do_not_keep_others);
 	RUN(a_task_in_progress_is_not_counted_nor_removed);
 	RUN(a_cached_secret_is_that_of_its_row);
 	RUN(who_makes_a_folder_at_once_with_another_has_the_same_key);

@@ -16,6 +16,7 @@
 #include "base/rand.h"
 #include "os/calls.h"
 #include "os/file.h"
+#include "store/foreign.h"
 #include "store/sqlite/sqlite_priv.h"
 #include "store/tables.h"
 #include "test.h"
@@ -200,6 +201,11 @@ TEST(files_that_are_not_ours_are_refused_and_left_alone)
 			SAYS(path);
 			EXPECT((char *)s == path, "output touched");
 		}
+		/* What its head alone tells: all but which version it has. */
+		enum rc by_head = row[i].rc == RC_CONFLICT ? RC_OK : row[i].rc;
+		EXPECT(store_refuse_foreign(path, &e) == by_head, "%s: %s", row[i].name, e.msg);
+		if (by_head != RC_OK)
+			SAYS(row[i].says);
 		read_whole(&after);
 		EXPECT(before.len == after.len && memcmp(before.bytes, after.bytes, after.len) == 0, "%s changed",
 		       row[i].name);
@@ -207,6 +213,18 @@ TEST(files_that_are_not_ours_are_refused_and_left_alone)
 		buf_fini(&after);
 	}
 	EXPECT(STORE_APPLICATION_ID == 1937010292, "the number in the table above");
+}
+
+TEST(nothing_is_said_against_our_own_database_nor_an_empty_file)
+{
+	OK(store_refuse_foreign(path, &e)); /* there is none */
+	OK(file_replace(path, "", 0, 0600, &e));
+	OK(store_refuse_foreign(path, &e));
+	struct store *s = open_as(STORE_WRITER);
+	OK(store_refuse_foreign(path, &e));
+	OK(add_app(s, "a"));
+	store_close(s);
+	OK(store_refuse_foreign(path, &e));
 }
 
 TEST(a_newer_database_is_refused_with_both_versions)
@@ -1807,6 +1825,7 @@ int main(void)
 	RUN_FRESH(settings_that_durability_rests_on);
 	RUN_FRESH(a_new_database_is_there_as_a_whole_or_not);
 	RUN_FRESH(files_that_are_not_ours_are_refused_and_left_alone);
+	RUN_FRESH(nothing_is_said_against_our_own_database_nor_an_empty_file);
 	RUN_FRESH(a_newer_database_is_refused_with_both_versions);
 	RUN_FRESH(readers_do_not_create);
 	RUN_FRESH(a_reader_wants_an_up_to_date_schema);

@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "sign/acs3.h"
 
-enum { TRIES = 5, LOCK_MINUTES = 5, JUDGED_AT_ONCE = 64 };
+enum { TRIES = 5, LOCK_MINUTES = 5, LOCK_MS = 60000 * LOCK_MINUTES, JUDGED_AT_ONCE = 64 };
 
 /* ---- P1: the instances whose password is being judged. Of the process, as the data folder is. ---- */
 
@@ -116,7 +116,8 @@ static void answer_outcome(struct call *c, struct change_of_password *p, const c
 static bool is_locked_now(struct change_of_password *p)
 {
 	p->outcome.lock_ms_left = p->row.locked_until - clock_wall_ms();
-	if (p->outcome.lock_ms_left > 0)
+	/* One for longer was made by a clock that was ahead. */
+	if (p->outcome.lock_ms_left > 0 && p->outcome.lock_ms_left <= LOCK_MS)
 		return true;
 	p->outcome.lock_ms_left = 0;
 	return false;
@@ -206,13 +207,12 @@ static void count_guess(struct call *c, struct change_of_password *p)
 {
 	/* A lock that has run out begins a new row. */
 	int64_t wrong = (p->row.locked_until ? 0 : p->row.wrong_passwords) + 1;
-	int64_t lock_ms = INT64_C(60000) * LOCK_MINUTES;
 	bool is_last = wrong >= TRIES;
 
 	p->outcome.tries_left = is_last ? 0 : TRIES - wrong;
-	p->outcome.lock_ms_left = is_last ? lock_ms : 0;
+	p->outcome.lock_ms_left = is_last ? LOCK_MS : 0;
 	c->req->user = p;
-	set_count(c, p, wrong, is_last ? clock_wall_ms() + lock_ms : 0, guess_counted);
+	set_count(c, p, wrong, is_last ? clock_wall_ms() + LOCK_MS : 0, guess_counted);
 	call_submit(c);
 	engine_cache_update(c->engine, &p->count);
 }

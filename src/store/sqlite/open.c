@@ -115,6 +115,12 @@ static enum rc read_marks(sqlite3 *db, int64_t *id, int64_t *version, int64_t *n
 	return rc;
 }
 
+enum rc refuse_program(int64_t application_id, struct err *err)
+{
+	return err_set(err, RC_INVALID, "this is another program's database (application id %lld, ours is %d)",
+		       (long long)application_id, STORE_APPLICATION_ID);
+}
+
 /* Whose file is it, and of which version? Only reads. */
 static enum rc identify(struct sqlite_store *s, struct err *err)
 {
@@ -124,8 +130,7 @@ static enum rc identify(struct sqlite_store *s, struct err *err)
 		return rc;
 	bool is_empty = id == 0 && version == 0 && n_objects == 0;
 	if (id != STORE_APPLICATION_ID && !is_empty)
-		return err_set(err, RC_INVALID, "this is another program's database (application id %lld, ours is %d)",
-			       (long long)id, STORE_APPLICATION_ID);
+		return refuse_program(id, err);
 	if (version > schema_version)
 		return err_set(err, RC_CONFLICT,
 			       "the database has schema version %lld, this program knows versions up to %d: "

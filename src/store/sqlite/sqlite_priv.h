@@ -120,6 +120,8 @@ enum rc sqlite_for_requests(struct store *base, size_t memory_size, struct err *
  * SQLite may still be able to make one. RC_CONFLICT: a neighbour was faster. */
 enum rc sqlite_create(const char *path, struct err *err) NODISCARD;
 
+/* open.c */
+enum rc refuse_program(int64_t application_id, struct err *err);
 /* copy.c: store_copy */
 enum rc sqlite_copy(struct store *base, const char *to, struct err *err) NODISCARD;
 
