@@ -446,12 +446,13 @@ class Sdk(test_dcs.DcsCase):
             enable_whitelist=enabled, whitelist=[v2.Whitelist(group_name="g", ip_list=list(addresses))])
         for name in ("update_ip_whitelist", "update_ip_whitelist_async"):
             call = getattr(c, name)
-            self.raises(400, "DCS.4800", call, request(name, instance_id=one, body=body(True, "10.0.0.1")))
+            self.raises(400, "DCS.4800", call, request(name, instance_id=one, body=body(True, "0.0.0.0/0")))
             self.raises(400, "DCS.4800", call, request(name, instance_id=one, body=body(False, *["10.0.0.1"] * 21)))
-            answer = call(request(name, instance_id=one, body=body(False, "10.0.0.1")))
+            answer = call(request(name, instance_id=one, body=body(True, "10.0.0.1", name)))
         self.assertEqual(self.over(one, "AddWhitelist"), answer.job_id)
         shown = c.show_ip_whitelist(request("show_ip_whitelist", instance_id=one))
-        self.assertEqual((shown.enable_whitelist, shown.whitelist), (False, []))
+        self.assertEqual((shown.enable_whitelist, [(g.group_name, g.ip_list) for g in shown.whitelist]),
+                         (True, [("g", ["10.0.0.1", "update_ip_whitelist_async"])]))
         self.assertEqual(self.connect(one).call("PING"), "PONG")
 
     def test_tags(self):
