@@ -184,6 +184,16 @@ class Replicas(DcsCase):
         self.assertEqual(done.returncode, code, done)
         return done
 
+    def test_another_size_is_of_the_same_processor(self):
+        one = self.create("more-processor", spec_code="redis.single.au1.tiny.128")
+        shown = lambda: tuple(self.show(one)[key] for key in ("spec_code", "cpu_type"))
+        offered = self.ok(self.dcs.ask("GET", "flavors", instance_id=one)).json["flavors"]
+        self.assertEqual({f["cpu_type"] for f in offered}, {"aarch64"})
+        self.assertEqual(shown(), ("redis.single.au1.tiny.128", "aarch64"))
+        self.cli("cache", "resize", "more-processor", "256M", "--wait")
+        self.assertEqual(shown(), ("redis.single.au1.tiny.256", "aarch64"))
+        self.delete(one)
+
     def test_replicas_come_and_go_on_the_command_line(self):
         one = self.create("more-replicas", "ha")
         self.assertIn("one of SIZE", self.cli("cache", "resize", "more-replicas", code=64).stderr)

@@ -153,7 +153,8 @@ class Sdk(test_dcs.DcsCase):
         listed = c.list_instances(v2.ListInstancesRequest(name="sdk-reading", name_equal="true"))
         self.assertEqual((listed.instance_num, listed.instances[0].instance_id), (1, one))
         self.assertEqual([t.key for t in c.show_tags(v2.ShowTagsRequest(one)).tags], ["env"])
-        flavors = c.list_flavors(v2.ListFlavorsRequest(cache_mode="single", capacity="0.125")).flavors
+        flavors = c.list_flavors(v2.ListFlavorsRequest(cache_mode="single", capacity="0.125",
+                                                       cpu_type=shown.cpu_type)).flavors
         self.assertEqual([f.spec_code for f in flavors], [shown.spec_code])
         zones = c.list_available_zones(v2.ListAvailableZonesRequest()).available_zones
         self.assertEqual(zones[0].code, self.zone())
