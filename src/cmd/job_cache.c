@@ -219,6 +219,27 @@ static enum rc set_whitelist(struct operation *o, struct err *err)
 	return RC_OK;
 }
 
+/* Of one node, or with node 0 of all. Who connects meanwhile may stay. */
+static enum rc kill_clients(struct operation *o, struct err *err)
+{
+	int wanted = (int)json_integer_value(json_object_get(o->args, "node"));
+	int64_t killed = 0;
+	char step[64];
+	enum rc rc = RC_OK;
+
+	for (int i = 0; i < o->cache.n_nodes && rc == RC_OK; i++) {
+		int number = o->cache.nodes[i].number;
+		if (wanted && number != wanted)
+			continue;
+		(void)snprintf(step, sizeof step, "disconnect the clients of node %d", number);
+		o->run.on_step(o->run.ctx, step, 99 * i / o->cache.n_nodes);
+		rc = cache_kill_clients(&o->cache, number, NULL, &killed, &o->run, err);
+		if (rc == RC_OK)
+			printf("%lld\n", (long long)killed);
+	}
+	return rc;
+}
+
 static enum rc rename_commands(struct operation *o, struct err *err)
 {
 	struct cache_rename renames[CACHE_RENAMES_MAX];
@@ -248,7 +269,8 @@ static enum rc (*const operations[CACHE_OPS])(struct operation *o, struct err *e
 	[CACHE_OP_PASSWORD] = set_password, [CACHE_OP_SWAP] = swap,	    [CACHE_OP_BACKUP] = backup,
 	[CACHE_OP_RESTORE] = restore, [CACHE_OP_PORT] = set_port,	    [CACHE_OP_CONFIG] = configure,
 	[CACHE_OP_PRIORITY] = set_priority, [CACHE_OP_RESIZE_CHECK] = check_resize,
-	[CACHE_OP_WHITELIST] = set_whitelist, [CACHE_OP_RENAME] = rename_commands, [CACHE_OP_HEAL] = heal,
+	[CACHE_OP_WHITELIST] = set_whitelist, [CACHE_OP_KILL_CLIENTS] = kill_clients,
+	[CACHE_OP_RENAME] = rename_commands, [CACHE_OP_HEAL] = heal,
 };
 
 /* ---- the task ---- */

@@ -1289,6 +1289,8 @@ TEST(questions_are_checked_before_redis_is_asked)
 		{ "POST", "/clients/kill", "{\"node_id\":\"x\",\"client_addrs\":[\"a\"]}", "DCS.3053" },
 		{ "POST", "/clients/kill-all", "{}", "DCS.4062" },
 		{ "POST", "/clients/kill-all", "{\"kill_all_nodes\":1}", "DCS.4062" },
+		{ "POST", "/clients/kill-all", "{\"kill_all_nodes\":false}", "DCS.4062" },
+		{ "POST", "/clients/kill-all", "{\"node_id\":\"x\"}", "DCS.3053" },
 	};
 	FOR_EACH_ROW(i, row) {
 		(void)call(row[i].method, one(uid, row[i].rest), row[i].body);
@@ -1307,7 +1309,8 @@ TEST(questions_are_checked_before_redis_is_asked)
 	expect_error("slow log", 400, "DCS.4049");
 	(void)call("GET", one(uid, "/clients"), NULL);
 	expect_error("clients", 400, "DCS.4049");
-	(void)call("POST", one(uid, "/clients/kill-all"), "{\"kill_all_nodes\":true}");
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"127.0.0.1:1\"]}", node);
+	(void)call("POST", one(uid, "/clients/kill"), body);
 	expect_error("kill", 400, "DCS.4049");
 	restart(0);
 	create(CREATE_SINGLE, uid);
@@ -1414,6 +1417,26 @@ static void see_and_kill_one(const char *uid, const char *master)
 	EXPECT_AT("count", "0");
 }
 
+static void kill_all(const char *uid, const char *body)
+{
+	char job[256];
+	EXPECT(call("POST", one(uid, "/clients/kill-all"), body) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(job, sizeof job, P "/jobs/%s", at("job_id"));
+	poll_until(job, "status", "SUCCESS");
+	EXPECT_AT("job_type", "KillClients");
+}
+
+static void kill_connected(const char *uid, const char *body)
+{
+	char pong[16];
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "%s", buf_text(&seen.body));
+	int fd = connect_to(at("ip"));
+	EXPECT(write(fd, "PING\r\n", 6) == 6 && read(fd, pong, sizeof pong) == 7, "not served");
+	kill_all(uid, body);
+	EXPECT(read(fd, pong, sizeof pong) == 0, "still connected");
+	(void)close(fd);
+}
+
 static void expect_statistic(const char *uid)
 {
 	static const char *const integers[] = { "keys", "used_memory", "max_memory", "cmd_get_count", "cmd_set_count" };
@@ -1467,11 +1490,11 @@ TEST(redis_itself_is_asked)
 		       master);
 	EXPECT(call("POST", one(uid, "/clients/kill"), body) == 204, "%s", buf_text(&seen.body));
 	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\"}", slave);
-	EXPECT(call("POST", one(uid, "/clients/kill-all"), body) == 200, "%s", buf_text(&seen.body));
-	EXPECT_AT("killed", "0");
-	EXPECT(call("POST", one(uid, "/clients/kill-all"), "{\"kill_all_nodes\":true}") == 200, "%s",
-	       buf_text(&seen.body));
+	kill_all(uid, body);
 	see_and_kill_one(uid, master);
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\"}", master);
+	kill_connected(uid, body);
+	kill_connected(uid, "{\"kill_all_nodes\":true}");
 	EXPECT(call("PUT", one(uid, "/configs"), CONFIG("allkeys-lfu")) == 204, "%s", buf_text(&seen.body));
 	EXPECT(call("POST", one(uid, "/hotkey-task"), NULL) == 200, "%s", buf_text(&seen.body));
 	poll_until(part(uid, "/hotkey-task", at("id")), "status", "success");

@@ -383,8 +383,8 @@ class Sdk(test_dcs.DcsCase):
         kill_all = lambda **members: request("hang_up_kill_all_clients", **body("HangUpKillAllClients", **members))
         self.raises(400, "DCS.3053", c.hang_up_kill_all_clients, kill_all(node_id=DIGITS, kill_all_nodes=False))
         self.assertEqual(second.call("PING"), "PONG")
-        killed = c.hang_up_kill_all_clients(kill_all(node_id=master, kill_all_nodes=True)).body["killed"]
-        self.assertGreaterEqual(killed, 1)
+        job = c.hang_up_kill_all_clients(kill_all(node_id=master, kill_all_nodes=True)).body["job_id"]
+        self.assertEqual(self.over(one, "KillClients"), job)
         with self.assertRaises(OSError):
             second.call("PING")
         self.assertEqual(self.connect(one).info("connected_slaves"), "1")   # those links stay
