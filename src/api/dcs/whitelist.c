@@ -41,12 +41,15 @@ void dcs_whitelist_show(struct call *c)
 	if (!scope_instance(c, &x.row))
 		return;
 	const char *text = x.row.whitelist;
-	if (*text && json_read(text, strlen(text), c->arena, &x.kept, &err) != RC_OK) {
+	enum rc rc = *text ? json_read(text, strlen(text), c->arena, &x.kept, &err) : RC_OK;
+	if (rc == RC_OK) {
+		(void)dcs_answer(c, write_whitelist, &x);
+	} else if (rc == RC_BUSY) {
+		(void)dcs_answer_no_memory(c);
+	} else {
 		(void)err_wrap(&err, RC_CORRUPT, "whitelist of instance %s", x.row.uid);
 		(void)dcs_answer_internal(c, "api.failed", &err);
-		return;
 	}
-	(void)dcs_answer(c, write_whitelist, &x);
 }
 
 /* ---- change ---- */
