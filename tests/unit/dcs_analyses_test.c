@@ -876,6 +876,7 @@ TEST(an_instance_begins_with_its_template)
 	"[{\"group_name\":\"b\",\"ip_list\":[\"10.0.0.1, 10.0.0.0/8\",\"2001:db8::1\"]},"                              \
 	"{\"group_name\":\"a \\\" \xc3\xa9\",\"ip_list\":[]}]"
 #define FIVE_GROUPS "[" G "," G "," G "," G "," G "]"
+#define NINE "10.1.0.1,10.1.0.2-10.1.0.9,10.1.0.3/32,2001:db8::/32,::5,10.1.0.6,10.1.0.7,10.1.0.8,10.1.0.9"
 #define G "{\"group_name\":\"g\",\"ip_list\":[]}"
 
 static void expect_whitelist(const char *uid, const char *is_enabled, const char *groups)
@@ -943,8 +944,8 @@ TEST(a_whitelist_that_breaks_the_rules_changes_nothing)
 	begin(1);
 	create_running(CREATE_SINGLE, uid);
 	(void)snprintf(target, sizeof target, P "/instance/%s/whitelist", uid);
-	EXPECT(call("PUT", target, LIST("true", "\"1,2,3,4,5,6,7,8,9,10\",\"0.0.0.0/8, 2,3,4,5,6,7,8,9,10\"")) == 204,
-	       "%s", buf_text(&seen.body));
+	EXPECT(call("PUT", target, LIST("true", "\"" NINE ",10.0.0.1\",\"0.0.0.0/8, " NINE "\"")) == 204, "%s",
+	       buf_text(&seen.body));
 	(void)snprintf(one_long, sizeof one_long, LIST("true", "\"%*s10.0.0.1\""), LONG, "");
 	(void)snprintf(long_name, sizeof long_name,
 		       "{\"enable_whitelist\":true,\"whitelist\":[{\"group_name\":\"%065d\",\"ip_list\":[]}]}", 0);
@@ -966,7 +967,14 @@ TEST(a_whitelist_that_breaks_the_rules_changes_nothing)
 		{ one_long, "DCS.4800", "whitelist" },
 		{ LIST("true", "\"10.0.0.1,0.0.0.0\""), "DCS.4800", "whitelist" },
 		{ LIST("false", "\"0.0.0.0/0\""), "DCS.4800", "whitelist" },
-		{ LIST("true", "\"1,2,3,4,5,6,7,8,9,10,11\",\"1,2,3,4,5,6,7,8,9,10\""), "DCS.4800", "whitelist" },
+		{ LIST("true", "\"office\""), "DCS.4800", "whitelist" },
+		{ LIST("true", "\"10.0.0.256\""), "DCS.4800", "whitelist" },
+		{ LIST("true", "\"10.0.0.0/33\""), "DCS.4800", "whitelist" },
+		{ LIST("true", "\"10.0.0.0/\""), "DCS.4800", "whitelist" },
+		{ LIST("true", "\"10.0.0.1-\""), "DCS.4800", "whitelist" },
+		{ LIST("true", "\"10.0.0.1-::1\""), "DCS.4800", "whitelist" },
+		{ LIST("true", "\"::/0\""), "DCS.4800", "whitelist" },
+		{ LIST("true", "\"" NINE ",::1,::2\",\"" NINE ",::3\""), "DCS.4800", "whitelist" },
 		{ LIST("true", "7"), "DCS.4062", "ip_list" },
 		{ "{\"enable_whitelist\":true,\"whitelist\":[],\"instance_id\":7}", "DCS.4062", "instance_id" },
 	};
@@ -978,8 +986,7 @@ TEST(a_whitelist_that_breaks_the_rules_changes_nothing)
 		expect_error(row[i].body, 400, row[i].code);
 	}
 	expect_whitelist(uid, "true",
-			 "[{\"group_name\":\"g\",\"ip_list\":[\"1,2,3,4,5,6,7,8,9,10\","
-			 "\"0.0.0.0/8, 2,3,4,5,6,7,8,9,10\"]}]");
+			 "[{\"group_name\":\"g\",\"ip_list\":[\"" NINE ",10.0.0.1\",\"0.0.0.0/8, " NINE "\"]}]");
 	expect_n_tasks(uid, "2");
 	dialect_end();
 }

@@ -1,11 +1,13 @@
 /* IP whitelist. Redis has no allow-list and nothing here stands between it and its clients: a list is kept and shown
  * as it was given, and at the end of its task the log says that nothing enforces it (engine/cache_ops.c). */
+#include <arpa/inet.h>
 #include <string.h>
 #include "api/dcs/fields.h"
 #include "api/dcs/operate.h"
 #include "api/dcs/routes.h"
 #include "api/dcs/scope.h"
 #include "base/attr.h"
+#include "base/num.h"
 
 /* ---- show ---- */
 
@@ -56,7 +58,46 @@ void dcs_whitelist_show(struct call *c)
 
 enum { GROUPS_MAX = 4, ADDRESSES_MAX = 20, GROUP_NAME_MAX = 64, LIST_BYTES_MAX = 8 << 10 };
 
-/* Counts them in: one text may hold several, with commas between. Everybody's address is none. */
+/* AF_INET, AF_INET6; 0: no address. */
+static int family_of(const char *text)
+{
+	unsigned char bytes[sizeof(struct in6_addr)];
+
+	if (inet_pton(AF_INET, text, bytes) == 1)
+		return strcmp(text, "0.0.0.0") == 0 ? 0 : AF_INET; /* everybody's is nobody's */
+	return inet_pton(AF_INET6, text, bytes) == 1 && strcmp(text, "::") != 0 ? AF_INET6 : 0;
+}
+
+static bool is_block(char *text, char *slash)
+{
+	unsigned char bytes[sizeof(struct in6_addr)];
+	int64_t bits;
+
+	*slash = '\0';
+	bool is_v4 = inet_pton(AF_INET, text, bytes) == 1;
+	return (is_v4 || inet_pton(AF_INET6, text, bytes) == 1) && num_i64(slash + 1, &bits) && bits > 0 &&
+	       bits <= (is_v4 ? 32 : 128);
+}
+
+/* An address, a block "10.0.0.0/8", or a range "10.0.0.1-10.0.0.9"; not one that lets in everybody. */
+static bool is_address(const char *bytes, size_t len)
+{
+	char text[2 * INET6_ADDRSTRLEN + 1];
+
+	if (len >= sizeof text)
+		return false;
+	memcpy(text, bytes, len);
+	text[len] = '\0';
+	char *slash = strchr(text, '/'), *dash = strchr(text, '-');
+	if (slash)
+		return is_block(text, slash);
+	if (dash)
+		*dash = '\0';
+	int family = family_of(text);
+	return family && (!dash || family_of(dash + 1) == family);
+}
+
+/* Counts them in: one text may hold several, with commas between. */
 static bool count_addresses(const char *text, size_t *n)
 {
 	for (;;) {
@@ -64,7 +105,7 @@ static bool count_addresses(const char *text, size_t *n)
 		size_t len = strcspn(text, ", ");
 		if (!len)
 			return *n <= ADDRESSES_MAX;
-		if ((len == 7 && strncmp(text, "0.0.0.0", 7) == 0) || (len == 9 && strncmp(text, "0.0.0.0/0", 9) == 0))
+		if (!is_address(text, len))
 			return false;
 		++*n;
 		text += len;
