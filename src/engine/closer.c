@@ -84,11 +84,14 @@ static void remove_path(const char *path)
 		log_warn("files.not_removed", "path=%s reason=\"%s\"", path, err.msg);
 }
 
+/* A run without a model leaves nothing: then the folder goes too. */
 static void prune(const char *path)
 {
 	struct err err = { 0 };
 	if (dir_prune(path, MODEL_FILE, &err) != RC_OK)
 		log_warn("files.not_removed", "path=%s reason=\"%s\"", path, err.msg);
+	else
+		(void)os.rmdir(path); /* most have a model in them, which the kernel tells by refusing */
 }
 
 /* ---- checking a model ---- */

@@ -1305,6 +1305,27 @@ TEST(only_a_real_model_file_is_put_in_service)
 	end();
 }
 
+static bool has_no_folder(void *ctx)
+{
+	const struct instance_row *i = ctx;
+	char dir[PATH_MAX];
+	path_of_generation(engine, i, 1, dir);
+	return !file_exists(dir);
+}
+
+TEST(a_run_without_a_model_leaves_no_folder)
+{
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("ok", "one", "") == V_OK && make_task("ok", "one", NULL) == V_OK, "task");
+	struct instance_row i = instance("ok", "one");
+	EXPECT(ended(i.id, 1).state == TASK_SUCCESS, "train");
+	EXPECT(comes_true(has_no_folder, &i), "an empty folder stays until its record goes");
+	stop();
+	end();
+}
+
 static bool first_is_gone(void *ctx)
 {
 	(void)ctx;
@@ -2255,6 +2276,7 @@ int main(void)
 	RUN(an_attempt_due_again_at_once_is_started);
 	RUN(a_schedule_that_is_due_while_stopping_keeps_no_processor_busy);
 	RUN(only_a_real_model_file_is_put_in_service);
+	RUN(a_run_without_a_model_leaves_no_folder);
 	RUN(a_model_is_kept_while_it_serves_and_goes_when_nothing_names_it);
 	RUN(the_sweep_takes_what_no_row_names_and_nothing_else);
 	RUN(a_missing_database_costs_no_model);
