@@ -72,7 +72,7 @@ static bool write_creation(struct remote *r, const struct creation *n, struct bu
 	if (!is_ha && n->replicas != 1)
 		r->rc = err_set(&r->err, RC_INVALID, "--replicas is for --mode ha");
 	if (r->rc != RC_OK || !dcs_size(r, n->size, &mib) ||
-	    !dcs_spec(r, n->mode, mib, is_ha ? n->replicas + 1 : 0, &spec) || !write_place(r, &w))
+	    !dcs_spec(r, n->mode, NULL, mib, is_ha ? n->replicas + 1 : 0, &spec) || !write_place(r, &w))
 		return false;
 	jw_kv_text(&w, "name", n->name);
 	jw_kv_text(&w, "engine", "Redis");

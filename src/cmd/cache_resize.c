@@ -13,7 +13,8 @@ static bool write_size(struct remote *r, const struct dcs_cache *cache, const st
 	const char *spec;
 	int64_t mib;
 
-	if (!dcs_size(r, z->size, &mib) || !dcs_spec(r, json_text_of(cache->json, "cache_mode"), mib,
+	if (!dcs_size(r, z->size, &mib) || !dcs_spec(r, json_text_of(cache->json, "cache_mode"),
+						     json_text_of(cache->json, "cpu_type"), mib,
 						     json_int_of(cache->json, "replica_count"), &spec))
 		return false;
 	jw_kv_text(w, "spec_code", spec);

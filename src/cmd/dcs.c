@@ -165,13 +165,13 @@ static bool has_size(const json_t *flavor, int64_t mib)
 	return text && num_f64(text, &gb) && (int64_t)(gb * 1024) == mib;
 }
 
-bool dcs_spec(struct remote *r, const char *mode, int64_t mib, int64_t copies, const char **out)
+bool dcs_spec(struct remote *r, const char *mode, const char *cpu_type, int64_t mib, int64_t copies, const char **out)
 {
-	const char *pairs[] = { "cache_mode", mode };
+	const char *pairs[] = { "cache_mode", mode, "cpu_type", cpu_type };
 	struct answer a;
 	char sizes[200];
 
-	if (!dcs_call(r, "GET", "/flavors", NULL, client_query(r->client, pairs, 1), NULL, &a))
+	if (!dcs_call(r, "GET", "/flavors", NULL, client_query(r->client, pairs, 2), NULL, &a))
 		return false;
 	const json_t *flavors = json_pick(a.json, "flavors");
 	for (size_t i = 0; i < json_array_size(flavors); i++) {

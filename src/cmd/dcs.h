@@ -38,8 +38,9 @@ bool dcs_find(struct remote *r, const char *name_or_uid, struct dcs_cache *out);
 
 /* "128M", "1G", or gigabytes as the vendor writes them, "0.125". False: r says why. */
 bool dcs_size(struct remote *r, const char *text, int64_t *mib);
-/* The code of that size; copies 0: any. False: r says which sizes there are. */
-bool dcs_spec(struct remote *r, const char *mode, int64_t mib, int64_t copies, const char **out);
+/* The code of that size; copies 0: any; cpu_type NULL: the server's own. False: r says which sizes there are. */
+bool dcs_spec(struct remote *r, const char *mode, const char *cpu_type, int64_t mib, int64_t copies,
+	      const char **out);
 
 /* A time of an answer as people read it, "2026-11-21 23:36:12"; "-" when it is not there. */
 const char *dcs_time(struct arena *a, const json_t *object, const char *name);

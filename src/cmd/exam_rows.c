@@ -13,6 +13,7 @@
 #include "cmd/exam.h"
 #include "cmd/inventory.h"
 #include "cmd/tree.h"
+#include "engine/cache_state.h"
 #include "engine/keys.h"
 #include "engine/paths.h"
 #include "os/file.h"
@@ -216,6 +217,19 @@ static void check_status(struct exam *x, const struct inventory *v)
 	}
 }
 
+static void check_whitelists(struct exam *x, const struct inventory *v, struct arena *a)
+{
+	for (size_t i = 0; i < v->n_caches; i++) {
+		const json_t *whitelist;
+		if (json_read_kept(v->caches[i].whitelist, a, &whitelist, NULL) == RC_OK &&
+		    cache_whitelist_is_on(whitelist))
+			exam_tell(x, LEVEL_NOTE, "redis",
+			          "instance %s has an IP whitelist, which nothing here enforces: let a firewall keep "
+			          "others from its port, or set a password",
+			          v->caches[i].name);
+	}
+}
+
 /* The instance in whose folder that process works: the UID below DATA/cache; false: none of ours. */
 static bool works_in(const char *pid, const char *root, char uid[NAME_MAX + 1])
 {
@@ -304,6 +318,7 @@ static void check_contents(struct exam *x, struct store *s)
 	sum_up(x, &first);
 	check_program(x, v.n_caches);
 	check_status(x, &v);
+	check_whitelists(x, &v, a);
 	check_orphans(x, &v);
 }
 

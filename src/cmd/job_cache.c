@@ -209,12 +209,35 @@ static enum rc check_resize(struct operation *o, struct err *err)
 	return cache_check_resize(&o->cache, capacity, &o->run, err);
 }
 
-/* Only a list that lets everybody in comes here, and that is how every instance is. */
+/* The end of the task keeps it (engine/cache_ops.c). Nothing filters here, and the history says so. */
 static enum rc set_whitelist(struct operation *o, struct err *err)
 {
+	bool is_on = cache_whitelist_is_on(json_object_get(o->args, "whitelist"));
+
 	(void)err;
-	o->run.on_step(o->run.ctx, "open to all", 99);
+	o->run.on_step(o->run.ctx, is_on ? "keep the list, which nothing here enforces" : "keep the list", 99);
 	return RC_OK;
+}
+
+/* Of one node, or with node 0 of all. Who connects meanwhile may stay. */
+static enum rc kill_clients(struct operation *o, struct err *err)
+{
+	int wanted = (int)json_integer_value(json_object_get(o->args, "node"));
+	int64_t killed = 0;
+	char step[64];
+	enum rc rc = RC_OK;
+
+	for (int i = 0; i < o->cache.n_nodes && rc == RC_OK; i++) {
+		int number = o->cache.nodes[i].number;
+		if (wanted && number != wanted)
+			continue;
+		(void)snprintf(step, sizeof step, "disconnect the clients of node %d", number);
+		o->run.on_step(o->run.ctx, step, 99 * i / o->cache.n_nodes);
+		rc = cache_kill_clients(&o->cache, number, NULL, &killed, &o->run, err);
+		if (rc == RC_OK)
+			printf("%lld\n", (long long)killed);
+	}
+	return rc;
 }
 
 static enum rc rename_commands(struct operation *o, struct err *err)
@@ -246,7 +269,8 @@ static enum rc (*const operations[CACHE_OPS])(struct operation *o, struct err *e
 	[CACHE_OP_PASSWORD] = set_password, [CACHE_OP_SWAP] = swap,	    [CACHE_OP_BACKUP] = backup,
 	[CACHE_OP_RESTORE] = restore, [CACHE_OP_PORT] = set_port,	    [CACHE_OP_CONFIG] = configure,
 	[CACHE_OP_PRIORITY] = set_priority, [CACHE_OP_RESIZE_CHECK] = check_resize,
-	[CACHE_OP_WHITELIST] = set_whitelist, [CACHE_OP_RENAME] = rename_commands, [CACHE_OP_HEAL] = heal,
+	[CACHE_OP_WHITELIST] = set_whitelist, [CACHE_OP_KILL_CLIENTS] = kill_clients,
+	[CACHE_OP_RENAME] = rename_commands, [CACHE_OP_HEAL] = heal,
 };
 
 /* ---- the task ---- */

@@ -32,6 +32,7 @@
 	X(PRIORITY, "UpdateSlavePriority", "", "RUNNING", false)                                    \
 	X(RESIZE_CHECK, "ResizeCheck", "", "RUNNING", false)                                        \
 	X(WHITELIST, "AddWhitelist", "", "RUNNING", false)                                          \
+	X(KILL_CLIENTS, "KillClients", "", "RUNNING", false)                                        \
 	X(RENAME, "RenameCommands", "RESTARTING", "ERROR", false)                                   \
 	X(HEAL, "AutoRecovery", "", "ERROR", true) /* made by the keeper, engine/keeper.c */
 

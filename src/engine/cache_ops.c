@@ -11,8 +11,10 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/crash.h"
+#include "base/log.h"
 #include "base/rand.h"
 #include "engine/cache.h"
+#include "engine/cache_state.h"
 #include "engine/priv.h"
 #include "engine/schedule.h"
 #include "json/json.h"
@@ -530,19 +532,27 @@ enum rc cache_write_task(struct engine *e, const struct task_row *t, struct jw *
 
 /* ---- the end ---- */
 
-static enum rc take_state(struct cache_row *c, const json_t *state, struct arena *a, struct err *err)
+/* NULL: too long. */
+static const char *text_of(const json_t *value, struct arena *a)
 {
 	struct buf text;
 	struct jw w;
+
+	buf_init(&text, STATE_MAX);
+	jw_init(&w, &text, CASING_CAMEL);
+	jw_value(&w, value);
+	const char *out = text.is_over ? NULL : arena_dup(a, buf_text(&text));
+	buf_fini(&text);
+	return out;
+}
+
+static enum rc take_state(struct cache_row *c, const json_t *state, struct arena *a, struct err *err)
+{
 	const char *host = json_string_value(json_object_get(state, "host"));
 
 	if (!json_is_object(state))
 		return RC_OK; /* nothing changed */
-	buf_init(&text, STATE_MAX);
-	jw_init(&w, &text, CASING_CAMEL);
-	jw_value(&w, state);
-	c->state = text.is_over ? NULL : arena_dup(a, buf_text(&text));
-	buf_fini(&text);
+	c->state = text_of(state, a);
 	c->port = (int64_t)json_integer_value(json_object_get(state, "port"));
 	c->ip = host ? host : c->ip;
 	return c->state ? RC_OK : err_set(err, RC_LIMIT, "the cache's description is too long");
@@ -561,14 +571,32 @@ static enum rc take_processes(struct cache_row *c, const struct task_row *t, str
 	return rc;
 }
 
-/* A resize changes what the row shows beside the description. */
+/* Nothing here stands between Redis and its clients, so who relies on the list has to be told. A task of a program
+ * that kept none has none. */
+static enum rc take_whitelist(struct cache_row *c, const json_t *whitelist, struct arena *a, struct err *err)
+{
+	if (!json_is_object(whitelist))
+		return RC_OK;
+	c->whitelist = text_of(whitelist, a);
+	if (!c->whitelist)
+		return err_set(err, RC_LIMIT, "the whitelist is too long");
+	if (cache_whitelist_is_on(whitelist))
+		log_warn("cache.whitelist_not_enforced",
+			 "cache=%s reason=\"the list is kept and shown; a firewall has to keep others out\"", c->uid);
+	return RC_OK;
+}
+
+/* Beside the description, what the row shows: a resize changes it, and a whitelist is nothing else. */
 static enum rc take_args(struct cache_row *c, const struct task_row *t, struct arena *a, struct err *err)
 {
 	const json_t *params = NULL;
 	enum cache_op op = cache_op_of(t->kind);
 	bool is_resize = op == CACHE_OP_EXTEND || op == CACHE_OP_ADD_REPLICA || op == CACHE_OP_DELETE_REPLICA;
-	enum rc rc = is_resize ? json_read_kept(t->params, a, &params, err) : RC_OK;
+	bool is_whitelist = op == CACHE_OP_WHITELIST;
+	enum rc rc = is_resize || is_whitelist ? json_read_kept(t->params, a, &params, err) : RC_OK;
 	const json_t *args = json_object_get(params, "args");
+	if (rc == RC_OK && is_whitelist)
+		return take_whitelist(c, json_object_get(args, "whitelist"), a, err);
 	const char *spec = json_string_value(json_object_get(args, "spec_code"));
 	c->spec_code = spec ? spec : c->spec_code;
 	if (json_is_integer(json_object_get(args, "capacity_mib")))

@@ -200,3 +200,9 @@ void cache_state_write(const struct cache_instance *c, struct jw *w)
 	jw_kv_int(w, "master", c->master);
 	jw_end_object(w);
 }
+
+bool cache_whitelist_is_on(const json_t *whitelist)
+{
+	return json_is_true(json_object_get(whitelist, "enable_whitelist")) &&
+	       json_array_size(json_object_get(whitelist, "whitelist")) > 0;
+}

@@ -16,6 +16,8 @@ void cache_state_write(const struct cache_instance *c, struct jw *w); /* one obj
 /* Just the members of settings or renames: {"name":"value"}. */
 enum rc cache_settings_read(const json_t *object, struct cache_setting *out, int max, int *n,
 			    struct err *err) NODISCARD;
+/* Of cache_row.whitelist: is it enabled, and not empty? Else everybody may connect, as its user sees it. */
+bool cache_whitelist_is_on(const json_t *whitelist);
 enum rc cache_renames_read(const json_t *object, struct cache_rename *out, int max, int *n, struct err *err) NODISCARD;
 
 #endif

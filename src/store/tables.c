@@ -99,7 +99,8 @@ static const struct col cache_cols[] = {
 	COL(description),  COL(status),	     COL(engine_version),  COL(spec_code),    COL(cache_mode),
 	COL(capacity_mib), COL(ip),	     COL(port),		   COL(wrong_passwords), COL(locked_until),
 	COL(maintain_begin), COL(maintain_end), COL(tags),	   COL(backup_policy), COL(echo),
-	COL(state),	   COL(created_at),  COL(launched_at),	   COL(updated_at),   COL(deleted_at),
+	COL(whitelist),	   COL(state),	     COL(created_at),	   COL(launched_at),  COL(updated_at),
+	COL(deleted_at),
 };
 #undef ROW
 static const char *const uid_unique[] = { "uid", NULL };

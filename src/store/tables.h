@@ -119,6 +119,7 @@ struct cache_row {
 	const char *tags;          /* JSON array [{key, value}] */
 	const char *backup_policy; /* JSON object, "" none */
 	const char *echo;          /* JSON object: what the caller gave and only wants to read again */
+	const char *whitelist;     /* JSON {enable_whitelist, whitelist: [{group_name, ip_list}]}, "" never set */
 	const char *state;         /* JSON of struct cache_instance (cache/cache.h): what runs; set when a task ends */
 	int64_t created_at, launched_at, updated_at, deleted_at;
 };

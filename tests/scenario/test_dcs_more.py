@@ -184,6 +184,16 @@ class Replicas(DcsCase):
         self.assertEqual(done.returncode, code, done)
         return done
 
+    def test_another_size_is_of_the_same_processor(self):
+        one = self.create("more-processor", spec_code="redis.single.au1.tiny.128")
+        shown = lambda: tuple(self.show(one)[key] for key in ("spec_code", "cpu_type"))
+        offered = self.ok(self.dcs.ask("GET", "flavors", instance_id=one)).json["flavors"]
+        self.assertEqual({f["cpu_type"] for f in offered}, {"aarch64"})
+        self.assertEqual(shown(), ("redis.single.au1.tiny.128", "aarch64"))
+        self.cli("cache", "resize", "more-processor", "256M", "--wait")
+        self.assertEqual(shown(), ("redis.single.au1.tiny.256", "aarch64"))
+        self.delete(one)
+
     def test_replicas_come_and_go_on_the_command_line(self):
         one = self.create("more-replicas", "ha")
         self.assertIn("one of SIZE", self.cli("cache", "resize", "more-replicas", code=64).stderr)
@@ -242,6 +252,28 @@ class Asked(DcsCase):
         job = self.dcs.ended(answer.json["job_id"])
         self.assertEqual((job["job_type"], job["status"]), ("AddWhitelist", "SUCCESS"))
         self.assertEqual(self.ok(self.dcs.of("GET", one, "config-histories")).json["history_num"], 0)
+        self.delete(one)
+
+    def test_a_whitelist_is_kept_and_all_are_told_that_nothing_enforces_it(self):
+        one = self.create("more-whitelist")
+        given = {"enable_whitelist": True, "whitelist": [
+            {"group_name": "office", "ip_list": ["10.0.0.1,10.0.0.2", "10.1.0.0/16"]},
+            {"group_name": "another", "ip_list": ["192.0.2.7"]}]}
+        task = self.done(one, "AddWhitelist", self.dcs.of("PUT", one, "whitelist", body=given), 204)
+        progress = self.ok(self.dcs.of("GET", one, "tasks", task["id"], "progress"))
+        self.assertIn("nothing here enforces", json.dumps(progress.json))
+        self.assertIn(f"cache.whitelist_not_enforced cache={one}", self.server.log())
+        self.assertEqual(self.connect(one).call("PING"), "PONG")  # from an address that is not on it
+        told = [f for f in json.loads(self.server.run("doctor", "--data", str(self.server.data), "--json").stdout)
+                if "whitelist" in f["text"]]
+        self.assertEqual([(f["check"], f["level"]) for f in told], [("redis", "note")], told)
+        self.assertIn("more-whitelist", told[0]["text"])
+        self.server.restart()
+        shown = self.ok(self.dcs.of("GET", one, "whitelist")).json
+        self.assertEqual({key: shown[key] for key in given}, given)
+        self.refused(self.dcs.of("PUT", one, "whitelist", body={**given, "whitelist": [
+            {"group_name": "all", "ip_list": ["0.0.0.0/0"]}]}), 400, "DCS.4800")
+        self.assertEqual(self.ok(self.dcs.of("GET", one, "whitelist")).json, shown)
         self.delete(one)
 
     def test_a_long_name_is_cut_between_two_characters(self):

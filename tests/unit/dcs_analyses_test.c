@@ -872,32 +872,103 @@ TEST(an_instance_begins_with_its_template)
 
 #define LIST(enabled, addresses)                                                                                       \
 	"{\"enable_whitelist\":" enabled ",\"whitelist\":[{\"group_name\":\"g\",\"ip_list\":[" addresses "]}]}"
+#define GROUPS                                                                                                         \
+	"[{\"group_name\":\"b\",\"ip_list\":[\"10.0.0.1, 10.0.0.0/8\",\"2001:db8::1\"]},"                              \
+	"{\"group_name\":\"a \\\" \xc3\xa9\",\"ip_list\":[]}]"
+#define FIVE_GROUPS "[" G "," G "," G "," G "," G "]"
+#define G "{\"group_name\":\"g\",\"ip_list\":[]}"
 
-TEST(a_whitelist_is_never_in_force)
+static void expect_whitelist(const char *uid, const char *is_enabled, const char *groups)
 {
+	EXPECT(call("GET", one(uid, "/whitelist"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("instance_id", uid);
+	EXPECT_AT("enable_whitelist", is_enabled);
+	EXPECT_AT("whitelist", groups);
+	EXPECT_AT("whitelist_ip_limit_num", "20");
+}
+
+static void expect_n_tasks(const char *uid, const char *n)
+{
+	EXPECT(call("GET", one(uid, "/tasks"), NULL) == 200, "%s", buf_text(&seen.body));
+	EXPECT_AT("task_count", n);
+}
+
+TEST(a_whitelist_is_kept_as_it_was_given)
+{
+	char uid[UUID_SIZE], other[UUID_SIZE], target[256];
+	begin(1);
+	create_running(CREATE_SINGLE, uid);
+	create_running(CREATE_HA, other);
+	expect_whitelist(uid, "false", "[]");
+	(void)snprintf(target, sizeof target, P "/instance/%s/whitelist", uid);
+	EXPECT(call("PUT", target, "{\"enable_whitelist\":true,\"whitelist\":" GROUPS ",\"x\":1}") == 204, "%s",
+	       buf_text(&seen.body));
+	expect_whitelist(uid, "true", GROUPS);
+	expect_whitelist(other, "false", "[]");
+	expect_n_tasks(uid, "2");
+	EXPECT_AT("tasks/0/name", "AddWhitelist");
+	EXPECT_AT("tasks/0/status", "SUCCESS");
+	restart(1);
+	expect_whitelist(uid, "true", GROUPS);
+	let_runs_say("{\"error\":{\"code\":\"Cache.Down\",\"message\":\"no Redis\"}}\n");
+	(void)call("PUT", target, LIST("false", "\"10.0.0.2\""));
+	expect_error("one that fails", 500, "DCS.4842");
+	expect_whitelist(uid, "true", GROUPS);
+	let_runs_say("{\"result\":{}}\n");
+	EXPECT(call("PUT", one(uid, "/whitelist-async"), LIST("false", "\"10.0.0.2\"")) == 200, "%s",
+	       buf_text(&seen.body));
+	(void)snprintf(target, sizeof target, P "/jobs/%s", at("job_id"));
+	poll_until(target, "status", "SUCCESS");
+	EXPECT_AT("job_type", "AddWhitelist");
+	expect_whitelist(uid, "false", "[{\"group_name\":\"g\",\"ip_list\":[\"10.0.0.2\"]}]");
+	EXPECT(call("PUT", one(uid, "/whitelist"), "{\"enable_whitelist\":true,\"whitelist\":[]}") == 204, "%s",
+	       buf_text(&seen.body));
+	expect_whitelist(uid, "true", "[]");
+	restart(0);
+	EXPECT(call("PUT", one(uid, "/whitelist-async"), LIST("true", "\"10.0.0.3\"")) == 200, "%s",
+	       buf_text(&seen.body));
+	expect_whitelist(uid, "true", "[]"); /* until it was done */
+	(void)call("PUT", one(uid, "/whitelist"), LIST("true", "\"10.0.0.4\""));
+	expect_error("another is under way", 400, "DCS.4026");
+	restart(1);
+	poll_until(one(uid, "/whitelist"), "whitelist", "[{\"group_name\":\"g\",\"ip_list\":[\"10.0.0.3\"]}]");
+	dialect_end();
+}
+
+TEST(a_whitelist_that_breaks_the_rules_changes_nothing)
+{
+	enum { LONG = 9 << 10 };
+	static char one_long[4096 + LONG], long_name[256];
 	char uid[UUID_SIZE], target[256];
 	begin(1);
 	create_running(CREATE_SINGLE, uid);
 	(void)snprintf(target, sizeof target, P "/instance/%s/whitelist", uid);
-	EXPECT(call("GET", target, NULL) == 200, "%s", buf_text(&seen.body));
-	EXPECT_AT("instance_id", uid);
-	EXPECT_AT("enable_whitelist", "false");
-	EXPECT_AT("whitelist", "[]");
-	EXPECT_AT("whitelist_ip_limit_num", "20");
+	EXPECT(call("PUT", target, LIST("true", "\"1,2,3,4,5,6,7,8,9,10\",\"0.0.0.0/8, 2,3,4,5,6,7,8,9,10\"")) == 204,
+	       "%s", buf_text(&seen.body));
+	(void)snprintf(one_long, sizeof one_long, LIST("true", "\"%*s10.0.0.1\""), LONG, "");
+	(void)snprintf(long_name, sizeof long_name,
+		       "{\"enable_whitelist\":true,\"whitelist\":[{\"group_name\":\"%065d\",\"ip_list\":[]}]}", 0);
 	const struct {
 		const char *body, *code, *says;
 	} row[] = {
 		{ "", "DCS.4004", "Empty" },
 		{ "{}", "DCS.4800", "enable_whitelist" },
 		{ "{\"enable_whitelist\":\"true\",\"whitelist\":[]}", "DCS.4800", "enable_whitelist" },
-		{ "{\"enable_whitelist\":false}", "DCS.4800", "whitelist" },
-		{ "{\"enable_whitelist\":false,\"whitelist\":{}}", "DCS.4800", "whitelist" },
-		{ LIST("true", "\"10.0.0.1\""), "DCS.4800", "allow-list" },
-		{ LIST("false", "\"10.0.0.1,0.0.0.0\""), "DCS.4800", "whitelist" },
+		{ "{\"enable_whitelist\":true}", "DCS.4800", "whitelist" },
+		{ "{\"enable_whitelist\":true,\"whitelist\":{}}", "DCS.4800", "whitelist" },
+		{ "{\"enable_whitelist\":true,\"whitelist\":[7]}", "DCS.4800", "whitelist" },
+		{ "{\"enable_whitelist\":true,\"whitelist\":" FIVE_GROUPS "}", "DCS.4800", "whitelist" },
+		{ "{\"enable_whitelist\":true,\"whitelist\":[{\"group_name\":\"g\"}]}", "DCS.4800", "whitelist" },
+		{ "{\"enable_whitelist\":true,\"whitelist\":[{\"ip_list\":[]}]}", "DCS.4800", "whitelist" },
+		{ "{\"enable_whitelist\":true,\"whitelist\":[{\"group_name\":\"\",\"ip_list\":[]}]}", "DCS.4800",
+		  "whitelist" },
+		{ long_name, "DCS.4800", "whitelist" },
+		{ one_long, "DCS.4800", "whitelist" },
+		{ LIST("true", "\"10.0.0.1,0.0.0.0\""), "DCS.4800", "whitelist" },
 		{ LIST("false", "\"0.0.0.0/0\""), "DCS.4800", "whitelist" },
-		{ LIST("false", "\"1,2,3,4,5,6,7,8,9,10,11\",\"1,2,3,4,5,6,7,8,9,10\""), "DCS.4800", "whitelist" },
-		{ LIST("false", "7"), "DCS.4062", "ip_list" },
-		{ "{\"enable_whitelist\":false,\"whitelist\":[7]}", "DCS.4800", "whitelist" },
+		{ LIST("true", "\"1,2,3,4,5,6,7,8,9,10,11\",\"1,2,3,4,5,6,7,8,9,10\""), "DCS.4800", "whitelist" },
+		{ LIST("true", "7"), "DCS.4062", "ip_list" },
+		{ "{\"enable_whitelist\":true,\"whitelist\":[],\"instance_id\":7}", "DCS.4062", "instance_id" },
 	};
 	FOR_EACH_ROW(i, row) {
 		(void)call("PUT", target, row[i].body);
@@ -906,14 +977,10 @@ TEST(a_whitelist_is_never_in_force)
 		(void)call("PUT", one(uid, "/whitelist-async"), row[i].body);
 		expect_error(row[i].body, 400, row[i].code);
 	}
-	EXPECT(call("PUT", target, "{\"enable_whitelist\":false,\"whitelist\":[]}") == 204, "%s", buf_text(&seen.body));
-	EXPECT(call("PUT", target, LIST("false", "\"1,2,3,4,5,6,7,8,9,10\",\"0.0.0.0/8, 2,3,4,5,6,7,8,9,10\"")) == 204,
-	       "%s", buf_text(&seen.body));
-	EXPECT(call("PUT", one(uid, "/whitelist-async"), "{\"enable_whitelist\":false,\"whitelist\":[]}") == 200, "%s",
-	       buf_text(&seen.body));
-	(void)snprintf(target, sizeof target, P "/jobs/%s", at("job_id"));
-	poll_until(target, "status", "SUCCESS");
-	EXPECT_AT("job_type", "AddWhitelist");
+	expect_whitelist(uid, "true",
+			 "[{\"group_name\":\"g\",\"ip_list\":[\"1,2,3,4,5,6,7,8,9,10\","
+			 "\"0.0.0.0/8, 2,3,4,5,6,7,8,9,10\"]}]");
+	expect_n_tasks(uid, "2");
 	dialect_end();
 }
 
@@ -1222,6 +1289,8 @@ TEST(questions_are_checked_before_redis_is_asked)
 		{ "POST", "/clients/kill", "{\"node_id\":\"x\",\"client_addrs\":[\"a\"]}", "DCS.3053" },
 		{ "POST", "/clients/kill-all", "{}", "DCS.4062" },
 		{ "POST", "/clients/kill-all", "{\"kill_all_nodes\":1}", "DCS.4062" },
+		{ "POST", "/clients/kill-all", "{\"kill_all_nodes\":false}", "DCS.4062" },
+		{ "POST", "/clients/kill-all", "{\"node_id\":\"x\"}", "DCS.3053" },
 	};
 	FOR_EACH_ROW(i, row) {
 		(void)call(row[i].method, one(uid, row[i].rest), row[i].body);
@@ -1240,7 +1309,8 @@ TEST(questions_are_checked_before_redis_is_asked)
 	expect_error("slow log", 400, "DCS.4049");
 	(void)call("GET", one(uid, "/clients"), NULL);
 	expect_error("clients", 400, "DCS.4049");
-	(void)call("POST", one(uid, "/clients/kill-all"), "{\"kill_all_nodes\":true}");
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\",\"client_addrs\":[\"127.0.0.1:1\"]}", node);
+	(void)call("POST", one(uid, "/clients/kill"), body);
 	expect_error("kill", 400, "DCS.4049");
 	restart(0);
 	create(CREATE_SINGLE, uid);
@@ -1347,6 +1417,26 @@ static void see_and_kill_one(const char *uid, const char *master)
 	EXPECT_AT("count", "0");
 }
 
+static void kill_all(const char *uid, const char *body)
+{
+	char job[256];
+	EXPECT(call("POST", one(uid, "/clients/kill-all"), body) == 200, "%s", buf_text(&seen.body));
+	(void)snprintf(job, sizeof job, P "/jobs/%s", at("job_id"));
+	poll_until(job, "status", "SUCCESS");
+	EXPECT_AT("job_type", "KillClients");
+}
+
+static void kill_connected(const char *uid, const char *body)
+{
+	char pong[16];
+	EXPECT(call("GET", one(uid, ""), NULL) == 200, "%s", buf_text(&seen.body));
+	int fd = connect_to(at("ip"));
+	EXPECT(write(fd, "PING\r\n", 6) == 6 && read(fd, pong, sizeof pong) == 7, "not served");
+	kill_all(uid, body);
+	EXPECT(read(fd, pong, sizeof pong) == 0, "still connected");
+	(void)close(fd);
+}
+
 static void expect_statistic(const char *uid)
 {
 	static const char *const integers[] = { "keys", "used_memory", "max_memory", "cmd_get_count", "cmd_set_count" };
@@ -1400,11 +1490,11 @@ TEST(redis_itself_is_asked)
 		       master);
 	EXPECT(call("POST", one(uid, "/clients/kill"), body) == 204, "%s", buf_text(&seen.body));
 	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\"}", slave);
-	EXPECT(call("POST", one(uid, "/clients/kill-all"), body) == 200, "%s", buf_text(&seen.body));
-	EXPECT_AT("killed", "0");
-	EXPECT(call("POST", one(uid, "/clients/kill-all"), "{\"kill_all_nodes\":true}") == 200, "%s",
-	       buf_text(&seen.body));
+	kill_all(uid, body);
 	see_and_kill_one(uid, master);
+	(void)snprintf(body, sizeof body, "{\"node_id\":\"%s\"}", master);
+	kill_connected(uid, body);
+	kill_connected(uid, "{\"kill_all_nodes\":true}");
 	EXPECT(call("PUT", one(uid, "/configs"), CONFIG("allkeys-lfu")) == 204, "%s", buf_text(&seen.body));
 	EXPECT(call("POST", one(uid, "/hotkey-task"), NULL) == 200, "%s", buf_text(&seen.body));
 	poll_until(part(uid, "/hotkey-task", at("id")), "status", "success");
@@ -1442,7 +1532,8 @@ int main(void)
 	RUN(templates_of_users_live_and_die);
 	RUN(templates_are_checked_like_configurations);
 	RUN(an_instance_begins_with_its_template);
-	RUN(a_whitelist_is_never_in_force);
+	RUN(a_whitelist_is_kept_as_it_was_given);
+	RUN(a_whitelist_that_breaks_the_rules_changes_nothing);
 	RUN(a_diagnosis_waits_runs_and_is_reported);
 	RUN(a_diagnosis_that_fails_is_finished_with_failed_items);
 	RUN(a_diagnosis_asks_the_nodes_that_are_named);

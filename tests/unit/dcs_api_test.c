@@ -1796,11 +1796,15 @@ TEST(flavors_zones_and_windows_are_offered)
 		const char *query;
 		size_t n;
 	} row[] = {
-		{ "", 72 },
-		{ "?cache_mode=single", 12 },
-		{ "?cache_mode=single&capacity=0.125", 1 },
+		{ "", 144 },
+		{ "?cache_mode=single", 24 },
+		{ "?cache_mode=single&capacity=0.125", 2 },
+		{ "?cache_mode=single&capacity=0.125&cpu_type=x86_64", 1 },
+		{ "?cpu_type=aarch64", 72 },
+		{ "?cpu_type=sparc", 0 },
 		{ "?spec_code=redis.ha.xu1.large.r2.1", 1 },
-		{ "?engine=Redis&engine_version=6.0&capacity=64", 6 },
+		{ "?spec_code=redis.ha.au1.large.r2.1", 1 },
+		{ "?engine=Redis&engine_version=6.0&capacity=64", 12 },
 		{ "?engine_version=0", 0 },
 		{ "?engine=memcached", 0 },
 		{ "?cache_mode=cluster", 0 },
@@ -1817,6 +1821,8 @@ TEST(flavors_zones_and_windows_are_offered)
 	EXPECT_AT("flavors/0/capacity", "[\"0.125\"]");
 	EXPECT_AT("flavors/0/replica_count", "2");
 	EXPECT_AT("flavors/0/attrs/3/name", "max_memory");
+	EXPECT_AT("flavors/0/cpu_type", "x86_64"); /* a resize keeps it */
+	EXPECT_AT("flavors/10/cpu_type", "x86_64");
 	(void)call("GET", P "/flavors?instance_id=" NOBODY, NULL);
 	expect_error("of nobody", 404, "DCS.3022");
 	EXPECT(call("GET", "/v2/available-zones", NULL) == 200, "zones");

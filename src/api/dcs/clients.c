@@ -4,6 +4,7 @@
 #include <string.h>
 #include "api/dcs/ask.h"
 #include "api/dcs/body.h"
+#include "api/dcs/operate.h"
 #include "api/dcs/routes.h"
 #include "base/attr.h"
 #include "base/clock.h"
@@ -185,32 +186,20 @@ void dcs_clients_scan(struct call *c)
 
 struct killing {
 	const struct node *node;
-	const char **addrs;      /* of one node; or */
-	const struct state *all; /* everybody's, of all its nodes */
+	const char **addrs;
 	size_t n, n_done;
-	int64_t killed;
 };
-
-static void write_killed(struct jw *w, const void *subject)
-{
-	const struct killing *x = subject;
-
-	jw_object(w);
-	jw_kv_int(w, "killed", x->killed);
-	jw_end_object(w);
-}
 
 static void killed(struct asking *k)
 {
 	struct killing *x = k->about;
 
-	x->killed += k->ask.killed;
 	if (++x->n_done == x->n) {
-		(void)(x->addrs ? dcs_answer_none(k->call) : dcs_answer(k->call, write_killed, x));
+		(void)dcs_answer_none(k->call);
 		return;
 	}
-	k->ask.addr = x->addrs ? x->addrs[x->n_done] : NULL;
-	ask_next(k, x->addrs ? x->node : &x->all->nodes[x->n_done]);
+	k->ask.addr = x->addrs[x->n_done];
+	ask_next(k, x->node);
 }
 
 static struct killing *new_killing(struct asking *k)
@@ -257,22 +246,29 @@ void dcs_clients_kill(struct call *c)
 	ask_first(k, ASK_KILL, x->node, killed);
 }
 
+/* The vendor's is a job, which clients wait for; so it is a task here. */
 void dcs_clients_kill_all(struct call *c)
 {
 	struct asking *k = ask_begin(c);
-	struct killing *x = new_killing(k);
+	const struct node *node = NULL;
 	const json_t *body;
 	bool is_everywhere = false;
 
-	if (!x || !dcs_body(c, DCS_BODY_REQUIRED, &body))
+	if (!k || !dcs_body(c, DCS_BODY_REQUIRED, &body))
 		return;
 	if (!dcs_bool(body, "kill_all_nodes", &is_everywhere)) {
 		(void)dcs_answer_named(c, DCS_PARAM, "kill_all_nodes");
 		return;
 	}
-	x->all = &k->state;
-	x->n = is_everywhere ? k->state.n_nodes : 1;
-	x->node = !is_everywhere ? node_of_body(k, body) : x->n ? &k->state.nodes[0] : ask_node(k, NULL);
-	if (x->node)
-		ask_first(k, ASK_KILL, x->node, killed);
+	if (!is_everywhere) {
+		node = node_of_body(k, body);
+		if (!node)
+			return;
+	}
+	struct cache_operate *o = operate_prepare(c, &k->row, CACHE_OP_KILL_CLIENTS, operate_answer_job);
+	o->args = arena_printf(c->arena, "{\"node\":%lld}", node ? (long long)node->number : 0);
+	if (o->args)
+		operate_submit(c);
+	else
+		(void)dcs_answer_no_memory(c);
 }

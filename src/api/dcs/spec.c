@@ -37,10 +37,11 @@ int spec_bandwidth(int64_t mib)
 	return 0;
 }
 
+/* This machine's own first. What an order names is kept and shown; what runs is the machine's redis-server. */
 #if defined(__aarch64__)
-static const char own_cpu[] = "au1";
+static const char *const cpus[] = { "au1", "xu1" };
 #else
-static const char own_cpu[] = "xu1";
+static const char *const cpus[] = { "xu1", "au1" };
 #endif
 
 const char *spec_cpu_type(const char *cpu) { return strcmp(cpu, "au1") == 0 ? "aarch64" : "x86_64"; }
@@ -117,7 +118,6 @@ static bool take_size(struct word class, const char *rest, int64_t *mib)
 enum spec_verdict spec_parse(const char *code, struct spec *out)
 {
 	static const char *const modes[] = { "single", "ha" }, *const others[] = { "cluster", "proxy", "ha_rw_split" };
-	static const char *const cpus[] = { "xu1", "au1" };
 	const char *p = code;
 	struct spec s = { .copies = 1 };
 
@@ -144,14 +144,16 @@ enum spec_verdict spec_parse(const char *code, struct spec *out)
 	return SPEC_GOOD;
 }
 
-/* ---- the catalogue: all sizes of single, then of ha with 2, 3 ... copies ---- */
+/* ---- the catalogue: all sizes of single, then of ha with 2, 3 ... copies; all that of each processor ---- */
 
-size_t spec_count(void) { return ARRAY_LEN(sizes) * COPIES_MAX; }
+enum { SPECS_OF_CPU = ARRAY_LEN(sizes) * COPIES_MAX };
+
+size_t spec_count(void) { return SPECS_OF_CPU * ARRAY_LEN(cpus); }
 
 struct spec spec_at(size_t index)
 {
 	must(index < spec_count());
-	int copies = (int)(index / ARRAY_LEN(sizes)) + 1;
-	return (struct spec){ .mode = copies == 1 ? "single" : "ha", .cpu = own_cpu,
+	int copies = (int)(index % SPECS_OF_CPU / ARRAY_LEN(sizes)) + 1;
+	return (struct spec){ .mode = copies == 1 ? "single" : "ha", .cpu = cpus[index / SPECS_OF_CPU],
 			      .capacity_mib = sizes[index % ARRAY_LEN(sizes)].mib, .copies = copies };
 }

@@ -22,7 +22,7 @@ enum spec_verdict { SPEC_GOOD, SPEC_UNKNOWN, SPEC_OTHER_TYPE /* cluster, proxy, 
 enum spec_verdict spec_parse(const char *code, struct spec *out);
 void spec_code(const struct spec *s, char out[SPEC_CODE_SIZE]);
 
-/* What is offered on this machine: index from 0 to spec_count() - 1. */
+/* What is offered, and all that may be ordered: index from 0 to spec_count() - 1, this machine's processor first. */
 size_t spec_count(void);
 struct spec spec_at(size_t index);
 /* Bandwidth the vendor promises for a size, Mbit/s; shown, not enforced. */

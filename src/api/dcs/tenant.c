@@ -170,8 +170,9 @@ static bool is_wanted(const struct flavor_filter *f, const struct spec *s, const
 		return false;
 	if (f->capacity_mib >= 0 && f->capacity_mib != s->capacity_mib)
 		return false;
-	return !f->current.copies || (strcmp(f->current.mode, s->mode) == 0 && f->current.copies == s->copies &&
-				      f->current.capacity_mib != s->capacity_mib);
+	return !f->current.copies ||
+	       (strcmp(f->current.mode, s->mode) == 0 && strcmp(f->current.cpu, s->cpu) == 0 &&
+		f->current.copies == s->copies && f->current.capacity_mib != s->capacity_mib);
 }
 
 static void write_attr(struct jw *w, const char *capacity, const char *name, const char *value)

@@ -1,5 +1,5 @@
-/* IP whitelist. Redis has no allow-list and nothing here stands between it and its clients, so a whitelist
- * that is enabled would protect nobody: it is refused, and everything else says that none is in force. */
+/* IP whitelist. Redis has no allow-list and nothing here stands between it and its clients: a list is kept and shown
+ * as it was given, and at the end of its task the log says that nothing enforces it (engine/cache_ops.c). */
 #include <string.h>
 #include "api/dcs/fields.h"
 #include "api/dcs/operate.h"
@@ -7,29 +7,54 @@
 #include "api/dcs/scope.h"
 #include "base/attr.h"
 
+/* ---- show ---- */
+
+struct shown {
+	struct cache_row row;
+	const json_t *kept; /* NULL: never set */
+};
+
 static void write_whitelist(struct jw *w, const void *subject)
 {
-	const struct cache_row *row = subject;
+	const struct shown *x = subject;
+	const json_t *list = json_object_get(x->kept, "whitelist");
 
 	jw_object(w);
-	jw_kv_text(w, "instance_id", row->uid);
-	jw_kv_bool(w, "enable_whitelist", false);
+	jw_kv_text(w, "instance_id", x->row.uid);
+	jw_kv_bool(w, "enable_whitelist", json_is_true(json_object_get(x->kept, "enable_whitelist")));
 	jw_key(w, "whitelist");
-	jw_array(w);
-	jw_end_array(w);
+	if (list) {
+		jw_value(w, list);
+	} else {
+		jw_array(w);
+		jw_end_array(w);
+	}
 	jw_kv_text(w, "whitelist_ip_limit_num", "20"); /* a text */
 	jw_end_object(w);
 }
 
 void dcs_whitelist_show(struct call *c)
 {
-	struct cache_row row;
+	struct shown x = { .kept = NULL };
+	struct err err = { 0 };
 
-	if (scope_instance(c, &row))
-		(void)dcs_answer(c, write_whitelist, &row);
+	if (!scope_instance(c, &x.row))
+		return;
+	const char *text = x.row.whitelist;
+	enum rc rc = *text ? json_read(text, strlen(text), c->arena, &x.kept, &err) : RC_OK;
+	if (rc == RC_OK) {
+		(void)dcs_answer(c, write_whitelist, &x);
+	} else if (rc == RC_BUSY) {
+		(void)dcs_answer_no_memory(c);
+	} else {
+		(void)err_wrap(&err, RC_CORRUPT, "whitelist of instance %s", x.row.uid);
+		(void)dcs_answer_internal(c, "api.failed", &err);
+	}
 }
 
-enum { GROUPS_MAX = 4, ADDRESSES_MAX = 20 };
+/* ---- change ---- */
+
+enum { GROUPS_MAX = 4, ADDRESSES_MAX = 20, GROUP_NAME_MAX = 64, LIST_BYTES_MAX = 8 << 10 };
 
 /* Counts them in: one text may hold several, with commas between. Everybody's address is none. */
 static bool count_addresses(const char *text, size_t *n)
@@ -46,20 +71,21 @@ static bool count_addresses(const char *text, size_t *n)
 	}
 }
 
+static bool is_name(const char *name) { return name && *name && dcs_length(name) <= GROUP_NAME_MAX; }
+
 static bool check_group(struct call *c, const json_t *group, size_t *n_addresses)
 {
 	static const struct field_type members[] = { { "group_name", FIELD_TEXT }, { "ip_list", FIELD_TEXTS } };
 	const json_t *list = dcs_member(group, "ip_list");
-	bool is_good = json_is_object(group);
 
 	if (!fields_types(c, group, members, ARRAY_LEN(members)))
 		return false;
+	bool is_good = list && is_name(json_string_value(dcs_member(group, "group_name")));
 	for (size_t i = 0; is_good && i < json_array_size(list); i++)
 		is_good = count_addresses(json_string_value(json_array_get(list, i)), n_addresses);
 	return is_good || dcs_answer_named(c, DCS_QUERY, "whitelist");
 }
 
-/* What is in a list that is not enabled is not kept, but it must be one. */
 static bool check_list(struct call *c, const json_t *list)
 {
 	size_t n = json_array_size(list), n_addresses = 0;
@@ -73,41 +99,70 @@ static bool check_list(struct call *c, const json_t *list)
 	return true;
 }
 
+static void write_groups(struct jw *w, const json_t *list)
+{
+	jw_array(w);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *group = json_array_get(list, i);
+		jw_object(w);
+		jw_kv_text(w, "group_name", json_string_value(json_object_get(group, "group_name")));
+		jw_key(w, "ip_list");
+		jw_value(w, json_object_get(group, "ip_list"));
+		jw_end_object(w);
+	}
+	jw_end_array(w);
+}
+
+/* The task's arguments; its end keeps what whitelist is. Texts may be long, and lists full of empty ones. */
+static bool write_args(struct call *c, bool is_enabled, const json_t *list, const char **out)
+{
+	struct buf text;
+	struct jw w;
+
+	buf_init(&text, LIST_BYTES_MAX);
+	jw_init(&w, &text, CASING_CAMEL);
+	jw_object(&w);
+	jw_key(&w, "whitelist");
+	jw_object(&w);
+	jw_kv_bool(&w, "enable_whitelist", is_enabled);
+	jw_key(&w, "whitelist");
+	write_groups(&w, list);
+	jw_end_object(&w);
+	jw_end_object(&w);
+	if (!text.is_over)
+		return dcs_keep(c, &text, out);
+	buf_fini(&text);
+	return dcs_answer_named(c, DCS_QUERY, "whitelist");
+}
+
 /* Both members are required; the instance may be named again. */
-static bool check(struct call *c, struct cache_row *row)
+static bool read_args(struct call *c, const char **args)
 {
 	static const struct field_type instance_id = { "instance_id", FIELD_TEXT };
 	const json_t *body;
 	bool is_enabled = false;
 
-	if (!scope_instance(c, row) || !dcs_body(c, DCS_BODY_REQUIRED, &body))
+	if (!dcs_body(c, DCS_BODY_REQUIRED, &body))
 		return false;
 	if (!dcs_member(body, "enable_whitelist") || !dcs_bool(body, "enable_whitelist", &is_enabled))
 		return dcs_answer_named(c, DCS_QUERY, "enable_whitelist");
-	if (!check_list(c, dcs_member(body, "whitelist")) || !fields_types(c, body, &instance_id, 1))
-		return false;
-	if (!is_enabled)
-		return true;
-	return dcs_answer_words(c, DCS_QUERY,
-	                        "Invalid enable_whitelist in the request. An IP whitelist cannot be enabled: Redis has "
-	                        "no allow-list, and this server does not filter connections.");
+	const json_t *list = dcs_member(body, "whitelist");
+	return check_list(c, list) && fields_types(c, body, &instance_id, 1) && write_args(c, is_enabled, list, args);
 }
 
-void dcs_whitelist_update(struct call *c)
+static void update(struct call *c, bool waits)
 {
 	struct cache_row row;
+	const char *args;
 
-	if (check(c, &row))
-		(void)dcs_answer_none(c);
-}
-
-/* A job there must be, and ShowJobInfo must know it; it has nothing to do. */
-void dcs_whitelist_update_async(struct call *c)
-{
-	struct cache_row row;
-
-	if (!check(c, &row))
+	if (!scope_instance(c, &row) || !read_args(c, &args))
 		return;
-	(void)operate_prepare(c, &row, CACHE_OP_WHITELIST, operate_answer_job);
+	struct cache_operate *o = operate_prepare(c, &row, CACHE_OP_WHITELIST,
+						  waits ? operate_answer_none : operate_answer_job);
+	o->args = args;
+	o->waits = waits;
 	operate_submit(c);
 }
+
+void dcs_whitelist_update(struct call *c) { update(c, /* waits: */ true); }
+void dcs_whitelist_update_async(struct call *c) { update(c, /* waits: */ false); }
