@@ -1719,22 +1719,23 @@ TEST(of_a_claim_that_was_not_kept_no_file_stays)
 {
 	char folder[PATH_MAX], log[PATH_MAX];
 	begin();
+	write_manifest("good", "printf abc >model.bin" RESULT(""), "");
 	start(1);
 	make_app();
-	EXPECT(make_instance("ok", "one", "") == V_OK, "instance");
-	struct instance_row i = instance("ok", "one");
+	EXPECT(make_instance("good", "one", "") == V_OK, "instance");
+	struct instance_row i = instance("good", "one");
 	path_of_generation(engine, &i, 1, folder);
 	engine_task_log_path(engine, &i, 1, log);
 	EXPECT(comes_true(is_swept, NULL), "before, nothing is made early");
 	atomic_store(&disk.sync_code, SQLITE_IOERR_FSYNC);
-	EXPECT(make_task("ok", "one", NULL) != V_OK, "it cannot be kept");
+	EXPECT(make_task("good", "one", NULL) != V_OK, "it cannot be kept");
 	EXPECT(comes_true(is_gone, folder) && comes_true(is_gone, log), "%s", folder);
 	atomic_store(&disk.sync_code, 0);
 	stop(); /* what the failed sync left in the log is anyone's guess: the next start sees */
 	start(1);
 	renew_view();
-	if (instance("ok", "one").last_generation == 0)
-		EXPECT(make_task("ok", "one", NULL) == V_OK, "and now it can");
+	if (instance("good", "one").last_generation == 0)
+		EXPECT(make_task("good", "one", NULL) == V_OK, "and now it can");
 	EXPECT(ended(i.id, 1).state == TASK_SUCCESS, "its end");
 	EXPECT(file_exists(folder) && file_exists(log), "its files");
 	stop();
