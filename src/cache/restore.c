@@ -7,6 +7,8 @@
  *  R3 Clients cannot write from before R1 until after R2 (seal.c): what they wrote to the new data would be
  *     lost by undoing.
  *  R4 Undoing may be cut off anywhere and begun again; every start of a node does it first (node_start).
+ *  R5 After a loss of power too: each step that relies on an earlier one is taken after the folders are synced that
+ *     the earlier one changed, whatever order the file system would keep by itself.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -41,6 +43,17 @@ static enum rc move(const struct cache_instance *c, int node, const char *from, 
 	return rc;
 }
 
+/* R5: the node's folder, and the one in it with that name when it is given. */
+static enum rc sync_node(const struct cache_instance *c, int node, const char *name, struct err *err)
+{
+	char top[PATH_MAX], path[PATH_MAX];
+	enum rc rc = node_dir(c, node, top, err);
+
+	if (rc == RC_OK && name)
+		rc = node_file(c, node, name, path, err);
+	return rc == RC_OK ? dir_sync(name ? path : top, top, err) : rc;
+}
+
 static enum rc remove_data(const struct cache_instance *c, int node, struct err *err)
 {
 	char path[PATH_MAX];
@@ -73,6 +86,8 @@ static enum rc lay_aside(const struct cache_instance *c, int node, struct err *e
 		rc = move(c, node, data_names[i], to, err);
 	}
 	if (rc == RC_OK)
+		rc = sync_node(c, node, ASIDE_DIR, err);
+	if (rc == RC_OK)
 		rc = node_file(c, node, MARK, path, err);
 	return rc == RC_OK ? file_replace(path, "", 0, 0600, err) : rc; /* R1 */
 }
@@ -85,13 +100,17 @@ static enum rc put_back(const struct cache_instance *c, int node, struct err *er
 	if (rc == RC_OK && file_exists(mark)) {
 		rc = remove_data(c, node, err);
 		if (rc == RC_OK)
+			rc = sync_node(c, node, NULL, err);
+		if (rc == RC_OK)
 			rc = file_remove(mark, err);
+		if (rc == RC_OK)
+			rc = sync_node(c, node, ASIDE_DIR, err);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(data_names) && rc == RC_OK; i++) {
 		(void)snprintf(from, sizeof from, ASIDE_DIR "/%s", data_names[i]);
 		rc = move(c, node, from, data_names[i], err);
 	}
-	return rc;
+	return rc == RC_OK ? sync_node(c, node, ASIDE_DIR, err) : rc;
 }
 
 enum rc restore_undo(const struct cache_instance *c, int node, struct err *err)
@@ -163,6 +182,11 @@ static enum rc lay_all_aside(const struct cache_instance *c, struct err *err)
 static enum rc commit(const struct cache_instance *c, struct err *err)
 {
 	enum rc rc = move(c, c->master, ASIDE_DIR, DONE_DIR, err);
+	if (rc == RC_OK) {
+		rc = sync_node(c, c->master, NULL, err);
+		if (rc != RC_OK)
+			let_pass(move(c, c->master, DONE_DIR, ASIDE_DIR, NULL)); /* in doubt: all of it is undone */
+	}
 	for (int i = 0; i < c->n_nodes && rc == RC_OK; i++) {
 		/* What fails here costs a replica one more resynchronisation, when cache_heal finds it. */
 		let_pass(move(c, i, ASIDE_DIR, DONE_DIR, NULL));

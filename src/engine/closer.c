@@ -84,20 +84,25 @@ static void remove_path(const char *path)
 		log_warn("files.not_removed", "path=%s reason=\"%s\"", path, err.msg);
 }
 
+/* A run without a model leaves nothing: then the folder goes too. */
 static void prune(const char *path)
 {
 	struct err err = { 0 };
 	if (dir_prune(path, MODEL_FILE, &err) != RC_OK)
 		log_warn("files.not_removed", "path=%s reason=\"%s\"", path, err.msg);
+	else
+		(void)os.rmdir(path); /* most have a model in them, which the kernel tells by refusing */
 }
 
 /* ---- checking a model ---- */
 
-static enum rc add_file(EVP_MD_CTX *ctx, const char *path, int fd, struct err *err)
+static enum rc add_file(EVP_MD_CTX *ctx, const char *path, int fd, const struct store_pause *pause, struct err *err)
 {
 	unsigned char part[65536];
 
 	for (;;) {
+		if (pause && pause->is_over(pause->ctx))
+			return err_set(err, RC_TIMEOUT, "the model file '%.200s' was not read to its end", path);
 		ssize_t n = os.read(fd, part, sizeof part);
 		if (n == 0)
 			return RC_OK;
@@ -109,7 +114,7 @@ static enum rc add_file(EVP_MD_CTX *ctx, const char *path, int fd, struct err *e
 	}
 }
 
-enum rc closer_hash_file(const char *path, char hex[65], struct err *err)
+enum rc closer_hash_file(const char *path, const struct store_pause *pause, char hex[65], struct err *err)
 {
 	unsigned char digest[32];
 	int fd;
@@ -121,7 +126,7 @@ enum rc closer_hash_file(const char *path, char hex[65], struct err *err)
 		return err_wrap(err, rc, "the model file");
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	must(ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1);
-	rc = add_file(ctx, path, fd, err);
+	rc = add_file(ctx, path, fd, pause, err);
 	(void)os.close(fd); /* opened for reading: nothing to lose */
 	must(EVP_DigestFinal_ex(ctx, digest, NULL) == 1);
 	EVP_MD_CTX_free(ctx);
@@ -151,7 +156,7 @@ static enum rc check_model(const struct engine *e, const char *dir, const char *
 		return err_set(err, RC_INVALID, "the result names the model '%.60s'; it must be " MODEL_FILE, model);
 	rc = path_join(path, dir, MODEL_FILE, err);
 	if (rc == RC_OK)
-		rc = closer_hash_file(path, sha256, err);
+		rc = closer_hash_file(path, /* pause= */ NULL, sha256, err);
 	if (rc == RC_OK && claimed && strcmp(claimed, sha256) != 0)
 		rc = err_set(err, RC_CORRUPT, "the model file's checksum is %s, the result says %.64s", sha256,
 			     claimed);

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/worry.h"
 #include "cache/cache.h"
 #include "engine/backup_plan.h"
 #include "engine/cache.h"
@@ -46,6 +47,15 @@ struct seen {
 	struct seen *next;
 };
 
+/* What went wrong in a round, and does in the next ones while its cause lasts. */
+struct trouble {
+	const char *event; /* as logged */
+	int64_t id;        /* of the row it is about; 0: of none */
+	struct worry worry;
+	bool is_seen; /* in this round */
+	struct trouble *next;
+};
+
 struct keeper {
 	struct engine *engine;
 	struct store *store;
@@ -55,7 +65,43 @@ struct keeper {
 	bool is_stopping, is_answered;
 	struct patient *patients;
 	struct seen *seen;
+	struct trouble *troubles;
 };
+
+/* ---- troubles ---- */
+
+/* Is it to be told now? */
+static bool is_news(struct keeper *k, const char *event, int64_t id)
+{
+	struct trouble *t = k->troubles;
+	while (t && (t->id != id || strcmp(t->event, event) != 0))
+		t = t->next;
+	if (!t) {
+		t = mem_new(struct trouble);
+		*t = (struct trouble){ .event = event, .id = id, .next = k->troubles };
+		k->troubles = t;
+	}
+	t->is_seen = true;
+	return worry_is_news(&t->worry, clock_mono_ms());
+}
+
+/* Those that were not met in a round that went to its end are over. */
+static void end_troubles(struct keeper *k)
+{
+	for (struct trouble **at = &k->troubles; *at;) {
+		struct trouble *t = *at;
+		if (t->is_seen) {
+			t->is_seen = false;
+			at = &t->next;
+			continue;
+		}
+		log_info("keeper.trouble_over", "was=%s id=%lld", t->event, (long long)t->id);
+		*at = t->next;
+		mem_free(t);
+	}
+}
+
+/* ---- patients ---- */
 
 static struct patient *find_patient(const struct keeper *k, int64_t cache_id)
 {
@@ -243,9 +289,12 @@ static void drop_backup(struct keeper *k, const struct cache_row *row, const str
 				   .backup_uid = b->uid };
 	engine_backup_delete(k->engine, &d);
 	wait_for_answer(k);
-	if (d.base.verdict != V_INSTANCE_BUSY) /* else it is being read, and the next round asks again */
-		log_info("backup.dropped", "cache=%s backup=%s verdict=%s", row->uid, b->name,
-			 verdict_name(d.base.verdict));
+	if (d.base.verdict == V_OK)
+		log_info("backup.dropped", "cache=%s backup=%s", row->uid, b->name);
+	else if (d.base.verdict != V_INSTANCE_BUSY && /* else it is being read, and the next round asks again */
+		 is_news(k, "backup.not_dropped", row->id))
+		log_warn("backup.not_dropped", "cache=%s backup=%s verdict=%s reason=\"%s\"", row->uid, b->name,
+			 verdict_name(d.base.verdict), d.base.err.msg);
 }
 
 static void make_backup(struct keeper *k, const struct cache_row *row, const struct backup_plan *plan, int64_t now)
@@ -272,7 +321,11 @@ static void make_backup(struct keeper *k, const struct cache_row *row, const str
 				   .backup = &b };
 	engine_cache_operate(k->engine, &c);
 	wait_for_answer(k);
-	log_info("backup.scheduled", "cache=%s backup=%s verdict=%s", row->uid, name, verdict_name(c.base.verdict));
+	if (c.base.verdict == V_OK)
+		log_info("backup.scheduled", "cache=%s backup=%s", row->uid, name);
+	else if (is_news(k, "backup.not_scheduled", row->id))
+		log_warn("backup.not_scheduled", "cache=%s verdict=%s reason=\"%s\"", row->uid,
+			 verdict_name(c.base.verdict), c.base.err.msg);
 }
 
 static void look_after_backups(struct keeper *k, const struct cache_row *row, bool is_busy)
@@ -321,7 +374,8 @@ static void look_after(struct keeper *k, const struct cache_row *row, const stru
 	struct err err = { 0 };
 
 	if (cache_state_parse(row->state, &c, &err) != RC_OK) {
-		log_error("cache.description", "cache=%s reason=\"%s\"", row->uid, err.msg);
+		if (is_news(k, "cache.description", row->id))
+			log_error("cache.description", "cache=%s reason=\"%s\"", row->uid, err.msg);
 		return;
 	}
 	cache_bound_logs(&c);
@@ -371,26 +425,30 @@ static void fire(struct keeper *k, int64_t schedule_id)
 	engine_schedule_fire(k->engine, &c);
 	wait_for_answer(k);
 	const char *kind = c.scan.kind < SCAN_KINDS ? scan_kind_word(c.scan.kind) : "";
-	if (c.base.verdict != V_OK)
+	if (c.base.verdict != V_OK && is_news(k, "autoscan.failed", schedule_id))
 		log_warn("autoscan.failed", "schedule=%lld verdict=%s reason=\"%s\"", (long long)schedule_id,
 			 verdict_name(c.base.verdict), c.base.err.msg);
-	else if (c.outcome == FIRE_MADE)
+	if (c.base.verdict != V_OK)
+		return;
+	if (c.outcome == FIRE_MADE)
 		log_info("autoscan.scheduled", "cache=%s kind=%s scan=%s", c.cache_uid, kind, c.scan.scan_uid);
 	else if (c.outcome != FIRE_NONE)
 		log_info(c.outcome == FIRE_SKIPPED ? "autoscan.skipped" : "autoscan.waits",
 			 "cache=%s kind=%s reason=\"%s\"", c.cache_uid, kind, c.why);
 }
 
-static void fire_due(struct keeper *k)
+/* False: it is not known what is due. What ails the store was told already. */
+static bool fire_due(struct keeper *k)
 {
 	struct arena *a CLEANUP(arena_freep) = arena_new(ARENA_MAX);
 	struct schedule_row *rows;
 	size_t n = 0;
 
 	if (schedule_list_due(k->store, clock_wall_ms(), a, &rows, &n, NULL) != RC_OK)
-		return; /* what ails the store was told already */
+		return false;
 	for (size_t i = 0; i < n && !atomic_load(&k->engine->is_refusing); i++)
 		fire(k, rows[i].id);
+	return true;
 }
 
 static bool is_settled(const struct cache_row *row)
@@ -419,15 +477,17 @@ static void make_round(struct keeper *k)
 	struct err err = { 0 };
 
 	enum rc rc = list_kept(k, a, &rows, &n, &err);
-	if (rc == RC_OK) {
-		fire_due(k);
-	} else {
-		log_warn("keeper.blind", "reason=\"%s\"", err.msg);
+	bool is_whole_round = rc == RC_OK && fire_due(k);
+	if (rc != RC_OK) {
+		if (is_news(k, "keeper.blind", 0))
+			log_warn("keeper.blind", "reason=\"%s\"", err.msg);
 		store_close(k->store); /* perhaps it is broken for good: the next round opens another */
 		k->store = NULL;
 	}
 	for (size_t i = 0; rc == RC_OK && i < n && !atomic_load(&k->engine->is_refusing); i++)
 		visit(k, &rows[i], a);
+	if (is_whole_round && !atomic_load(&k->engine->is_refusing))
+		end_troubles(k);
 	forget_others(k);
 	drop_old_figures(k);
 	ageing_keep(k->engine);
@@ -485,6 +545,11 @@ void keeper_stop(struct engine *e)
 		struct seen *s = k->seen;
 		k->seen = s->next;
 		mem_free(s);
+	}
+	while (k->troubles) {
+		struct trouble *t = k->troubles;
+		k->troubles = t->next;
+		mem_free(t);
 	}
 	store_close(k->store);
 	(void)pthread_cond_destroy(&k->changed);

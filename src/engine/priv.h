@@ -159,8 +159,10 @@ void closer_prune_dir(struct engine *e, const char *path);       /* keep the mod
 void closer_sync_dir(struct engine *e, const char *path);        /* below DATA/models: fsync it, its parents, later */
 void closer_check_model(struct engine *e, struct run_end *end);  /* then run_closed */
 void closer_sweep(struct engine *e); /* remove folders and logs that no row names */
-/* SHA-256 of a model file. Any thread. RC_NOT_FOUND: it is missing. */
-enum rc closer_hash_file(const char *path, char hex[65], struct err *err) NODISCARD;
+/* SHA-256 of a model file. Any thread. RC_NOT_FOUND: it is missing. pause may be NULL; else it is asked between blocks,
+ * and RC_TIMEOUT is returned once it says so. */
+enum rc closer_hash_file(const char *path, const struct store_pause *pause, char hex[65],
+			 struct err *err) NODISCARD;
 
 /* verify.c: are the models in service what they were, and the totals those of the rows? Start it after the writer;
  * stop, then free. */

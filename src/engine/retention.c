@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/worry.h"
 #include "engine/priv.h"
 
 enum {
@@ -37,6 +38,7 @@ enum {
 struct retention {
 	struct engine *engine;
 	struct retention_rules rules;
+	struct worry failure; /* of its passes */
 	struct store *store;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -362,9 +364,12 @@ static void make_pass(struct retention *r)
 	enum rc rc = r->store ? RC_OK : store_open_sqlite(r->engine->store_path, STORE_READER, &r->store, &err);
 	while (rc == RC_OK && rest(r, 0))
 		rc = tidy_next(r, &id, &err);
+	if ((rc == RC_OK || rc == RC_NOT_FOUND) && worry_ends(&r->failure))
+		log_info("retention.goes_on", "it can be done again");
 	if (rc == RC_OK || rc == RC_NOT_FOUND || atomic_load(&r->engine->is_refusing))
 		return;
-	log_warn("retention.failed", "rc=%s reason=\"%s\"", rc_name(rc), err.msg);
+	if (worry_is_news(&r->failure, clock_mono_ms()))
+		log_warn("retention.failed", "rc=%s reason=\"%s\"", rc_name(rc), err.msg);
 	if (rc == RC_BUSY)
 		return;
 	store_close(r->store); /* the database may be another one by the next pass */

@@ -301,7 +301,7 @@ bool child_is_measured(const struct child *c)
 	return c->state == CHILD_RUNNING && !c->is_killed && (quota_needs_look(&c->spec) || c->spec.disk_limit);
 }
 
-const struct family *host_family(struct host *h)
+struct family *host_family(struct host *h)
 {
 	if (!h->has_looked)
 		family_look(&h->family, h->children);

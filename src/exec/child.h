@@ -93,7 +93,7 @@ void child_turn(struct child *c, struct host *h);
 /* Does it run, with limits that are measured? */
 bool child_is_measured(const struct child *c);
 /* What the look of this turn showed; the first to ask has it made. */
-const struct family *host_family(struct host *h);
+struct family *host_family(struct host *h);
 void child_message_done(struct child *c, const struct host *h);
 /* When child_turn must be called at the latest, without any event; INT64_MAX: never. */
 int64_t child_due(const struct child *c, const struct host *h);

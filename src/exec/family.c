@@ -38,7 +38,7 @@ static const struct child *led_by(const struct child *children, pid_t leader)
 }
 
 /* An adopted process: whose was it? Also for one whose attempt is over: then it may not live on. */
-static pid_t leader_of_orphan(const struct child *children, const struct procs_row *row)
+static pid_t leader_of_orphan(struct family *f, const struct child *children, const struct procs_row *row)
 {
 	char mark[PATH_MAX];
 
@@ -49,7 +49,7 @@ static pid_t leader_of_orphan(const struct child *children, const struct procs_r
 			return c->proc.pid;
 	}
 	log_warn("exec.orphan_killed", "pid=%d task=%s", (int)row->pid, mark);
-	procs_kill(row);
+	procs_kill(&f->procs, row);
 	return 0;
 }
 
@@ -67,7 +67,7 @@ static pid_t find_leader(struct family *f, const struct child *children, size_t 
 	} else if (led_by(children, row->group)) {
 		leader = row->group;
 	} else if (row->parent == f->self) {
-		leader = f->adopts ? leader_of_orphan(children, row) : 0;
+		leader = f->adopts ? leader_of_orphan(f, children, row) : 0;
 	} else if (row->parent > 1 && depth < DEPTH_MAX) {
 		const struct procs_row *parent = procs_find(&f->procs, row->parent);
 		leader = parent ? find_leader(f, children, (size_t)(parent - f->procs.rows), depth + 1) : 0;
@@ -79,7 +79,7 @@ static pid_t find_leader(struct family *f, const struct child *children, size_t 
 /* How those ended that did was their parent's to know. */
 static void wait_for_orphans(struct family *f, const struct child *children)
 {
-	f->n_orphans = 0;
+	f->n_orphans = f->adopts && !f->procs.is_whole; /* perhaps there is one */
 	for (size_t i = 0; f->adopts && i < f->procs.n; i++) {
 		const struct procs_row *row = &f->procs.rows[i];
 		if (row->parent != f->self || led_by(children, row->pid))
@@ -129,7 +129,7 @@ int64_t family_share_size(const struct family *f, pid_t leader)
 	return sum;
 }
 
-int family_kill(const struct family *f, pid_t leader)
+int family_kill(struct family *f, pid_t leader)
 {
 	int n = 0;
 
@@ -137,7 +137,7 @@ int family_kill(const struct family *f, pid_t leader)
 		const struct procs_row *row = &f->procs.rows[i];
 		if (f->leaders[i] != leader || row->pid == leader || row->state == 'Z')
 			continue;
-		procs_kill(row);
+		procs_kill(&f->procs, row);
 		n++;
 	}
 	return n;

@@ -20,7 +20,7 @@ struct family {
 	size_t cap;
 	pid_t self;
 	bool adopts;      /* orphans below this process become its children */
-	int n_orphans;    /* adopted ones that were there at the last look */
+	int n_orphans;    /* adopted ones that were there at the last look, and one for what it could not see */
 };
 
 /* What an attempt's processes use together. */
@@ -39,7 +39,7 @@ void family_usage(const struct family *f, pid_t leader, struct usage *out);
 /* The exact figure for resident_size, which takes longer to find; where the kernel does not tell, the same. */
 int64_t family_share_size(const struct family *f, pid_t leader);
 /* SIGKILL to all of the attempt but its leader; how many were there. */
-int family_kill(const struct family *f, pid_t leader);
+int family_kill(struct family *f, pid_t leader);
 /* Let the files of all of them grow to size bytes, as far as the kernel lets us (struct proc_limits). */
 void family_raise_file_limit(const struct family *f, pid_t leader, int64_t size);
 

@@ -24,6 +24,7 @@
 #include <h2o/socket.h>
 #include <h2o/linklist.h>
 #include "base/buf.h"
+#include "base/worry.h"
 #include "http/chunk.h"
 #include "http/head.h"
 #include "http/http.h"
@@ -80,6 +81,7 @@ struct loop {
 	int64_t now_ms;            /* monotonic, of the turn's end: callbacks of the poll before it ask the clock */
 	h2o_socket_t *listener;    /* loop 0 until the drain */
 	int64_t accept_again_ms;   /* 0: accepting */
+	struct worry exhaustion;   /* of descriptors, when accepting */
 	bool is_draining;
 };
 

@@ -178,9 +178,11 @@ static bool is_exhaustion(int sys) { return sys == EMFILE || sys == ENFILE || sy
 
 static void pause_accepting(struct loop *l, int sys)
 {
-	log_warn("http.accept_paused", "errno=%d ms=%d", sys, ACCEPT_PAUSE_MS);
+	int64_t now = clock_mono_ms();
+	if (worry_is_news(&l->exhaustion, now)) /* a flood takes whatever is freed: it comes and goes */
+		log_warn("http.accept_paused", "errno=%d ms=%d", sys, ACCEPT_PAUSE_MS);
 	h2o_socket_read_stop(l->listener);
-	l->accept_again_ms = clock_mono_ms() + ACCEPT_PAUSE_MS;
+	l->accept_again_ms = now + ACCEPT_PAUSE_MS;
 }
 
 static void on_connection(h2o_socket_t *listener, const char *error)

@@ -1,6 +1,6 @@
 #include "os/procs.h"
 
-#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -17,12 +17,44 @@
 
 enum { ENV_SIZE_MAX = 262144, STAT_SIZE = 1024 };
 
-void procs_init(struct procs *p) { *p = (struct procs){ 0 }; }
+static bool is_exhausted(int sys) { return sys == EMFILE || sys == ENFILE || sys == ENOMEM; }
+
+/* Of /proc/NAME. p may be NULL: then nothing is in reserve. -1 and errno. */
+static int open_stat(struct procs *p, const char *name)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof path, "/proc/%.20s/stat", name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 || !is_exhausted(errno) || !p || p->spare_fd < 0)
+		return fd;
+	(void)close(p->spare_fd); /* its place is taken at once; close_stat keeps it again */
+	p->spare_fd = -1;
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static void close_stat(struct procs *p, int fd)
+{
+	if (p && p->spare_fd < 0)
+		p->spare_fd = fd;
+	else
+		(void)close(fd); /* opened for reading: nothing to lose */
+}
+
+void procs_init(struct procs *p)
+{
+	*p = (struct procs){ .dir = opendir("/proc"), .spare_fd = -1 }; /* without it each look tries again */
+	p->spare_fd = open_stat(NULL, "self");
+}
 
 void procs_fini(struct procs *p)
 {
 	mem_free(p->rows);
-	procs_init(p);
+	if (p->dir)
+		(void)closedir(p->dir);
+	if (p->spare_fd >= 0)
+		(void)close(p->spare_fd);
+	*p = (struct procs){ .spare_fd = -1 };
 }
 
 /* The numbers of a stat line by their place; those before the third (pid, name) and the third (state) stay 0. */
@@ -46,17 +78,19 @@ static bool parse_stat(const char *text, char *state, int64_t field[FIELDS])
 	return true;
 }
 
-static bool read_row(int proc_fd, const char *name, pid_t pid, struct procs_row *out)
+/* False and errno: there is no such process, or it cannot be seen now. */
+static bool read_row(struct procs *p, const char *name, pid_t pid, struct procs_row *out)
 {
-	char path[64], text[STAT_SIZE];
+	char text[STAT_SIZE];
 	int64_t field[FIELDS] = { 0 };
 
-	(void)snprintf(path, sizeof path, "%.20s/stat", name);
-	int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+	int fd = open_stat(p, name);
 	if (fd < 0)
-		return false; /* ended meanwhile */
+		return false;
 	ssize_t n = read(fd, text, sizeof text - 1);
-	(void)close(fd); /* opened for reading: nothing to lose */
+	int sys = errno;
+	close_stat(p, fd);
+	errno = n < 0 ? sys : ESRCH;
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
@@ -89,21 +123,34 @@ static int by_pid(const void *x, const void *y)
 	return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
+static struct dirent *next_entry(struct procs *p)
+{
+	errno = 0;
+	struct dirent *e = readdir(p->dir);
+	p->is_whole = p->is_whole && (e || !is_exhausted(errno));
+	return e;
+}
+
 void procs_look(struct procs *p)
 {
-	DIR *dir = opendir("/proc");
-
 	p->n = 0;
-	if (!dir)
+	if (p->dir)
+		rewinddir(p->dir);
+	else
+		p->dir = opendir("/proc");
+	p->is_whole = p->dir || !is_exhausted(errno);
+	if (!p->dir)
 		return;
-	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+	for (struct dirent *e = next_entry(p); e; e = next_entry(p)) {
 		int64_t pid;
 		struct procs_row row;
-		if (num_i64(e->d_name, &pid) && pid > 0 && pid <= INT_MAX &&
-		    read_row(dirfd(dir), e->d_name, (pid_t)pid, &row))
+		if (!num_i64(e->d_name, &pid) || pid <= 0 || pid > INT_MAX)
+			continue;
+		if (read_row(p, e->d_name, (pid_t)pid, &row))
 			add(p, &row);
+		else if (is_exhausted(errno))
+			p->is_whole = false; /* else it has ended meanwhile */
 	}
-	(void)closedir(dir);
 	if (p->n)
 		qsort(p->rows, p->n, sizeof *p->rows, by_pid);
 }
@@ -115,34 +162,29 @@ const struct procs_row *procs_find(const struct procs *p, pid_t pid)
 }
 
 /* As it is now. False: there is no such process. */
-static bool read_now(pid_t pid, struct procs_row *out)
+static bool read_now(struct procs *p, pid_t pid, struct procs_row *out)
 {
 	char name[24];
 
 	(void)snprintf(name, sizeof name, "%d", (int)pid);
-	int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	bool is_there = pid > 1 && read_row(fd, name, pid, out);
-	(void)close(fd);
-	return is_there;
+	return pid > 1 && read_row(p, name, pid, out);
 }
 
-static bool is_still(const struct procs_row *row)
+static bool is_still(struct procs *p, const struct procs_row *row)
 {
 	struct procs_row now;
-	return read_now(row->pid, &now) && now.start_ticks == row->start_ticks;
+	return read_now(p, row->pid, &now) && now.start_ticks == row->start_ticks;
 }
 
 int64_t procs_cpu_ms(pid_t pid)
 {
 	struct procs_row now;
-	return read_now(pid, &now) ? now.cpu_ms : -1;
+	return read_now(NULL, pid, &now) ? now.cpu_ms : -1;
 }
 
-void procs_kill(const struct procs_row *row)
+void procs_kill(struct procs *p, const struct procs_row *row)
 {
-	if (is_still(row))
+	if (is_still(p, row))
 		(void)kill(row->pid, SIGKILL); /* gone by itself meanwhile: as good */
 }
 
@@ -150,7 +192,8 @@ void procs_raise_file_limit(const struct procs_row *row, int64_t size)
 {
 	struct rlimit limit;
 
-	if (!is_still(row) || prlimit(row->pid, RLIMIT_FSIZE, NULL, &limit) != 0 || limit.rlim_cur >= (rlim_t)size)
+	if (!is_still(NULL, row) || prlimit(row->pid, RLIMIT_FSIZE, NULL, &limit) != 0 ||
+	    limit.rlim_cur >= (rlim_t)size)
 		return;
 	limit.rlim_cur = (rlim_t)size < limit.rlim_max ? (rlim_t)size : limit.rlim_max;
 	(void)prlimit(row->pid, RLIMIT_FSIZE, &limit, NULL); /* gone, or another user's now: it stays as it is */

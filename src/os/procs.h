@@ -5,10 +5,13 @@
  * Threads:  one owner at a time.
  * A look is not one moment: a process may end, or fork, while others are being read. Whoever kills by a look does it
  * with procs_kill, and looks again. Where /proc is not mounted a look is empty.
+ * Two descriptors are kept from procs_init on, of /proc and one in reserve, so that others who have taken all there are
+ * do not blind the next look.
  */
 #ifndef OS_PROCS_H
 #define OS_PROCS_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +28,9 @@ struct procs_row {
 struct procs {
 	struct procs_row *rows;  /* in order of pid */
 	size_t n, cap;
+	bool is_whole;           /* the last look saw all there was; else descriptors or memory had run out */
+	DIR *dir;
+	int spare_fd;
 };
 
 void procs_init(struct procs *p);
@@ -37,7 +43,7 @@ const struct procs_row *procs_find(const struct procs *p, pid_t pid); /* NULL: n
  * process. */
 int64_t procs_cpu_ms(pid_t pid);
 /* SIGKILL, if the number still means the process that was seen. */
-void procs_kill(const struct procs_row *row);
+void procs_kill(struct procs *p, const struct procs_row *row);
 /* Could this process have adopted others (PR_SET_CHILD_SUBREAPER)? Quick: one small file, where the kernel has it; else
  * true. Exact as long as the main thread itself starts no children: it is the one that adopts. */
 bool procs_may_have_adopted(void);

@@ -10,6 +10,7 @@
 #include "base/metric.h"
 #include "base/num.h"
 #include "base/rand.h"
+#include "base/worry.h"
 #include "test.h"
 
 /* ---- arena ---- */
@@ -605,6 +606,19 @@ TEST(heap_helpers)
 	mem_free(NULL);
 }
 
+TEST(a_trouble_that_lasts_is_told_when_it_begins_and_every_ten_minutes)
+{
+	struct worry w = { 0 };
+	int told = 0;
+
+	EXPECT(!worry_ends(&w), "there was none");
+	for (int64_t second = 0; second < 3600; second++)
+		told += worry_is_news(&w, 5000 + second * 1000);
+	EXPECT(told == 6, "%d times in an hour", told);
+	EXPECT(worry_ends(&w) && !worry_ends(&w), "its end is news once");
+	EXPECT(worry_is_news(&w, 3605001), "it has begun anew");
+}
+
 int main(void)
 {
 	RUN(arena_gives_zeroed_aligned_memory_that_stays);
@@ -633,5 +647,6 @@ int main(void)
 	RUN(a_log_line_is_one_line);
 	RUN(a_value_in_a_log_line_stays_one_value);
 	RUN(heap_helpers);
+	RUN(a_trouble_that_lasts_is_told_when_it_begins_and_every_ten_minutes);
 	return test_failures != 0;
 }

@@ -3,6 +3,7 @@
 #include "engine/cache.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -751,6 +752,73 @@ TEST(recoveries_that_do_not_help_come_later_and_later)
 	end();
 }
 
+/* ---- what the log says of a trouble that lasts ---- */
+
+static void set_state(const char *uid, const char *state)
+{
+	char path[4200], sql[4200];
+	sqlite3 *db = NULL;
+
+	(void)snprintf(path, sizeof path, "%s/stint.db", data_dir);
+	(void)snprintf(sql, sizeof sql, "UPDATE cache SET state = '%s' WHERE uid = '%s'", state, uid);
+	EXPECT(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_busy_timeout(db, 10000) == SQLITE_OK &&
+		       sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK && sqlite3_changes(db) == 1,
+	       "%s", sqlite3_errmsg(db));
+	(void)sqlite3_close(db);
+}
+
+static int times_logged(const char *what)
+{
+	char path[4200];
+	struct buf text;
+	int n = 0;
+
+	(void)snprintf(path, sizeof path, "%s/log", data_dir);
+	buf_init(&text, 16 << 20);
+	EXPECT(file_read(path, &text, NULL) == RC_OK, "no log");
+	for (const char *at = strstr(buf_text(&text), what); at; at = strstr(at + 1, what))
+		n++;
+	buf_fini(&text);
+	return n;
+}
+
+static bool is_logged(const char *what)
+{
+	for (int64_t until = clock_mono_ms() + 20000; clock_mono_ms() < until; usleep(20000)) {
+		if (times_logged(what))
+			return true;
+	}
+	return false;
+}
+
+TEST(a_trouble_that_lasts_is_logged_when_it_begins_and_when_it_ends)
+{
+	char first_says[80], second_says[80], path[4200];
+	begin();
+	(void)snprintf(path, sizeof path, "%s/log", data_dir);
+	int log_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), stderr_fd = dup(STDERR_FILENO);
+	EXPECT(log_fd >= 0 && dup2(log_fd, STDERR_FILENO) >= 0, "log");
+	start(1);
+	struct cache_create first = create("single", 128), second = create("single", 128);
+	EXPECT(ended(first.task_id).state == TASK_SUCCESS && ended(second.task_id).state == TASK_SUCCESS, "created");
+	(void)snprintf(first_says, sizeof first_says, "cache.description cache=%s", first.uid);
+	(void)snprintf(second_says, sizeof second_says, "cache.description cache=%s", second.uid);
+	const char *sound = get(first.uid).state;
+	set_state(first.uid, "x");
+	EXPECT(is_logged(first_says), "the first");
+	set_state(second.uid, "x");
+	EXPECT(is_logged(second_says), "the second"); /* by a later look, which has met the first again */
+	EXPECT(times_logged(first_says) == 1, "%d times", times_logged(first_says));
+	set_state(first.uid, sound);
+	EXPECT(is_logged("keeper.trouble_over was=cache.description"), "its end");
+	stop();
+	EXPECT(times_logged(first_says) == 1, "%d times", times_logged(first_says));
+	(void)dup2(stderr_fd, STDERR_FILENO);
+	(void)close(stderr_fd);
+	(void)close(log_fd);
+	end();
+}
+
 /* ---- analyses that run by themselves; the keeper looks every second ---- */
 
 /* A schedule whose first firing was due a moment ago. */
@@ -1242,6 +1310,7 @@ int main(void)
 		printf("skipped recoveries_that_do_not_help_come_later_and_later: it takes ten seconds\n");
 	else
 		RUN(recoveries_that_do_not_help_come_later_and_later);
+	RUN(a_trouble_that_lasts_is_logged_when_it_begins_and_when_it_ends);
 	RUN(a_schedule_fires_once_for_all_that_was_missed);
 	RUN(a_scan_that_a_clock_far_ahead_has_planned_is_planned_anew);
 	RUN(a_firing_that_meets_a_scan_is_skipped_and_told);

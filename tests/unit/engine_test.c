@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -1304,6 +1305,27 @@ TEST(only_a_real_model_file_is_put_in_service)
 	end();
 }
 
+static bool has_no_folder(void *ctx)
+{
+	const struct instance_row *i = ctx;
+	char dir[PATH_MAX];
+	path_of_generation(engine, i, 1, dir);
+	return !file_exists(dir);
+}
+
+TEST(a_run_without_a_model_leaves_no_folder)
+{
+	begin();
+	start(1);
+	make_app();
+	EXPECT(make_instance("ok", "one", "") == V_OK && make_task("ok", "one", NULL) == V_OK, "task");
+	struct instance_row i = instance("ok", "one");
+	EXPECT(ended(i.id, 1).state == TASK_SUCCESS, "train");
+	EXPECT(comes_true(has_no_folder, &i), "an empty folder stays until its record goes");
+	stop();
+	end();
+}
+
 static bool first_is_gone(void *ctx)
 {
 	(void)ctx;
@@ -1697,22 +1719,23 @@ TEST(of_a_claim_that_was_not_kept_no_file_stays)
 {
 	char folder[PATH_MAX], log[PATH_MAX];
 	begin();
+	write_manifest("good", "printf abc >model.bin" RESULT(""), "");
 	start(1);
 	make_app();
-	EXPECT(make_instance("ok", "one", "") == V_OK, "instance");
-	struct instance_row i = instance("ok", "one");
+	EXPECT(make_instance("good", "one", "") == V_OK, "instance");
+	struct instance_row i = instance("good", "one");
 	path_of_generation(engine, &i, 1, folder);
 	engine_task_log_path(engine, &i, 1, log);
 	EXPECT(comes_true(is_swept, NULL), "before, nothing is made early");
 	atomic_store(&disk.sync_code, SQLITE_IOERR_FSYNC);
-	EXPECT(make_task("ok", "one", NULL) != V_OK, "it cannot be kept");
+	EXPECT(make_task("good", "one", NULL) != V_OK, "it cannot be kept");
 	EXPECT(comes_true(is_gone, folder) && comes_true(is_gone, log), "%s", folder);
 	atomic_store(&disk.sync_code, 0);
 	stop(); /* what the failed sync left in the log is anyone's guess: the next start sees */
 	start(1);
 	renew_view();
-	if (instance("ok", "one").last_generation == 0)
-		EXPECT(make_task("ok", "one", NULL) == V_OK, "and now it can");
+	if (instance("good", "one").last_generation == 0)
+		EXPECT(make_task("good", "one", NULL) == V_OK, "and now it can");
 	EXPECT(ended(i.id, 1).state == TASK_SUCCESS, "its end");
 	EXPECT(file_exists(folder) && file_exists(log), "its files");
 	stop();
@@ -2108,6 +2131,117 @@ TEST(who_makes_a_folder_at_once_with_another_has_the_same_key)
 	}
 }
 
+/* ---- looks at a model that cannot be made, or take long ---- */
+
+static struct {
+	_Atomic bool is_refused; /* no descriptor for it */
+	_Atomic int n_refused, n_blocks;
+	_Atomic int slow_fd; /* of the model, when its disk is to be slow; else -1 */
+	bool is_slow;
+} look;
+
+enum { SLOW_BLOCKS = 400, SLOW_MS = 10 };
+
+static int open_model(const char *path, int flags, mode_t mode)
+{
+	size_t len = strlen(path), name_len = strlen("/model.bin");
+	bool is_model = len > name_len && strcmp(path + len - name_len, "/model.bin") == 0;
+
+	if (is_model && look.is_refused) {
+		look.n_refused++;
+		errno = EMFILE;
+		return -1;
+	}
+	int fd = os_real.open(path, flags, mode);
+	if (is_model && look.is_slow)
+		look.slow_fd = fd;
+	return fd;
+}
+
+/* A large model on a slow disk. */
+static ssize_t read_slowly(int fd, void *buf, size_t n)
+{
+	if (fd != look.slow_fd)
+		return os_real.read(fd, buf, n);
+	if (look.n_blocks++ == SLOW_BLOCKS)
+		return 0;
+	(void)poll(NULL, 0, SLOW_MS);
+	memset(buf, 0, n);
+	return (ssize_t)n;
+}
+
+static bool is_refused_twice(void *ctx)
+{
+	(void)ctx;
+	return look.n_refused >= 2;
+}
+
+static bool is_read(void *ctx)
+{
+	(void)ctx;
+	return look.n_blocks > 0;
+}
+
+static bool is_checked(void *ctx)
+{
+	(void)ctx;
+	struct engine_state s;
+	engine_state(engine, &s);
+	return s.models_checked_at > 0;
+}
+
+static void make_model(void)
+{
+	begin();
+	write_manifest("good", "printf abc >model.bin" RESULT(""), "");
+	start(1);
+	make_app();
+	EXPECT(make_instance("good", "one", "") == V_OK && make_task("good", "one", NULL) == V_OK &&
+		       ended(instance("good", "one").id, 1).state == TASK_SUCCESS,
+	       "train");
+	stop();
+}
+
+TEST(a_model_that_cannot_be_looked_at_is_not_damaged_and_is_looked_at_again)
+{
+	struct engine_state s;
+
+	make_model();
+	look.is_refused = true;
+	look.slow_fd = -1;
+	os.open = open_model;
+	start(0);
+	EXPECT(comes_true(is_refused_twice, NULL), "it is not looked at again");
+	struct instance_row row = instance("good", "one");
+	engine_state(engine, &s);
+	EXPECT(s.models_unusable == 0 && engine_model_is_sound(engine, &row), "for lack of a descriptor");
+	EXPECT(s.models_checked_at == 0, "it was not checked yet");
+	look.is_refused = false;
+	EXPECT(comes_true(is_checked, NULL), "with descriptors again");
+	engine_state(engine, &s);
+	EXPECT(s.models_unusable == 0, "it is whole");
+	stop();
+	os = os_real;
+	end();
+}
+
+TEST(a_stop_does_not_wait_for_the_look_at_a_large_model)
+{
+	make_model();
+	look.is_slow = true;
+	look.n_blocks = 0;
+	look.slow_fd = -1;
+	os.open = open_model;
+	os.read = read_slowly;
+	start(0);
+	EXPECT(comes_true(is_read, NULL), "it is looked at");
+	stop();
+	EXPECT(look.n_blocks < SLOW_BLOCKS, "the stop waited for the whole file");
+	os = os_real;
+	look.is_slow = false;
+	end();
+}
+
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
@@ -2143,6 +2277,7 @@ int main(void)
 	RUN(an_attempt_due_again_at_once_is_started);
 	RUN(a_schedule_that_is_due_while_stopping_keeps_no_processor_busy);
 	RUN(only_a_real_model_file_is_put_in_service);
+	RUN(a_run_without_a_model_leaves_no_folder);
 	RUN(a_model_is_kept_while_it_serves_and_goes_when_nothing_names_it);
 	RUN(the_sweep_takes_what_no_row_names_and_nothing_else);
 	RUN(a_missing_database_costs_no_model);
@@ -2162,5 +2297,7 @@ int main(void)
 	RUN(a_task_in_progress_is_not_counted_nor_removed);
 	RUN(a_cached_secret_is_that_of_its_row);
 	RUN(who_makes_a_folder_at_once_with_another_has_the_same_key);
+	RUN(a_model_that_cannot_be_looked_at_is_not_damaged_and_is_looked_at_again);
+	RUN(a_stop_does_not_wait_for_the_look_at_a_large_model);
 	return test_failures != 0;
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1333,6 +1334,38 @@ TEST(adopted_descendants_end_with_their_attempt)
 	must(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
 }
 
+/* Nothing can be seen at the end of the attempt; it is looked for again once something can, with no child left. */
+TEST(what_left_its_group_ends_also_when_descriptors_had_run_out)
+{
+	char gate[PATH_MAX];
+	struct rlimit old, low;
+	must(path_join(gate, dir, "gate", NULL) == RC_OK);
+	(void)unlink(gate);
+	must(mkfifo(gate, 0600) == 0);
+	open_bench();
+	EXPECT(exec_adopt_orphans(bench.exec), "%d", errno);
+	start_with(spec_of(1, sh("setsid sh -c 'echo \"{\\\"event\\\":\\\"$$\\\"}\" >&3; exec sleep 1000' & "
+				 "read go < gate; " RESULT)));
+	await_messages(1, 1); /* it has left */
+	int fd = open(gate, O_WRONLY | O_CLOEXEC);
+	must(getrlimit(RLIMIT_NOFILE, &old) == 0);
+	low = (struct rlimit){ .rlim_cur = 3, .rlim_max = old.rlim_max };
+	must(setrlimit(RLIMIT_NOFILE, &low) == 0);
+	must(fd >= 0 && write(fd, "\n", 1) == 1 && close(fd) == 0);
+	struct seen *s = await_end(1);
+	must(setrlimit(RLIMIT_NOFILE, &old) == 0);
+	EXPECT(s->is_success, "%s", s->message);
+	int64_t helper = first_number(&s->events);
+	bool is_ended = is_gone(helper);
+	EXPECT(is_ended, "it lives");
+	if (!is_ended && helper > 1)
+		(void)kill((pid_t)helper, SIGKILL); /* so that the test ends too */
+	close_bench();
+	while (waitpid(-1, NULL, 0) > 0)
+		; /* what ended after the last look */
+	must(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
+}
+
 TEST(adopted_zombies_are_waited_for)
 {
 	open_bench();
@@ -1664,6 +1697,7 @@ static void run_all(void)
 	RUN(descendants_in_the_group_are_killed_with_their_leader);
 	RUN(a_process_that_left_the_group_does_not_hold_the_end_up);
 	RUN(adopted_descendants_end_with_their_attempt);
+	RUN(what_left_its_group_ends_also_when_descriptors_had_run_out);
 	RUN(adopted_zombies_are_waited_for);
 	RUN(a_killed_server_leaves_no_child_and_recovery_no_descendant);
 	RUN(recovery_meets_a_leader_that_left_its_group);

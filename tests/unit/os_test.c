@@ -6,12 +6,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/must.h"
 #include "os/calls.h"
 #include "os/proc.h"
+#include "os/procs.h"
 #include "test.h"
 
 /* ---- a folder per test ---- */
@@ -818,6 +820,48 @@ TEST(only_processes_of_the_name_in_the_folder_are_killed)
 	home_remove();
 }
 
+/* ---- looks at the processes ---- */
+
+static struct rlimit leave_descriptors_below(rlim_t n)
+{
+	struct rlimit old, low;
+	must(getrlimit(RLIMIT_NOFILE, &old) == 0);
+	low = (struct rlimit){ .rlim_cur = n, .rlim_max = old.rlim_max };
+	must(setrlimit(RLIMIT_NOFILE, &low) == 0);
+	return old;
+}
+
+TEST(a_look_at_the_processes_needs_no_descriptor_of_others)
+{
+	struct procs p;
+	pid_t child = fork();
+	must(child >= 0);
+	while (child == 0)
+		(void)pause();
+	procs_init(&p);
+	int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	must(next >= 0 && close(next) == 0);
+	struct rlimit old = leave_descriptors_below((rlim_t)next);
+	for (int i = 0; i < 2; i++) {
+		procs_look(&p);
+		EXPECT(p.is_whole && procs_find(&p, getpid()) && procs_find(&p, child), "look %d is blind", i);
+	}
+	const struct procs_row *row = procs_find(&p, child);
+	if (row)
+		procs_kill(&p, row);
+	must(setrlimit(RLIMIT_NOFILE, &old) == 0);
+	EXPECT(row && waitpid(child, NULL, 0) == child, "it was not killed");
+	old = leave_descriptors_below(3); /* the one in reserve is of no use now */
+	procs_look(&p);
+	must(setrlimit(RLIMIT_NOFILE, &old) == 0);
+	EXPECT(!p.is_whole, "it saw nothing, and says it saw all");
+	procs_look(&p);
+	EXPECT(p.is_whole && procs_find(&p, getpid()), "with descriptors again");
+	procs_fini(&p);
+	if (!row)
+		must(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+}
+
 int main(void)
 {
 	(void)umask(022);
@@ -843,5 +887,6 @@ int main(void)
 	RUN(only_paths_inside_the_roots);
 	RUN(a_lock_has_one_holder);
 	RUN(only_processes_of_the_name_in_the_folder_are_killed);
+	RUN(a_look_at_the_processes_needs_no_descriptor_of_others);
 	return test_failures != 0;
 }
