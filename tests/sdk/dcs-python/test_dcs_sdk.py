@@ -445,15 +445,16 @@ class Sdk(test_dcs.DcsCase):
         c, one = self.client, self.make("sdk-whitelist")
         body = lambda enabled, *addresses: v2.ModifyIpWhitelistBody(
             enable_whitelist=enabled, whitelist=[v2.Whitelist(group_name="g", ip_list=list(addresses))])
-        for name in ("update_ip_whitelist", "update_ip_whitelist_async"):
+        for name, block in (("update_ip_whitelist", "10.1.0.0/16"), ("update_ip_whitelist_async", "10.2.0.0/16")):
             call = getattr(c, name)
             self.raises(400, "DCS.4800", call, request(name, instance_id=one, body=body(True, "0.0.0.0/0")))
+            self.raises(400, "DCS.4800", call, request(name, instance_id=one, body=body(True, "office")))
             self.raises(400, "DCS.4800", call, request(name, instance_id=one, body=body(False, *["10.0.0.1"] * 21)))
-            answer = call(request(name, instance_id=one, body=body(True, "10.0.0.1", name)))
+            answer = call(request(name, instance_id=one, body=body(True, "10.0.0.1", block)))
         self.assertEqual(self.over(one, "AddWhitelist"), answer.job_id)
         shown = c.show_ip_whitelist(request("show_ip_whitelist", instance_id=one))
         self.assertEqual((shown.enable_whitelist, [(g.group_name, g.ip_list) for g in shown.whitelist]),
-                         (True, [("g", ["10.0.0.1", "update_ip_whitelist_async"])]))
+                         (True, [("g", ["10.0.0.1", "10.2.0.0/16"])]))
         self.assertEqual(self.connect(one).call("PING"), "PONG")
 
     def test_tags(self):
